@@ -1,0 +1,3 @@
+//! The command line: everything is in `partywall::cli`.
+
+fn main() {}

@@ -1,0 +1,5 @@
+//! What is whose: the policy as a model, the file it is read from, and the decision.
+
+pub mod model;
+
+pub use model::*;

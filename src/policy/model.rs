@@ -1,0 +1,198 @@
+//! The resolved policy: every name checked, every pattern compiled. Made only by `policy::file`.
+
+use std::sync::Arc;
+
+/// Where in a policy file an entry stands; shown in hints (`policies/shop.yaml:14`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Path as the user typed it.
+    pub file: Arc<str>,
+    /// 1-based line.
+    pub line: u32,
+    /// 1-based column, in characters.
+    pub column: u32,
+}
+
+/// One policy, immutable; a reload makes a new one with another `version`.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The policy's `name`, that listeners refer to.
+    pub name: Arc<str>,
+    /// The file it came from.
+    pub file: Arc<str>,
+    /// Differs whenever the content differs; part of every cache key.
+    pub version: u64,
+    /// Which strings are tenants.
+    pub tenants: TenantPattern,
+    /// The sources that a listener may name.
+    pub identity: IdentitySources,
+    /// PostgreSQL rules, if the policy has any.
+    pub postgres: Option<PostgresPolicy>,
+    /// Redis rules, if the policy has any.
+    pub redis: Option<RedisPolicy>,
+    /// Limits a tenant.
+    pub limits: Limits,
+}
+
+/// A tenant's id: matched whole by the policy's pattern, so safe to be put into a prefix. Made only by [`TenantPattern::accept`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The whole-match pattern of tenant ids.
+#[derive(Clone, Debug)]
+pub struct TenantPattern(regex::Regex);
+
+impl TenantPattern {
+    /// Compiles `pattern`, anchored at both ends (`\A(?:…)\z`). Errors are the regex crate's.
+    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
+        regex::Regex::new(pattern)?; // so that `a)(b` cannot escape the group below
+        regex::Regex::new(&format!(r"\A(?:{pattern})\z")).map(Self)
+    }
+
+    /// The tenant that `text` names, or None when it is no tenant. Never accepts an empty id, one over 128 bytes, or one
+    /// with a control character.
+    pub fn accept(&self, text: &str) -> Option<TenantId> {
+        let sane = !text.is_empty() && text.len() <= 128 && !text.chars().any(char::is_control);
+        (sane && self.0.is_match(text)).then(|| TenantId(text.into()))
+    }
+}
+
+/// The identity sources that the policy defines; a listener's `identity:` list says which count on its port.
+#[derive(Clone, Debug, Default)]
+pub struct IdentitySources {
+    /// From the client certificate.
+    pub mtls: Option<MtlsSource>,
+    /// From a startup parameter.
+    pub startup: Option<StartupSource>,
+    /// One tenant for the whole port.
+    pub fixed: Option<StaticSource>,
+}
+
+/// `mtls:` a template over a subject alternative name, e.g. `spiffe://corp.example/tenant/{tenant}/*`.
+#[derive(Clone, Debug)]
+pub struct MtlsSource {
+    /// URI SAN template; `{tenant}` stands for the id, `*` for one path segment.
+    pub uri: String,
+}
+
+/// `startup:` a PostgreSQL startup parameter (also inside `options=-c name=value`).
+#[derive(Clone, Debug)]
+pub struct StartupSource {
+    /// Parameter name, default `partywall.tenant`.
+    pub parameter: String,
+    /// Who may say so: only `loopback` for now.
+    pub trust_loopback: bool,
+}
+
+/// `static:` a fixed tenant, or the value of an environment variable read at start.
+#[derive(Clone, Debug)]
+pub enum StaticSource {
+    /// `{ tenant: acme }`
+    Tenant(String),
+    /// `{ env: PARTYWALL_TENANT }`
+    Env(String),
+}
+
+/// PostgreSQL rules, layout `rows`.
+#[derive(Clone, Debug, Default)]
+pub struct PostgresPolicy {
+    /// In file order; the first pattern that matches a relation decides, exact names before globs.
+    pub tables: Vec<TableEntry>,
+    /// Listed functions, as written: `public.slugify(text)`.
+    pub functions: Vec<FunctionEntry>,
+}
+
+/// One line of `postgres.tables`.
+#[derive(Clone, Debug)]
+pub struct TableEntry {
+    /// Schema part, may contain `*` and `?`.
+    pub schema: String,
+    /// Relation part, may contain `*` and `?`.
+    pub name: String,
+    /// What holds for it.
+    pub rule: TableRule,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// What a table is to tenants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableRule {
+    /// Rows are told apart by this column.
+    Scoped {
+        /// The tenant column.
+        column: String,
+    },
+    /// All tenants read the same rows; nobody writes.
+    SharedRead,
+    /// Does not exist for tenants.
+    Hidden,
+}
+
+/// One line of `postgres.functions`.
+#[derive(Clone, Debug)]
+pub struct FunctionEntry {
+    /// Schema.
+    pub schema: String,
+    /// Name.
+    pub name: String,
+    /// Argument types as written.
+    pub arguments: Vec<String>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Redis rules.
+#[derive(Clone, Debug)]
+pub struct RedisPolicy {
+    /// `prefix: '{tenant}:'` split at the tenant.
+    pub prefix: RedisPrefix,
+}
+
+/// The text before and after the tenant's id in every key and channel. `after` is never empty and holds a character that no
+/// tenant id can contain (checked by `policy::file`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisPrefix {
+    /// Literal before the id.
+    pub before: String,
+    /// Literal after the id.
+    pub after: String,
+}
+
+impl RedisPrefix {
+    /// The bytes that stand before each of this tenant's keys.
+    pub fn of(&self, tenant: &TenantId) -> Vec<u8> {
+        format!("{}{}{}", self.before, tenant.as_str(), self.after).into_bytes()
+    }
+}
+
+/// Limits a tenant; None is no limit.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// For tenants without an entry of their own.
+    pub default: Limit,
+    /// By tenant id.
+    pub tenants: std::collections::BTreeMap<String, Limit>,
+}
+
+/// One set of limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// Open connections at once, over all listeners.
+    pub connections: Option<u32>,
+}
+
+impl Limits {
+    /// What holds for this tenant: its own entry where it says something, else the default.
+    pub fn of(&self, tenant: &TenantId) -> Limit {
+        let own = self.tenants.get(tenant.as_str());
+        Limit { connections: own.and_then(|l| l.connections).or(self.default.connections) }
+    }
+}
