@@ -33,3 +33,4 @@ pub mod sql;
 
 pub mod config;
 pub mod policy;
+pub mod session;

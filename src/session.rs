@@ -1,0 +1,48 @@
+//! What a conversation is to the pump: a [`Session`] takes bytes and says what goes where. Pure; the pump is `relay`.
+
+use bytes::BytesMut;
+
+/// What a session has to say after it was given bytes. Buffers are appended to and drained by the pump.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// For the client.
+    pub to_client: BytesMut,
+    /// For upstream.
+    pub to_upstream: BytesMut,
+    /// What happened, for the shell to count and log; the core never logs.
+    pub facts: Vec<Fact>,
+}
+
+/// Something that happened. A closed list: metric labels are made from it. Never holds SQL text, keys or values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A statement or command was judged good and sent.
+    Permitted,
+    /// One was refused, with its SQLSTATE or the first word of the Redis error.
+    Refused(&'static str),
+    /// The answer to one came back whole (latency stops here).
+    Answered,
+}
+
+/// Why a session is over. `to_client` of the turn already holds the last words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// The client said goodbye.
+    Bye,
+    /// The client broke the protocol.
+    ClientBroke(&'static str),
+    /// Upstream broke the protocol or said something that the session did not expect.
+    UpstreamBroke(&'static str),
+}
+
+/// The state of one client's conversation; pure.
+pub trait Session: Send {
+    /// Takes whole messages off `input`, leaves a partial one; must bound what it leaves.
+    fn from_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close>;
+    /// The same for upstream's bytes.
+    fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close>;
+    /// True where a drain may end the session: nothing pending, no transaction open.
+    fn at_rest(&self) -> bool;
+    /// Last words for a client that is sent away while draining (57P01, or a Redis error).
+    fn farewell(&mut self, turn: &mut Turn);
+}
