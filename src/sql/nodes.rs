@@ -1,0 +1,135 @@
+//! Small constructors and readers for PostgreSQL's parse tree. No judgement here.
+
+use pg_query::protobuf::{
+    self as pg, AConst, AExpr, AExprKind, BoolExpr, BoolExprType, CaseExpr, CaseWhen, ColumnRef, Node, NullTest, NullTestType, ParamRef, a_const,
+};
+use pg_query::NodeEnum;
+
+/// Wraps a node.
+pub fn node(inner: NodeEnum) -> Node {
+    Node { node: Some(inner) }
+}
+
+/// Wraps a node into a box.
+pub fn boxed(inner: Node) -> Option<Box<Node>> {
+    Some(Box::new(inner))
+}
+
+/// A name as the tree holds it.
+pub fn string(text: &str) -> Node {
+    node(NodeEnum::String(pg::String { sval: text.to_owned() }))
+}
+
+/// `qualifier.column`
+pub fn column(qualifier: &str, name: &str) -> Node {
+    node(NodeEnum::ColumnRef(ColumnRef { fields: vec![string(qualifier), string(name)], location: -1 }))
+}
+
+/// `$number`
+pub fn parameter(number: u16) -> Node {
+    node(NodeEnum::ParamRef(ParamRef { number: i32::from(number), location: -1 }))
+}
+
+/// `expr::pg_catalog.type`
+pub fn cast(expr: Node, type_name: &str) -> Node {
+    let names = vec![string("pg_catalog"), string(type_name)];
+    let type_name = Some(pg::TypeName { names, typemod: -1, location: -1, ..Default::default() });
+    node(NodeEnum::TypeCast(Box::new(pg::TypeCast { arg: boxed(expr), type_name, location: -1 })))
+}
+
+/// `left OPERATOR(pg_catalog.op) right`, which no operator of a user's schema can shadow.
+pub fn operator(op: &str, left: Node, right: Node) -> Node {
+    let name = vec![string("pg_catalog"), string(op)];
+    node(NodeEnum::AExpr(Box::new(AExpr {
+        kind: AExprKind::AexprOp as i32,
+        name,
+        lexpr: boxed(left),
+        rexpr: boxed(right),
+        location: -1,
+        ..Default::default()
+    })))
+}
+
+/// `a AND b AND …`; the expression itself where there is one.
+pub fn and(args: Vec<Node>) -> Node {
+    boolean(BoolExprType::AndExpr, args)
+}
+
+/// `a OR b`.
+pub fn or(args: Vec<Node>) -> Node {
+    boolean(BoolExprType::OrExpr, args)
+}
+
+fn boolean(kind: BoolExprType, mut args: Vec<Node>) -> Node {
+    if args.len() == 1 {
+        return args.remove(0);
+    }
+    node(NodeEnum::BoolExpr(Box::new(BoolExpr { xpr: None, boolop: kind as i32, args, location: -1 })))
+}
+
+/// `expr IS NULL`
+pub fn is_null(expr: Node) -> Node {
+    node(NodeEnum::NullTest(Box::new(NullTest { arg: boxed(expr), nulltesttype: NullTestType::IsNull as i32, location: -1, ..Default::default() })))
+}
+
+/// `CASE WHEN condition THEN result [ELSE otherwise] END`
+pub fn case(condition: Node, result: Node, otherwise: Option<Node>) -> Node {
+    let when = CaseWhen { expr: boxed(condition), result: boxed(result), location: -1, ..Default::default() };
+    let args = vec![node(NodeEnum::CaseWhen(Box::new(when)))];
+    node(NodeEnum::CaseExpr(Box::new(CaseExpr { args, defresult: otherwise.and_then(boxed), location: -1, ..Default::default() })))
+}
+
+/// A boolean constant.
+pub fn truth(value: bool) -> Node {
+    let val = Some(a_const::Val::Boolval(pg::Boolean { boolval: value }));
+    node(NodeEnum::AConst(AConst { isnull: false, location: -1, val }))
+}
+
+/// An integer constant.
+pub fn integer(value: i32) -> Node {
+    let val = Some(a_const::Val::Ival(pg::Integer { ival: value }));
+    node(NodeEnum::AConst(AConst { isnull: false, location: -1, val }))
+}
+
+/// A string constant.
+pub fn text(value: &str) -> Node {
+    let val = Some(a_const::Val::Sval(pg::String { sval: value.to_owned() }));
+    node(NodeEnum::AConst(AConst { isnull: false, location: -1, val }))
+}
+
+/// The names of a list of String nodes; None if anything else is among them.
+pub fn names(list: &[Node]) -> Option<Vec<&str>> {
+    list.iter()
+        .map(|n| match &n.node {
+            Some(NodeEnum::String(s)) => Some(s.sval.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Where a node stands in the text: a byte offset, if it has one.
+pub fn location(n: &Node) -> Option<i32> {
+    let at = match n.node.as_ref()? {
+        NodeEnum::ColumnRef(x) => x.location,
+        NodeEnum::ParamRef(x) => x.location,
+        NodeEnum::AConst(x) => x.location,
+        NodeEnum::AExpr(x) => x.location,
+        NodeEnum::FuncCall(x) => x.location,
+        NodeEnum::RangeVar(x) => x.location,
+        NodeEnum::TypeCast(x) => x.location,
+        NodeEnum::ResTarget(x) => x.location,
+        NodeEnum::SubLink(x) => x.location,
+        _ => -1,
+    };
+    (at >= 0).then_some(at)
+}
+
+/// Puts guards in front of a condition, which keeps its own parentheses.
+pub fn guarded(guards: Vec<Node>, condition: Option<Box<Node>>) -> Option<Box<Node>> {
+    if guards.is_empty() {
+        return condition;
+    }
+    let mut all = guards;
+    all.extend(condition.map(|c| *c));
+    boxed(and(all))
+}

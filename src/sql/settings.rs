@@ -1,0 +1,52 @@
+//! Which settings a tenant may SET, SHOW, `set_config` and put into its startup message.
+
+use super::Refusal;
+
+/// Settings that change only how this session sees its own values, or its own limits.
+const SAFE: &[&str] = &[
+    "application_name", "backslash_quote", "bytea_output", "client_encoding", "client_min_messages", "datestyle",
+    "default_text_search_config", "default_transaction_deferrable", "default_transaction_isolation",
+    "default_transaction_read_only", "enable_bitmapscan", "enable_hashagg", "enable_hashjoin", "enable_indexonlyscan",
+    "enable_indexscan", "enable_material", "enable_mergejoin", "enable_nestloop", "enable_seqscan", "enable_sort",
+    "escape_string_warning", "extra_float_digits", "from_collapse_limit", "geqo", "idle_in_transaction_session_timeout",
+    "intervalstyle", "jit", "join_collapse_limit", "lock_timeout", "plan_cache_mode", "random_page_cost",
+    "standard_conforming_strings", "statement_timeout", "synchronous_commit", "timezone", "transaction_deferrable",
+    "transaction_isolation", "transaction_read_only", "xmloption",
+];
+
+/// Settings that may be read and not changed.
+const READABLE: &[&str] = &[
+    "integer_datetimes", "is_superuser", "max_identifier_length", "max_index_keys", "server_encoding", "server_version",
+    "server_version_num", "search_path", "block_size", "lc_collate", "lc_ctype", "lc_monetary", "lc_numeric", "lc_time", "lc_messages",
+];
+
+/// May it be read? Names are compared without case.
+pub fn may_show(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SAFE.contains(&name.as_str()) || READABLE.contains(&name.as_str())
+}
+
+/// May it be set to this value? `value` is None for DEFAULT and RESET. Errors: 42501 with the reason.
+pub fn may_set(name: &str, value: Option<&str>) -> Result<(), Refusal> {
+    let name = name.to_ascii_lowercase();
+    if !SAFE.contains(&name.as_str()) {
+        return Err(Refusal::not_allowed(format!("permission denied to set parameter \"{name}\"")));
+    }
+    let Some(value) = value else { return Ok(()) };
+    let value = value.to_ascii_lowercase();
+    let pinned = match name.as_str() {
+        "client_encoding" => !matches!(value.as_str(), "utf8" | "utf-8" | "unicode"),
+        "standard_conforming_strings" => !matches!(value.as_str(), "on" | "true" | "yes" | "1" | "t" | "y"),
+        "client_min_messages" => !matches!(value.as_str(), "log" | "notice" | "warning" | "error"),
+        _ => false,
+    };
+    if pinned {
+        return Err(Refusal::not_allowed(format!("parameter \"{name}\" cannot be set to this value"))
+            .detail("The wall reads statements by this setting and keeps it fixed."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

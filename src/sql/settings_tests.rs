@@ -1,0 +1,20 @@
+//! Which settings pass.
+
+use super::*;
+
+#[test]
+fn safe_ones_pass_and_others_do_not() {
+    assert!(may_set("TimeZone", Some("Europe/Vienna")).is_ok());
+    assert!(may_set("statement_timeout", None).is_ok());
+    for name in ["role", "search_path", "session_authorization", "row_security", "log_statement", "partywall.tenant", "debug_print_plan"] {
+        assert_eq!(may_set(name, Some("x")).map_err(|r| r.sqlstate), Err("42501"), "{name}");
+    }
+}
+
+#[test]
+fn pinned_ones_keep_their_value() {
+    assert!(may_set("standard_conforming_strings", Some("ON")).is_ok());
+    assert!(may_set("standard_conforming_strings", Some("off")).is_err());
+    assert!(may_set("client_encoding", Some("SJIS")).is_err());
+    assert!(may_set("client_min_messages", Some("debug5")).is_err());
+}
