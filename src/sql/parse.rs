@@ -1,0 +1,83 @@
+//! Text to PostgreSQL's own tree and back.
+
+use super::Refusal;
+use pg_query::protobuf::{ParseResult, RawStmt, ScanResult, Token};
+
+/// Longest statement text that is read, in bytes.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of brackets and CASE that is read; far below what the parser's and decoder's stacks bear.
+pub const NESTING_MAX: usize = 64;
+
+/// Parses a text of any number of statements. Errors: 42601 with the position, 54001 for what is too long or too deep.
+pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Refusal::with_state("54000", "statement is too long").detail(format!("At most {TEXT_BYTES_MAX} bytes are read.")));
+    }
+    if text.contains('\0') {
+        return Err(Refusal::with_state("22021", "invalid byte sequence for encoding \"UTF8\": 0x00"));
+    }
+    if nesting(text) > NESTING_MAX {
+        return Err(Refusal::with_state("54001", "statement is nested too deeply").detail(format!("At most {NESTING_MAX} levels are read.")));
+    }
+    match pg_query::parse(text) {
+        Ok(parsed) => Ok(parsed.protobuf.stmts),
+        Err(pg_query::Error::Parse(message)) => Err(Refusal::syntax(message)),
+        Err(_) => Err(Refusal::with_state("54001", "statement is too complex to be read")),
+    }
+}
+
+/// Prints statements, `; ` between them. Errors: 0A000 where the printer has no form for the tree.
+pub fn deparse(stmts: Vec<RawStmt>) -> Result<String, Refusal> {
+    let tree = ParseResult { version: 0, stmts };
+    pg_query::deparse(&tree).map_err(|_| Refusal::not_understood("statement cannot be printed again"))
+}
+
+/// The tokens of a text. Errors: 42601.
+pub fn scan(text: &str) -> Result<ScanResult, Refusal> {
+    pg_query::scan(text).map_err(|_| Refusal::syntax("unreadable token"))
+}
+
+/// Puts a literal in the place of every parameter token; `text` is a text the wall printed.
+pub fn splice_literal(text: &str, value: &str) -> Result<String, Refusal> {
+    let quoted = quote(value);
+    let mut out = String::with_capacity(text.len() + quoted.len());
+    let mut done = 0;
+    for token in scan(text)?.tokens {
+        if token.token == Token::Param as i32 {
+            let (start, end) = (token.start as usize, token.end as usize);
+            out.push_str(text.get(done..start).ok_or_else(|| Refusal::not_understood("token out of place"))?);
+            out.push_str(&quoted);
+            done = end;
+        }
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    Ok(out)
+}
+
+/// A string literal that reads the same whatever `standard_conforming_strings` is.
+fn quote(value: &str) -> String {
+    let body = value.replace('\'', "''");
+    if body.contains('\\') { format!(" E'{}'", body.replace('\\', "\\\\")) } else { format!("'{body}'") }
+}
+
+/// An upper bound of how deep brackets nest: those in literals and comments count too, so it never says too little.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0usize);
+    let mut operators = 0usize;
+    for word in text.split(|c: char| c.is_whitespace() || c == ',') {
+        for byte in word.bytes() {
+            match byte {
+                b'(' | b'[' => depth += 1,
+                b')' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+        }
+        operators += usize::from(word.eq_ignore_ascii_case("case"));
+    }
+    deepest.max(operators / 8)
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -1,0 +1,25 @@
+//! Reading and printing.
+
+use super::*;
+
+#[test]
+fn a_literal_takes_the_place_of_parameters_only() {
+    let text = "SELECT '$1', a FROM t WHERE b = $1 AND c = $1";
+    let spliced = splice_literal(text, "o'hara").map_err(|r| r.message);
+    assert_eq!(spliced.as_deref(), Ok("SELECT '$1', a FROM t WHERE b = 'o''hara' AND c = 'o''hara'"));
+    assert_eq!(splice_literal("SELECT $1", "a\\").map_err(|r| r.message).as_deref(), Ok("SELECT  E'a\\\\'"));
+}
+
+#[test]
+fn deep_and_long_texts_are_refused_before_they_are_parsed() {
+    let deep = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
+    assert_eq!(parse(&deep).map(|_| ()).map_err(|r| r.sqlstate), Err("54001"));
+    assert_eq!(parse(&"x".repeat(TEXT_BYTES_MAX + 1)).map(|_| ()).map_err(|r| r.sqlstate), Err("54000"));
+    let chain = format!("SELECT {}1", "1+".repeat(20_000));
+    assert!(parse(&chain).is_err(), "a chain of 20,000 operators is a deep tree");
+}
+
+#[test]
+fn a_syntax_error_is_postgres_own() {
+    assert_eq!(parse("SELEC 1").map(|_| ()).map_err(|r| r.sqlstate), Err("42601"));
+}

@@ -1,0 +1,141 @@
+//! Which names a statement's level can see: relations with their guards, and what hides them.
+
+use super::catalog::Relation;
+use super::nodes;
+use pg_query::protobuf::Node;
+use std::sync::Arc;
+
+/// The tenant's predicate for one reference to a scoped relation.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Alias, or the relation's own name.
+    pub reference: String,
+    /// The tenant column.
+    pub column: String,
+    /// Whether the column is NOT NULL, so that NULL means "no row on this side".
+    pub not_null: bool,
+    /// The parameter that carries the tenant.
+    pub parameter: u16,
+}
+
+impl Guard {
+    /// `reference.column OPERATOR(pg_catalog.=) $n`
+    pub fn predicate(&self) -> Node {
+        nodes::operator("=", nodes::column(&self.reference, &self.column), nodes::parameter(self.parameter))
+    }
+
+    /// The same, true also where an outer join made the row up.
+    pub fn predicate_or_absent(&self) -> Node {
+        nodes::or(vec![nodes::is_null(nodes::column(&self.reference, &self.column)), self.predicate()])
+    }
+}
+
+/// What a name in FROM stands for.
+#[derive(Clone, Debug)]
+pub enum Thing {
+    /// A scoped relation that stands as itself.
+    Guarded(Arc<Relation>, Guard),
+    /// A relation that all tenants read.
+    Shared(Arc<Relation>),
+    /// A subquery, CTE, function or wrapped relation: its rows are the tenant's already.
+    Opaque,
+}
+
+/// One item of FROM.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The name by which columns refer to it; empty if it has none.
+    pub name: String,
+    /// What it is.
+    pub thing: Thing,
+    /// On the nullable side of an outer join below the place that looks.
+    pub nullable: bool,
+}
+
+/// One query level.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// In order of appearance.
+    pub items: Vec<Item>,
+}
+
+/// A column as an expression names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// `alias.column`, `alias.*`
+    Of(String),
+    /// `column`, or a whole row by its alias.
+    Bare(String),
+    /// Something inside a subquery: anything could be meant.
+    Any,
+}
+
+/// What an expression does, as far as fencing cares.
+#[derive(Clone, Debug, Default)]
+pub struct Traits {
+    /// Columns it reads.
+    pub uses: Vec<Use>,
+    /// Some part of it reads a column and can raise an error on a value of it.
+    pub raises: bool,
+}
+
+impl Traits {
+    /// Takes in a part.
+    pub fn add(&mut self, part: Traits) {
+        self.uses.extend(part.uses);
+        self.raises |= part.raises;
+    }
+
+    /// This node itself can raise.
+    pub fn raising(mut self) -> Self {
+        self.raises |= !self.uses.is_empty();
+        self
+    }
+}
+
+impl Scope {
+    /// The guards of this level that `used` may mean. `found` tells whether the name certainly belongs to this level.
+    fn guards_of(&self, used: &Use, out: &mut Vec<(Guard, bool)>) -> bool {
+        let mut found = false;
+        for item in &self.items {
+            let hit = match used {
+                Use::Of(name) => item.name == *name,
+                Use::Any => true,
+                Use::Bare(name) => match &item.thing {
+                    Thing::Guarded(relation, _) | Thing::Shared(relation) => item.name == *name || relation.has_column(name),
+                    Thing::Opaque => false,
+                },
+            };
+            if hit {
+                found |= matches!(used, Use::Of(_));
+                if let Thing::Guarded(_, guard) = &item.thing {
+                    out.push((guard.clone(), item.nullable));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The guards, innermost level last in `levels`, that have to hold before an expression with these uses may run. The flag is true
+/// where the row may be absent. A name hidden by an inner level's same name is left out: it cannot be meant.
+pub fn guards_for(levels: &[Scope], uses: &[Use]) -> Vec<(Guard, bool)> {
+    let mut out: Vec<(Guard, bool)> = Vec::new();
+    for used in uses {
+        for (up, level) in levels.iter().rev().enumerate() {
+            let mut here = Vec::new();
+            let certain = level.guards_of(used, &mut here);
+            for (guard, nullable) in here {
+                let hidden = levels[levels.len() - up..].iter().any(|l| l.items.iter().any(|i| i.name == guard.reference));
+                let known = out.iter().any(|(g, _)| g.reference == guard.reference);
+                if !hidden && !known {
+                    out.push((guard, nullable || up > 0));
+                }
+            }
+            if certain {
+                break;
+            }
+        }
+    }
+    out
+}
