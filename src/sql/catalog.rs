@@ -2,8 +2,10 @@
 //!
 //! The shell runs each of [`QUERIES`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
-use crate::policy::{Place, Policy, TableRule};
+use crate::policy::{Place, Policy, TableEntry, TableRule};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// A query that the loader runs (simple protocol, all values as text), by name.
 pub struct CatalogQuery {
@@ -16,8 +18,45 @@ pub struct CatalogQuery {
 /// Rows of one query: values as text, None for NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
 
-/// The queries to run, in any order.
-pub const QUERIES: &[CatalogQuery] = &[];
+/// The queries to run, in any order. All names are qualified, so no search_path can mislead them.
+pub const QUERIES: &[CatalogQuery] = &[
+    CatalogQuery { name: "path", sql: "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS x(s, n) ORDER BY n" },
+    CatalogQuery {
+        name: "relations",
+        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2, 3",
+    },
+    CatalogQuery {
+        name: "columns",
+        sql: "SELECT a.attrelid, a.attname, a.atttypid, a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', \
+              base_type.base, COALESCE(l.collisdeterministic, true) \
+              FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
+              LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
+              WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+              AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.attrelid, a.attnum",
+    },
+    CatalogQuery {
+        name: "keys",
+        sql: "SELECT i.indrelid, x.relname, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, k.n, COALESCE(a.attname, '') FROM pg_catalog.pg_index i \
+              JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, n) ON k.n <= i.indnkeyatts \
+              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0 \
+              WHERE (i.indisunique OR i.indisexclusion) AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2, 4",
+    },
+    CatalogQuery { name: "functions", sql: "SELECT DISTINCT p.proname, n.nspname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace" },
+    CatalogQuery {
+        name: "operators",
+        sql: "SELECT DISTINCT o.oprname FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'",
+    },
+    CatalogQuery {
+        name: "types",
+        sql: "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+              LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 \
+              WHERE t.typtype IN ('e', 'd') AND n.nspname NOT IN ('pg_catalog', 'information_schema') GROUP BY 1, 2",
+    },
+];
 
 /// A problem that stops the start, with the policy's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +77,7 @@ pub struct Catalog {
     /// Effective schemas, in search order (`current_schemas(false)`).
     pub search_path: Vec<String>,
     /// By (schema, name): every relation that the policy lists and does not hide.
-    pub relations: HashMap<(String, String), Relation>,
+    pub relations: HashMap<(String, String), Arc<Relation>>,
     /// Names of functions outside pg_catalog.
     pub user_functions: HashSet<String>,
     /// All function names that exist and are not in the table of allowed ones.
@@ -75,8 +114,10 @@ pub struct Relation {
 pub struct Column {
     /// Name.
     pub name: String,
-    /// Type OID (a domain's own, not its base).
+    /// Type OID; of a domain its base's.
     pub type_oid: u32,
+    /// False for a collation by which different texts can be equal.
+    pub deterministic: bool,
     /// NOT NULL.
     pub not_null: bool,
     /// GENERATED … STORED, or identity ALWAYS.
@@ -94,11 +135,173 @@ pub struct Key {
     pub partial: bool,
 }
 
+impl Relation {
+    /// Whether a column, also a system column, has this name.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.column(name).is_some() || matches!(name, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid")
+    }
+
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+}
+
+/// Types a tenant column may have: an id is compared as itself, by `=`, with no coercion that could equate two ids.
+pub const TENANT_TYPES: &[u32] = &[20, 21, 23, 25, 1043, 2950];
+
 impl Catalog {
     /// Builds the catalog for `policy` from the answers to [`QUERIES`]. Errors: every problem found (a listed table without its
     /// tenant column, an entry that matches nothing, …), each with its line.
     pub fn build(policy: &Policy, answers: &HashMap<&'static str, Rows>) -> Result<Self, Vec<CatalogProblem>> {
-        let _ = (policy, answers);
-        Ok(Self::default())
+        let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
+        let mut columns = read_columns(rows("columns"));
+        let mut keys = read_keys(rows("keys"));
+        let mut catalog = Self { search_path: rows("path").iter().map(|r| text(r, 0)).collect(), ..Self::default() };
+        let mut problems = Vec::new();
+        let entries = policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default();
+        let mut used = vec![false; entries.len()];
+        for row in rows("relations") {
+            let (oid, schema, name) = (number(row, 0), text(row, 1), text(row, 2));
+            let Some(index) = deciding_entry(entries, &schema, &name) else { continue };
+            used[index] = true;
+            let entry = &entries[index];
+            let relation = Relation {
+                oid,
+                kind: text(row, 3).chars().next().unwrap_or('?'),
+                columns: columns.remove(&oid).unwrap_or_default(),
+                keys: keys.remove(&oid).unwrap_or_default(),
+                rule: entry.rule.clone(),
+                place: entry.place.clone(),
+                schema: schema.clone(),
+                name: name.clone(),
+            };
+            problems.extend(check_relation(&relation));
+            if relation.rule != TableRule::Hidden {
+                catalog.relations.insert((schema, name), Arc::new(relation));
+            }
+        }
+        for (entry, _) in entries.iter().zip(&used).filter(|(_, used)| !**used) {
+            problems.push(CatalogProblem {
+                message: format!("{}.{} matches no table, view or materialized view upstream", entry.schema, entry.name),
+                fix: "correct the name, or take the entry out".into(),
+                place: Some(entry.place.clone()),
+            });
+        }
+        catalog.read_names(rows("functions"), rows("operators"), rows("types"));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        catalog.version = catalog.digest();
+        Ok(catalog)
     }
+
+    /// The first schema of the search path that has a listed relation of this name, or the one that is named.
+    pub fn find(&self, schema: &str, name: &str) -> Option<&Arc<Relation>> {
+        let at = |schema: &str| self.relations.get(&(schema.to_owned(), name.to_owned()));
+        if schema.is_empty() { self.search_path.iter().find_map(|s| at(s)) } else { at(schema) }
+    }
+
+    fn read_names(&mut self, functions: &[Vec<Option<String>>], operators: &[Vec<Option<String>>], types: &[Vec<Option<String>>]) {
+        for row in functions {
+            let name = text(row, 0);
+            if text(row, 1) != "pg_catalog" {
+                self.user_functions.insert(name.clone());
+                self.unsafe_fields.insert(name);
+            } else if super::functions::find(&name).is_none() {
+                self.unsafe_fields.insert(name);
+            }
+        }
+        self.user_operators = operators.iter().map(|r| text(r, 0)).collect();
+        for row in types.iter().filter(|r| text(r, 2) != "t") {
+            self.types.insert(text(row, 0), text(row, 1));
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let mut all: Vec<_> = self.relations.values().map(|r| format!("{r:?}")).collect();
+        all.sort();
+        let mut functions: Vec<_> = self.unsafe_fields.iter().collect();
+        functions.sort();
+        let mut operators: Vec<_> = self.user_operators.iter().collect();
+        operators.sort();
+        (all, functions, operators, &self.search_path, &self.types).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// An exact name decides before a glob; among globs the first in the file.
+fn deciding_entry(entries: &[TableEntry], schema: &str, name: &str) -> Option<usize> {
+    let exact = entries.iter().position(|e| e.schema == schema && e.name == name);
+    exact.or_else(|| entries.iter().position(|e| glob(&e.schema, schema) && glob(&e.name, name)))
+}
+
+/// `*` any run of characters, `?` one.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut chars = pattern.chars();
+    match chars.next() {
+        None => text.is_empty(),
+        Some('*') => (0..=text.len()).filter(|&i| text.is_char_boundary(i)).any(|i| glob(chars.as_str(), &text[i..])),
+        Some(wanted) => {
+            let mut rest = text.chars();
+            rest.next().is_some_and(|c| wanted == '?' || c == wanted) && glob(chars.as_str(), rest.as_str())
+        }
+    }
+}
+
+fn check_relation(relation: &Relation) -> Option<CatalogProblem> {
+    let TableRule::Scoped { column: tenant } = &relation.rule else { return None };
+    let full = format!("{}.{}", relation.schema, relation.name);
+    let problem = |message: String, fix: &str| Some(CatalogProblem { message, fix: fix.into(), place: Some(relation.place.clone()) });
+    let Some(column) = relation.column(tenant) else {
+        return problem(format!("{full} has no column \"{tenant}\""), "name the column that holds the tenant, or add it to the table");
+    };
+    if !TENANT_TYPES.contains(&column.type_oid) {
+        return problem(format!("{full}.{tenant} has a type that cannot hold a tenant"), "use text, varchar, uuid or an integer type");
+    }
+    if !column.deterministic {
+        return problem(format!("{full}.{tenant} has a collation by which different ids are equal"), "give the column a deterministic collation");
+    }
+    if column.generated {
+        return problem(format!("{full}.{tenant} is generated"), "a tenant column must be writable by the wall");
+    }
+    None
+}
+
+fn read_columns(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Column>> {
+    let mut all: HashMap<u32, Vec<Column>> = HashMap::new();
+    for row in rows {
+        all.entry(number(row, 0)).or_default().push(Column {
+            name: text(row, 1),
+            type_oid: number(row, 5),
+            not_null: text(row, 3) == "t",
+            generated: text(row, 4) == "t",
+            deterministic: text(row, 6) != "f",
+        });
+    }
+    all
+}
+
+fn read_keys(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Key>> {
+    let mut all: HashMap<u32, Vec<Key>> = HashMap::new();
+    for row in rows {
+        let keys = all.entry(number(row, 0)).or_default();
+        let name = text(row, 1);
+        if keys.last().is_none_or(|k| k.name != name) {
+            keys.push(Key { name, columns: Vec::new(), partial: text(row, 2) == "t" });
+        }
+        if let Some(key) = keys.last_mut() {
+            key.columns.push(text(row, 4));
+        }
+    }
+    all
+}
+
+fn text(row: &[Option<String>], index: usize) -> String {
+    row.get(index).cloned().flatten().unwrap_or_default()
+}
+
+fn number(row: &[Option<String>], index: usize) -> u32 {
+    text(row, index).parse().unwrap_or_default()
 }
