@@ -1,0 +1,245 @@
+//! FROM: where each guard stands.
+//!
+//! A guard goes to the nearest filter that removes exactly the rows it should: the level's WHERE, or the ON of a join for its nullable
+//! side. Where there is none (FULL JOIN, USING or NATURAL on a nullable side, an aliased join, renamed columns) the table becomes
+//! `(SELECT * FROM t WHERE guard OFFSET 0)`: the OFFSET keeps the planner from moving a condition before the guard.
+
+use super::{Res, Rewriter};
+use crate::sql::catalog::Relation;
+use crate::sql::nodes;
+use crate::sql::scope::{Item, Scope, Thing, Traits};
+use crate::sql::{Refusal, scope};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{self as pg, JoinExpr, JoinType, Node, RangeFunction, RangeSubselect, RangeVar, SelectStmt};
+use std::sync::Arc;
+
+/// Whether the enclosing filter can take this side's guards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// It can.
+    Above,
+    /// There is none: wrap the table.
+    None,
+}
+
+impl Rewriter<'_> {
+    /// Rewrites one item of FROM; gives the guards that the enclosing filter has to take.
+    pub(super) fn from_item(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
+        let unknown = self.unknown("this kind of FROM item", item);
+        match item.node.as_mut() {
+            Some(NodeEnum::RangeVar(var)) if self.is_cte(var) => {
+                let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
+                push(scope, name, Thing::Opaque)?;
+                Ok(Vec::new())
+            }
+            Some(NodeEnum::RangeVar(_)) => self.table(item, filter, scope),
+            Some(NodeEnum::JoinExpr(join)) => self.join(join, filter, scope),
+            Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
+            Some(NodeEnum::RangeFunction(function)) => self.from_function(function, scope).map(|()| Vec::new()),
+            _ => Err(unknown),
+        }
+    }
+
+    fn table(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
+        let Some(NodeEnum::RangeVar(var)) = item.node.as_mut() else { return Err(Refusal::not_understood("not a relation")) };
+        let relation = self.relation(var)?;
+        let renamed = var.alias.as_ref().is_some_and(|a| !a.colnames.is_empty());
+        let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
+        if filter == Filter::None || renamed {
+            if let Some(guard) = self.guard(&relation, &relation.name)? {
+                *item = wrap(var, guard.predicate());
+                push(scope, name, Thing::Opaque)?;
+                return Ok(Vec::new());
+            }
+        }
+        let guard = self.guard(&relation, &name)?;
+        let predicate = guard.as_ref().map(scope::Guard::predicate);
+        let thing = guard.map_or_else(|| Thing::Shared(relation.clone()), |g| Thing::Guarded(relation.clone(), g));
+        push(scope, name, thing)?;
+        Ok(predicate.into_iter().collect())
+    }
+
+    fn join(&mut self, join: &mut JoinExpr, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
+        if join.join_using_alias.is_some() {
+            return Err(Refusal::not_understood("an alias of JOIN … USING is not supported"));
+        }
+        let first = scope.items.len();
+        let plain = !join.is_natural && join.using_clause.is_empty();
+        let aliased = join.alias.is_some();
+        let above = if aliased { Filter::None } else { filter };
+        let on = if plain && !aliased { Filter::Above } else { Filter::None };
+        let kind = JoinType::try_from(join.jointype).unwrap_or(JoinType::Undefined);
+        let (left, right) = match kind {
+            JoinType::JoinInner if above == Filter::Above => (Filter::Above, Filter::Above),
+            JoinType::JoinInner => (on, on),
+            JoinType::JoinLeft => (above, on),
+            JoinType::JoinRight => (on, above),
+            JoinType::JoinFull => (Filter::None, Filter::None),
+            _ => return Err(Refusal::not_understood("this kind of join is not supported")),
+        };
+        let (larg, rarg) = (join.larg.as_mut(), join.rarg.as_mut());
+        let (Some(larg), Some(rarg)) = (larg, rarg) else { return Err(Refusal::not_understood("a join without sides")) };
+        let left_guards = self.from_item(larg, left, scope)?;
+        let middle = scope.items.len();
+        let right_guards = self.from_item(rarg, right, scope)?;
+        let (mut here, mut up) = (Vec::new(), Vec::new());
+        let floats = kind == JoinType::JoinInner && above == Filter::Above;
+        let own_side = |side: JoinType| !floats && (kind == JoinType::JoinInner || kind == side);
+        if own_side(JoinType::JoinRight) { here.extend(left_guards) } else { up.extend(left_guards) }
+        if own_side(JoinType::JoinLeft) { here.extend(right_guards) } else { up.extend(right_guards) }
+        self.join_condition(join, here, scope, first)?;
+        for (index, item) in scope.items.iter_mut().enumerate().skip(first) {
+            item.nullable |= match kind {
+                JoinType::JoinLeft => index >= middle,
+                JoinType::JoinRight => index < middle,
+                JoinType::JoinFull => true,
+                _ => false,
+            };
+        }
+        if let Some(alias) = &join.alias {
+            scope.items.truncate(first);
+            push(scope, alias.aliasname.clone(), Thing::Opaque)?;
+        }
+        Ok(up)
+    }
+
+    fn join_condition(&mut self, join: &mut JoinExpr, guards: Vec<Node>, scope: &Scope, first: usize) -> Res<()> {
+        let inside = Scope { items: scope.items[first..].to_vec() };
+        let condition = match join.quals.take() {
+            None => None,
+            Some(mut quals) => {
+                self.levels.push(inside);
+                let fenced = self.condition(&mut quals);
+                let level = self.levels.pop();
+                if fenced? {
+                    barriers_in_join(join);
+                }
+                drop(level);
+                Some(quals)
+            }
+        };
+        join.quals = nodes::guarded(guards, condition);
+        Ok(())
+    }
+
+    fn subselect(&mut self, sub: &mut RangeSubselect, scope: &mut Scope) -> Res<()> {
+        if sub.lateral {
+            self.levels.push(scope.clone());
+        }
+        let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_mut().and_then(|q| q.node.as_mut()) else {
+            return Err(Refusal::not_understood("this kind of subquery is not supported"));
+        };
+        let traits = self.select(select);
+        if sub.lateral {
+            self.levels.pop();
+        }
+        if traits?.raises {
+            barrier(select);
+        }
+        push(scope, sub.alias.as_ref().map(|a| a.aliasname.clone()).unwrap_or_default(), Thing::Opaque)
+    }
+
+    fn from_function(&mut self, function: &mut RangeFunction, scope: &mut Scope) -> Res<()> {
+        self.levels.push(scope.clone());
+        let mut result = Ok(());
+        let mut name = String::new();
+        for entry in &mut function.functions {
+            let Some(NodeEnum::List(list)) = entry.node.as_mut() else {
+                result = Err(Refusal::not_understood("this kind of function in FROM is not supported"));
+                break;
+            };
+            // The second element holds a column definition list, which only record functions take.
+            for part in list.items.iter_mut().filter(|n| n.node.is_some()) {
+                if let Some(NodeEnum::FuncCall(call)) = &part.node {
+                    name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
+                }
+                result = result.and_then(|()| self.expr(part).map(|_| ()));
+            }
+        }
+        self.levels.pop();
+        result?;
+        for definition in &mut function.coldeflist {
+            self.column_definition(definition)?;
+        }
+        let name = function.alias.as_ref().map_or(name, |a| a.aliasname.clone());
+        push(scope, name, Thing::Opaque)
+    }
+
+    fn column_definition(&mut self, definition: &mut Node) -> Res<()> {
+        match definition.node.as_mut() {
+            Some(NodeEnum::ColumnDef(column)) if column.constraints.is_empty() && column.raw_default.is_none() => {
+                column.type_name.as_mut().map_or(Ok(()), |t| self.type_name(t))
+            }
+            _ => Err(Refusal::not_understood("this column definition is not supported")),
+        }
+    }
+}
+
+fn push(scope: &mut Scope, name: String, thing: Thing) -> Res<()> {
+    if !name.is_empty() && scope.items.iter().any(|i| i.name == name) {
+        return Err(Refusal::with_state("42712", format!("table name \"{name}\" specified more than once")));
+    }
+    scope.items.push(Item { name, thing, nullable: false });
+    Ok(())
+}
+
+/// `(SELECT * FROM t WHERE guard OFFSET 0) AS alias`
+fn wrap(var: &RangeVar, guard: Node) -> Node {
+    let alias = var.alias.clone().unwrap_or_else(|| pg::Alias { aliasname: var.relname.clone(), colnames: Vec::new() });
+    let table = RangeVar { alias: None, ..var.clone() };
+    let star = pg::ColumnRef { fields: vec![nodes::node(NodeEnum::AStar(pg::AStar {}))], location: -1 };
+    let target = pg::ResTarget { val: nodes::boxed(nodes::node(NodeEnum::ColumnRef(star))), location: -1, ..Default::default() };
+    let mut select = SelectStmt {
+        target_list: vec![nodes::node(NodeEnum::ResTarget(Box::new(target)))],
+        from_clause: vec![nodes::node(NodeEnum::RangeVar(table))],
+        where_clause: nodes::boxed(guard),
+        limit_option: pg::LimitOption::Default as i32,
+        op: pg::SetOperation::SetopNone as i32,
+        ..Default::default()
+    };
+    barrier(&mut select);
+    let subquery = nodes::boxed(nodes::node(NodeEnum::SelectStmt(Box::new(select))));
+    nodes::node(NodeEnum::RangeSubselect(Box::new(RangeSubselect { lateral: false, subquery, alias: Some(alias) })))
+}
+
+/// Keeps the planner from moving conditions into a subquery: `OFFSET 0`, unless it has a limit already.
+pub(super) fn barrier(select: &mut SelectStmt) {
+    if select.limit_count.is_none() && select.limit_offset.is_none() {
+        select.limit_offset = nodes::boxed(nodes::integer(0));
+        select.limit_option = pg::LimitOption::Count as i32;
+    }
+}
+
+/// Makes every subquery among these FROM items a barrier.
+pub(super) fn barriers(items: &mut [Node]) {
+    for item in items {
+        match item.node.as_mut() {
+            Some(NodeEnum::RangeSubselect(sub)) => {
+                if let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_mut().and_then(|q| q.node.as_mut()) {
+                    barrier(select);
+                }
+            }
+            Some(NodeEnum::JoinExpr(join)) => barriers_in_join(join),
+            _ => {}
+        }
+    }
+}
+
+fn barriers_in_join(join: &mut JoinExpr) {
+    for side in [join.larg.as_mut(), join.rarg.as_mut()].into_iter().flatten() {
+        barriers(std::slice::from_mut(side.as_mut()));
+    }
+}
+
+/// Whether any relation here is shared, so that its rows must not be locked.
+pub(super) fn has_shared(scope: &Scope) -> Option<Arc<Relation>> {
+    scope.items.iter().find_map(|i| match &i.thing {
+        Thing::Shared(relation) => Some(relation.clone()),
+        _ => None,
+    })
+}
+
+/// Nothing read, nothing raised.
+pub(super) fn nothing() -> Traits {
+    Traits::default()
+}

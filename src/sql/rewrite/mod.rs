@@ -1,0 +1,193 @@
+//! The rewriter: walks PostgreSQL's own tree, refuses each node it does not know, and puts the tenant's guard at every reference.
+//!
+//! [`rewrite`] is the only way in. Where a guard stands: `from`. Which expressions pass and which are fenced: `expr`, `fence`. Writes: `write`.
+
+mod expr;
+mod fence;
+mod from;
+mod select;
+mod utility;
+mod write;
+
+use super::catalog::{Catalog, Relation};
+use super::scope::{Guard, Scope};
+use super::{Kind, OwnParameter, Refusal};
+use crate::policy::{Policy, TableRule};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Node, RangeVar, RawStmt};
+use std::sync::Arc;
+
+type Res<T> = Result<T, Refusal>;
+
+/// A statement with every guard in place, and what must hold when it is used.
+#[derive(Debug)]
+pub struct Rewritten {
+    /// The tree, still to be printed and verified.
+    pub stmt: RawStmt,
+    /// What it is.
+    pub kind: Kind,
+    /// Highest parameter number of the client's own text.
+    pub client_params: u16,
+    /// Types of the parameters that carry the tenant, from `first` on.
+    pub tenant_types: Vec<u32>,
+    /// Client parameters that must be the tenant's own id.
+    pub own: Vec<OwnParameter>,
+    /// Literals that must be the tenant's own id.
+    pub own_literals: Vec<String>,
+}
+
+/// What the rewriter looks at and never changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The listed functions.
+    pub policy: &'a Policy,
+    /// The listed relations.
+    pub catalog: &'a Catalog,
+    /// The client's text, to point into.
+    pub source: &'a str,
+    /// Whether `$n` may stand in the text.
+    pub parameters: bool,
+    /// Number of the first parameter that carries the tenant.
+    pub first: u16,
+}
+
+/// Rewrites one statement. Errors: the refusal, pointing into the client's text.
+pub fn rewrite(context: Context<'_>, stmt: &RawStmt) -> Res<Rewritten> {
+    let (rewritten, fenced_ctes) = attempt(context, stmt, false)?;
+    // An expression that raises may be run inside an inlined CTE: then every CTE becomes a barrier.
+    Ok(if fenced_ctes { attempt(context, stmt, true)?.0 } else { rewritten })
+}
+
+fn attempt(context: Context<'_>, stmt: &RawStmt, cte_barriers: bool) -> Res<(Rewritten, bool)> {
+    let mut rewriter = Rewriter::new(context, cte_barriers);
+    let mut stmt = stmt.clone();
+    let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
+    let kind = rewriter.statement(inner)?;
+    let again = rewriter.raised && rewriter.has_ctes && !cte_barriers;
+    let done = Rewritten {
+        stmt,
+        kind,
+        client_params: rewriter.client_params,
+        tenant_types: rewriter.tenant_types,
+        own: rewriter.own,
+        own_literals: rewriter.own_literals,
+    };
+    Ok((done, again))
+}
+
+/// The state of one walk.
+struct Rewriter<'a> {
+    cx: Context<'a>,
+    /// Enclosing query levels, innermost last.
+    levels: Vec<Scope>,
+    /// Names of WITH in sight, innermost last.
+    ctes: Vec<Vec<String>>,
+    client_params: u16,
+    tenant_types: Vec<u32>,
+    own: Vec<OwnParameter>,
+    own_literals: Vec<String>,
+    upsert: bool,
+    has_write: bool,
+    /// Some condition had to be fenced.
+    raised: bool,
+    has_ctes: bool,
+    cte_barriers: bool,
+}
+
+impl<'a> Rewriter<'a> {
+    fn new(cx: Context<'a>, cte_barriers: bool) -> Self {
+        Self {
+            cx,
+            levels: Vec::new(),
+            ctes: Vec::new(),
+            client_params: 0,
+            tenant_types: Vec::new(),
+            own: Vec::new(),
+            own_literals: Vec::new(),
+            upsert: false,
+            has_write: false,
+            raised: false,
+            has_ctes: false,
+            cte_barriers,
+        }
+    }
+
+    fn statement(&mut self, node: &mut NodeEnum) -> Res<Kind> {
+        match node {
+            NodeEnum::SelectStmt(select) => {
+                self.select(select)?;
+                Ok(if self.has_write { Kind::Write { upsert: self.upsert } } else { Kind::Read })
+            }
+            NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => {
+                self.write(node)?;
+                Ok(Kind::Write { upsert: self.upsert })
+            }
+            other => self.utility(other),
+        }
+    }
+
+    /// A 1-based character position for a byte offset of the tree.
+    fn at(&self, location: i32) -> Option<u32> {
+        let before = self.cx.source.get(..usize::try_from(location).ok()?)?;
+        u32::try_from(before.chars().count()).ok().map(|n| n + 1)
+    }
+
+    fn unknown(&self, what: &str, node: &Node) -> Refusal {
+        let place = super::nodes::location(node).and_then(|l| self.at(l));
+        Refusal::not_understood(format!("{what} is not supported")).at(place)
+    }
+
+    /// The parameter that carries the tenant for a column of this type.
+    fn tenant_parameter(&mut self, type_oid: u32) -> Res<u16> {
+        let type_oid = if type_oid == 1043 { 25 } else { type_oid };
+        let index = self.tenant_types.iter().position(|t| *t == type_oid).unwrap_or_else(|| {
+            self.tenant_types.push(type_oid);
+            self.tenant_types.len() - 1
+        });
+        u16::try_from(index)
+            .ok()
+            .and_then(|i| self.cx.first.checked_add(i))
+            .ok_or_else(|| Refusal::with_state("54000", "statement has too many parameters"))
+    }
+
+    fn is_cte(&self, var: &RangeVar) -> bool {
+        var.schemaname.is_empty() && var.catalogname.is_empty() && self.ctes.iter().any(|names| names.contains(&var.relname))
+    }
+
+    /// The listed relation that a name means; the name is qualified in place.
+    fn relation(&self, var: &mut RangeVar) -> Res<Arc<Relation>> {
+        let place = self.at(var.location);
+        if !var.catalogname.is_empty() {
+            return Err(Refusal::not_understood("cross-database references are not supported").at(place));
+        }
+        if matches!(var.schemaname.as_str(), "pg_catalog" | "information_schema") || var.relname.starts_with("pg_") {
+            return Err(Refusal::not_understood(format!("catalog \"{}\" is not supported yet", var.relname)).at(place));
+        }
+        let Some(relation) = self.cx.catalog.find(&var.schemaname, &var.relname) else {
+            let name = if var.schemaname.is_empty() { var.relname.clone() } else { format!("{}.{}", var.schemaname, var.relname) };
+            return Err(Refusal::no_relation(&name)
+                .hint(format!("To let tenants use it, list it under postgres.tables in {}.", self.cx.policy.file))
+                .at(place));
+        };
+        var.schemaname.clone_from(&relation.schema);
+        Ok(relation.clone())
+    }
+
+    /// The guard for a reference to a scoped relation by this name; None for a shared one.
+    fn guard(&mut self, relation: &Relation, reference: &str) -> Res<Option<Guard>> {
+        match &relation.rule {
+            TableRule::SharedRead => Ok(None),
+            TableRule::Hidden => Err(Refusal::no_relation(&relation.name)),
+            TableRule::Scoped { column } => {
+                let found = relation.column(column).ok_or_else(|| Refusal::no_relation(&relation.name))?;
+                let (not_null, type_oid) = (found.not_null, found.type_oid);
+                let parameter = self.tenant_parameter(type_oid)?;
+                Ok(Some(Guard { reference: reference.to_owned(), column: column.clone(), not_null, parameter }))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
