@@ -87,6 +87,8 @@ struct Rewriter<'a> {
     own: Vec<OwnParameter>,
     own_literals: Vec<String>,
     upsert: bool,
+    /// How many conditions were fenced so far.
+    fences: usize,
     has_write: bool,
     /// Some condition had to be fenced.
     raised: bool,
@@ -105,6 +107,7 @@ impl<'a> Rewriter<'a> {
             own: Vec::new(),
             own_literals: Vec::new(),
             upsert: false,
+            fences: 0,
             has_write: false,
             raised: false,
             has_ctes: false,

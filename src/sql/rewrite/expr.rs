@@ -1,0 +1,300 @@
+//! Expressions: each node kind that passes stands here by name; the rest is refused.
+
+use super::{Res, Rewriter};
+use crate::sql::scope::{Traits, Use};
+use crate::sql::{Refusal, functions, nodes, settings};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeName, WindowDef, a_const,
+};
+
+impl Rewriter<'_> {
+    /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.
+    pub(super) fn expr(&mut self, expr: &mut Node) -> Res<Traits> {
+        let unknown = self.unknown("this expression", expr);
+        let Some(inner) = expr.node.as_mut() else { return Ok(Traits::default()) };
+        match inner {
+            NodeEnum::ColumnRef(column) => self.column(column),
+            NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::default()),
+            NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::AStar(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => {
+                Ok(Traits::default())
+            }
+            NodeEnum::AExpr(operation) => self.operation(operation),
+            NodeEnum::BoolExpr(x) => self.exprs(&mut x.args),
+            NodeEnum::FuncCall(call) => self.call(call),
+            NodeEnum::TypeCast(x) => {
+                let traits = self.optional(x.arg.as_mut())?;
+                let type_name = x.type_name.as_mut().ok_or(unknown)?;
+                self.type_name(type_name)?;
+                let quiet = nodes::names(&type_name.names).is_some_and(|n| n.last() == Some(&"text")) && type_name.array_bounds.is_empty();
+                Ok(if quiet { traits } else { traits.raising() })
+            }
+            NodeEnum::CaseExpr(x) => {
+                let mut traits = self.optional(x.arg.as_mut())?;
+                traits.add(self.exprs(&mut x.args)?);
+                traits.add(self.optional(x.defresult.as_mut())?);
+                Ok(traits)
+            }
+            NodeEnum::CaseWhen(x) => {
+                let mut traits = self.optional(x.expr.as_mut())?;
+                traits.add(self.optional(x.result.as_mut())?);
+                Ok(traits)
+            }
+            NodeEnum::SubLink(link) => self.sublink(link),
+            NodeEnum::NullTest(x) => self.optional(x.arg.as_mut()),
+            NodeEnum::BooleanTest(x) => self.optional(x.arg.as_mut()),
+            NodeEnum::AIndirection(x) => self.indirection(x),
+            NodeEnum::AArrayExpr(x) => self.exprs(&mut x.elements),
+            NodeEnum::RowExpr(x) => self.exprs(&mut x.args),
+            NodeEnum::CoalesceExpr(x) => self.exprs(&mut x.args),
+            NodeEnum::MinMaxExpr(x) => self.exprs(&mut x.args),
+            NodeEnum::List(x) => self.exprs(&mut x.items),
+            NodeEnum::GroupingFunc(x) => self.exprs(&mut x.args),
+            NodeEnum::GroupingSet(x) => self.exprs(&mut x.content),
+            NodeEnum::SortBy(x) if x.use_op.is_empty() => self.optional(x.node.as_mut()),
+            NodeEnum::NamedArgExpr(x) => self.optional(x.arg.as_mut()),
+            NodeEnum::CollateClause(x) => {
+                collation(&x.collname)?;
+                self.optional(x.arg.as_mut())
+            }
+            NodeEnum::ResTarget(x) if x.indirection.is_empty() => self.optional(x.val.as_mut()),
+            NodeEnum::WindowDef(x) => self.window(x),
+            _ => Err(unknown),
+        }
+    }
+
+    /// A list of expressions.
+    pub(super) fn exprs(&mut self, list: &mut [Node]) -> Res<Traits> {
+        let mut traits = Traits::default();
+        for item in list {
+            traits.add(self.expr(item)?);
+        }
+        Ok(traits)
+    }
+
+    /// An expression that may be absent.
+    pub(super) fn optional(&mut self, expr: Option<&mut Box<Node>>) -> Res<Traits> {
+        expr.map_or(Ok(Traits::default()), |e| self.expr(e))
+    }
+
+    fn parameter(&mut self, number: i32) -> Res<()> {
+        let number = u16::try_from(number).ok().filter(|n| *n > 0 && self.cx.parameters);
+        let Some(number) = number else { return Err(Refusal::with_state("42P02", "there is no parameter of this number")) };
+        self.client_params = self.client_params.max(number);
+        Ok(())
+    }
+
+    fn column(&mut self, column: &ColumnRef) -> Res<Traits> {
+        let place = self.at(column.location);
+        let star = matches!(column.fields.last().and_then(|n| n.node.as_ref()), Some(NodeEnum::AStar(_)));
+        let named = if star { &column.fields[..column.fields.len() - 1] } else { &column.fields[..] };
+        let names = nodes::names(named).ok_or_else(|| Refusal::not_understood("this column reference is not supported").at(place))?;
+        let used = match (names.as_slice(), star) {
+            ([], true) => Use::Any,
+            ([name], false) => Use::Bare((*name).to_owned()),
+            ([relation], true) => Use::Of((*relation).to_owned()),
+            ([relation, field], false) => {
+                self.field(field, Some(relation), place)?;
+                Use::Of((*relation).to_owned())
+            }
+            ([_, relation], true) => Use::Of((*relation).to_owned()),
+            ([_, relation, field], false) => {
+                self.field(field, Some(relation), place)?;
+                Use::Of((*relation).to_owned())
+            }
+            _ => return Err(Refusal::not_understood("cross-database references are not supported").at(place)),
+        };
+        Ok(Traits { uses: vec![used], raises: false })
+    }
+
+    /// `x.f` may be the call `f(x)`: a field that is no column of the relation must not be the name of a function that is not listed.
+    fn field(&self, field: &str, relation: Option<&str>, place: Option<u32>) -> Res<()> {
+        let own = relation.and_then(|r| self.levels.iter().rev().flat_map(|l| &l.items).find(|i| i.name == r));
+        let is_column = own.is_some_and(|item| match &item.thing {
+            crate::sql::scope::Thing::Guarded(relation, _) | crate::sql::scope::Thing::Shared(relation) => relation.has_column(field),
+            crate::sql::scope::Thing::Opaque => false,
+        });
+        if !is_column && self.cx.catalog.unsafe_fields.contains(field) {
+            return Err(Refusal::with_state("42703", format!("column \"{field}\" does not exist"))
+                .detail("A field of this name would be read as a call of the function of that name.")
+                .at(place));
+        }
+        Ok(())
+    }
+
+    fn indirection(&mut self, x: &mut AIndirection) -> Res<Traits> {
+        let mut traits = self.optional(x.arg.as_mut())?;
+        for step in &mut x.indirection {
+            match step.node.as_mut() {
+                Some(NodeEnum::String(name)) => self.field(&name.sval, None, None)?,
+                Some(NodeEnum::AStar(_)) => {}
+                Some(NodeEnum::AIndices(index)) => {
+                    traits.add(self.optional(index.lidx.as_mut())?);
+                    traits.add(self.optional(index.uidx.as_mut())?);
+                    traits = traits.raising();
+                }
+                _ => return Err(Refusal::not_understood("this subscript is not supported")),
+            }
+        }
+        Ok(traits)
+    }
+
+    fn operation(&mut self, x: &mut AExpr) -> Res<Traits> {
+        let mut traits = self.optional(x.lexpr.as_mut())?;
+        traits.add(self.optional(x.rexpr.as_mut())?);
+        let name = self.operator_name(&x.name, x.location)?;
+        let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));
+        let quiet = match AExprKind::try_from(x.kind).unwrap_or(AExprKind::Undefined) {
+            AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => functions::is_quiet_operator(&name),
+            AExprKind::AexprLike | AExprKind::AexprIlike => pattern_is_plain,
+            AExprKind::AexprSimilar => false,
+            AExprKind::Undefined => return Err(Refusal::not_understood("this operator is not supported").at(self.at(x.location))),
+            _ => true,
+        };
+        Ok(if quiet { traits } else { traits.raising() })
+    }
+
+    /// The bare name of an operator that is PostgreSQL's own.
+    pub(super) fn operator_name(&self, name: &[Node], location: i32) -> Res<String> {
+        let names = nodes::names(name).unwrap_or_default();
+        let bare = match names.as_slice() {
+            [bare] if !self.cx.catalog.user_operators.contains(*bare) => *bare,
+            ["pg_catalog", bare] => *bare,
+            _ => {
+                let shown = names.last().copied().unwrap_or("?");
+                return Err(Refusal::with_state("42883", format!("operator does not exist: {shown}")).at(self.at(location)));
+            }
+        };
+        Ok(bare.to_owned())
+    }
+
+    fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
+        let mut traits = self.optional(link.testexpr.as_mut())?;
+        let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
+        if link.testexpr.is_some() && !functions::is_quiet_operator(&name) {
+            traits = traits.raising();
+        }
+        let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
+            return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
+        };
+        self.select(select)?;
+        traits.uses.push(Use::Any);
+        if link.sub_link_type == SubLinkType::CteSublink as i32 || link.sub_link_type == SubLinkType::MultiexprSublink as i32 {
+            return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
+        }
+        Ok(traits)
+    }
+
+    fn call(&mut self, call: &mut FuncCall) -> Res<Traits> {
+        let place = self.at(call.location);
+        let names: Vec<String> = nodes::names(&call.funcname).unwrap_or_default().into_iter().map(str::to_owned).collect();
+        let (schema, name) = match names.as_slice() {
+            [name] => ("", name.as_str()),
+            [schema, name] => (schema.as_str(), name.as_str()),
+            _ => return Err(Refusal::not_understood("this function name is not supported").at(place)),
+        };
+        let mut traits = self.exprs(&mut call.args)?;
+        traits.add(self.exprs(&mut call.agg_order)?);
+        traits.add(self.optional(call.agg_filter.as_mut())?);
+        if let Some(over) = call.over.as_mut() {
+            traits.add(self.window(over)?);
+        }
+        if matches!(schema, "" | "pg_catalog") && matches!(name, "set_config" | "current_setting") {
+            setting_call(name, &call.args).map_err(|r| r.at(place))?;
+            call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
+            return Ok(traits.raising());
+        }
+        if let Some(schema) = self.listed_function(schema, name) {
+            call.funcname = vec![nodes::string(&schema), nodes::string(name)];
+            return Ok(traits.raising());
+        }
+        match functions::find(name).filter(|_| matches!(schema, "" | "pg_catalog")) {
+            Some(listed) => {
+                call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
+                Ok(if listed.raises { traits.raising() } else { traits })
+            }
+            None if self.cx.catalog.unsafe_fields.contains(name) && !self.cx.catalog.user_functions.contains(name) => {
+                Err(Refusal::not_allowed(format!("permission denied for function {name}")).at(place))
+            }
+            None => Err(Refusal::no_function(&format!("{}(…)", names.join(".")))
+                .hint(format!("To let tenants call it, list it under postgres.functions in {}.", self.cx.policy.file))
+                .at(place)),
+        }
+    }
+
+    /// The schema of a function that the policy lists.
+    fn listed_function(&self, schema: &str, name: &str) -> Option<String> {
+        let listed = &self.cx.policy.postgres.as_ref()?.functions;
+        let in_schema = |wanted: &str| listed.iter().any(|f| f.name == name && f.schema == wanted);
+        if schema.is_empty() {
+            self.cx.catalog.search_path.iter().find(|s| in_schema(s)).cloned()
+        } else {
+            in_schema(schema).then(|| schema.to_owned())
+        }
+    }
+
+    fn window(&mut self, window: &mut WindowDef) -> Res<Traits> {
+        let mut traits = self.exprs(&mut window.partition_clause)?;
+        traits.add(self.exprs(&mut window.order_clause)?);
+        traits.add(self.optional(window.start_offset.as_mut())?);
+        traits.add(self.optional(window.end_offset.as_mut())?);
+        Ok(traits)
+    }
+
+    /// Checks a type's name; a user's own type is qualified in place.
+    pub(super) fn type_name(&mut self, type_name: &mut TypeName) -> Res<()> {
+        let place = self.at(type_name.location);
+        let names = nodes::names(&type_name.names).unwrap_or_default();
+        self_contained(type_name).map_err(|r| r.at(place))?;
+        match names.as_slice() {
+            ["pg_catalog", name] if functions::is_type(name) => Ok(()),
+            [name] if self.cx.catalog.types.contains_key(*name) => {
+                let qualified = vec![nodes::string(&self.cx.catalog.types[*name]), nodes::string(name)];
+                type_name.names = qualified;
+                Ok(())
+            }
+            [name] if functions::is_type(name.strip_prefix('_').unwrap_or(name)) => Ok(()),
+            [schema, name] if self.cx.catalog.types.get(*name).is_some_and(|s| s == schema) => Ok(()),
+            _ => Err(Refusal::with_state("42704", format!("type \"{}\" does not exist", names.join("."))).at(place)),
+        }
+    }
+}
+
+fn self_contained(type_name: &TypeName) -> Res<()> {
+    let plain = !type_name.pct_type && !type_name.setof && type_name.typmods.iter().all(|m| matches!(m.node, Some(NodeEnum::AConst(_))));
+    if plain { Ok(()) } else { Err(Refusal::not_understood("this form of a type name is not supported")) }
+}
+
+/// COLLATE of a built-in collation.
+fn collation(name: &[Node]) -> Res<()> {
+    match nodes::names(name).unwrap_or_default().as_slice() {
+        [_] | ["pg_catalog", _] => Ok(()),
+        _ => Err(Refusal::not_understood("this collation is not supported")),
+    }
+}
+
+/// A constant LIKE pattern without an escape: no value can make it fail.
+fn plain_pattern(pattern: &Node) -> bool {
+    match &pattern.node {
+        Some(NodeEnum::AConst(c)) => matches!(&c.val, Some(a_const::Val::Sval(s)) if !s.sval.contains('\\')),
+        _ => false,
+    }
+}
+
+/// `set_config('TimeZone', 'UTC', false)` is a SET; anything but literals is refused.
+fn setting_call(name: &str, args: &[Node]) -> Res<()> {
+    let literal = |n: Option<&Node>| match n.and_then(|n| n.node.as_ref()) {
+        Some(NodeEnum::AConst(c)) => match &c.val {
+            Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let refused = || Refusal::not_allowed(format!("permission denied for function {name}")).detail("Only a literal name of a safe setting is allowed.");
+    let setting = literal(args.first()).ok_or_else(refused)?;
+    if name == "current_setting" {
+        return if settings::may_show(&setting) { Ok(()) } else { Err(refused()) };
+    }
+    let value = literal(args.get(1)).ok_or_else(refused)?;
+    settings::may_set(&setting, Some(&value))
+}
