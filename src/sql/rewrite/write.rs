@@ -1,0 +1,391 @@
+//! INSERT, UPDATE, DELETE: the tenant column is written by the wall and by nobody else.
+
+use super::from::barriers;
+use super::{Res, Rewriter};
+use crate::policy::TableRule;
+use crate::sql::catalog::Relation;
+use crate::sql::scope::{Guard, Item, Scope, Thing};
+use crate::sql::{OwnParameter, Refusal, nodes};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    DeleteStmt, InsertStmt, Node, OnConflictAction, OnConflictClause, RangeVar, ResTarget, ReturningClause, SelectStmt, UpdateStmt, a_const,
+};
+use std::sync::Arc;
+
+impl Rewriter<'_> {
+    pub(super) fn write(&mut self, node: &mut NodeEnum) -> Res<()> {
+        let names = self.ctes.len();
+        let result = match node {
+            NodeEnum::InsertStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.insert(x)),
+            NodeEnum::UpdateStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.update(x)),
+            NodeEnum::DeleteStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.delete(x)),
+            _ => Err(Refusal::not_understood("not a write")),
+        };
+        self.ctes.truncate(names);
+        result
+    }
+
+    /// The target, which must be a scoped base table, and its guard.
+    fn target(&mut self, var: Option<&mut RangeVar>) -> Res<(Arc<Relation>, Guard, Scope)> {
+        let var = var.ok_or_else(|| Refusal::not_understood("a write without a table"))?;
+        let place = self.at(var.location);
+        let relation = self.relation(var)?;
+        let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
+        let Some(guard) = self.guard(&relation, &name)? else {
+            return Err(Refusal::not_allowed(format!("permission denied for table {}", relation.name))
+                .detail("All tenants read this table and none writes it.")
+                .hint_at("It is `shared: read`", &relation.place)
+                .at(place));
+        };
+        if !matches!(relation.kind, 'r' | 'p') {
+            return Err(Refusal::not_understood(format!("writing to \"{}\" is not supported: it is not a table", relation.name)).at(place));
+        }
+        let item = Item { name, thing: Thing::Guarded(relation.clone(), guard.clone()), nullable: false };
+        Ok((relation, guard, Scope { items: vec![item] }))
+    }
+
+    fn update(&mut self, x: &mut UpdateStmt) -> Res<()> {
+        let (relation, guard, scope) = self.target(x.relation.as_mut())?;
+        self.no_tenant_assignment(&relation, &x.target_list)?;
+        let fences = self.fences;
+        let (scope, mut guards) = self.from_list(&mut x.from_clause, scope)?;
+        guards.insert(0, guard.predicate());
+        self.levels.push(scope);
+        let result = self.assignments(&mut x.target_list).and_then(|()| self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut()));
+        self.levels.pop();
+        if self.fences != fences {
+            barriers(&mut x.from_clause);
+        }
+        result
+    }
+
+    fn delete(&mut self, x: &mut DeleteStmt) -> Res<()> {
+        let (_, guard, scope) = self.target(x.relation.as_mut())?;
+        let fences = self.fences;
+        let (scope, mut guards) = self.from_list(&mut x.using_clause, scope)?;
+        guards.insert(0, guard.predicate());
+        self.levels.push(scope);
+        let result = self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut());
+        self.levels.pop();
+        if self.fences != fences {
+            barriers(&mut x.using_clause);
+        }
+        result
+    }
+
+    fn filter(&mut self, condition: &mut Option<Box<Node>>, guards: Vec<Node>, returning: Option<&mut ReturningClause>) -> Res<()> {
+        if let Some(condition) = condition.as_mut() {
+            self.condition(condition)?;
+        }
+        *condition = nodes::guarded(guards, condition.take());
+        self.returning(returning)
+    }
+
+    fn returning(&mut self, returning: Option<&mut ReturningClause>) -> Res<()> {
+        let Some(returning) = returning else { return Ok(()) };
+        if !returning.options.is_empty() {
+            return Err(Refusal::not_understood("RETURNING WITH is not supported"));
+        }
+        self.exprs(&mut returning.exprs).map(|_| ())
+    }
+
+    fn no_tenant_assignment(&self, relation: &Relation, targets: &[Node]) -> Res<()> {
+        let TableRule::Scoped { column } = &relation.rule else { return Ok(()) };
+        for target in targets {
+            if let Some(NodeEnum::ResTarget(t)) = &target.node {
+                if t.name == *column {
+                    return Err(Refusal::not_allowed(format!("column \"{column}\" of relation \"{}\" cannot be updated", relation.name))
+                        .detail("It says whose the row is.")
+                        .hint_at("It is the tenant column", &relation.place)
+                        .at(self.at(t.location)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// SET a = …, SET (a, b) = …, SET a[1] = …
+    fn assignments(&mut self, targets: &mut [Node]) -> Res<()> {
+        for target in targets {
+            let Some(NodeEnum::ResTarget(t)) = target.node.as_mut() else { return Err(Refusal::not_understood("this assignment is not supported")) };
+            self.target_indirection(t)?;
+            let Some(value) = t.val.as_mut() else { return Err(Refusal::not_understood("this assignment is not supported")) };
+            match value.node.as_mut() {
+                Some(NodeEnum::SetToDefault(_)) => {}
+                // Each column of a (…) = (…) holds the same source; PostgreSQL prints the first.
+                Some(NodeEnum::MultiAssignRef(m)) => {
+                    if let Some(source) = m.source.as_mut() {
+                        self.multi_source(source)?;
+                    }
+                }
+                _ => {
+                    self.expr(value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn multi_source(&mut self, source: &mut Node) -> Res<()> {
+        match source.node.as_mut() {
+            Some(NodeEnum::RowExpr(row)) => {
+                for part in row.args.iter_mut().filter(|n| !matches!(n.node, Some(NodeEnum::SetToDefault(_)))) {
+                    self.expr(part)?;
+                }
+                Ok(())
+            }
+            _ => self.expr(source).map(|_| ()),
+        }
+    }
+
+    fn target_indirection(&mut self, target: &mut ResTarget) -> Res<()> {
+        for step in &mut target.indirection {
+            match step.node.as_mut() {
+                Some(NodeEnum::String(_)) => {}
+                Some(NodeEnum::AIndices(index)) => {
+                    self.optional(index.lidx.as_mut())?;
+                    self.optional(index.uidx.as_mut())?;
+                }
+                _ => return Err(Refusal::not_understood("this assignment target is not supported")),
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, x: &mut InsertStmt) -> Res<()> {
+        let (relation, guard, scope) = self.target(x.relation.as_mut())?;
+        let tenant_type = relation.column(&guard.column).map_or(25, |c| if c.type_oid == 1043 { 25 } else { c.type_oid });
+        for column in &mut x.cols {
+            if let Some(NodeEnum::ResTarget(t)) = column.node.as_mut() {
+                self.target_indirection(t)?;
+            }
+        }
+        self.columns(x, &relation)?;
+        let named = x.cols.iter().position(|c| matches!(&c.node, Some(NodeEnum::ResTarget(t)) if t.name == guard.column));
+        if named.is_none() {
+            let target = ResTarget { name: guard.column.clone(), location: -1, ..Default::default() };
+            x.cols.push(nodes::node(NodeEnum::ResTarget(Box::new(target))));
+        }
+        self.source(x, named, &guard, tenant_type)?;
+        self.levels.push(scope);
+        let result = self.conflict(x.on_conflict_clause.as_mut(), &relation, &guard).and_then(|()| self.returning(x.returning_clause.as_mut()));
+        self.levels.pop();
+        result
+    }
+
+    /// Without a column list: the first columns of the table, as many as there are values.
+    fn columns(&mut self, x: &mut InsertStmt, relation: &Relation) -> Res<()> {
+        let Some(NodeEnum::SelectStmt(select)) = x.select_stmt.as_ref().and_then(|s| s.node.as_ref()) else { return Ok(()) };
+        if !x.cols.is_empty() {
+            return Ok(());
+        }
+        let width = width(select).ok_or_else(|| {
+            Refusal::not_understood("INSERT without a column list from SELECT * is not supported").hint("Name the columns.")
+        })?;
+        if width > relation.columns.len() {
+            return Err(Refusal::syntax("INSERT has more expressions than target columns"));
+        }
+        for column in &relation.columns[..width] {
+            let target = ResTarget { name: column.name.clone(), location: -1, ..Default::default() };
+            x.cols.push(nodes::node(NodeEnum::ResTarget(Box::new(target))));
+        }
+        Ok(())
+    }
+
+    fn source(&mut self, x: &mut InsertStmt, named: Option<usize>, guard: &Guard, tenant_type: u32) -> Res<()> {
+        let value = nodes::parameter(guard.parameter);
+        let Some(source) = x.select_stmt.as_mut() else {
+            let select = SelectStmt {
+                values_lists: vec![nodes::node(NodeEnum::List(pg_query::protobuf::List { items: vec![value] }))],
+                limit_option: pg_query::protobuf::LimitOption::Default as i32,
+                op: pg_query::protobuf::SetOperation::SetopNone as i32,
+                ..Default::default()
+            };
+            x.select_stmt = nodes::boxed(nodes::node(NodeEnum::SelectStmt(Box::new(select))));
+            return Ok(());
+        };
+        let Some(NodeEnum::SelectStmt(select)) = source.node.as_mut() else { return Err(Refusal::not_understood("this INSERT is not supported")) };
+        if select.values_lists.is_empty() || select.larg.is_some() {
+            if named.is_some() {
+                return Err(Refusal::not_allowed(format!("column \"{}\" cannot be written from a query", guard.column))
+                    .hint("Leave the column out: the wall writes it."));
+            }
+            self.select(select)?;
+            return append_to_arms(select, &nodes::cast(value, cast_name(tenant_type)));
+        }
+        if !select.sort_clause.is_empty() || select.limit_count.is_some() || select.limit_offset.is_some() || select.with_clause.is_some() {
+            return Err(Refusal::not_understood("VALUES with further clauses is not supported in INSERT"));
+        }
+        for row in &mut select.values_lists {
+            let Some(NodeEnum::List(list)) = row.node.as_mut() else { return Err(Refusal::not_understood("this VALUES is not supported")) };
+            for (index, item) in list.items.iter_mut().enumerate() {
+                if Some(index) == named {
+                    self.own_value(item, &guard.column, tenant_type)?;
+                } else if !matches!(item.node, Some(NodeEnum::SetToDefault(_))) {
+                    self.expr(item)?;
+                }
+            }
+            match named {
+                None => list.items.push(value.clone()),
+                Some(index) if index < list.items.len() => {}
+                Some(_) => return Err(Refusal::syntax("INSERT has more target columns than expressions")),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the client writes into the tenant column must be its own id: a literal or a parameter, checked when it is known.
+    fn own_value(&mut self, value: &mut Node, column: &str, type_oid: u32) -> Res<()> {
+        match &value.node {
+            Some(NodeEnum::ParamRef(p)) => {
+                let number = p.number;
+                self.expr(value)?;
+                let number = u16::try_from(number).map_err(|_| Refusal::with_state("42P02", "there is no such parameter"))?;
+                self.own.push(OwnParameter { number, type_oid });
+                return Ok(());
+            }
+            Some(NodeEnum::AConst(c)) => {
+                let literal = match &c.val {
+                    Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
+                    Some(a_const::Val::Ival(i)) => Some(i.ival.to_string()),
+                    Some(a_const::Val::Fval(f)) => Some(f.fval.clone()),
+                    _ => None,
+                };
+                if let Some(literal) = literal {
+                    self.own_literals.push(literal);
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        let place = nodes::location(value).and_then(|l| self.at(l));
+        Err(Refusal::not_allowed(format!("column \"{column}\" takes only this tenant's own id, as a literal or a parameter")).at(place))
+    }
+
+    fn conflict(&mut self, conflict: Option<&mut Box<OnConflictClause>>, relation: &Relation, guard: &Guard) -> Res<()> {
+        let Some(conflict) = conflict else { return Ok(()) };
+        let private = infer(conflict, relation, &guard.column)?;
+        if conflict.action == OnConflictAction::OnconflictNothing as i32 {
+            return if private {
+                Ok(())
+            } else {
+                Err(Refusal::not_understood("ON CONFLICT DO NOTHING on a key that tenants share is not supported")
+                    .detail("A row of another tenant could turn the INSERT into nothing.")
+                    .hint(format!("Add the column \"{}\" to the unique key of \"{}\".", guard.column, relation.name)))
+            };
+        }
+        self.upsert = true;
+        self.no_tenant_assignment(relation, &conflict.target_list)?;
+        let excluded = Item { name: "excluded".into(), thing: Thing::Opaque, nullable: false };
+        let mut level = self.levels.last().cloned().unwrap_or_default();
+        level.items.push(excluded);
+        self.levels.push(level);
+        let result = self.assignments(&mut conflict.target_list).and_then(|()| self.optional(conflict.where_clause.as_mut()));
+        self.levels.pop();
+        result?;
+        let client = conflict.where_clause.take().map_or_else(|| nodes::truth(true), |c| *c);
+        conflict.where_clause = nodes::boxed(nodes::case(guard.predicate(), client, Some(marker(guard))));
+        Ok(())
+    }
+}
+
+/// Whether every key that can conflict holds the tenant column. Adds that column to the conflict target where the key needs it.
+fn infer(conflict: &mut OnConflictClause, relation: &Relation, tenant: &str) -> Res<bool> {
+    let private = |columns: &[String]| columns.iter().any(|c| c == tenant);
+    let Some(infer) = conflict.infer.as_mut() else { return Ok(relation.keys.iter().all(|k| private(&k.columns))) };
+    if !infer.conname.is_empty() {
+        return Ok(relation.keys.iter().find(|k| k.name == infer.conname).is_some_and(|k| private(&k.columns)));
+    }
+    if infer.where_clause.is_some() {
+        return Err(Refusal::not_understood("ON CONFLICT … WHERE of a partial index is not supported"));
+    }
+    let mut wanted = Vec::new();
+    for element in &infer.index_elems {
+        match &element.node {
+            Some(NodeEnum::IndexElem(e)) if e.expr.is_none() && e.collation.is_empty() && e.opclass.is_empty() => wanted.push(e.name.clone()),
+            _ => return Err(Refusal::not_understood("ON CONFLICT on an expression is not supported")),
+        }
+    }
+    let matches = |columns: &[String], wanted: &[String]| wanted.iter().all(|w| columns.contains(w)) && columns.iter().all(|c| wanted.contains(c));
+    if relation.keys.iter().any(|k| !k.partial && matches(&k.columns, &wanted)) || private(&wanted) {
+        return Ok(private(&wanted));
+    }
+    wanted.push(tenant.to_owned());
+    if relation.keys.iter().any(|k| !k.partial && matches(&k.columns, &wanted)) {
+        let mut element = infer.index_elems.last().cloned().unwrap_or_default();
+        if let Some(NodeEnum::IndexElem(e)) = element.node.as_mut() {
+            tenant.clone_into(&mut e.name);
+        }
+        infer.index_elems.push(element);
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// An expression that fails with the wall's own marker, and nothing of the row, when an upsert meets another tenant's row.
+fn marker(guard: &Guard) -> Node {
+    let column = nodes::cast(nodes::column(&guard.reference, &guard.column), "text");
+    let call = pg_query::protobuf::FuncCall {
+        funcname: vec![nodes::string("pg_catalog"), nodes::string("left")],
+        args: vec![column, nodes::integer(0)],
+        funcformat: pg_query::protobuf::CoercionForm::CoerceExplicitCall as i32,
+        location: -1,
+        ..Default::default()
+    };
+    let empty = pg_query::protobuf::CoalesceExpr {
+        args: vec![nodes::node(NodeEnum::FuncCall(Box::new(call))), nodes::text("")],
+        location: -1,
+        ..Default::default()
+    };
+    let joined = nodes::operator("||", nodes::text("partywall:upsert"), nodes::node(NodeEnum::CoalesceExpr(Box::new(empty))));
+    nodes::cast(joined, "bool")
+}
+
+/// How many columns a source has; None where a star hides it.
+fn width(select: &SelectStmt) -> Option<usize> {
+    if let Some(left) = &select.larg {
+        return width(left);
+    }
+    if let Some(NodeEnum::List(row)) = select.values_lists.first().and_then(|r| r.node.as_ref()) {
+        return Some(row.items.len());
+    }
+    let star = |n: &Node| match &n.node {
+        Some(NodeEnum::ResTarget(t)) => match t.val.as_ref().and_then(|v| v.node.as_ref()) {
+            Some(NodeEnum::ColumnRef(c)) => matches!(c.fields.last().and_then(|f| f.node.as_ref()), Some(NodeEnum::AStar(_))),
+            Some(NodeEnum::AIndirection(i)) => matches!(i.indirection.last().and_then(|f| f.node.as_ref()), Some(NodeEnum::AStar(_))),
+            _ => false,
+        },
+        _ => true,
+    };
+    (!select.target_list.iter().any(star)).then_some(select.target_list.len())
+}
+
+/// Adds a column to every arm of a query.
+fn append_to_arms(select: &mut SelectStmt, value: &Node) -> Res<()> {
+    if select.larg.is_some() || select.rarg.is_some() {
+        for side in [select.larg.as_mut(), select.rarg.as_mut()].into_iter().flatten() {
+            append_to_arms(side, value)?;
+        }
+        return Ok(());
+    }
+    if select.values_lists.is_empty() {
+        let target = ResTarget { val: nodes::boxed(value.clone()), location: -1, ..Default::default() };
+        select.target_list.push(nodes::node(NodeEnum::ResTarget(Box::new(target))));
+    }
+    for row in &mut select.values_lists {
+        if let Some(NodeEnum::List(list)) = row.node.as_mut() {
+            list.items.push(value.clone());
+        }
+    }
+    Ok(())
+}
+
+fn cast_name(type_oid: u32) -> &'static str {
+    match type_oid {
+        20 => "int8",
+        21 => "int2",
+        23 => "int4",
+        2950 => "uuid",
+        _ => "text",
+    }
+}
