@@ -1,1 +1,0 @@
-//! The independent verifier. Shares no code with the rewriter.
