@@ -2,8 +2,16 @@
 //!
 //! A byte's way: [`Judge`] looks the text up in [`cache`]; on a miss `parse` → `scope`/`rewrite` → `deparse` → `verify`.
 
+mod cache;
 pub mod catalog;
+pub mod functions;
+mod nodes;
+mod parse;
 pub mod refusal;
+mod rewrite;
+mod scope;
+pub mod second_opinion;
+pub mod settings;
 pub mod verify;
 
 pub use catalog::Catalog;
@@ -83,12 +91,29 @@ pub struct OwnParameter {
 pub struct Judge {
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
+    cache: Arc<cache::Cache>,
+}
+
+/// A judged text with the tenant still open; what the cache holds.
+#[derive(Debug)]
+pub struct Judged {
+    text: String,
+    statements: Vec<Statement>,
+}
+
+#[derive(Debug)]
+struct Statement {
+    kind: Kind,
+    client_params: u16,
+    tenant_types: Vec<u32>,
+    own: Vec<OwnParameter>,
+    own_literals: Vec<String>,
 }
 
 impl Judge {
     /// A judge for this policy as it stands on this catalog.
     pub fn new(policy: Arc<Policy>, catalog: Arc<Catalog>) -> Self {
-        Self { policy, catalog }
+        Self { policy, catalog, cache: Arc::default() }
     }
 
     /// The policy it judges by.
@@ -103,20 +128,120 @@ impl Judge {
 
     /// A simple query: all its statements, the tenant as a literal. Errors: the first statement's refusal (whole text refused).
     pub fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal> {
-        let _ = (sql, tenant);
-        Err(Refusal::not_understood("not written yet"))
+        let judged = self.judged(sql, None)?;
+        for literal in judged.statements.iter().flat_map(|s| &s.own_literals) {
+            own_literal(literal, tenant)?;
+        }
+        let outgoing = Outgoing(parse::splice_literal(&judged.text, tenant.as_str())?);
+        let kinds = judged.statements.iter().map(|s| s.kind.clone()).collect();
+        Ok(Arc::new(Script { outgoing, kinds }))
     }
 
     /// One statement of the extended protocol. `declared` is the number of parameter types in the client's Parse.
-    pub fn extended(&self, sql: &str, declared: u16) -> Result<Arc<Prepared>, Refusal> {
-        let _ = (sql, declared);
-        Err(Refusal::not_understood("not written yet"))
+    pub fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal> {
+        let judged = self.judged(sql, Some(declared))?;
+        let Some(statement) = judged.statements.first() else {
+            let outgoing = Outgoing(String::new());
+            let (tenant_types, own) = (Vec::new(), Vec::new());
+            return Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, kind: Kind::Empty }));
+        };
+        for literal in &statement.own_literals {
+            own_literal(literal, tenant)?;
+        }
+        Ok(Arc::new(Prepared {
+            outgoing: Outgoing(judged.text.clone()),
+            client_params: statement.client_params,
+            tenant_types: statement.tenant_types.clone(),
+            own: statement.own.clone(),
+            kind: statement.kind.clone(),
+        }))
     }
 
     /// The client's own position (1-based, characters) for a position the server gave in the outgoing text; None where the place
     /// is one the wall added.
     pub fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32> {
-        let _ = (client_sql, outgoing, server_position);
-        None
+        let final_text = outgoing.as_str();
+        let index = usize::try_from(server_position).ok()?.checked_sub(1)?;
+        let byte = final_text.char_indices().nth(index)?.0;
+        let client_byte = same_word(client_sql, final_text, byte)?;
+        u32::try_from(client_sql.get(..client_byte)?.chars().count() + 1).ok()
+    }
+
+    fn judged(&self, sql: &str, declared: Option<u16>) -> Result<Arc<Judged>, Refusal> {
+        if let Some(hit) = self.cache.get(sql, declared) {
+            return Ok(hit);
+        }
+        let judged = Arc::new(self.judge(sql, declared)?);
+        self.cache.put(sql, declared, judged.clone(), judged.text.len());
+        Ok(judged)
+    }
+
+    fn judge(&self, sql: &str, declared: Option<u16>) -> Result<Judged, Refusal> {
+        let stmts = parse::parse(sql)?;
+        if declared.is_some() && stmts.len() > 1 {
+            return Err(Refusal::syntax("cannot insert multiple commands into a prepared statement"));
+        }
+        // The tenant's parameters follow the client's: how many those are is known after a first walk.
+        let mut first = declared.unwrap_or(0).saturating_add(1);
+        let mut context =
+            rewrite::Context { policy: &self.policy, catalog: &self.catalog, source: sql, parameters: declared.is_some(), first };
+        let mut done = Vec::new();
+        for stmt in &stmts {
+            let mut rewritten = rewrite::rewrite(context, stmt)?;
+            if rewritten.client_params >= first {
+                first = rewritten.client_params.checked_add(1).ok_or_else(|| Refusal::with_state("54000", "too many parameters"))?;
+                context.first = first;
+                rewritten = rewrite::rewrite(context, stmt)?;
+            }
+            done.push(rewritten);
+        }
+        let text = parse::deparse(done.iter().map(|d| d.stmt.clone()).collect())?;
+        self.prove(sql, &text, first)?;
+        let statements = done.into_iter().map(|d| Statement {
+            kind: d.kind,
+            client_params: first - 1,
+            tenant_types: d.tenant_types,
+            own: d.own,
+            own_literals: d.own_literals,
+        });
+        Ok(Judged { text, statements: statements.collect() })
+    }
+
+    /// Nothing enters the cache unproved.
+    fn prove(&self, sql: &str, text: &str, first: u16) -> Result<(), Refusal> {
+        let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
+        let proof = verify::verify(sql, text, &self.catalog, first).map_err(|d| unproved(d.to_string()))?;
+        match second_opinion::relations(text) {
+            Some(seen) if seen != proof.relations => Err(unproved("Two parsers see different relations.".into())),
+            _ => Ok(()),
+        }
     }
 }
+
+fn own_literal(literal: &str, tenant: &TenantId) -> Result<(), Refusal> {
+    if literal == tenant.as_str() {
+        return Ok(());
+    }
+    Err(Refusal::not_allowed("a row can only be written for this tenant").detail("The statement writes another value into the tenant column."))
+}
+
+/// The same word, the same number of times from the start, in the client's text.
+fn same_word(client: &str, outgoing: &str, byte: usize) -> Option<usize> {
+    let word: String = outgoing.get(byte..)?.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let before = outgoing.get(..byte)?.matches(word.as_str()).count();
+    let total = outgoing.matches(word.as_str()).count();
+    let mut places = client.match_indices(word.as_str());
+    (!word.is_empty() && total == client.matches(word.as_str()).count()).then(|| places.nth(before).map(|(at, _)| at)).flatten()
+}
+
+#[cfg(any(test, feature = "mutants"))]
+impl Outgoing {
+    /// A text that was not judged, for tests of what carries it.
+    pub fn for_tests(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
     if nesting(text) > NESTING_MAX {
         return Err(Refusal::with_state("54001", "statement is nested too deeply").detail(format!("At most {NESTING_MAX} levels are read.")));
     }
-    match pg_query::parse(text) {
+    match pg_query::parse(text, pg_query::ParserOptions::default()) {
         Ok(parsed) => Ok(parsed.protobuf.stmts),
         Err(pg_query::Error::Parse(message)) => Err(Refusal::syntax(message)),
         Err(_) => Err(Refusal::with_state("54001", "statement is too complex to be read")),
@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
 /// Prints statements, `; ` between them. Errors: 0A000 where the printer has no form for the tree.
 pub fn deparse(stmts: Vec<RawStmt>) -> Result<String, Refusal> {
     let tree = ParseResult { version: 0, stmts };
-    pg_query::deparse(&tree).map_err(|_| Refusal::not_understood("statement cannot be printed again"))
+    pg_query::deparse(&tree, pg_query::DeparseOptions::default()).map_err(|_| Refusal::not_understood("statement cannot be printed again"))
 }
 
 /// The tokens of a text. Errors: 42601.

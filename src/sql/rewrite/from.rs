@@ -7,7 +7,7 @@
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
 use crate::sql::nodes;
-use crate::sql::scope::{Item, Scope, Thing, Traits};
+use crate::sql::scope::{Item, Scope, Thing};
 use crate::sql::{Refusal, scope};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, JoinExpr, JoinType, Node, RangeFunction, RangeSubselect, RangeVar, SelectStmt};
@@ -237,9 +237,4 @@ pub(super) fn has_shared(scope: &Scope) -> Option<Arc<Relation>> {
         Thing::Shared(relation) => Some(relation.clone()),
         _ => None,
     })
-}
-
-/// Nothing read, nothing raised.
-pub(super) fn nothing() -> Traits {
-    Traits::default()
 }

@@ -191,6 +191,3 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

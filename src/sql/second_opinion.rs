@@ -1,0 +1,56 @@
+//! The second opinion: another parser reads the final text, and a walk of our own over its whole tree lists the relations.
+
+use serde_json::Value;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::{Parser, ParserOptions};
+use std::collections::BTreeSet;
+
+/// The qualified relations, `schema.name` sorted, that sqlparser sees; None where it cannot read the text.
+pub fn relations(text: &str) -> Option<Vec<String>> {
+    let options = ParserOptions::new().with_unescape(false);
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_options(options).with_recursion_limit(40).try_with_sql(text).ok()?;
+    let tree = serde_json::to_value(parser.parse_statements().ok()?).ok()?;
+    let mut seen = BTreeSet::new();
+    walk(&tree, &mut seen);
+    Some(seen.into_iter().collect())
+}
+
+/// Relations of the final text are qualified and nothing else in a relation's place is: WITH queries and functions drop out.
+fn walk(value: &Value, seen: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(all) => all.iter().for_each(|v| walk(v, seen)),
+        Value::Object(map) => {
+            for (key, inner) in map {
+                match key.as_str() {
+                    // TableFactor::Table and SetExpr::Table (`TABLE t`)
+                    "Table" if inner.get("args").is_none_or(Value::is_null) => {
+                        note(inner.get("name"), seen);
+                        if let (Some(schema), Some(name)) = (inner.get("schema_name").and_then(Value::as_str), inner.get("table_name").and_then(Value::as_str)) {
+                            seen.insert(format!("{}.{}", schema.to_lowercase(), name.to_lowercase()));
+                        }
+                    }
+                    // INSERT's target
+                    "TableName" => note(Some(inner), seen),
+                    _ => {}
+                }
+                walk(inner, seen);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn note(name: Option<&Value>, seen: &mut BTreeSet<String>) {
+    let parts = name.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if let [schema, name] = parts {
+        if let (Some(schema), Some(name)) = (ident(schema), ident(name)) {
+            seen.insert(format!("{schema}.{name}"));
+        }
+    }
+}
+
+fn ident(part: &Value) -> Option<String> {
+    let ident = part.get("Identifier")?;
+    let raw = ident.get("value")?.as_str()?;
+    Some(if ident.get("quote_style").is_none_or(Value::is_null) { raw.to_lowercase() } else { raw.replace("\"\"", "\"") })
+}
