@@ -136,7 +136,7 @@ fn every_line_that_another_printer_breaks_means_what_postgres_means() {
         let _ = outcome(&judge, line);
     }
     let kept = outcome(&judge, "SELECT 'x\\''; DROP TABLE adv_t; --'");
-    assert_eq!(kept, "SELECT 'x\\''; DROP TABLE adv_t; --'");
+    assert_eq!(kept, "SELECT E'x\\\\''; DROP TABLE adv_t; --'");
 }
 
 fn verify_same(client: &str, printed: &str) {

@@ -75,21 +75,26 @@ pub enum Use {
 pub struct Traits {
     /// Columns it reads.
     pub uses: Vec<Use>,
-    /// Some part of it reads a column and can raise an error on a value of it.
-    pub raises: bool,
+    /// Those of them on whose values some part can raise an error.
+    pub raising: Vec<Use>,
 }
 
 impl Traits {
     /// Takes in a part.
     pub fn add(&mut self, part: Traits) {
         self.uses.extend(part.uses);
-        self.raises |= part.raises;
+        self.raising.extend(part.raising);
     }
 
     /// This node itself can raise.
     pub fn raising(mut self) -> Self {
-        self.raises |= !self.uses.is_empty();
+        self.raising.extend(self.uses.iter().cloned());
         self
+    }
+
+    /// Whether any part can raise.
+    pub fn raises(&self) -> bool {
+        !self.raising.is_empty()
     }
 }
 

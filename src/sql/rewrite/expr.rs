@@ -104,7 +104,7 @@ impl Rewriter<'_> {
             }
             _ => return Err(Refusal::not_understood("cross-database references are not supported").at(place)),
         };
-        Ok(Traits { uses: vec![used], raises: false })
+        Ok(Traits { uses: vec![used], raising: Vec::new() })
     }
 
     /// `x.f` may be the call `f(x)`: a field that is no column of the relation must not be the name of a function that is not listed.

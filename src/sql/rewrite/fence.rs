@@ -24,17 +24,17 @@ impl Rewriter<'_> {
             }
         }
         let traits = self.expr(condition)?;
-        if traits.raises {
+        if traits.raises() {
             self.fence(condition, &traits)?;
         }
-        Ok(traits.raises)
+        Ok(traits.raises())
     }
 
     fn fence(&mut self, condition: &mut Node, traits: &Traits) -> Res<()> {
         self.raised = true;
         self.fences += 1;
         let mut guards = Vec::new();
-        for (guard, may_be_absent) in guards_for(&self.levels, &traits.uses) {
+        for (guard, may_be_absent) in guards_for(&self.levels, &traits.raising) {
             if !may_be_absent {
                 guards.push(guard.predicate());
             } else if guard.not_null {

@@ -133,7 +133,7 @@ impl Rewriter<'_> {
         if sub.lateral {
             self.levels.pop();
         }
-        if traits?.raises {
+        if traits?.raises() {
             barrier(select);
         }
         push(scope, sub.alias.as_ref().map(|a| a.aliasname.clone()).unwrap_or_default(), Thing::Opaque)

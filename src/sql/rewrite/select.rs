@@ -88,7 +88,7 @@ impl Rewriter<'_> {
             return x.args.iter_mut().try_for_each(|part| self.having(part));
         }
         let traits = self.expr(having)?;
-        if !traits.raises {
+        if !traits.raises() {
             return Ok(());
         }
         self.raised = true;
@@ -157,7 +157,7 @@ impl Rewriter<'_> {
 
     fn cte_query(&mut self, query: &mut NodeEnum, recursive: bool) -> Res<bool> {
         match query {
-            NodeEnum::SelectStmt(select) => Ok(self.select(select)?.raises && !recursive),
+            NodeEnum::SelectStmt(select) => Ok(self.select(select)?.raises() && !recursive),
             NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => {
                 self.has_write = true;
                 self.write(query)?;
