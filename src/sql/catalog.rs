@@ -20,7 +20,10 @@ pub type Rows = Vec<Vec<Option<String>>>;
 
 /// The queries to run, in any order. All names are qualified, so no search_path can mislead them.
 pub const QUERIES: &[CatalogQuery] = &[
-    CatalogQuery { name: "path", sql: "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS x(s, n) ORDER BY n" },
+    CatalogQuery {
+        name: "path",
+        sql: "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS x(s, n) ORDER BY n",
+    },
     CatalogQuery {
         name: "relations",
         sql: "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -45,7 +48,10 @@ pub const QUERIES: &[CatalogQuery] = &[
               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0 \
               WHERE (i.indisunique OR i.indisexclusion) AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2, 4",
     },
-    CatalogQuery { name: "functions", sql: "SELECT DISTINCT p.proname, n.nspname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace" },
+    CatalogQuery {
+        name: "functions",
+        sql: "SELECT DISTINCT p.proname, n.nspname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace",
+    },
     CatalogQuery {
         name: "operators",
         sql: "SELECT DISTINCT o.oprname FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'",
@@ -261,7 +267,10 @@ fn check_relation(relation: &Relation) -> Option<CatalogProblem> {
         return problem(format!("{full}.{tenant} has a type that cannot hold a tenant"), "use text, varchar, uuid or an integer type");
     }
     if !column.deterministic {
-        return problem(format!("{full}.{tenant} has a collation by which different ids are equal"), "give the column a deterministic collation");
+        return problem(
+            format!("{full}.{tenant} has a collation by which different ids are equal"),
+            "give the column a deterministic collation",
+        );
     }
     if column.generated {
         return problem(format!("{full}.{tenant} is generated"), "a tenant column must be writable by the wall");

@@ -4,8 +4,25 @@ use super::*;
 
 #[test]
 fn nothing_that_reads_around_is_listed() {
-    for name in ["query_to_xml", "table_to_xml", "ts_stat", "pg_read_file", "lo_get", "lo_import", "dblink", "set_config", "current_setting",
-        "pg_stat_get_activity", "pg_ls_dir", "nextval", "txid_current", "pg_terminate_backend", "pg_notify", "has_table_privilege", "col_description"] {
+    for name in [
+        "query_to_xml",
+        "table_to_xml",
+        "ts_stat",
+        "pg_read_file",
+        "lo_get",
+        "lo_import",
+        "dblink",
+        "set_config",
+        "current_setting",
+        "pg_stat_get_activity",
+        "pg_ls_dir",
+        "nextval",
+        "txid_current",
+        "pg_terminate_backend",
+        "pg_notify",
+        "has_table_privilege",
+        "col_description",
+    ] {
         assert_eq!(find(name), None, "{name}");
     }
 }

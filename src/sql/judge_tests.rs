@@ -26,11 +26,17 @@ pub fn judge() -> Judge {
         redis: None,
         limits: Limits::default(),
     };
-    let rows = |lines: &str| -> catalog::Rows { lines.lines().map(|l| l.split_whitespace().map(|w| Some(w.replace('~', ""))).collect()).collect() };
+    let rows = |lines: &str| -> catalog::Rows {
+        lines.lines().map(|l| l.split_whitespace().map(|w| Some(w.replace('~', ""))).collect()).collect()
+    };
     let mut columns = String::new();
-    for (oid, names, tenant_not_null) in
-        [(1, "id tenant_id customer total note", "t"), (2, "order_id line sku qty tenant_id", "t"), (3, "id tenant_id note", "f"), (4, "code name", "t"), (5, "id", "t")]
-    {
+    for (oid, names, tenant_not_null) in [
+        (1, "id tenant_id customer total note", "t"),
+        (2, "order_id line sku qty tenant_id", "t"),
+        (3, "id tenant_id note", "f"),
+        (4, "code name", "t"),
+        (5, "id", "t"),
+    ] {
         for name in names.split(' ') {
             let type_oid = if matches!(name, "id" | "order_id" | "line" | "qty" | "total") { 23 } else { 25 };
             let not_null = if name == "tenant_id" { tenant_not_null } else { "f" };
@@ -53,7 +59,9 @@ pub fn judge() -> Judge {
 fn outcome(judge: &Judge, sql: &str) -> String {
     match judge.extended(sql, 0, &tenant("acme")) {
         Ok(prepared) => prepared.outgoing.as_str().to_owned(),
-        Err(refusal) => format!("! {} {}{}", refusal.sqlstate, refusal.message, refusal.detail.map(|d| format!(" ({d})")).unwrap_or_default()),
+        Err(refusal) => {
+            format!("! {} {}{}", refusal.sqlstate, refusal.message, refusal.detail.map(|d| format!(" ({d})")).unwrap_or_default())
+        }
     }
 }
 
@@ -151,7 +159,9 @@ fn verify_same(client: &str, printed: &str) {
 fn without_places(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
-            map.retain(|k, _| !k.contains("location") && !k.starts_with("stmt_l") && !k.ends_with("list_start") && !k.ends_with("list_end"));
+            map.retain(|k, _| {
+                !k.contains("location") && !k.starts_with("stmt_l") && !k.ends_with("list_start") && !k.ends_with("list_end")
+            });
             map.values_mut().for_each(without_places);
         }
         serde_json::Value::Array(all) => all.iter_mut().for_each(without_places),

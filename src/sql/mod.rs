@@ -222,7 +222,8 @@ fn own_literal(literal: &str, tenant: &TenantId) -> Result<(), Refusal> {
     if literal == tenant.as_str() {
         return Ok(());
     }
-    Err(Refusal::not_allowed("a row can only be written for this tenant").detail("The statement writes another value into the tenant column."))
+    Err(Refusal::not_allowed("a row can only be written for this tenant")
+        .detail("The statement writes another value into the tenant column."))
 }
 
 /// The same word, the same number of times from the start, in the client's text.

@@ -1,9 +1,10 @@
 //! Small constructors and readers for PostgreSQL's parse tree. No judgement here.
 
-use pg_query::protobuf::{
-    self as pg, AConst, AExpr, AExprKind, BoolExpr, BoolExprType, CaseExpr, CaseWhen, ColumnRef, Node, NullTest, NullTestType, ParamRef, a_const,
-};
 use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    self as pg, AConst, AExpr, AExprKind, BoolExpr, BoolExprType, CaseExpr, CaseWhen, ColumnRef, Node, NullTest, NullTestType, ParamRef,
+    a_const,
+};
 
 /// Wraps a node.
 pub fn node(inner: NodeEnum) -> Node {
@@ -69,7 +70,12 @@ fn boolean(kind: BoolExprType, mut args: Vec<Node>) -> Node {
 
 /// `expr IS NULL`
 pub fn is_null(expr: Node) -> Node {
-    node(NodeEnum::NullTest(Box::new(NullTest { arg: boxed(expr), nulltesttype: NullTestType::IsNull as i32, location: -1, ..Default::default() })))
+    node(NodeEnum::NullTest(Box::new(NullTest {
+        arg: boxed(expr),
+        nulltesttype: NullTestType::IsNull as i32,
+        location: -1,
+        ..Default::default()
+    })))
 }
 
 /// `CASE WHEN condition THEN result [ELSE otherwise] END`

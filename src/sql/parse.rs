@@ -17,7 +17,9 @@ pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
         return Err(Refusal::with_state("22021", "invalid byte sequence for encoding \"UTF8\": 0x00"));
     }
     if nesting(text) > NESTING_MAX {
-        return Err(Refusal::with_state("54001", "statement is nested too deeply").detail(format!("At most {NESTING_MAX} levels are read.")));
+        return Err(
+            Refusal::with_state("54001", "statement is nested too deeply").detail(format!("At most {NESTING_MAX} levels are read."))
+        );
     }
     match pg_query::parse(text, pg_query::ParserOptions::default()) {
         Ok(parsed) => Ok(parsed.protobuf.stmts),

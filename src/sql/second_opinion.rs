@@ -25,7 +25,9 @@ fn walk(value: &Value, seen: &mut BTreeSet<String>) {
                     // TableFactor::Table and SetExpr::Table (`TABLE t`)
                     "Table" if inner.get("args").is_none_or(Value::is_null) => {
                         note(inner.get("name"), seen);
-                        if let (Some(schema), Some(name)) = (inner.get("schema_name").and_then(Value::as_str), inner.get("table_name").and_then(Value::as_str)) {
+                        if let (Some(schema), Some(name)) =
+                            (inner.get("schema_name").and_then(Value::as_str), inner.get("table_name").and_then(Value::as_str))
+                        {
                             seen.insert(format!("{}.{}", schema.to_lowercase(), name.to_lowercase()));
                         }
                     }

@@ -4,9 +4,7 @@ use super::{Res, Rewriter};
 use crate::sql::scope::{Traits, Use};
 use crate::sql::{Refusal, functions, nodes, settings};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{
-    AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeName, WindowDef, a_const,
-};
+use pg_query::protobuf::{AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeName, WindowDef, a_const};
 
 impl Rewriter<'_> {
     /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.
@@ -290,7 +288,9 @@ fn setting_call(name: &str, args: &[Node]) -> Res<()> {
         },
         _ => None,
     };
-    let refused = || Refusal::not_allowed(format!("permission denied for function {name}")).detail("Only a literal name of a safe setting is allowed.");
+    let refused = || {
+        Refusal::not_allowed(format!("permission denied for function {name}")).detail("Only a literal name of a safe setting is allowed.")
+    };
     let setting = literal(args.first()).ok_or_else(refused)?;
     if name == "current_setting" {
         return if settings::may_show(&setting) { Ok(()) } else { Err(refused()) };

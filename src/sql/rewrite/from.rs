@@ -85,8 +85,16 @@ impl Rewriter<'_> {
         let (mut here, mut up) = (Vec::new(), Vec::new());
         let floats = kind == JoinType::JoinInner && above == Filter::Above;
         let own_side = |side: JoinType| !floats && (kind == JoinType::JoinInner || kind == side);
-        if own_side(JoinType::JoinRight) { here.extend(left_guards) } else { up.extend(left_guards) }
-        if own_side(JoinType::JoinLeft) { here.extend(right_guards) } else { up.extend(right_guards) }
+        if own_side(JoinType::JoinRight) {
+            here.extend(left_guards)
+        } else {
+            up.extend(left_guards)
+        }
+        if own_side(JoinType::JoinLeft) {
+            here.extend(right_guards)
+        } else {
+            up.extend(right_guards)
+        }
         self.join_condition(join, here, scope, first)?;
         for (index, item) in scope.items.iter_mut().enumerate().skip(first) {
             item.nullable |= match kind {

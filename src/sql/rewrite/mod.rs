@@ -190,4 +190,3 @@ impl<'a> Rewriter<'a> {
         }
     }
 }
-

@@ -31,7 +31,11 @@ impl Rewriter<'_> {
         let tail = self.tail(select);
         self.levels.pop();
         tail?;
-        if select.locking_clause.is_empty() { Ok(traits) } else { Err(Refusal::not_understood("row locks on a set operation are not supported")) }
+        if select.locking_clause.is_empty() {
+            Ok(traits)
+        } else {
+            Err(Refusal::not_understood("row locks on a set operation are not supported"))
+        }
     }
 
     fn simple_select(&mut self, select: &mut SelectStmt) -> Res<Traits> {
@@ -133,11 +137,15 @@ impl Rewriter<'_> {
         let base = self.ctes.len();
         self.ctes.push(if with.recursive { names.clone() } else { Vec::new() });
         for cte in &mut with.ctes {
-            let Some(NodeEnum::CommonTableExpr(cte)) = cte.node.as_mut() else { return Err(Refusal::not_understood("WITH without a query")) };
+            let Some(NodeEnum::CommonTableExpr(cte)) = cte.node.as_mut() else {
+                return Err(Refusal::not_understood("WITH without a query"));
+            };
             if cte.cycle_clause.is_some() || cte.search_clause.is_some() {
                 return Err(Refusal::not_understood("SEARCH and CYCLE are not supported").at(self.at(cte.location)));
             }
-            let Some(query) = cte.ctequery.as_mut().and_then(|q| q.node.as_mut()) else { return Err(Refusal::not_understood("WITH without a query")) };
+            let Some(query) = cte.ctequery.as_mut().and_then(|q| q.node.as_mut()) else {
+                return Err(Refusal::not_understood("WITH without a query"));
+            };
             // A WITH query sees no column of the levels around it.
             let levels = std::mem::take(&mut self.levels);
             let result = self.cte_query(query, with.recursive);

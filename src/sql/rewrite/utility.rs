@@ -39,7 +39,8 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
             let values: Option<Vec<String>> = x.args.iter().map(constant).collect();
             // SET TIME ZONE INTERVAL … is a cast; only its name matters, for it is not one of the pinned ones.
             let value = values.map(|v| v.join(", "));
-            let pinned = matches!(x.name.to_ascii_lowercase().as_str(), "client_encoding" | "standard_conforming_strings" | "client_min_messages");
+            let pinned =
+                matches!(x.name.to_ascii_lowercase().as_str(), "client_encoding" | "standard_conforming_strings" | "client_min_messages");
             if value.is_none() && pinned {
                 return Err(Refusal::not_understood("this value is not supported"));
             }

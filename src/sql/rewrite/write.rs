@@ -51,7 +51,8 @@ impl Rewriter<'_> {
         let (scope, mut guards) = self.from_list(&mut x.from_clause, scope)?;
         guards.insert(0, guard.predicate());
         self.levels.push(scope);
-        let result = self.assignments(&mut x.target_list).and_then(|()| self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut()));
+        let result =
+            self.assignments(&mut x.target_list).and_then(|()| self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut()));
         self.levels.pop();
         if self.fences != fences {
             barriers(&mut x.from_clause);
@@ -107,7 +108,9 @@ impl Rewriter<'_> {
     /// SET a = …, SET (a, b) = …, SET a[1] = …
     fn assignments(&mut self, targets: &mut [Node]) -> Res<()> {
         for target in targets {
-            let Some(NodeEnum::ResTarget(t)) = target.node.as_mut() else { return Err(Refusal::not_understood("this assignment is not supported")) };
+            let Some(NodeEnum::ResTarget(t)) = target.node.as_mut() else {
+                return Err(Refusal::not_understood("this assignment is not supported"));
+            };
             self.target_indirection(t)?;
             let Some(value) = t.val.as_mut() else { return Err(Refusal::not_understood("this assignment is not supported")) };
             match value.node.as_mut() {
@@ -168,7 +171,8 @@ impl Rewriter<'_> {
         }
         self.source(x, named, &guard, tenant_type)?;
         self.levels.push(scope);
-        let result = self.conflict(x.on_conflict_clause.as_mut(), &relation, &guard).and_then(|()| self.returning(x.returning_clause.as_mut()));
+        let result =
+            self.conflict(x.on_conflict_clause.as_mut(), &relation, &guard).and_then(|()| self.returning(x.returning_clause.as_mut()));
         self.levels.pop();
         result
     }
@@ -204,7 +208,9 @@ impl Rewriter<'_> {
             x.select_stmt = nodes::boxed(nodes::node(NodeEnum::SelectStmt(Box::new(select))));
             return Ok(());
         };
-        let Some(NodeEnum::SelectStmt(select)) = source.node.as_mut() else { return Err(Refusal::not_understood("this INSERT is not supported")) };
+        let Some(NodeEnum::SelectStmt(select)) = source.node.as_mut() else {
+            return Err(Refusal::not_understood("this INSERT is not supported"));
+        };
         if select.values_lists.is_empty() || select.larg.is_some() {
             if named.is_some() {
                 return Err(Refusal::not_allowed(format!("column \"{}\" cannot be written from a query", guard.column))
@@ -302,11 +308,14 @@ fn infer(conflict: &mut OnConflictClause, relation: &Relation, tenant: &str) -> 
     let mut wanted = Vec::new();
     for element in &infer.index_elems {
         match &element.node {
-            Some(NodeEnum::IndexElem(e)) if e.expr.is_none() && e.collation.is_empty() && e.opclass.is_empty() => wanted.push(e.name.clone()),
+            Some(NodeEnum::IndexElem(e)) if e.expr.is_none() && e.collation.is_empty() && e.opclass.is_empty() => {
+                wanted.push(e.name.clone())
+            }
             _ => return Err(Refusal::not_understood("ON CONFLICT on an expression is not supported")),
         }
     }
-    let matches = |columns: &[String], wanted: &[String]| wanted.iter().all(|w| columns.contains(w)) && columns.iter().all(|c| wanted.contains(c));
+    let matches =
+        |columns: &[String], wanted: &[String]| wanted.iter().all(|w| columns.contains(w)) && columns.iter().all(|c| wanted.contains(c));
     if relation.keys.iter().any(|k| !k.partial && matches(&k.columns, &wanted)) || private(&wanted) {
         return Ok(private(&wanted));
     }

@@ -67,7 +67,11 @@ impl Walk<'_> {
             f["alias"] == c["alias"]
         };
         let sound = guard == Some(wanted) && star && bare && same_table && alias;
-        if sound && is_zero(&select["limit_offset"]) && f["lateral"] == Value::Bool(false) { Ok(()) } else { disagree("a wrapped relation is not sound") }
+        if sound && is_zero(&select["limit_offset"]) && f["lateral"] == Value::Bool(false) {
+            Ok(())
+        } else {
+            disagree("a wrapped relation is not sound")
+        }
     }
 
     fn join(&mut self, f: &Value, c: &Value, above: &[usize]) -> Res<()> {

@@ -29,7 +29,15 @@ type Res<T> = Result<T, Disagreement>;
 
 /// Statements that can be proved; the last five hold no relation and must be the client's to the letter.
 const PROVED: &[&str] = &[
-    "SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "TransactionStmt", "VariableSetStmt", "VariableShowStmt", "DeallocateStmt", "DiscardStmt",
+    "SelectStmt",
+    "InsertStmt",
+    "UpdateStmt",
+    "DeleteStmt",
+    "TransactionStmt",
+    "VariableSetStmt",
+    "VariableShowStmt",
+    "DeallocateStmt",
+    "DiscardStmt",
 ];
 
 fn disagree<T>(why: impl Into<String>) -> Res<T> {
@@ -168,9 +176,8 @@ impl Walk<'_> {
                 self.rest(f, c, &["type_name"])
             }
             // Of a list of alternatives only those known to hold no relation outside the kinds above may pass.
-            "IntoClause" | "CopyStmt" | "ExplainStmt" | "PrepareStmt" | "ExecuteStmt" | "DeclareCursorStmt" | "MergeStmt" | "RangeTableSample" => {
-                disagree(format!("{name} is not proved"))
-            }
+            "IntoClause" | "CopyStmt" | "ExplainStmt" | "PrepareStmt" | "ExecuteStmt" | "DeclareCursorStmt" | "MergeStmt"
+            | "RangeTableSample" => disagree(format!("{name} is not proved")),
             _ => self.rest(f, c, &[]),
         }
     }
@@ -180,7 +187,8 @@ impl Walk<'_> {
             return self.same(f, c);
         }
         let (fname, cname) = (names(list(f, "names")), names(list(c, "names")));
-        let qualified = fname.len() == 2 && cname.len() == 1 && fname[1] == cname[0] && self.catalog.types.get(cname[0]).is_some_and(|s| s == fname[0]);
+        let qualified =
+            fname.len() == 2 && cname.len() == 1 && fname[1] == cname[0] && self.catalog.types.get(cname[0]).is_some_and(|s| s == fname[0]);
         if fname != cname && !qualified {
             return disagree("another type is named");
         }
@@ -332,7 +340,10 @@ fn is_zero(value: &Value) -> bool {
 }
 
 fn is_place(key: &str) -> bool {
-    matches!(key, "location" | "stmt_location" | "stmt_len" | "name_location" | "list_start" | "list_end" | "rexpr_list_start" | "rexpr_list_end")
+    matches!(
+        key,
+        "location" | "stmt_location" | "stmt_len" | "name_location" | "list_start" | "list_end" | "rexpr_list_start" | "rexpr_list_end"
+    )
 }
 
 #[cfg(test)]

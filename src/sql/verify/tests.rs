@@ -60,7 +60,10 @@ const CASES: &[(&str, &str, &[&str])] = &[
     (
         "UPDATE orders SET note = 'x'",
         "UPDATE public.orders SET note = 'x' WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
-        &["UPDATE public.orders SET note = 'x'", "UPDATE public.orders SET note = 'x', tenant_id = $1 WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1"],
+        &[
+            "UPDATE public.orders SET note = 'x'",
+            "UPDATE public.orders SET note = 'x', tenant_id = $1 WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
+        ],
     ),
     (
         "DELETE FROM orders",
@@ -70,7 +73,10 @@ const CASES: &[(&str, &str, &[&str])] = &[
     (
         "WITH orders AS (SELECT 1) SELECT * FROM orders",
         "WITH orders AS (SELECT 1) SELECT * FROM orders",
-        &["WITH orders AS (SELECT 1) SELECT * FROM public.orders", "WITH orders AS (SELECT 1) SELECT * FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1"],
+        &[
+            "WITH orders AS (SELECT 1) SELECT * FROM public.orders",
+            "WITH orders AS (SELECT 1) SELECT * FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
+        ],
     ),
 ];
 
@@ -89,12 +95,23 @@ fn mistakes_of_a_rewriter_are_seen() {
 fn a_relation_is_found_wherever_it_hides() {
     let judge = crate::sql::tests::judge();
     for text in [
-        "SELECT 1 UNION TABLE public.orders", "SELECT (SELECT 1 FROM public.orders)", "SELECT 1 WHERE EXISTS (TABLE public.orders)",
-        "SELECT ARRAY(SELECT 1 FROM public.orders)", "SELECT 1 ORDER BY (SELECT 1 FROM public.orders)", "SELECT 1 LIMIT (SELECT 1 FROM public.orders)",
-        "VALUES ((SELECT 1 FROM public.orders))", "SELECT * FROM generate_series(1, (SELECT 1 FROM public.orders))",
-        "WITH w AS (TABLE public.orders) SELECT 1", "COPY (TABLE public.orders) TO STDOUT", "EXPLAIN SELECT 1 FROM public.orders",
-        "SELECT count(*) FILTER (WHERE EXISTS (TABLE public.orders))", "SELECT CASE WHEN 1 IN (TABLE public.orders) THEN 1 END",
-        "SELECT 1 INTO public.orders", "LOCK TABLE public.orders", "TRUNCATE public.orders", "PREPARE p AS TABLE public.orders",
+        "SELECT 1 UNION TABLE public.orders",
+        "SELECT (SELECT 1 FROM public.orders)",
+        "SELECT 1 WHERE EXISTS (TABLE public.orders)",
+        "SELECT ARRAY(SELECT 1 FROM public.orders)",
+        "SELECT 1 ORDER BY (SELECT 1 FROM public.orders)",
+        "SELECT 1 LIMIT (SELECT 1 FROM public.orders)",
+        "VALUES ((SELECT 1 FROM public.orders))",
+        "SELECT * FROM generate_series(1, (SELECT 1 FROM public.orders))",
+        "WITH w AS (TABLE public.orders) SELECT 1",
+        "COPY (TABLE public.orders) TO STDOUT",
+        "EXPLAIN SELECT 1 FROM public.orders",
+        "SELECT count(*) FILTER (WHERE EXISTS (TABLE public.orders))",
+        "SELECT CASE WHEN 1 IN (TABLE public.orders) THEN 1 END",
+        "SELECT 1 INTO public.orders",
+        "LOCK TABLE public.orders",
+        "TRUNCATE public.orders",
+        "PREPARE p AS TABLE public.orders",
     ] {
         assert!(verify(text, text, judge.catalog(), 1).is_err(), "passed: {text}");
     }

@@ -143,7 +143,9 @@ impl Walk<'_> {
         let (fi, ci) = (&f["infer"], &c["infer"]);
         if !fi.is_null() && !ci.is_null() {
             let (mut fe, ce) = (list(fi, "index_elems"), list(ci, "index_elems"));
-            if fe.len() == ce.len() + 1 && fields(&fe[ce.len()], "IndexElem").is_some_and(|e| text(e, "name") == column && e["expr"].is_null()) {
+            if fe.len() == ce.len() + 1
+                && fields(&fe[ce.len()], "IndexElem").is_some_and(|e| text(e, "name") == column && e["expr"].is_null())
+            {
                 fe = &fe[..ce.len()];
             }
             if fe.len() != ce.len() {
