@@ -1,4 +1,5 @@
 //! Statements and what becomes of them: cases are files (`tests/sql/*.txt`), code is one `check`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use super::*;
 use crate::policy::{IdentitySources, Limits, Place, PostgresPolicy, TableEntry, TableRule, TenantPattern};

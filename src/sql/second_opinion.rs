@@ -44,10 +44,10 @@ fn walk(value: &Value, seen: &mut BTreeSet<String>) {
 
 fn note(name: Option<&Value>, seen: &mut BTreeSet<String>) {
     let parts = name.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if let [schema, name] = parts {
-        if let (Some(schema), Some(name)) = (ident(schema), ident(name)) {
-            seen.insert(format!("{schema}.{name}"));
-        }
+    if let [schema, name] = parts
+        && let (Some(schema), Some(name)) = (ident(schema), ident(name))
+    {
+        seen.insert(format!("{schema}.{name}"));
     }
 }
 

@@ -14,14 +14,14 @@ use pg_query::protobuf::{BoolExprType, Node};
 impl Rewriter<'_> {
     /// Rewrites a condition (WHERE, ON, HAVING); true if some part of it had to be fenced.
     pub(super) fn condition(&mut self, condition: &mut Node) -> Res<bool> {
-        if let Some(NodeEnum::BoolExpr(both)) = condition.node.as_mut() {
-            if both.boolop == BoolExprType::AndExpr as i32 {
-                let mut fenced = false;
-                for part in &mut both.args {
-                    fenced |= self.condition(part)?;
-                }
-                return Ok(fenced);
+        if let Some(NodeEnum::BoolExpr(both)) = condition.node.as_mut()
+            && both.boolop == BoolExprType::AndExpr as i32
+        {
+            let mut fenced = false;
+            for part in &mut both.args {
+                fenced |= self.condition(part)?;
             }
+            return Ok(fenced);
         }
         let traits = self.expr(condition)?;
         if traits.raises() {

@@ -45,12 +45,12 @@ impl Rewriter<'_> {
         let relation = self.relation(var)?;
         let renamed = var.alias.as_ref().is_some_and(|a| !a.colnames.is_empty());
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
-        if filter == Filter::None || renamed {
-            if let Some(guard) = self.guard(&relation, &relation.name)? {
-                *item = wrap(var, guard.predicate());
-                push(scope, name, Thing::Opaque)?;
-                return Ok(Vec::new());
-            }
+        if (filter == Filter::None || renamed)
+            && let Some(guard) = self.guard(&relation, &relation.name)?
+        {
+            *item = wrap(var, guard.predicate());
+            push(scope, name, Thing::Opaque)?;
+            return Ok(Vec::new());
         }
         let guard = self.guard(&relation, &name)?;
         let predicate = guard.as_ref().map(scope::Guard::predicate);

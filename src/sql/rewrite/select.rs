@@ -151,10 +151,11 @@ impl Rewriter<'_> {
             let result = self.cte_query(query, with.recursive);
             self.levels = levels;
             let raises = result?;
-            if let (NodeEnum::SelectStmt(select), false) = (&mut *query, with.recursive) {
-                if (raises || self.cte_barriers) && cte.ctematerialized != CteMaterialize::Always as i32 {
-                    barrier(select);
-                }
+            if let (NodeEnum::SelectStmt(select), false) = (&mut *query, with.recursive)
+                && (raises || self.cte_barriers)
+                && cte.ctematerialized != CteMaterialize::Always as i32
+            {
+                barrier(select);
             }
             if !with.recursive {
                 self.ctes[base].push(cte.ctename.clone());

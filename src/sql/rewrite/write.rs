@@ -93,13 +93,13 @@ impl Rewriter<'_> {
     fn no_tenant_assignment(&self, relation: &Relation, targets: &[Node]) -> Res<()> {
         let TableRule::Scoped { column } = &relation.rule else { return Ok(()) };
         for target in targets {
-            if let Some(NodeEnum::ResTarget(t)) = &target.node {
-                if t.name == *column {
-                    return Err(Refusal::not_allowed(format!("column \"{column}\" of relation \"{}\" cannot be updated", relation.name))
-                        .detail("It says whose the row is.")
-                        .hint_at("It is the tenant column", &relation.place)
-                        .at(self.at(t.location)));
-                }
+            if let Some(NodeEnum::ResTarget(t)) = &target.node
+                && t.name == *column
+            {
+                return Err(Refusal::not_allowed(format!("column \"{column}\" of relation \"{}\" cannot be updated", relation.name))
+                    .detail("It says whose the row is.")
+                    .hint_at("It is the tenant column", &relation.place)
+                    .at(self.at(t.location)));
             }
         }
         Ok(())

@@ -210,7 +210,7 @@ impl Walk<'_> {
     }
 
     /// Parts of an AND or OR (`boolop` 1 or 2); the value itself otherwise.
-    fn parts<'v>(value: &'v Value, boolop: i64) -> Option<&'v [Value]> {
+    fn parts(value: &Value, boolop: i64) -> Option<&[Value]> {
         let x = fields(value, "BoolExpr")?;
         (x.get("boolop").and_then(Value::as_i64) == Some(boolop)).then(|| list(x, "args"))
     }
