@@ -1,5 +1,6 @@
 //! What is whose: the policy as a model, the file it is read from, and the decision.
 
+pub mod file;
 pub mod model;
 
 pub use model::*;

@@ -1,0 +1,210 @@
+//! `policies/*.yaml`: from the file as typed to the policy as it holds. The only maker of [`Policy`] outside tests.
+
+use super::model::*;
+use crate::config::document::{Fields, Node, Reader, Value, entries, items};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Reads one policy file. None where a finding leaves nothing to build; every finding is in the reader.
+pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
+    let before = reader.findings.len();
+    let root = reader.parse(text)?;
+    let fields = reader.fields(&root, &["version", "name", "tenants", "identity", "postgres", "redis", "limits"], &["operators"]);
+    if let Some(version) = reader.need(&fields, "version")
+        && !matches!(version.value, Value::Int(1))
+    {
+        reader.say(version, "only version 1 is read", "write `version: 1`");
+    }
+    let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
+    let tenants = tenants(reader, &fields);
+    let identity = fields.get("identity").map(|n| identity(reader, n)).unwrap_or_default();
+    let postgres = fields.get("postgres").map(|n| postgres(reader, n));
+    let redis = fields.get("redis").and_then(|n| redis(reader, n, tenants.as_ref()));
+    let limits = fields.get("limits").map(|n| limits(reader, n)).unwrap_or_default();
+    if reader.findings.len() > before {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let (file, version) = (reader.file.clone(), hasher.finish());
+    Some(Policy { name: name?.into(), file, version, tenants: tenants?, identity, postgres, redis, limits })
+}
+
+fn tenants(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<TenantPattern> {
+    let node = reader.need(fields, "tenants")?;
+    let fields = reader.fields(node, &["id"], &[]);
+    let id = reader.need(&fields, "id")?;
+    let pattern = reader.text(id)?;
+    TenantPattern::new(&pattern).map_err(|e| reader.say(id, format!("not a regular expression: {e}"), "mend the pattern")).ok()
+}
+
+fn identity(reader: &mut Reader<'_>, node: &Node) -> IdentitySources {
+    let fields = reader.fields(node, &["mtls", "startup", "static"], &["jwt", "header"]);
+    IdentitySources {
+        mtls: fields.get("mtls").and_then(|n| mtls(reader, n)),
+        startup: fields.get("startup").map(|n| startup(reader, n)),
+        fixed: fields.get("static").and_then(|n| fixed(reader, n)),
+    }
+}
+
+fn mtls(reader: &mut Reader<'_>, node: &Node) -> Option<MtlsSource> {
+    let fields = reader.fields(node, &["uri"], &["dns", "cn"]);
+    let place = reader.need(&fields, "uri")?;
+    let uri = reader.text(place)?;
+    if uri.split('/').filter(|segment| *segment == "{tenant}").count() != 1 || uri.matches("{tenant}").count() != 1 {
+        reader.say(
+            place,
+            "the template needs `{tenant}` exactly once, as a whole path segment",
+            "write `spiffe://domain/tenant/{tenant}/*`",
+        );
+        return None;
+    }
+    Some(MtlsSource { uri })
+}
+
+fn startup(reader: &mut Reader<'_>, node: &Node) -> StartupSource {
+    let fields = reader.fields(node, &["parameter", "trust"], &[]);
+    let parameter = fields.get("parameter").and_then(|n| reader.text(n)).unwrap_or_else(|| "partywall.tenant".into());
+    let mut trust_loopback = false;
+    for item in fields.get("trust").map(items).unwrap_or_default() {
+        match reader.text(item).as_deref() {
+            Some("loopback") => trust_loopback = true,
+            Some(_) => reader.say(item, "only `loopback` is supported yet", "write `trust: [loopback]`"),
+            None => {}
+        }
+    }
+    if !trust_loopback {
+        reader.say(node, "nobody is trusted to name the tenant", "add `trust: [loopback]`");
+    }
+    StartupSource { parameter, trust_loopback }
+}
+
+fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
+    let fields = reader.fields(node, &["tenant", "env"], &[]);
+    match (fields.get("tenant"), fields.get("env")) {
+        (Some(tenant), None) => reader.text(tenant).map(StaticSource::Tenant),
+        (None, Some(env)) => reader.text(env).map(StaticSource::Env),
+        _ => {
+            reader.say(node, "either `tenant` or `env` is needed", "write `{ tenant: acme }` or `{ env: PARTYWALL_TENANT }`");
+            None
+        }
+    }
+}
+
+fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
+    let fields = reader.fields(node, &["layout", "tables", "functions", "explain"], &["backstop", "verify_rows", "second_opinion"]);
+    for (key, only) in [("layout", "rows"), ("explain", "deny")] {
+        if let Some(value) = fields.get(key)
+            && reader.text(value).as_deref() != Some(only)
+        {
+            reader.say(value, format!("only `{key}: {only}` is supported yet"), format!("write `{key}: {only}`"));
+        }
+    }
+    let tables = fields.get("tables").map(|n| tables(reader, n)).unwrap_or_default();
+    let functions = fields.get("functions").map(items).unwrap_or_default().iter().filter_map(|n| function(reader, n)).collect();
+    PostgresPolicy { tables, functions }
+}
+
+fn tables(reader: &mut Reader<'_>, node: &Node) -> Vec<TableEntry> {
+    if !matches!(node.value, Value::Map(_)) {
+        reader.say(node, "a mapping of tables is expected here", "write `schema.table: { scoped: tenant_id }`");
+    }
+    let mut all: Vec<TableEntry> = Vec::new();
+    for (key, value) in entries(node) {
+        let Some((schema, name)) = key.split_once('.').filter(|(s, n)| !s.is_empty() && !n.is_empty()) else {
+            reader.say(value, format!("`{key}` names no schema"), format!("write `public.{key}`"));
+            continue;
+        };
+        if all.iter().any(|t| t.schema == schema && t.name == name) {
+            reader.say(value, format!("`{key}` stands twice"), "keep one of them");
+        }
+        if let Some(rule) = rule(reader, value) {
+            let place = Place { file: reader.file.clone(), line: value.line, column: value.column };
+            all.push(TableEntry { schema: schema.into(), name: name.into(), rule, place });
+        }
+    }
+    all
+}
+
+fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<TableRule> {
+    let fields = reader.fields(node, &["scoped", "shared", "hidden"], &["through"]);
+    match (fields.get("scoped"), fields.get("shared"), fields.get("hidden")) {
+        (Some(scoped), None, None) => scoped_rule(reader, scoped),
+        (None, Some(shared), None) if reader.text(shared).as_deref() == Some("read") => Some(TableRule::SharedRead),
+        (None, Some(shared), None) => {
+            reader.say(shared, "a shared table can only be read", "write `shared: read`");
+            None
+        }
+        (None, None, Some(Node { value: Value::Bool(true), .. })) => Some(TableRule::Hidden),
+        _ => {
+            reader.say(node, "a table is exactly one of `scoped`, `shared`, `hidden`", "write e.g. `{ scoped: tenant_id }`");
+            None
+        }
+    }
+}
+
+fn scoped_rule(reader: &mut Reader<'_>, node: &Node) -> Option<TableRule> {
+    if !matches!(node.value, Value::Map(_)) {
+        return reader.text(node).map(|column| TableRule::Scoped { column });
+    }
+    let fields = reader.fields(node, &["column", "hidden"], &[]);
+    if let Some(hidden) = fields.get("hidden").filter(|n| !matches!(n.value, Value::Bool(false))) {
+        reader.say(
+            hidden,
+            "`hidden: true` for a tenant column is not supported yet",
+            "take it out: tenants then see the column with their own id",
+        );
+    }
+    let column = reader.need(&fields, "column")?;
+    reader.text(column).map(|column| TableRule::Scoped { column })
+}
+
+fn function(reader: &mut Reader<'_>, node: &Node) -> Option<FunctionEntry> {
+    let text = reader.text(node)?;
+    let parts = text.split_once('(').and_then(|(path, rest)| Some((path.trim().split_once('.')?, rest.trim().strip_suffix(')')?)));
+    let Some(((schema, name), arguments)) = parts else {
+        reader.say(node, format!("`{text}` is no function signature"), "write `schema.name(type, type)`");
+        return None;
+    };
+    let arguments = arguments.split(',').map(|a| a.trim().to_owned()).filter(|a| !a.is_empty()).collect();
+    let place = Place { file: reader.file.clone(), line: node.line, column: node.column };
+    Some(FunctionEntry { schema: schema.into(), name: name.into(), arguments, place })
+}
+
+fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> Option<RedisPolicy> {
+    let fields = reader.fields(node, &["prefix"], &["shared"]);
+    let place = reader.need(&fields, "prefix")?;
+    let text = reader.text(place)?;
+    let Some((before, after)) = text.split_once("{tenant}").filter(|(_, after)| !after.contains("{tenant}")) else {
+        reader.say(place, "the prefix needs `{tenant}` exactly once", "write `'{tenant}:'`");
+        return None;
+    };
+    // No id may hold the separator, or one tenant's prefix could begin another's.
+    let separator = after.chars().next();
+    let ambiguous = separator
+        .is_none_or(|c| tenants.is_some_and(|t| ["", "a", "0", "aa", "a0"].iter().any(|p| t.accept(&format!("{p}{c}a")).is_some())));
+    if ambiguous {
+        reader.say(
+            place,
+            "a tenant's id could hold what ends the prefix",
+            "end the prefix with a character that no id holds, e.g. `'{tenant}:'`",
+        );
+        return None;
+    }
+    Some(RedisPolicy { prefix: RedisPrefix { before: before.into(), after: after.into() } })
+}
+
+fn limits(reader: &mut Reader<'_>, node: &Node) -> Limits {
+    let fields = reader.fields(node, &["default", "tenants"], &[]);
+    let default = fields.get("default").map(|n| limit(reader, n)).unwrap_or_default();
+    let tenants = fields.get("tenants").map(entries).unwrap_or_default().iter().map(|(id, n)| (id.clone(), limit(reader, n))).collect();
+    Limits { default, tenants }
+}
+
+fn limit(reader: &mut Reader<'_>, node: &Node) -> Limit {
+    let fields = reader.fields(node, &["connections"], &["statements_per_second", "statement_timeout"]);
+    Limit { connections: fields.get("connections").and_then(|n| reader.count(n)) }
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

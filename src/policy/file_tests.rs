@@ -1,0 +1,69 @@
+//! Policies as typed, good and bad.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use super::*;
+use crate::config::document::{Finding, Findings};
+
+fn read_text(text: &str) -> (Option<Policy>, Vec<Finding>) {
+    let mut findings = Findings::new();
+    let policy = read(&mut Reader { file: "p.yaml".into(), findings: &mut findings }, text);
+    (policy, findings)
+}
+
+#[test]
+fn the_shipped_policies_load() {
+    for text in [include_str!("../../policies/shop.yaml"), include_str!("../../policies/pgbench.yaml")] {
+        let (policy, findings) = read_text(text);
+        assert!(findings.is_empty(), "{findings:?}");
+        assert!(!policy.unwrap().postgres.unwrap().tables.is_empty());
+    }
+}
+
+#[test]
+fn the_rules_are_read() {
+    let (policy, _) = read_text(include_str!("../../policies/shop.yaml"));
+    let tables = policy.unwrap().postgres.unwrap().tables;
+    assert_eq!(tables[0].rule, TableRule::Scoped { column: "tenant_id".into() });
+    assert_eq!((tables[0].place.line, tables[4].rule.clone(), tables[5].rule.clone()), (10, TableRule::SharedRead, TableRule::Hidden));
+}
+
+const HEAD: &str = "version: 1\nname: x\ntenants: { id: '[a-z]+' }\n";
+
+/// What is added to the head, and line and start of the finding.
+const BAD: &[(&str, u32, &str)] = &[
+    ("operators: { mtls: [] }\n", 4, "`operators` is not supported yet"),
+    ("postgrse: {}\n", 4, "unknown key `postgrse`"),
+    ("identity: { jwt: {} }\n", 4, "`jwt` is not supported yet"),
+    ("identity:\n  startup: { trust: [10.0.0.0/8] }\n", 5, "only `loopback`"),
+    ("identity:\n  startup: {}\n", 5, "nobody is trusted"),
+    ("identity:\n  mtls: { uri: 'spiffe://x/y' }\n", 5, "the template needs"),
+    ("postgres:\n  layout: schema\n", 5, "only `layout: rows`"),
+    ("postgres:\n  tables:\n    orders: { scoped: t }\n", 6, "`orders` names no schema"),
+    ("postgres:\n  tables:\n    a.b: { through: {} }\n", 6, "`through` is not supported yet"),
+    ("postgres:\n  tables:\n    a.b: { scoped: { column: t, hidden: true } }\n", 6, "`hidden: true`"),
+    ("postgres:\n  tables:\n    a.b: { shared: write }\n", 6, "a shared table can only be read"),
+    ("postgres:\n  tables:\n    a.b: { scoped: t, hidden: true }\n", 6, "a table is exactly one"),
+    ("postgres:\n  functions: [ slugify ]\n", 5, "`slugify` is no function signature"),
+    ("redis: { prefix: '{tenant}' }\n", 4, "a tenant's id could hold"),
+    ("redis: { prefix: '{tenant}a' }\n", 4, "a tenant's id could hold"),
+    ("redis: { prefix: 'x:' }\n", 4, "the prefix needs"),
+    ("limits: { default: { connections: 0 } }\n", 4, "a whole number"),
+    ("limits: { default: { statement_timeout: 30s } }\n", 4, "`statement_timeout` is not supported yet"),
+];
+
+#[test]
+fn bad_policies_are_told_with_their_line() {
+    for (text, line, message) in BAD {
+        let (policy, findings) = read_text(&format!("{HEAD}{text}"));
+        assert!(policy.is_none(), "{text}");
+        let found = findings.iter().any(|f| f.line == *line && f.message.starts_with(message) && !f.fix.is_empty());
+        assert!(found, "{text}: {findings:?}");
+    }
+}
+
+#[test]
+fn broken_yaml_and_duplicates_are_findings() {
+    assert!(read_text("version: [1").0.is_none());
+    let (policy, findings) = read_text(&format!("{HEAD}name: y\n"));
+    assert!(policy.is_none() && !findings.is_empty());
+}
