@@ -1,1 +1,172 @@
-//! See docs/ARCHITECTURE.md.
+//! The only wiring: from the configuration to running listeners, reload and drain.
+
+use crate::config::{self, Config, Files, Protocol};
+use crate::listen::{Service, Socket, run, server_tls};
+use crate::observe::Metrics;
+use crate::sql::Judge;
+use crate::upstream::postgres::{ConnectError, Target};
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// From SIGTERM to the end of sessions that are still in a transaction.
+const DRAIN: Duration = Duration::from_secs(30);
+/// A stale catalog is read again at most this often: a client can cause it.
+const REFRESH: Duration = Duration::from_secs(2);
+
+/// The file system.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn text(&self, path: &Path) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|e| format!("cannot be read: {e}"))
+    }
+
+    fn policies(&self, path: &Path) -> Result<Vec<PathBuf>, String> {
+        if !path.is_dir() {
+            return Ok(vec![path.to_owned()]);
+        }
+        let entries = std::fs::read_dir(path).map_err(|e| format!("cannot be read: {e}"))?;
+        let is_policy = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");
+        let mut all: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).filter(is_policy).collect();
+        all.sort();
+        Ok(all)
+    }
+}
+
+/// Runs the wall until SIGTERM or SIGINT. Errors: everything that stops the start, in words.
+pub async fn serve(path: &Path) -> anyhow::Result<()> {
+    let config = load(path)?;
+    let metrics = Arc::new(Metrics::default());
+    let (drain, watcher) = watch::channel(0u8);
+    let mut services = Vec::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    for listener in &config.listeners {
+        if listener.protocol == Protocol::Redis {
+            bail!("listener `{}`: `protocol: redis` is not supported yet", listener.name);
+        }
+        let socket = Socket::bind(&listener.listen)
+            .await
+            .with_context(|| format!("listener `{}` cannot listen on {}", listener.name, listener.listen))?;
+        let target = Target::new(&listener.upstream).with_context(|| format!("upstream `{}`", listener.upstream.name))?;
+        let judge = judge(&target, listener).await?;
+        let tls = listener.tls.as_ref().map(server_tls).transpose().with_context(|| format!("listener `{}`: tls", listener.name))?;
+        let tables = judge.catalog().relations.len();
+        println!(
+            "{}: postgres on {} → {} ({tables} tables of policy `{}`)",
+            listener.name,
+            socket.address(),
+            listener.upstream.address,
+            listener.policy.name
+        );
+        let service = Arc::new(Service {
+            config: listener.clone(),
+            judge: ArcSwap::from_pointee(judge),
+            generation: AtomicU64::new(0),
+            target,
+            tls,
+            keys: Mutex::default(),
+            metrics: metrics.clone(),
+            stale: Arc::new(AtomicBool::new(false)),
+        });
+        services.push(service.clone());
+        tasks.spawn(run(service, socket, watcher.clone()));
+    }
+    let admin = match &config.admin {
+        Some(address) => Some(tokio::spawn(crate::admin::serve(crate::admin::bind(address).await?, metrics, watcher))),
+        None => None,
+    };
+    wait_for_the_end(path, &services).await?;
+    let _ = drain.send(1);
+    let mut again = signal(SignalKind::terminate())?;
+    tokio::select! {
+        () = all(&mut tasks) => {}
+        _ = again.recv() => {}
+        () = tokio::time::sleep(DRAIN) => {}
+    }
+    let _ = drain.send(2);
+    let _ = tokio::time::timeout(Duration::from_secs(6), all(&mut tasks)).await;
+    if let Some(admin) = admin {
+        admin.abort();
+    }
+    Ok(())
+}
+
+async fn all(tasks: &mut tokio::task::JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Reads and reports the configuration. Errors: the findings, a line each.
+fn load(path: &Path) -> anyhow::Result<Config> {
+    config::load(path, &Disk).map_err(|findings| {
+        let lines: Vec<String> = findings.iter().map(|f| format!("{}:{}:{}: {}; {}", f.file, f.line, f.column, f.message, f.fix)).collect();
+        anyhow::anyhow!(lines.join("\n"))
+    })
+}
+
+async fn judge(target: &Target, listener: &config::Listener) -> anyhow::Result<Judge> {
+    match target.catalog(&listener.policy).await {
+        Ok(catalog) => Ok(Judge::new(listener.policy.clone(), Arc::new(catalog))),
+        Err(ConnectError::Catalog(problems)) => {
+            let line = |p: &crate::sql::catalog::CatalogProblem| {
+                let place = p.place.as_ref().map(|at| format!("{}:{}: ", at.file, at.line)).unwrap_or_default();
+                format!("{place}{}; {}", p.message, p.fix)
+            };
+            bail!(problems.iter().map(line).collect::<Vec<_>>().join("\n"))
+        }
+        Err(error) => Err(error).with_context(|| format!("upstream `{}` at {}", listener.upstream.name, listener.upstream.address)),
+    }
+}
+
+/// SIGHUP reloads, a stale catalog is read again; SIGTERM and SIGINT end it.
+async fn wait_for_the_end(path: &Path, services: &[Arc<Service>]) -> anyhow::Result<()> {
+    let (mut term, mut int, mut hup) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            _ = hup.recv() => match load(path) {
+                Ok(config) => reload(services, &config).await,
+                Err(error) => tracing::error!(%error, "the new configuration is not used"),
+            },
+            () = tokio::time::sleep(REFRESH) => {
+                for service in services.iter().filter(|s| s.stale.swap(false, Ordering::Relaxed)) {
+                    renew(service, &service.config).await;
+                }
+            }
+        }
+    }
+}
+
+/// Policies and catalogs are renewed; listeners stay as they are until a restart.
+async fn reload(services: &[Arc<Service>], config: &Config) {
+    for service in services {
+        match config.listeners.iter().find(|l| l.name == service.config.name) {
+            Some(listener) => renew(service, listener).await,
+            None => tracing::warn!(listener = service.config.name, "gone from the configuration; it stays until a restart"),
+        }
+    }
+}
+
+async fn renew(service: &Service, listener: &config::Listener) {
+    let current = service.judge.load_full();
+    let listener = config::Listener {
+        policy: if listener.policy.version == current.policy().version { current.policy().clone() } else { listener.policy.clone() },
+        ..listener.clone()
+    };
+    match judge(&service.target, &listener).await {
+        Ok(new) if new.catalog().version == current.catalog().version && new.policy().version == current.policy().version => {}
+        Ok(new) => {
+            service.judge.store(Arc::new(new));
+            service.generation.fetch_add(1, Ordering::AcqRel);
+            tracing::info!(listener = service.config.name, "policy and catalog renewed");
+        }
+        Err(error) => tracing::error!(listener = service.config.name, %error, "the old policy and catalog stay"),
+    }
+}

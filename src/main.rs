@@ -1,3 +1,5 @@
 //! The command line: everything is in `partywall::cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    partywall::cli::main()
+}

@@ -22,6 +22,8 @@ pub enum Fact {
     Refused(&'static str),
     /// The answer to one came back whole (latency stops here).
     Answered,
+    /// Upstream's catalog is another than the judge's: read it again (not more often than every few seconds; a client can cause it).
+    CatalogStale,
 }
 
 /// Why a session is over. `to_client` of the turn already holds the last words.
@@ -41,6 +43,10 @@ pub trait Session: Send {
     fn from_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close>;
     /// The same for upstream's bytes.
     fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close>;
+    /// False while the session keeps the client's bytes back until upstream has answered: the pump then stops reading the client.
+    fn wants_client(&self) -> bool {
+        true
+    }
     /// True where a drain may end the session: nothing pending, no transaction open.
     fn at_rest(&self) -> bool;
     /// Last words for a client that is sent away while draining (57P01, or a Redis error).

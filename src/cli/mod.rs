@@ -1,1 +1,35 @@
-//! See docs/ARCHITECTURE.md.
+//! The command line; one file a command. Exit 0 good, 1 findings, 2 usage.
+
+mod check;
+mod explain;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A wall between the tenants of one PostgreSQL: every statement is rewritten for its tenant, or refused.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the wall; SIGHUP reloads policies, SIGTERM drains
+    Serve(serve::Serve),
+    /// Show every problem of the files
+    Check(check::Check),
+    /// Show the text that a statement becomes, and why
+    Explain(explain::Explain),
+}
+
+/// Runs the command that was typed.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Explain(command) => command.run(),
+    }
+}

@@ -1,1 +1,159 @@
-//! See docs/ARCHITECTURE.md.
+//! What can be seen of the wall: metrics in Prometheus' text form, and logs by `tracing`. Never statement text, keys or values.
+
+use crate::session::Fact;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Tenants with a label of their own; further ones are counted as `other`.
+const TENANT_LABELS_MAX: usize = 200;
+/// Statements of one connection whose start is remembered; further ones in flight are not timed.
+const STARTS_MAX: usize = 64;
+
+/// The labels of connections.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ConnectionLabels {
+    listener: String,
+    outcome: String,
+}
+
+/// The labels of statements.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StatementLabels {
+    listener: String,
+    tenant: String,
+    verdict: String,
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    connections: Family<ConnectionLabels, Counter>,
+    open: Family<ConnectionLabels, Gauge>,
+    statements: Family<StatementLabels, Counter>,
+    latency: Histogram,
+    tenants: Mutex<BTreeMap<String, u32>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("partywall");
+        let (connections, open, statements) = (Family::default(), Family::default(), Family::default());
+        let latency = Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+        registry.register("connections", "Connections by how they began", connections.clone());
+        registry.register("open_connections", "Connections open now", Family::clone(&open));
+        registry.register("statements", "Statements and commands by verdict", statements.clone());
+        registry.register("latency_seconds", "From a statement's judgement to its whole answer", latency.clone());
+        Self { registry, connections, open, statements, latency, tenants: Mutex::default() }
+    }
+}
+
+impl Metrics {
+    /// Prometheus' text form.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut out, &self.registry);
+        out
+    }
+
+    /// Counts how a connection began: `served`, or the reason why not.
+    pub fn connection(&self, listener: &str, outcome: &str) {
+        self.connections.get_or_create(&ConnectionLabels { listener: listener.to_owned(), outcome: outcome.to_owned() }).inc();
+    }
+
+    /// Open connections by tenant.
+    pub fn tenants(&self) -> BTreeMap<String, u32> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn label(&self, tenant: &str) -> String {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenants.contains_key(tenant) && tenants.len() <= TENANT_LABELS_MAX { tenant.to_owned() } else { "other".to_owned() }
+    }
+}
+
+/// Counts one connection; it counts as open while this lives.
+#[derive(Debug)]
+pub struct Meter {
+    metrics: Arc<Metrics>,
+    listener: String,
+    tenant: String,
+    permitted: Counter,
+    label: String,
+    starts: Mutex<VecDeque<Instant>>,
+    /// Set when upstream's catalog is another than the judge's.
+    pub stale: Arc<AtomicBool>,
+}
+
+impl Meter {
+    /// None where the tenant has `limit` connections already.
+    pub fn open(metrics: &Arc<Metrics>, listener: &str, tenant: &str, limit: Option<u32>, stale: Arc<AtomicBool>) -> Option<Self> {
+        {
+            let mut tenants = metrics.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = tenants.get(tenant).copied().unwrap_or(0);
+            if limit.is_some_and(|limit| open >= limit) {
+                return None;
+            }
+            tenants.insert(tenant.to_owned(), open + 1);
+        }
+        let label = metrics.label(tenant);
+        let permitted = StatementLabels { listener: listener.to_owned(), tenant: label.clone(), verdict: "permitted".into() };
+        let permitted = metrics.statements.get_or_create(&permitted).clone();
+        metrics.open.get_or_create(&ConnectionLabels { listener: listener.to_owned(), outcome: "open".into() }).inc();
+        metrics.connection(listener, "served");
+        let (metrics, listener, tenant) = (metrics.clone(), listener.to_owned(), tenant.to_owned());
+        Some(Self { metrics, listener, tenant, permitted, label, starts: Mutex::default(), stale })
+    }
+
+    /// Counts and takes what a session said.
+    pub fn count(&self, facts: &mut Vec<Fact>) {
+        for fact in facts.drain(..) {
+            let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+            match fact {
+                Fact::Permitted => {
+                    self.permitted.inc();
+                    if starts.len() < STARTS_MAX {
+                        starts.push_back(Instant::now());
+                    }
+                }
+                Fact::Refused(state) => {
+                    tracing::info!(listener = self.listener, tenant = self.tenant, state, "refused");
+                    let labels = StatementLabels {
+                        listener: self.listener.clone(),
+                        tenant: self.label.clone(),
+                        verdict: format!("refused_{state}"),
+                    };
+                    self.metrics.statements.get_or_create(&labels).inc();
+                }
+                Fact::Answered => {
+                    if let Some(start) = starts.pop_front() {
+                        self.metrics.latency.observe(start.elapsed().as_secs_f64());
+                    }
+                }
+                Fact::CatalogStale => self.stale.store(true, Ordering::Relaxed),
+            }
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.metrics.open.get_or_create(&ConnectionLabels { listener: self.listener.clone(), outcome: "open".into() }).dec();
+        let mut tenants = self.metrics.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = tenants.get_mut(&self.tenant) {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                tenants.remove(&self.tenant);
+            }
+        }
+    }
+}

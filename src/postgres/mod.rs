@@ -1,1 +1,52 @@
-//! See docs/ARCHITECTURE.md.
+//! The PostgreSQL wire: framing, startup, and a client's session behind the wall.
+//!
+//! A byte's way: [`wire`] cuts frames → [`session`] has what must be judged judged → [`bind`] adds the tenant → upstream;
+//! back: [`replies`] pops what each forwarded message expects → [`errors`] takes out what the wall added → client.
+//! Absent on purpose: COPY, FunctionCall, replication.
+
+pub mod bind;
+pub mod encode;
+pub mod errors;
+mod expect;
+mod names;
+pub mod parameters;
+mod replies;
+pub mod session;
+pub mod startup;
+pub mod wire;
+
+pub use session::Session;
+
+use crate::policy::TenantId;
+use crate::sql::{Judge, Outgoing, Prepared, Refusal, Script};
+use std::sync::Arc;
+
+/// Who judges statements for a session. A seam: sessions are tested without PostgreSQL's grammar.
+pub trait Judging: Send {
+    /// Differs whenever the policy or the catalog does.
+    fn version(&self) -> (u64, u64);
+    /// A simple query's whole text. Errors: the first statement's refusal.
+    fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal>;
+    /// One statement of the extended protocol; `declared` counts the parameter types in Parse.
+    fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal>;
+    /// Where in the client's text a place of the outgoing text stands (1-based characters); None for the wall's own.
+    fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32>;
+}
+
+impl Judging for Judge {
+    fn version(&self) -> (u64, u64) {
+        (self.policy().version, self.catalog().version)
+    }
+
+    fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal> {
+        Judge::simple(self, sql, tenant)
+    }
+
+    fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal> {
+        Judge::extended(self, sql, declared, tenant)
+    }
+
+    fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32> {
+        Judge::position(self, client_sql, outgoing, server_position)
+    }
+}

@@ -1,0 +1,90 @@
+//! ErrorResponse and NoticeResponse: the wall's own, and the server's without what the wall added.
+
+use super::encode;
+use super::wire::WireError;
+use crate::sql::Refusal;
+use bytes::BytesMut;
+
+/// A message's fields: code and bytes.
+pub type Fields<'a> = [(u8, &'a [u8])];
+
+/// In the message of the error that an upsert raises on a row of another tenant.
+const UPSERT_MARKER: &[u8] = b"partywall:upsert";
+
+/// Appends a refusal as ErrorResponse.
+pub fn refusal(out: &mut BytesMut, refusal: &Refusal) {
+    write(out, "ERROR", refusal);
+}
+
+/// Appends last words: a FATAL ErrorResponse.
+pub fn fatal(out: &mut BytesMut, refusal: &Refusal) {
+    write(out, "FATAL", refusal);
+}
+
+/// What a message that cannot be read is answered with: 22021 or 08P01, in PostgreSQL's words.
+pub fn unreadable(error: &WireError) -> Refusal {
+    let state = if matches!(error, WireError::NotUtf8(_)) { "22021" } else { "08P01" };
+    Refusal::with_state(state, error.to_string())
+}
+
+/// Appends the server's error or notice (`tag` is `E` or `N`) without what the wall added. `position` maps a place in the
+/// outgoing text to the client's. Errors: never for fields that [`super::wire::fields`] gave.
+pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnOnce(u32) -> Option<u32>) -> Result<(), WireError> {
+    if field(fields, b'M').is_some_and(|m| m.windows(UPSERT_MARKER.len()).any(|w| w == UPSERT_MARKER)) {
+        refusal(out, &Refusal::not_allowed("new row conflicts with a row that this session may not see"));
+        return Ok(());
+    }
+    let place = field(fields, b'P').and_then(|p| std::str::from_utf8(p).ok()?.parse().ok()).and_then(position);
+    let place = place.map(|p| p.to_string());
+    let mut kept: Vec<(u8, &[u8])> = Vec::with_capacity(fields.len());
+    for (code, text) in fields {
+        match code {
+            b'P' => kept.extend(place.iter().map(|p| (b'P', p.as_bytes()))),
+            // p, q and W show statements as the server has them: rewritten. Unknown ones may.
+            b'S' | b'V' | b'C' | b'M' | b'D' | b'H' | b's' | b't' | b'c' | b'd' | b'n' | b'F' | b'L' | b'R' => {
+                kept.push((*code, *text));
+            }
+            _ => {}
+        }
+    }
+    encode::fields(out, tag, &kept)
+}
+
+/// The first field with this code.
+pub fn field<'a>(fields: &Fields<'a>, code: u8) -> Option<&'a [u8]> {
+    fields.iter().find(|(c, _)| *c == code).map(|(_, text)| *text)
+}
+
+/// Does the error say that the catalog is another than the judge's?
+pub fn is_stale(fields: &Fields<'_>) -> bool {
+    match field(fields, b'C') {
+        Some(b"42703" | b"42P01") => true,
+        Some(b"0A000") => field(fields, b'M') == Some(b"cached plan must not change result type"),
+        _ => false,
+    }
+}
+
+/// Will the server close the connection after it?
+pub fn is_last(fields: &Fields<'_>) -> bool {
+    matches!(field(fields, b'V'), Some(b"FATAL" | b"PANIC"))
+}
+
+fn write(out: &mut BytesMut, severity: &str, refusal: &Refusal) {
+    let position = refusal.position.map(|p| p.to_string());
+    let texts = [
+        (b'S', Some(severity)),
+        (b'V', Some(severity)),
+        (b'C', Some(refusal.sqlstate)),
+        (b'M', Some(refusal.message.as_str())),
+        (b'D', refusal.detail.as_deref()),
+        (b'H', refusal.hint.as_deref()),
+        (b'P', position.as_deref()),
+    ];
+    let texts: Vec<(u8, String)> = texts.into_iter().filter_map(|(code, text)| Some((code, text?.replace('\0', "")))).collect();
+    let fields: Vec<(u8, &[u8])> = texts.iter().map(|(code, text)| (*code, text.as_bytes())).collect();
+    let _ = encode::fields(out, b'E', &fields); // no NUL is left, so it is written
+}
+
+#[cfg(test)]
+#[path = "errors_tests.rs"]
+mod tests;

@@ -1,0 +1,119 @@
+//! What each forwarded message makes upstream say, in order.
+
+use super::names::Statement;
+use crate::sql::{Refusal, Script};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The reply that a forwarded message waits for.
+#[derive(Debug)]
+pub enum Expect {
+    /// Query: rows and completions, perhaps an error, then ReadyForQuery.
+    Script {
+        /// The client's text, for positions.
+        sql: Arc<str>,
+        /// What was sent.
+        script: Arc<Script>,
+        /// How many statements are complete.
+        done: usize,
+    },
+    /// The wall's failing Query in place of a refused one: an error, then ReadyForQuery.
+    RefusedScript {
+        /// Taken when the error has come.
+        refusal: Option<Refusal>,
+    },
+    /// Parse: ParseComplete.
+    Parse {
+        /// The statement's name.
+        name: Arc<str>,
+        /// What it will mean.
+        statement: Arc<Statement>,
+    },
+    /// Bind: BindComplete.
+    Bind {
+        /// The portal's name.
+        portal: Arc<str>,
+        /// The statement bound to it.
+        statement: Arc<Statement>,
+    },
+    /// Describe of a statement: ParameterDescription, then what [`Expect::Columns`] waits for.
+    Parameters(Arc<Statement>),
+    /// Describe: RowDescription or NoData.
+    Columns,
+    /// Execute: rows, then CommandComplete, PortalSuspended or EmptyQueryResponse.
+    Execute {
+        /// The portal's name.
+        portal: Arc<str>,
+    },
+    /// Close of a statement: CloseComplete.
+    CloseStatement(Arc<str>),
+    /// Close of a portal: CloseComplete.
+    ClosePortal(Arc<str>),
+    /// The wall's failing Bind in place of a refused message: an error.
+    Refused(Refusal),
+    /// Sync: ReadyForQuery.
+    Sync,
+}
+
+impl Expect {
+    /// Bytes of text kept for it.
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Script { sql, script, .. } => sql.len() + script.outgoing.as_str().len(),
+            Self::Parse { statement, .. } => statement.text_bytes(),
+            _ => 0,
+        }
+    }
+}
+
+/// Replies still owed by upstream, the next one first; counts what it holds.
+#[derive(Debug, Default)]
+pub struct Queue {
+    waiting: VecDeque<Expect>,
+    text_bytes: usize,
+}
+
+impl Queue {
+    /// Adds at the end.
+    pub fn push(&mut self, expect: Expect) {
+        self.text_bytes += expect.text_bytes();
+        self.waiting.push_back(expect);
+    }
+
+    /// Takes the next one.
+    pub fn pop(&mut self) -> Option<Expect> {
+        let next = self.waiting.pop_front();
+        self.text_bytes -= next.as_ref().map_or(0, Expect::text_bytes);
+        next
+    }
+
+    /// The next one; its texts must not be changed.
+    pub fn next(&mut self) -> Option<&mut Expect> {
+        self.waiting.front_mut()
+    }
+
+    /// The next one.
+    pub fn peek(&self) -> Option<&Expect> {
+        self.waiting.front()
+    }
+
+    /// From the last one back.
+    pub fn backwards(&self) -> impl Iterator<Item = &Expect> {
+        self.waiting.iter().rev()
+    }
+
+    /// Is nothing owed?
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Would one more be too many?
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= PENDING || self.text_bytes >= PENDING_TEXT_BYTES
+    }
+}
+
+/// The most replies that may be owed before the client has to wait.
+pub const PENDING: usize = 4096;
+/// The most text that is kept for them, in bytes (one message more may come on top).
+pub const PENDING_TEXT_BYTES: usize = 64 << 20;

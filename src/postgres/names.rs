@@ -1,0 +1,134 @@
+//! Which statement a name means when upstream will read it, although earlier messages may not have been answered yet.
+
+use super::expect::{Expect, Queue};
+use crate::sql::{Kind, Prepared, Refusal};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The statement that no client may make: a Bind of it always fails.
+pub const RESERVED: &str = "partywall refused";
+/// The server cuts longer names off (NAMEDATALEN - 1), so that two of them would be one.
+pub const NAME_BYTES: usize = 63;
+/// The most statements that one connection may keep.
+pub const STATEMENTS: usize = 10_000;
+
+/// A statement as it was judged at Parse.
+#[derive(Debug)]
+pub struct Statement {
+    /// The client's text.
+    pub sql: Arc<str>,
+    /// The judgement.
+    pub prepared: Arc<Prepared>,
+    /// The types sent in Parse.
+    pub types: Vec<u32>,
+    /// Which of the session's judges it was; another one's judgement does not count any more.
+    pub generation: u64,
+}
+
+impl Statement {
+    /// Bytes of text it holds.
+    pub fn text_bytes(&self) -> usize {
+        self.sql.len() + self.prepared.outgoing.as_str().len()
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.generation == other.generation && self.sql == other.sql && self.types == other.types
+    }
+}
+
+/// By name: what upstream has confirmed.
+pub type Known = HashMap<Arc<str>, Arc<Statement>>;
+
+/// What a name means.
+#[derive(Debug)]
+pub enum Found {
+    /// This statement, or nothing: then the server itself will say so.
+    Statement(Arc<Statement>),
+    /// Surely nothing.
+    Nothing,
+    /// Different statements, depending on replies that have not come.
+    Uncertain,
+}
+
+/// What `name` will mean to a message sent now. Within the messages since the last Sync an earlier one has worked if this one is
+/// read at all (an error skips to Sync); before that it may have failed, so both outcomes count.
+pub fn find(name: &str, queue: &Queue, known: &Known) -> Found {
+    let mut found: Option<&Arc<Statement>> = None;
+    let mut same_part = true;
+    let mut settled = false;
+    for expect in queue.backwards() {
+        let candidate = match expect {
+            Expect::Sync => {
+                same_part = false;
+                continue;
+            }
+            Expect::Parse { name: n, statement } if **n == *name => {
+                settled = same_part;
+                Some(statement)
+            }
+            Expect::CloseStatement(n) if **n == *name => {
+                settled = same_part;
+                None
+            }
+            Expect::Script { .. } | Expect::RefusedScript { .. } if name.is_empty() => {
+                settled = same_part;
+                None
+            }
+            _ => continue,
+        };
+        match (found, candidate) {
+            (Some(one), Some(other)) if !one.is_same(other) => return Found::Uncertain,
+            (None, Some(one)) => found = Some(one),
+            _ => {}
+        }
+        if settled {
+            break;
+        }
+    }
+    let last = if settled { None } else { known.get(name) };
+    match (found, last) {
+        (Some(one), Some(other)) if !one.is_same(other) => Found::Uncertain,
+        (Some(one), _) | (None, Some(one)) => Found::Statement(one.clone()),
+        (None, None) => Found::Nothing,
+    }
+}
+
+/// Takes out what a completed statement has deallocated. True where portals are gone too.
+pub fn completed(kind: &Kind, known: &mut Known) -> bool {
+    match kind {
+        Kind::Deallocate(Some(name)) => {
+            known.remove(name.as_str());
+            false
+        }
+        Kind::Deallocate(None) => {
+            known.clear();
+            false
+        }
+        Kind::DiscardAll => {
+            known.clear();
+            true
+        }
+        Kind::Empty | Kind::Read | Kind::Write { .. } | Kind::Transaction | Kind::Setting => false,
+    }
+}
+
+/// May a client use this name? Errors: 42622 too long, 42602 the wall's own.
+pub fn admit(name: &str) -> Result<(), Refusal> {
+    if name.len() > NAME_BYTES {
+        return Err(Refusal::with_state("42622", "name is too long")
+            .detail(format!("Names of prepared statements and portals have at most {NAME_BYTES} bytes.")));
+    }
+    if name == RESERVED {
+        return Err(Refusal::with_state("42602", format!("name \"{name}\" is reserved")));
+    }
+    Ok(())
+}
+
+/// 26000 as the server says it.
+pub fn no_statement(name: &str) -> Refusal {
+    let message = match name {
+        "" => "unnamed prepared statement does not exist".to_owned(),
+        name => format!("prepared statement \"{name}\" does not exist"),
+    };
+    Refusal::with_state("26000", message)
+}

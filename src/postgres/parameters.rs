@@ -1,0 +1,117 @@
+//! What of a client's startup parameters goes upstream: safe settings only, `options` read as PostgreSQL reads it.
+
+use crate::sql::{Refusal, settings};
+
+/// Set upstream for every session, whatever the client says.
+pub const PINNED: &[(&str, &str)] = &[("client_encoding", "UTF8"), ("standard_conforming_strings", "on")];
+
+/// The settings for upstream's startup message, [`PINNED`] first; user and database are not among them. `identity` is the
+/// startup parameter that names the tenant, which never goes upstream. Errors: 0A000 for replication and other encodings,
+/// 42501 for a setting that is not safe, 42601 for `options` that cannot be read.
+pub fn upstream_parameters(client: &[(String, String)], identity: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
+    let mut settings: Vec<(String, String)> = Vec::new();
+    // `options` comes first whatever its place in the message: a parameter of its own overrides it, as in the server.
+    for (_, options) in client.iter().filter(|(name, _)| name == "options") {
+        settings.extend(read_options(options)?);
+    }
+    for (name, value) in client {
+        match name.as_str() {
+            "user" | "database" | "options" => {}
+            "replication" if is_off(value) => {}
+            "replication" => return Err(Refusal::not_understood("replication connections are not supported")),
+            name if name.starts_with("_pq_.") => {}
+            _ => settings.push((name.clone(), value.clone())),
+        }
+    }
+    let mut out: Vec<(String, String)> = PINNED.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    for (name, value) in settings {
+        if identity.is_some_and(|own| own.eq_ignore_ascii_case(&name)) {
+            continue;
+        }
+        let Some(value) = admit(&name, value)? else { continue };
+        out.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+        out.push((name, value));
+    }
+    Ok(out)
+}
+
+/// The value that `parameter` has in a startup message, also inside `options=-c name=value`; the last one counts. None where it
+/// is not named. Errors: `options` that cannot be read.
+pub fn find(client: &[(String, String)], parameter: &str) -> Result<Option<String>, Refusal> {
+    let mut found = None;
+    for (_, options) in client.iter().filter(|(name, _)| name == "options") {
+        for (name, value) in read_options(options)? {
+            if name.eq_ignore_ascii_case(parameter) {
+                found = Some(value);
+            }
+        }
+    }
+    for (name, value) in client.iter().filter(|(name, _)| name != "options") {
+        if name.eq_ignore_ascii_case(parameter) {
+            found = Some(value.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// The value to send, None for one that is pinned already; pinned settings take only values that mean the pinned one.
+fn admit(name: &str, value: String) -> Result<Option<String>, Refusal> {
+    if name.eq_ignore_ascii_case("client_encoding") {
+        let plain: String = value.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+        // SQL_ASCII means "no conversion"; what psql says under LANG=C. It gets UTF8 and is told so by ParameterStatus.
+        return match plain.as_str() {
+            "utf8" | "unicode" | "sqlascii" => Ok(None),
+            _ => {
+                Err(Refusal::not_understood(format!("client_encoding \"{value}\" is not supported"))
+                    .hint("Connect with client_encoding=UTF8."))
+            }
+        };
+    }
+    if value.contains('\0') {
+        return Err(Refusal::syntax("invalid value in startup packet"));
+    }
+    settings::may_set(name, Some(&value))?;
+    Ok((!name.eq_ignore_ascii_case("standard_conforming_strings")).then_some(value))
+}
+
+fn is_off(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "off" | "false" | "no" | "0" | "f" | "n")
+}
+
+/// The settings in `options`: `-c name=value`, `-cname=value`, `--name=value`. Anything else is refused.
+fn read_options(options: &str) -> Result<Vec<(String, String)>, Refusal> {
+    let bad = |word: &str| Refusal::syntax(format!("invalid command-line argument for server process: {word}"));
+    let mut words = split_options(options).into_iter();
+    let mut settings = Vec::new();
+    while let Some(word) = words.next() {
+        let setting = match (word.strip_prefix("--"), word.strip_prefix("-c")) {
+            (Some(long), _) => long.to_owned(),
+            (None, Some("")) => words.next().ok_or_else(|| bad(&word))?,
+            (None, Some(short)) => short.to_owned(),
+            (None, None) => return Err(bad(&word)),
+        };
+        let (name, value) = setting.split_once('=').ok_or_else(|| bad(&word))?;
+        settings.push((name.replace('-', "_"), value.to_owned()));
+    }
+    Ok(settings)
+}
+
+/// Words apart at white space; a backslash keeps the next character (PostgreSQL's `pg_split_opts`).
+fn split_options(options: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = options.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' => words.extend(word.take()),
+            '\\' => word.get_or_insert_default().extend(characters.next()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+#[path = "parameters_tests.rs"]
+mod tests;

@@ -1,0 +1,215 @@
+//! Upstream's messages against what is expected; rows pass as they are, what the wall added is taken out.
+
+use super::expect::Expect;
+use super::names;
+use super::session::{Flow, Session};
+use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES};
+use super::{Judging, encode, errors};
+use crate::session::{Close, Fact, Turn};
+use bytes::{BufMut, BytesMut};
+
+/// The least DataRow: header and a count of columns.
+const ROW_BYTES: usize = HEADER_BYTES + 2;
+
+impl<J: Judging> Session<J> {
+    pub(super) fn replies(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        loop {
+            self.rows(input, turn)?;
+            if self.row_bytes > 0 {
+                return Ok(());
+            }
+            match wire::take(input, |_| UPSTREAM_BYTES) {
+                Ok(Some(frame)) => self.reply(&frame, turn)?,
+                Ok(None) => return Ok(()),
+                Err(_) => return Err(Close::UpstreamBroke("message length")),
+            }
+        }
+    }
+
+    /// Moves all rows at the front, and what is there of the last one, by their headers alone.
+    fn rows(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        let mut end = self.row_bytes;
+        while let Some((b'D', length)) =
+            wire::header(input.get(end..).unwrap_or_default()).map_err(|_| Close::UpstreamBroke("message length"))?
+        {
+            let expected = matches!(self.queue.peek(), Some(Expect::Execute { .. } | Expect::Script { .. }));
+            if !expected || length < ROW_BYTES {
+                return Err(Close::UpstreamBroke("row"));
+            }
+            end += length;
+        }
+        if end > 0 {
+            let here = end.min(input.len());
+            self.row_bytes = end - here;
+            turn.to_client.unsplit(input.split_to(here));
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<(), Close> {
+        match frame.tag {
+            b'E' => return self.error(frame, turn),
+            b'N' => {
+                let fields = wire::fields(frame.body()).map_err(|_| Close::UpstreamBroke("notice"))?;
+                return errors::pass(&mut turn.to_client, b'N', &fields, |_| None).map_err(|_| Close::UpstreamBroke("notice"));
+            }
+            b'S' => pinned(frame)?,
+            // LISTEN is not for tenants, so a notification is not this one's.
+            b'A' => return Ok(()),
+            b'Z' => self.ready(frame, turn)?,
+            b't' => return self.parameters(frame, turn),
+            tag => self.answered(tag, turn)?,
+        }
+        turn.to_client.extend_from_slice(&frame.bytes);
+        Ok(())
+    }
+
+    /// Messages that pass as they are and end, or go on with, the reply that is expected.
+    fn answered(&mut self, tag: u8, turn: &mut Turn) -> Result<(), Close> {
+        const UNEXPECTED: Close = Close::UpstreamBroke("reply");
+        match (self.queue.next().ok_or(UNEXPECTED)?, tag) {
+            (Expect::Script { script, done, .. }, b'C') => {
+                // More completions than statements were judged: the server read the text otherwise.
+                let kind = script.kinds.get(*done).ok_or(UNEXPECTED)?;
+                *done += 1;
+                if names::completed(kind, &mut self.known) {
+                    self.portals.clear();
+                }
+                return Ok(());
+            }
+            (Expect::Script { .. }, b'T' | b'I') => return Ok(()),
+            (Expect::Parse { name, statement }, b'1') => {
+                self.known.insert(name.clone(), statement.clone());
+            }
+            (Expect::Bind { portal, statement }, b'2') => {
+                self.portals.insert(portal.clone(), statement.clone());
+            }
+            (Expect::CloseStatement(name), b'3') => {
+                self.known.remove(name);
+            }
+            (Expect::ClosePortal(portal), b'3') => {
+                self.portals.remove(portal);
+            }
+            (Expect::Columns, b'T' | b'n') => {}
+            (Expect::Execute { portal }, b'C') => {
+                turn.facts.push(Fact::Answered);
+                if let Some(statement) = self.portals.get(portal).cloned() {
+                    if names::completed(&statement.prepared.kind, &mut self.known) {
+                        self.portals.clear();
+                    }
+                }
+            }
+            (Expect::Execute { .. }, b's' | b'I') => turn.facts.push(Fact::Answered),
+            _ => return Err(UNEXPECTED),
+        }
+        self.queue.pop();
+        self.flow = Flow::Open;
+        Ok(())
+    }
+
+    /// ParameterDescription loses the tenant's parameters.
+    fn parameters(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<(), Close> {
+        const BROKEN: Close = Close::UpstreamBroke("parameter description");
+        let Some(next) = self.queue.next() else { return Err(BROKEN) };
+        let Expect::Parameters(statement) = next else { return Err(BROKEN) };
+        let client = usize::from(statement.prepared.client_params);
+        let added = statement.prepared.tenant_types.len();
+        *next = Expect::Columns;
+        self.flow = Flow::Open;
+        let mut reader = Reader::new(frame.body());
+        let count = reader.u16().map_err(|_| BROKEN)?;
+        let types = reader.bytes(usize::from(count) * 4).map_err(|_| BROKEN)?;
+        reader.end().map_err(|_| BROKEN)?;
+        if usize::from(count) != client + added {
+            return Err(BROKEN);
+        }
+        encode::message(&mut turn.to_client, b't', |b| {
+            encode::count(b, client)?;
+            b.put_slice(types.get(..client * 4).unwrap_or_default());
+            Ok(())
+        })
+        .map_err(|_| BROKEN)
+    }
+
+    fn ready(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<(), Close> {
+        const BROKEN: Close = Close::UpstreamBroke("ready for query");
+        let [status @ (b'I' | b'T' | b'E')] = *frame.body() else { return Err(BROKEN) };
+        match self.queue.pop() {
+            Some(Expect::Sync | Expect::RefusedScript { refusal: None }) => {}
+            Some(Expect::Script { .. }) => turn.facts.push(Fact::Answered),
+            _ => return Err(BROKEN),
+        }
+        self.status = status;
+        self.flow = Flow::Ready;
+        if status == b'I' {
+            self.portals.clear();
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<(), Close> {
+        const BROKEN: Close = Close::UpstreamBroke("error");
+        let fields = wire::fields(frame.body()).map_err(|_| BROKEN)?;
+        let code = errors::field(&fields, b'C');
+        let (judge, out) = (&self.judge, &mut turn.to_client);
+        match self.queue.next() {
+            // The wall's own failing message gives its place to the refusal; other errors (a timeout, the end) stand for themselves.
+            Some(Expect::RefusedScript { refusal }) => match (refusal.take(), code) {
+                (Some(refusal), Some(b"42601")) => errors::refusal(out, &refusal),
+                _ => errors::pass(out, b'E', &fields, |_| None).map_err(|_| BROKEN)?,
+            },
+            Some(Expect::Refused(refusal)) if code == Some(b"26000") => errors::refusal(out, refusal),
+            next => {
+                let text = match next {
+                    Some(Expect::Script { sql, script, .. }) => Some((sql.clone(), &script.outgoing)),
+                    Some(Expect::Parse { statement, .. } | Expect::Bind { statement, .. }) => {
+                        Some((statement.sql.clone(), &statement.prepared.outgoing))
+                    }
+                    Some(Expect::Execute { portal }) => self.portals.get(portal).map(|s| (s.sql.clone(), &s.prepared.outgoing)),
+                    _ => None,
+                };
+                let position = |p| text.and_then(|(sql, outgoing)| judge.position(&sql, outgoing, p));
+                errors::pass(out, b'E', &fields, position).map_err(|_| BROKEN)?;
+                if errors::is_stale(&fields) {
+                    turn.facts.push(Fact::CatalogStale);
+                }
+            }
+        }
+        self.after_error(turn);
+        Ok(())
+    }
+
+    /// In the extended protocol upstream now skips to Sync; a simple query, or Sync itself, ends with ReadyForQuery anyway.
+    fn after_error(&mut self, turn: &mut Turn) {
+        let simple = matches!(self.queue.peek(), None | Some(Expect::Sync | Expect::Script { .. } | Expect::RefusedScript { .. }));
+        if simple {
+            return;
+        }
+        self.flow = Flow::Open;
+        loop {
+            match self.queue.peek() {
+                Some(Expect::Sync) => return,
+                Some(Expect::Execute { .. } | Expect::Script { .. }) => turn.facts.push(Fact::Answered),
+                Some(_) => {}
+                None => {
+                    self.flow = Flow::Skipping;
+                    return;
+                }
+            }
+            self.queue.pop();
+        }
+    }
+}
+
+/// ParameterStatus must not report another reading of the bytes than the judge's.
+fn pinned(frame: &wire::Frame) -> Result<(), Close> {
+    const BROKEN: Close = Close::UpstreamBroke("parameter status");
+    let mut reader = Reader::new(frame.body());
+    let (name, value) = (reader.raw_string().map_err(|_| BROKEN)?, reader.raw_string().map_err(|_| BROKEN)?);
+    reader.end().map_err(|_| BROKEN)?;
+    match (name, value) {
+        (b"client_encoding", b"UTF8") | (b"standard_conforming_strings", b"on") => Ok(()),
+        (b"client_encoding" | b"standard_conforming_strings", _) => Err(BROKEN),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,364 @@
+//! A client's conversation after authentication: what it says is judged, and each message that goes on queues its reply.
+//!
+//! A refused message is not left out: a wall-made one that surely fails goes in its place, and the error that comes back is
+//! given the refusal's words. So order, aborted transactions and the skip to Sync are the server's own, never an imitation.
+
+use super::expect::{Expect, Queue};
+use super::names::{self, Found, Known, Statement};
+use super::wire::{self, CLIENT_LONG_BYTES, Frame, Target};
+use super::{Judging, bind, encode, errors};
+use crate::policy::TenantId;
+use crate::session::{Close, Fact, Turn};
+use crate::sql::Refusal;
+use bytes::BytesMut;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A text that no grammar takes; sent in place of a refused Query.
+const FAILING_QUERY: &str = "partywall refused";
+
+/// One client's conversation, from the first ReadyForQuery on (which the shell has passed).
+#[derive(Debug)]
+pub struct Session<J> {
+    pub(super) judge: J,
+    /// Counts the judges this session has had.
+    generation: u64,
+    tenant: TenantId,
+    pub(super) flow: Flow,
+    /// Of the last ReadyForQuery.
+    pub(super) status: u8,
+    pub(super) queue: Queue,
+    pub(super) known: Known,
+    pub(super) portals: HashMap<Arc<str>, Arc<Statement>>,
+    /// Bytes of a DataRow that have not come yet.
+    pub(super) row_bytes: usize,
+    /// The client's bytes that must wait for replies; see [`Step::Wait`].
+    held: BytesMut,
+    waiting: bool,
+}
+
+/// Where upstream stands in the extended protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// After ReadyForQuery.
+    Ready,
+    /// Something was answered and no Sync yet.
+    Open,
+    /// An error came and the client has not sent its Sync: upstream ignores all else.
+    Skipping,
+}
+
+/// What became of a client's message.
+enum Step {
+    Done,
+    /// It cannot be judged before more replies have come.
+    Wait,
+}
+
+impl<J: Judging> Session<J> {
+    /// A session of `tenant`. Upstream is idle, in no transaction, and has no prepared statements.
+    pub fn new(judge: J, tenant: TenantId) -> Self {
+        Self {
+            judge,
+            generation: 0,
+            tenant,
+            flow: Flow::Ready,
+            status: b'I',
+            queue: Queue::default(),
+            known: Known::new(),
+            portals: HashMap::new(),
+            row_bytes: 0,
+            held: BytesMut::new(),
+            waiting: false,
+        }
+    }
+
+    /// From now on `judge` judges. What another policy or catalog let through, and has not been sent to run, is refused.
+    pub fn set_judge(&mut self, judge: J) {
+        if judge.version() != self.judge.version() {
+            self.generation += 1;
+        }
+        self.judge = judge;
+    }
+
+    /// Takes messages off until one has to wait.
+    fn drain(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        loop {
+            if self.queue.is_full() {
+                self.waiting = true;
+                return Ok(());
+            }
+            let frame = match wire::take(input, wire::client_cap) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(()),
+                Err(e) => {
+                    self.last_words(&errors::unreadable(&e), turn);
+                    return Err(Close::ClientBroke("message length"));
+                }
+            };
+            match self.message(&frame, turn)? {
+                Step::Done => {}
+                Step::Wait => {
+                    let rest = std::mem::replace(input, frame.bytes);
+                    input.unsplit(rest);
+                    self.waiting = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Goes on with what had to wait; called when replies have come.
+    pub(super) fn resume(&mut self, turn: &mut Turn) -> Result<(), Close> {
+        if !self.waiting {
+            return Ok(());
+        }
+        self.waiting = false;
+        let mut held = std::mem::take(&mut self.held);
+        let result = self.drain(&mut held, turn);
+        self.held = held;
+        result
+    }
+
+    fn message(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Close> {
+        match frame.tag {
+            b'X' => {
+                turn.to_upstream.extend_from_slice(&frame.bytes);
+                return Err(Close::Bye);
+            }
+            // As the server: late copy data is read and ignored.
+            b'd' | b'c' | b'f' => return Ok(Step::Done),
+            b'Q' | b'F' | b'P' | b'B' | b'D' | b'E' | b'C' | b'H' | b'S' => {}
+            tag => {
+                let refusal = Refusal::with_state("08P01", format!("invalid frontend message type {tag}"));
+                self.last_words(&refusal, turn);
+                return Err(Close::ClientBroke("message type"));
+            }
+        }
+        if self.flow == Flow::Skipping && frame.tag != b'S' {
+            return Ok(Step::Done);
+        }
+        match frame.tag {
+            b'Q' => self.query(frame, turn),
+            b'F' => self.refuse_script(Refusal::not_understood("function calls by protocol are not supported"), turn),
+            b'S' => self.sync(frame, turn),
+            b'H' => {
+                turn.to_upstream.extend_from_slice(&frame.bytes);
+            }
+            _ => {
+                let step = match frame.tag {
+                    b'P' => self.parse(frame, turn),
+                    b'B' => self.bind(frame, turn),
+                    b'D' => self.describe(frame, turn),
+                    b'E' => self.execute(frame, turn),
+                    _ => self.close(frame, turn),
+                };
+                return Ok(step.unwrap_or_else(|refusal| {
+                    self.refuse_step(refusal, turn);
+                    Step::Done
+                }));
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    fn query(&mut self, frame: &Frame, turn: &mut Turn) {
+        let judged = wire::query(frame.body()).map_err(|e| errors::unreadable(&e)).and_then(|sql| {
+            let script = self.judge.simple(sql, &self.tenant)?;
+            encode::query(&mut turn.to_upstream, script.outgoing.as_str()).map_err(|e| errors::unreadable(&e))?;
+            Ok((sql, script))
+        });
+        match judged {
+            Ok((sql, script)) => {
+                turn.facts.push(Fact::Permitted);
+                self.queue.push(Expect::Script { sql: sql.into(), script, done: 0 });
+            }
+            Err(refusal) => self.refuse_script(refusal, turn),
+        }
+    }
+
+    fn sync(&mut self, frame: &Frame, turn: &mut Turn) {
+        turn.to_upstream.extend_from_slice(&frame.bytes);
+        self.queue.push(Expect::Sync);
+        if self.flow == Flow::Skipping {
+            self.flow = Flow::Open;
+        }
+    }
+
+    fn parse(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Refusal> {
+        let parse = wire::parse(frame.body()).map_err(|e| errors::unreadable(&e))?;
+        names::admit(parse.name)?;
+        if self.known.len() >= names::STATEMENTS && !self.known.contains_key(parse.name) {
+            return Err(Refusal::with_state("53400", "too many prepared statements")
+                .hint(format!("A connection may keep {} of them.", names::STATEMENTS)));
+        }
+        let declared = u16::try_from(parse.types.len()).map_err(|_| Refusal::syntax("too many parameter types"))?;
+        let prepared = self.judge.extended(parse.sql, declared, &self.tenant)?;
+        let types = bind::types(&parse.types, &prepared)?;
+        encode::parse(&mut turn.to_upstream, parse.name, prepared.outgoing.as_str(), &types).map_err(|e| errors::unreadable(&e))?;
+        let statement = Statement { sql: parse.sql.into(), prepared, types, generation: self.generation };
+        self.queue.push(Expect::Parse { name: parse.name.into(), statement: Arc::new(statement) });
+        Ok(Step::Done)
+    }
+
+    fn bind(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Refusal> {
+        let message = wire::bind(frame.body()).map_err(|e| errors::unreadable(&e))?;
+        names::admit(message.portal)?;
+        let statement = match self.statement(message.statement)? {
+            Some(statement) => statement,
+            None => return Ok(Step::Wait),
+        };
+        let prepared = &statement.prepared;
+        bind::check(&message, prepared, &statement.types, &self.tenant)?;
+        if prepared.tenant_types.is_empty() {
+            turn.to_upstream.extend_from_slice(&frame.bytes);
+        } else {
+            bind::write(&mut turn.to_upstream, &message, prepared, &self.tenant).map_err(|e| errors::unreadable(&e))?;
+        }
+        self.queue.push(Expect::Bind { portal: message.portal.into(), statement });
+        Ok(Step::Done)
+    }
+
+    fn describe(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Refusal> {
+        let expect = match wire::target(frame.body()).map_err(|e| errors::unreadable(&e))? {
+            Target::Portal(name) => {
+                names::admit(name)?;
+                Expect::Columns
+            }
+            Target::Statement(name) => match self.statement(name)? {
+                Some(statement) => Expect::Parameters(statement),
+                None => return Ok(Step::Wait),
+            },
+        };
+        turn.to_upstream.extend_from_slice(&frame.bytes);
+        self.queue.push(expect);
+        Ok(Step::Done)
+    }
+
+    fn execute(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Refusal> {
+        let portal = wire::execute(frame.body()).map_err(|e| errors::unreadable(&e))?;
+        names::admit(portal)?;
+        self.fresh_portal(portal)?;
+        turn.to_upstream.extend_from_slice(&frame.bytes);
+        turn.facts.push(Fact::Permitted);
+        self.queue.push(Expect::Execute { portal: portal.into() });
+        Ok(Step::Done)
+    }
+
+    fn close(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Refusal> {
+        let expect = match wire::target(frame.body()).map_err(|e| errors::unreadable(&e))? {
+            Target::Portal(name) => {
+                names::admit(name)?;
+                Expect::ClosePortal(name.into())
+            }
+            Target::Statement(name) => {
+                names::admit(name)?;
+                Expect::CloseStatement(name.into())
+            }
+        };
+        turn.to_upstream.extend_from_slice(&frame.bytes);
+        self.queue.push(expect);
+        Ok(Step::Done)
+    }
+
+    /// The statement that `name` will mean; None where that hangs on replies. Errors: it is none, or judged by another policy.
+    fn statement(&self, name: &str) -> Result<Option<Arc<Statement>>, Refusal> {
+        match names::find(name, &self.queue, &self.known) {
+            Found::Statement(s) if s.generation == self.generation => Ok(Some(s)),
+            Found::Statement(_) => Err(outdated()),
+            Found::Nothing => Err(names::no_statement(name)),
+            Found::Uncertain => Ok(None),
+        }
+    }
+
+    /// A portal bound under another policy must not run on.
+    fn fresh_portal(&self, portal: &str) -> Result<(), Refusal> {
+        if self.generation == 0 {
+            return Ok(());
+        }
+        let bound: Vec<_> = self
+            .queue
+            .backwards()
+            .filter_map(|e| match e {
+                Expect::Bind { portal: p, statement } if **p == *portal => Some(statement),
+                _ => None,
+            })
+            .collect();
+        let outdated_one = if bound.is_empty() {
+            self.portals.get(portal).is_some_and(|s| s.generation != self.generation)
+        } else {
+            bound.iter().any(|s| s.generation != self.generation)
+        };
+        if outdated_one { Err(outdated()) } else { Ok(()) }
+    }
+
+    /// In place of a message that is answered with ReadyForQuery.
+    fn refuse_script(&mut self, refusal: Refusal, turn: &mut Turn) {
+        turn.facts.push(Fact::Refused(refusal.sqlstate));
+        let _ = encode::query(&mut turn.to_upstream, FAILING_QUERY); // has no NUL, so it is written
+        self.queue.push(Expect::RefusedScript { refusal: Some(refusal) });
+    }
+
+    /// In place of a message of the extended protocol.
+    fn refuse_step(&mut self, refusal: Refusal, turn: &mut Turn) {
+        turn.facts.push(Fact::Refused(refusal.sqlstate));
+        let bind = wire::Bind { portal: "", statement: names::RESERVED, formats: Vec::new(), count: 0, values: &[], results: &[0, 0] };
+        let _ = bind::write_plain(&mut turn.to_upstream, &bind); // has no NUL, so it is written
+        self.queue.push(Expect::Refused(refusal));
+    }
+
+    /// A FATAL error, unless it would stand inside a row.
+    pub(super) fn last_words(&self, refusal: &Refusal, turn: &mut Turn) {
+        if self.row_bytes == 0 {
+            errors::fatal(&mut turn.to_client, refusal);
+        }
+    }
+}
+
+impl<J: Judging> crate::session::Session for Session<J> {
+    fn from_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        if !self.waiting {
+            self.drain(input, turn)?;
+        }
+        if self.waiting {
+            self.held.unsplit(input.split());
+            if self.held.len() > 2 * CLIENT_LONG_BYTES {
+                self.last_words(&Refusal::with_state("53400", "too many messages without reading replies"), turn);
+                return Err(Close::ClientBroke("pipeline"));
+            }
+        }
+        Ok(())
+    }
+
+    fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        let result = self.replies(input, turn);
+        if let Err(Close::UpstreamBroke(_)) = &result {
+            self.last_words(&Refusal::with_state("08006", "the database connection failed"), turn);
+        }
+        result?;
+        self.resume(turn)
+    }
+
+    fn wants_client(&self) -> bool {
+        !self.waiting
+    }
+
+    fn at_rest(&self) -> bool {
+        self.status == b'I' && self.flow == Flow::Ready && self.queue.is_empty() && self.row_bytes == 0 && self.held.is_empty()
+    }
+
+    fn farewell(&mut self, turn: &mut Turn) {
+        self.last_words(&Refusal::with_state("57P01", "terminating connection due to administrator command"), turn);
+    }
+}
+
+/// What PostgreSQL says when a plan cannot be used any more; drivers prepare again.
+fn outdated() -> Refusal {
+    Refusal::not_understood("cached plan must not change result type")
+        .detail("The policy has changed since the statement was prepared.")
+        .hint("Prepare the statement again.")
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,269 @@
+//! A PostgreSQL connection: TLS, startup, authentication (trust, cleartext, MD5, SCRAM-SHA-256), and the catalog loader.
+//!
+//! Source: the manual's "Message Flow", sections "Start-up", "SASL Authentication" and "SSL Session Encryption".
+
+use super::Stream;
+use crate::config::Upstream;
+use crate::policy::Policy;
+use crate::postgres::wire::{self, Frame, WireError};
+use crate::postgres::{encode, startup};
+use crate::sql::Catalog;
+use crate::sql::catalog::{CatalogProblem, QUERIES, Rows};
+use bytes::{BufMut, BytesMut};
+use postgres_protocol::authentication::{md5_hash, sasl};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The socket, or TLS.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The server does not speak TLS and must.
+    #[error("the server does not offer TLS")]
+    NoTls,
+    /// The server broke the protocol.
+    #[error("the server broke the protocol: {0}")]
+    Wire(#[from] WireError),
+    /// It asks for a way to authenticate that is not supported, or for a password that is not there.
+    #[error("cannot authenticate: {0}")]
+    Authentication(String),
+    /// The server's own ErrorResponse: SQLSTATE and message.
+    #[error("{0}: {1}")]
+    Server(String, String),
+    /// The catalog does not fit the policy.
+    #[error("the catalog does not fit the policy")]
+    Catalog(Vec<CatalogProblem>),
+}
+
+type Res<T> = Result<T, ConnectError>;
+
+/// An upstream made ready: its password read, its TLS set up.
+#[derive(Clone, Debug)]
+pub struct Target {
+    address: String,
+    user: String,
+    database: String,
+    password: Option<String>,
+    tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// A connection that has said ReadyForQuery.
+pub struct Connection {
+    /// The socket.
+    pub stream: Stream,
+    /// Bytes read past ReadyForQuery.
+    pub input: BytesMut,
+    /// ParameterStatus as the server gave it.
+    pub parameters: Vec<(String, String)>,
+    /// BackendKeyData: process id and secret.
+    pub key: (u32, Vec<u8>),
+}
+
+impl Target {
+    /// Reads the password and the certificate authorities. Errors: a file that cannot be read.
+    pub fn new(upstream: &Upstream) -> anyhow::Result<Self> {
+        let password = upstream.password_file.as_ref().map(std::fs::read_to_string).transpose()?;
+        let tls = upstream.ca.as_ref().map(|ca| client_tls(ca)).transpose()?;
+        Ok(Self {
+            address: upstream.address.clone(),
+            user: upstream.user.clone(),
+            database: upstream.database.clone(),
+            password: password.map(|p| p.trim_end_matches(['\r', '\n']).to_owned()),
+            tls,
+        })
+    }
+
+    /// Connects and authenticates with these further startup parameters.
+    pub async fn connect(&self, parameters: &[(String, String)]) -> Res<Connection> {
+        let mut stream = self.open().await?;
+        let mut all = vec![("user", self.user.as_str()), ("database", self.database.as_str())];
+        all.extend(parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+        let mut out = BytesMut::new();
+        startup::startup_message(&mut out, &all)?;
+        stream.write_all(&out).await?;
+        let mut connection = Connection { stream, input: BytesMut::new(), parameters: Vec::new(), key: (0, Vec::new()) };
+        self.authenticate(&mut connection).await?;
+        loop {
+            let frame = connection.frame().await?;
+            match frame.tag {
+                b'S' => {
+                    let mut reader = wire::Reader::new(frame.body());
+                    let pair = (reader.string()?.to_owned(), reader.string()?.to_owned());
+                    connection.parameters.push(pair);
+                }
+                b'K' => {
+                    let mut reader = wire::Reader::new(frame.body());
+                    let process = reader.u32()?;
+                    connection.key = (process, frame.body().get(4..).unwrap_or_default().to_vec());
+                }
+                b'Z' => return Ok(connection),
+                b'N' => {}
+                _ => return Err(WireError::Value.into()),
+            }
+        }
+    }
+
+    /// Asks the server to cancel what this key's backend is doing.
+    pub async fn cancel(&self, key: &(u32, Vec<u8>)) -> Res<()> {
+        let mut stream = self.open().await?;
+        let mut out = BytesMut::new();
+        startup::cancel_request(&mut out, key.0, &key.1);
+        stream.write_all(&out).await?;
+        // The server closes without a word once it has passed the request on.
+        let _ = stream.read(&mut [0; 1]).await?;
+        Ok(())
+    }
+
+    /// Reads the catalog that `policy` is judged on.
+    pub async fn catalog(&self, policy: &Policy) -> Res<Catalog> {
+        let mut connection = self.connect(&[("application_name".into(), "partywall catalog".into())]).await?;
+        let mut answers: HashMap<&'static str, Rows> = HashMap::new();
+        for query in QUERIES {
+            answers.insert(query.name, connection.rows(query.sql).await?);
+        }
+        connection.stream.write_all(&[b'X', 0, 0, 0, 4]).await?;
+        Catalog::build(policy, &answers).map_err(ConnectError::Catalog)
+    }
+
+    async fn open(&self) -> Res<Stream> {
+        let mut socket = TcpStream::connect(&self.address).await?;
+        socket.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(socket)) };
+        let mut out = BytesMut::new();
+        startup::ssl_request(&mut out);
+        socket.write_all(&out).await?;
+        // One byte and no more: what follows it before the handshake would be an attacker's.
+        let mut answer = [0u8; 1];
+        socket.read_exact(&mut answer).await?;
+        if answer != *b"S" {
+            return Err(ConnectError::NoTls);
+        }
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host).trim_matches(['[', ']']).to_owned();
+        let name = rustls::pki_types::ServerName::try_from(host).map_err(|e| std::io::Error::other(e.to_string()))?;
+        let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, socket).await?;
+        Ok(Box::new(stream))
+    }
+
+    async fn authenticate(&self, connection: &mut Connection) -> Res<()> {
+        let password = || self.password.as_deref().ok_or_else(|| ConnectError::Authentication("the server asks for a password".into()));
+        loop {
+            let frame = connection.frame().await?;
+            if frame.tag != b'R' {
+                return Err(WireError::Value.into());
+            }
+            let mut reader = wire::Reader::new(frame.body());
+            match reader.u32()? {
+                0 => return Ok(()),
+                3 => connection.password(password()?.as_bytes()).await?,
+                5 => {
+                    let salt: [u8; 4] = reader.bytes(4)?.try_into().map_err(|_| WireError::Truncated)?;
+                    let hash = md5_hash(self.user.as_bytes(), password()?.as_bytes(), salt);
+                    connection.password(hash.as_bytes()).await?;
+                }
+                10 => connection.scram(password()?, &frame).await?,
+                other => return Err(ConnectError::Authentication(format!("method {other} is not supported"))),
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// The next message; an ErrorResponse is an error.
+    async fn frame(&mut self) -> Res<Frame> {
+        loop {
+            if let Some(frame) = wire::take(&mut self.input, |_| 1 << 24)? {
+                if frame.tag != b'E' {
+                    return Ok(frame);
+                }
+                let fields = wire::fields(frame.body())?;
+                let text = |code: u8| {
+                    fields.iter().find(|(c, _)| *c == code).map(|(_, t)| String::from_utf8_lossy(t).into_owned()).unwrap_or_default()
+                };
+                return Err(ConnectError::Server(text(b'C'), text(b'M')));
+            }
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
+
+    async fn password(&mut self, secret: &[u8]) -> Res<()> {
+        let mut out = BytesMut::new();
+        encode::message(&mut out, b'p', |b| encode::string(b, secret))?;
+        Ok(self.stream.write_all(&out).await?)
+    }
+
+    async fn scram(&mut self, password: &str, offer: &Frame) -> Res<()> {
+        let offered = offer.body().get(4..).unwrap_or_default();
+        if !offered.split(|b| *b == 0).any(|m| m == b"SCRAM-SHA-256") {
+            return Err(ConnectError::Authentication("the server offers no SCRAM-SHA-256".into()));
+        }
+        let mut scram = sasl::ScramSha256::new(password.as_bytes(), sasl::ChannelBinding::unsupported());
+        let mut out = BytesMut::new();
+        encode::message(&mut out, b'p', |b| {
+            encode::string(b, b"SCRAM-SHA-256")?;
+            b.put_u32(u32::try_from(scram.message().len()).map_err(|_| WireError::Value)?);
+            b.put_slice(scram.message());
+            Ok(())
+        })?;
+        self.stream.write_all(&out).await?;
+        let challenge = self.sasl(11).await?;
+        scram.update(&challenge)?;
+        out.clear();
+        encode::message(&mut out, b'p', |b| {
+            b.put_slice(scram.message());
+            Ok(())
+        })?;
+        self.stream.write_all(&out).await?;
+        // The server's own proof is checked: it knows the password, or it is another.
+        let proof = self.sasl(12).await?;
+        Ok(scram.finish(&proof)?)
+    }
+
+    async fn sasl(&mut self, wanted: u32) -> Res<Vec<u8>> {
+        let frame = self.frame().await?;
+        let mut reader = wire::Reader::new(frame.body());
+        if frame.tag != b'R' || reader.u32()? != wanted {
+            return Err(WireError::Value.into());
+        }
+        Ok(frame.body().get(4..).unwrap_or_default().to_vec())
+    }
+
+    async fn rows(&mut self, sql: &str) -> Res<Rows> {
+        let mut out = BytesMut::new();
+        encode::query(&mut out, sql)?;
+        self.stream.write_all(&out).await?;
+        let mut rows = Rows::new();
+        loop {
+            let frame = self.frame().await?;
+            match frame.tag {
+                b'D' => {
+                    let mut reader = wire::Reader::new(frame.body());
+                    let count = reader.u16()?;
+                    let mut row = Vec::new();
+                    for _ in 0..count {
+                        let value = wire::value(&mut reader)?;
+                        row.push(value.map(wire::utf8).transpose()?.map(str::to_owned));
+                    }
+                    rows.push(row);
+                }
+                b'Z' => return Ok(rows),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn client_tls(ca: &Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca)? {
+        roots.add(certificate?)?;
+    }
+    Ok(Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+}
