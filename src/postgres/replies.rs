@@ -93,10 +93,10 @@ impl<J: Judging> Session<J> {
             (Expect::Columns, b'T' | b'n') => {}
             (Expect::Execute { portal }, b'C') => {
                 turn.facts.push(Fact::Answered);
-                if let Some(statement) = self.portals.get(portal).cloned() {
-                    if names::completed(&statement.prepared.kind, &mut self.known) {
-                        self.portals.clear();
-                    }
+                if let Some(statement) = self.portals.get(portal).cloned()
+                    && names::completed(&statement.prepared.kind, &mut self.known)
+                {
+                    self.portals.clear();
                 }
             }
             (Expect::Execute { .. }, b's' | b'I') => turn.facts.push(Fact::Answered),
