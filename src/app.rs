@@ -79,7 +79,11 @@ pub async fn serve(path: &Path) -> anyhow::Result<()> {
         tasks.spawn(run(service, socket, watcher.clone()));
     }
     let admin = match &config.admin {
-        Some(address) => Some(tokio::spawn(crate::admin::serve(crate::admin::bind(address).await?, metrics, watcher))),
+        Some(address) => {
+            let socket = crate::admin::bind(address).await?;
+            println!("admin: http on {}", socket.local_addr()?);
+            Some(tokio::spawn(crate::admin::serve(socket, metrics, watcher)))
+        }
         None => None,
     };
     wait_for_the_end(path, &services).await?;
