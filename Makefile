@@ -1,4 +1,4 @@
-.PHONY: test lint install fmt
+.PHONY: test isolation lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 install:
@@ -11,6 +11,10 @@ lint: install
 
 test: lint
 	cargo test
+	bash tests/isolation.sh
+
+isolation:
+	bash tests/isolation.sh $(ONLY)
 
 fmt:
 	cargo fmt

@@ -10,7 +10,7 @@ command -v redis-server >/dev/null || want+=(redis-server)
 command -v redis-cli >/dev/null || want+=(redis-tools)
 command -v cc >/dev/null || want+=(gcc libc6-dev)
 command -v runuser >/dev/null || want+=(util-linux)
-ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || want+=(libclang-dev clang)
+ls /usr/lib/llvm-*/lib/libclang.so* /usr/lib/*/libclang.so* /usr/lib/*/libclang-[0-9]*.so* >/dev/null 2>&1 || want+=(libclang-dev clang)
 if [ "${#want[@]}" -gt 0 ]; then
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
   # A package must not start a server of its own, nor make a cluster.

@@ -8,8 +8,11 @@ use bytes::BytesMut;
 /// A message's fields: code and bytes.
 pub type Fields<'a> = [(u8, &'a [u8])];
 
-/// In the message of the error that an upsert raises on a row of another tenant.
-const UPSERT_MARKER: &[u8] = b"partywall:upsert";
+/// In the message of the error that the wall's own checks raise, and what the client reads instead.
+const MARKERS: &[(&[u8], &str)] = &[
+    (b"partywall:upsert", "new row conflicts with a row that this session may not see"),
+    (b"partywall:tenant", "a row can only be written for this tenant"),
+];
 
 /// Appends a refusal as ErrorResponse.
 pub fn refusal(out: &mut BytesMut, refusal: &Refusal) {
@@ -30,15 +33,19 @@ pub fn unreadable(error: &WireError) -> Refusal {
 /// Appends the server's error or notice (`tag` is `E` or `N`) without what the wall added. `position` maps a place in the
 /// outgoing text to the client's. Errors: never for fields that [`super::wire::fields`] gave.
 pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnOnce(u32) -> Option<u32>) -> Result<(), WireError> {
-    if field(fields, b'M').is_some_and(|m| m.windows(UPSERT_MARKER.len()).any(|w| w == UPSERT_MARKER)) {
-        refusal(out, &Refusal::not_allowed("new row conflicts with a row that this session may not see"));
+    let marked = |marker: &[u8]| field(fields, b'M').is_some_and(|m| m.windows(marker.len()).any(|w| w == marker));
+    if let Some((_, message)) = MARKERS.iter().find(|(marker, _)| marked(marker)) {
+        refusal(out, &Refusal::not_allowed(*message));
         return Ok(());
     }
     let place = field(fields, b'P').and_then(|p| std::str::from_utf8(p).ok()?.parse().ok()).and_then(position);
     let place = place.map(|p| p.to_string());
+    // An exclusion constraint quotes the row that was there before: another tenant's, where the constraint lacks the tenant column.
+    let quotes_other = field(fields, b'C') == Some(b"23P01");
     let mut kept: Vec<(u8, &[u8])> = Vec::with_capacity(fields.len());
     for (code, text) in fields {
         match code {
+            b'D' if quotes_other => {}
             b'P' => kept.extend(place.iter().map(|p| (b'P', p.as_bytes()))),
             // p, q and W show statements as the server has them: rewritten. Unknown ones may.
             b'S' | b'V' | b'C' | b'M' | b'D' | b'H' | b's' | b't' | b'c' | b'd' | b'n' | b'F' | b'L' | b'R' => {

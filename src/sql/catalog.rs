@@ -20,6 +20,7 @@ pub type Rows = Vec<Vec<Option<String>>>;
 
 /// The queries to run, in any order. All names are qualified, so no search_path can mislead them.
 pub const QUERIES: &[CatalogQuery] = &[
+    CatalogQuery { name: "version", sql: "SELECT pg_catalog.current_setting('server_version_num')" },
     CatalogQuery {
         name: "path",
         sql: "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS x(s, n) ORDER BY n",
@@ -54,7 +55,11 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "operators",
-        sql: "SELECT DISTINCT o.oprname FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'",
+        // Those of extensions that are known to compute and do nothing else are the server's as much as pg_catalog's.
+        sql: "SELECT DISTINCT o.oprname FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace \
+              WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid \
+              WHERE d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND d.objid = o.oid AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass \
+              AND d.deptype = 'e' AND e.extname IN ('citext', 'hstore', 'ltree', 'pg_trgm', 'btree_gin', 'btree_gist', 'vector'))",
     },
     CatalogQuery {
         name: "types",
@@ -80,6 +85,8 @@ pub struct CatalogProblem {
 pub struct Catalog {
     /// Differs whenever the content differs.
     pub version: u64,
+    /// The server's, as 150020; 0 where it is not known.
+    pub server_version: u32,
     /// Effective schemas, in search order (`current_schemas(false)`).
     pub search_path: Vec<String>,
     /// By (schema, name): every relation that the policy lists and does not hide.
@@ -88,7 +95,7 @@ pub struct Catalog {
     pub user_functions: HashSet<String>,
     /// All function names that exist and are not in the table of allowed ones.
     pub unsafe_fields: HashSet<String>,
-    /// Operator names (`@#`) defined outside pg_catalog.
+    /// Operator names (`@#`) defined outside pg_catalog and outside known extensions.
     pub user_operators: HashSet<String>,
     /// User types (enums, domains) that listed columns use, by name.
     pub types: BTreeMap<String, String>,
@@ -163,7 +170,11 @@ impl Catalog {
         let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut columns = read_columns(rows("columns"));
         let mut keys = read_keys(rows("keys"));
-        let mut catalog = Self { search_path: rows("path").iter().map(|r| text(r, 0)).collect(), ..Self::default() };
+        let mut catalog = Self {
+            search_path: rows("path").iter().map(|r| text(r, 0)).collect(),
+            server_version: rows("version").first().map(|r| number(r, 0)).unwrap_or_default(),
+            ..Self::default()
+        };
         let mut problems = Vec::new();
         let entries = policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default();
         let mut used = vec![false; entries.len()];
@@ -232,7 +243,7 @@ impl Catalog {
         functions.sort();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
-        (all, functions, operators, &self.search_path, &self.types).hash(&mut hasher);
+        (all, functions, operators, &self.search_path, &self.types, self.server_version).hash(&mut hasher);
         hasher.finish()
     }
 }

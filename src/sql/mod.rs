@@ -178,6 +178,9 @@ impl Judge {
 
     fn judge(&self, sql: &str, declared: Option<u16>) -> Result<Judged, Refusal> {
         let stmts = parse::parse(sql)?;
+        if (1..160_000).contains(&self.catalog.server_version) {
+            parse::numbers_as_before_16(sql)?;
+        }
         if declared.is_some() && stmts.len() > 1 {
             return Err(Refusal::syntax("cannot insert multiple commands into a prepared statement"));
         }

@@ -39,6 +39,18 @@ pub fn scan(text: &str) -> Result<ScanResult, Refusal> {
     pg_query::scan(text).map_err(|_| Refusal::syntax("unreadable token"))
 }
 
+/// Refuses numbers that only servers from 16 on can read (`0x1F`, `1_000`): an older one reads another statement. Errors: 42601.
+pub fn numbers_as_before_16(text: &str) -> Result<(), Refusal> {
+    for token in scan(text)?.tokens {
+        let number = token.token == Token::Iconst as i32 || token.token == Token::Fconst as i32;
+        let word = text.get(token.start as usize..token.end as usize).unwrap_or_default();
+        if number && word.contains(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))) {
+            return Err(Refusal::syntax(format!("trailing junk after numeric literal at or near \"{word}\"")));
+        }
+    }
+    Ok(())
+}
+
 /// Puts a literal in the place of every parameter token; `text` is a text the wall printed.
 pub fn splice_literal(text: &str, value: &str) -> Result<String, Refusal> {
     let quoted = quote(value);

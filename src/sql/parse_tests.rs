@@ -23,3 +23,11 @@ fn deep_and_long_texts_are_refused_before_they_are_parsed() {
 fn a_syntax_error_is_postgres_own() {
     assert_eq!(parse("SELEC 1").map(|_| ()).map_err(|r| r.sqlstate), Err("42601"));
 }
+
+#[test]
+fn numbers_of_a_newer_grammar_are_seen() {
+    for text in ["SELECT 0x10", "SELECT 1_000", "SELECT 0b1, 2", "SELECT 0o7"] {
+        assert_eq!(numbers_as_before_16(text).map_err(|r| r.sqlstate), Err("42601"), "{text}");
+    }
+    assert!(numbers_as_before_16("SELECT 1, 1.5e-10, .5, 'x_0x1', a0x1, $1, 12345678901234567890").is_ok());
+}
