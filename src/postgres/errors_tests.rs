@@ -1,1 +1,66 @@
-//! Tests.
+//! What of an error reaches the client.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use super::*;
+use crate::postgres::wire;
+
+fn passed(tag: u8, fields: &Fields<'_>, position: impl FnOnce(u32) -> Option<u32>) -> Vec<(u8, String)> {
+    let mut out = BytesMut::new();
+    pass(&mut out, tag, fields, position).unwrap();
+    read(tag, &out)
+}
+
+fn read(tag: u8, bytes: &[u8]) -> Vec<(u8, String)> {
+    assert_eq!(bytes[0], tag);
+    let fields = wire::fields(&bytes[wire::HEADER_BYTES..]).unwrap();
+    fields.iter().map(|(c, t)| (*c, String::from_utf8(t.to_vec()).unwrap())).collect()
+}
+
+#[test]
+fn known_fields_pass_and_statements_of_the_server_do_not() {
+    let fields: Vec<(u8, &[u8])> = b"SVCMDHPpqWstcdnFLRXz".iter().map(|code| (*code, &b"1"[..])).collect();
+    let kept: String = passed(b'E', &fields, |_| Some(4)).iter().map(|(code, _)| char::from(*code)).collect();
+    assert_eq!(kept, "SVCMDHPstcdnFLR");
+}
+
+#[test]
+fn positions_are_mapped_or_left_out() {
+    let fields: &Fields<'_> = &[(b'C', b"42601"), (b'P', b"17")];
+    assert_eq!(passed(b'E', fields, |p| Some(p - 10)), [(b'C', "42601".into()), (b'P', "7".into())]);
+    assert_eq!(passed(b'E', fields, |_| None), [(b'C', "42601".into())]);
+    assert_eq!(passed(b'N', &[(b'P', b"x")], Some), []);
+    assert_eq!(passed(b'N', &[(b'P', b"99999999999999")], Some), []);
+}
+
+#[test]
+fn an_upsert_on_another_tenants_row_says_nothing_of_it() {
+    let fields: &Fields<'_> =
+        &[(b'S', b"ERROR"), (b'C', b"22P02"), (b'M', b"invalid input: \"partywall:upsert\""), (b'D', b"globex"), (b'P', b"3")];
+    let seen = passed(b'E', fields, Some);
+    assert!(seen.contains(&(b'C', "42501".into())), "{seen:?}");
+    assert!(!seen.iter().any(|(_, text)| text.contains("globex") || text.contains("partywall")), "{seen:?}");
+}
+
+#[test]
+fn a_refusal_is_a_whole_error() {
+    let mut out = BytesMut::new();
+    refusal(&mut out, &Refusal::not_allowed("no\0pe").detail("why").hint("how").at(Some(9)));
+    let texts = ["ERROR", "ERROR", "42501", "nope", "why", "how", "9"].map(str::to_owned);
+    assert_eq!(read(b'E', &out), b"SVCMDHP".iter().copied().zip(texts).collect::<Vec<_>>());
+    out.clear();
+    fatal(&mut out, &Refusal::with_state("57P01", "bye"));
+    assert_eq!(read(b'E', &out)[..2], [(b'S', "FATAL".to_owned()), (b'V', "FATAL".to_owned())]);
+}
+
+#[test]
+fn a_catalog_is_stale_by_these_states_only() {
+    let said = |code: &[u8], text: &[u8]| is_stale(&[(b'C', code), (b'M', text)]);
+    assert!(said(b"42703", b"") && said(b"42P01", b"") && said(b"0A000", b"cached plan must not change result type"));
+    assert!(!said(b"0A000", b"other") && !said(b"42601", b"") && !is_stale(&[]));
+}
+
+#[test]
+fn what_cannot_be_read_is_named_truthfully() {
+    assert_eq!(unreadable(&WireError::NotUtf8("0xff".into())).sqlstate, "22021");
+    assert_eq!(unreadable(&WireError::Truncated).sqlstate, "08P01");
+}

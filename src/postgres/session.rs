@@ -17,6 +17,8 @@ use std::sync::Arc;
 /// A text that no grammar takes; sent in place of a refused Query.
 const FAILING_QUERY: &str = "partywall refused";
 
+const TERMINATE: &[u8] = &[b'X', 0, 0, 0, 4];
+
 /// One client's conversation, from the first ReadyForQuery on (which the shell has passed).
 #[derive(Debug)]
 pub struct Session<J> {
@@ -123,8 +125,13 @@ impl<J: Judging> Session<J> {
     fn message(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Close> {
         match frame.tag {
             b'X' => {
-                turn.to_upstream.extend_from_slice(&frame.bytes);
+                turn.to_upstream.extend_from_slice(TERMINATE);
                 return Err(Close::Bye);
+            }
+            // Upstream would answer with an error that no message here waits for.
+            b'S' | b'H' if wire::empty(frame.body()).is_err() => {
+                self.last_words(&errors::unreadable(&wire::WireError::Trailing), turn);
+                return Err(Close::ClientBroke("message format"));
             }
             // As the server: late copy data is read and ignored.
             b'd' | b'c' | b'f' => return Ok(Step::Done),
@@ -318,6 +325,11 @@ impl<J: Judging> Session<J> {
 impl<J: Judging> crate::session::Session for Session<J> {
     fn from_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
         if !self.waiting {
+            // The part of a message that came with what had to wait goes before.
+            if !self.held.is_empty() {
+                let rest = std::mem::replace(input, std::mem::take(&mut self.held));
+                input.unsplit(rest);
+            }
             self.drain(input, turn)?;
         }
         if self.waiting {
