@@ -1,4 +1,4 @@
-.PHONY: test isolation lint install fmt
+.PHONY: test isolation lint install fmt functions
 export CARGO_TERM_COLOR ?= auto
 
 install:
@@ -18,3 +18,7 @@ isolation:
 
 fmt:
 	cargo fmt
+
+# The tables of functions and operators against PostgreSQL 13 to 18; UPDATE=1 writes them.
+functions: install
+	PARTYWALL_SERVERS=$$(bash tests/servers.sh) cargo test --test it the_tables_come_from_all_versions -- --ignored --nocapture

@@ -33,9 +33,10 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: "columns",
         sql: "SELECT a.attrelid, a.attname, a.atttypid, a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', \
-              base_type.base, COALESCE(l.collisdeterministic, true) \
+              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c' \
               FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
+              JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
+              LEFT JOIN pg_catalog.pg_type e ON e.typarray = base_type.base \
               LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
               WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
               AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.attrelid, a.attnum",
@@ -97,6 +98,8 @@ pub struct Catalog {
     pub unsafe_fields: HashSet<String>,
     /// Operator names (`@#`) defined outside pg_catalog and outside known extensions.
     pub user_operators: HashSet<String>,
+    /// Some column of a listed relation may hold a json value.
+    pub has_json: bool,
     /// User types (enums, domains) that listed columns use, by name.
     pub types: BTreeMap<String, String>,
 }
@@ -135,6 +138,8 @@ pub struct Column {
     pub not_null: bool,
     /// GENERATED … STORED, or identity ALWAYS.
     pub generated: bool,
+    /// May hold a value of type json (itself, or inside a composite), whose operators can fail late.
+    pub json: bool,
 }
 
 /// A unique or exclusion constraint or index.
@@ -194,6 +199,7 @@ impl Catalog {
                 name: name.clone(),
             };
             problems.extend(check_relation(&relation));
+            catalog.has_json |= relation.columns.iter().any(|c| c.json);
             if relation.rule != TableRule::Hidden {
                 catalog.relations.insert((schema, name), Arc::new(relation));
             }
@@ -298,6 +304,7 @@ fn read_columns(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Column>> {
             not_null: text(row, 3) == "t",
             generated: text(row, 4) == "t",
             deterministic: text(row, 6) != "f",
+            json: text(row, 7) == "t",
         });
     }
     all

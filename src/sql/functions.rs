@@ -1,4 +1,5 @@
-//! The functions of pg_catalog that a tenant may call: `functions.txt` beside this file, name by name. What is not in it is refused.
+//! The functions and operators of pg_catalog, each with its class: `functions.txt` and `operators.txt` beside this file, made by the
+//! generator of `tests/it/functions.rs`. What is in neither, say of a newer server, is refused.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,18 +11,47 @@ pub struct Listed {
     pub raises: bool,
 }
 
-static TABLE: LazyLock<HashMap<&'static str, Listed>> = LazyLock::new(|| {
-    include_str!("functions.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once(' '))
-        .map(|(name, class)| (name, Listed { raises: class.trim() != "quiet" }))
-        .collect()
-});
+/// When an operator can raise an error on stored values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// Never.
+    Quiet,
+    /// On values of type json only: their escapes are read late, and the error quotes the value. Never on jsonb.
+    Json,
+    /// On some.
+    Raises,
+}
+
+static FUNCTIONS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| read(include_str!("functions.txt")));
+static OPERATORS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| read(include_str!("operators.txt")));
+
+fn read(text: &'static str) -> HashMap<&'static str, &'static str> {
+    text.lines().filter(|line| !line.starts_with(';')).filter_map(|line| line.split_once(' ')).collect()
+}
 
 /// The entry of this name, if tenants may call it.
 pub fn find(name: &str) -> Option<Listed> {
-    TABLE.get(name).copied()
+    match *FUNCTIONS.get(name)? {
+        "quiet" => Some(Listed { raises: false }),
+        "raises" => Some(Listed { raises: true }),
+        _ => None,
+    }
+}
+
+/// The same for a call with this many arguments, where an overload has a class of its own (`name/n`).
+pub fn find_call(name: &str, arguments: usize) -> Option<Listed> {
+    let general = find(name)?;
+    Some(find(&format!("{name}/{arguments}")).unwrap_or(general))
+}
+
+/// The operator of pg_catalog with this name.
+pub fn find_operator(name: &str) -> Option<Operator> {
+    match *OPERATORS.get(name)? {
+        "quiet" => Some(Operator::Quiet),
+        "json" => Some(Operator::Json),
+        "raises" => Some(Operator::Raises),
+        _ => None,
+    }
 }
 
 /// Built-in types that a tenant may name. None of them reads a catalog (so no `regclass` and its kin).
@@ -86,11 +116,6 @@ const TYPES: &[&str] = &[
 /// May a tenant name this built-in type?
 pub fn is_type(name: &str) -> bool {
     TYPES.contains(&name)
-}
-
-/// Operators that never raise an error on a stored value.
-pub fn is_quiet_operator(name: &str) -> bool {
-    matches!(name, "=" | "<>" | "!=" | "<" | ">" | "<=" | ">=" | "->" | "->>" | "@>" | "<@" | "&&" | "?" | "?|" | "?&")
 }
 
 #[cfg(test)]

@@ -32,5 +32,14 @@ fn everyday_ones_are_listed() {
     for (name, raises) in [("lower", false), ("count", false), ("now", false), ("to_char", true), ("sum", true), ("substring", true)] {
         assert_eq!(find(name), Some(Listed { raises }), "{name}");
     }
+    assert_eq!((find_call("length", 1), find_call("length", 2)), (Some(Listed { raises: false }), Some(Listed { raises: true })));
     assert!(is_type("timestamptz") && !is_type("regclass"));
+}
+
+#[test]
+fn an_operator_is_known_by_its_name() {
+    assert_eq!(find_operator("#"), Some(Operator::Raises));
+    assert_eq!(find_operator("<="), Some(Operator::Quiet));
+    assert_eq!(find_operator("->>"), Some(Operator::Json));
+    assert_eq!(find_operator("@#"), None);
 }

@@ -1,5 +1,6 @@
 //! Tests against real servers: one binary, a module a theme.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::result_large_err, reason = "a test stops where it fails")]
 
+mod functions;
 mod smoke;
 mod support;

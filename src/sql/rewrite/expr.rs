@@ -143,7 +143,7 @@ impl Rewriter<'_> {
         let name = self.operator_name(&x.name, x.location)?;
         let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));
         let quiet = match AExprKind::try_from(x.kind).unwrap_or(AExprKind::Undefined) {
-            AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => functions::is_quiet_operator(&name),
+            AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => self.is_quiet(&name),
             AExprKind::AexprLike | AExprKind::AexprIlike => pattern_is_plain,
             AExprKind::AexprSimilar => false,
             AExprKind::Undefined => return Err(Refusal::not_understood("this operator is not supported").at(self.at(x.location))),
@@ -156,8 +156,8 @@ impl Rewriter<'_> {
     pub(super) fn operator_name(&self, name: &[Node], location: i32) -> Res<String> {
         let names = nodes::names(name).unwrap_or_default();
         let bare = match names.as_slice() {
-            [bare] if !self.cx.catalog.user_operators.contains(*bare) => *bare,
-            ["pg_catalog", bare] => *bare,
+            [bare] if !self.cx.catalog.user_operators.contains(*bare) && functions::find_operator(bare).is_some() => *bare,
+            ["pg_catalog", bare] if functions::find_operator(bare).is_some() => *bare,
             _ => {
                 let shown = names.last().copied().unwrap_or("?");
                 return Err(Refusal::with_state("42883", format!("operator does not exist: {shown}")).at(self.at(location)));
@@ -166,10 +166,19 @@ impl Rewriter<'_> {
         Ok(bare.to_owned())
     }
 
+    /// Can this operator not fail on any stored value?
+    pub(super) fn is_quiet(&self, operator: &str) -> bool {
+        match functions::find_operator(operator) {
+            Some(functions::Operator::Quiet) => true,
+            Some(functions::Operator::Json) => !self.cx.catalog.has_json,
+            Some(functions::Operator::Raises) | None => false,
+        }
+    }
+
     fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
         let mut traits = self.optional(link.testexpr.as_mut())?;
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
-        if link.testexpr.is_some() && !functions::is_quiet_operator(&name) {
+        if link.testexpr.is_some() && !self.is_quiet(&name) {
             traits = traits.raising();
         }
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
@@ -206,7 +215,7 @@ impl Rewriter<'_> {
             call.funcname = vec![nodes::string(&schema), nodes::string(name)];
             return Ok(traits.raising());
         }
-        match functions::find(name).filter(|_| matches!(schema, "" | "pg_catalog")) {
+        match functions::find_call(name, call.args.len()).filter(|_| matches!(schema, "" | "pg_catalog")) {
             Some(listed) => {
                 call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
                 Ok(if listed.raises { traits.raising() } else { traits })

@@ -99,7 +99,7 @@ impl Rewriter<'_> {
         self.fences += 1;
         let nested = match having.node.as_ref() {
             Some(NodeEnum::AExpr(x)) => {
-                let quiet = nodes::names(&x.name).and_then(|n| n.last().map(|s| crate::sql::functions::is_quiet_operator(s)));
+                let quiet = nodes::names(&x.name).and_then(|n| n.last().map(|s| self.is_quiet(s)));
                 quiet.unwrap_or(false)
             }
             _ => false,

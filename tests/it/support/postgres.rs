@@ -38,7 +38,7 @@ impl Postgres {
     /// A server with further lines of postgresql.conf, a pg_hba.conf, and files (name, text) in the data directory.
     pub fn start_with(conf: &str, hba: &str, files: &[(&str, &str)]) -> Self {
         for _ in 0..5 {
-            if let Some(server) = Self::attempt(conf, hba, files) {
+            if let Some(server) = Self::attempt(BIN, conf, hba, files) {
                 return server;
             }
         }
@@ -69,12 +69,18 @@ impl Postgres {
         std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
-    fn attempt(conf: &str, hba: &str, files: &[(&str, &str)]) -> Option<Self> {
+    /// A server of the programs in `bin`, which may be of another version.
+    pub fn start_from(bin: &str) -> Self {
+        let mut starts = (0..5).filter_map(|_| Self::attempt(bin, "", TRUST, &[]));
+        starts.next().expect("PostgreSQL does not start")
+    }
+
+    fn attempt(bin: &str, conf: &str, hba: &str, files: &[(&str, &str)]) -> Option<Self> {
         let directory = tempfile::Builder::new().prefix("partywall-pg-").tempdir().unwrap().keep();
         own(&directory, 0o700);
         let data = directory.join("data");
         let data = data.to_str().unwrap();
-        let made = unprivileged(&[&format!("{BIN}/initdb"), "-D", data, "-A", "trust", "-U", "postgres", "--locale=C", "-E", "UTF8", "-N"]);
+        let made = unprivileged(&[&format!("{bin}/initdb"), "-D", data, "-A", "trust", "-U", "postgres", "--locale=C", "-E", "UTF8", "-N"]);
         let output = Command::new(&made[0]).args(&made[1..]).current_dir("/").output().unwrap();
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         let port = free_port();
@@ -91,7 +97,7 @@ impl Postgres {
         let log = directory.join("log");
         std::fs::write(&log, "").unwrap();
         own(&log, 0o600);
-        let serve = format!("exec {BIN}/postgres -D {data} >>{} 2>&1", log.display());
+        let serve = format!("exec {bin}/postgres -D {data} >>{} 2>&1", log.display());
         let program = unprivileged(&["sh", "-c", &serve]);
         let program: Vec<&str> = program.iter().map(String::as_str).collect();
         let leash = Leash::start("INT", Some(&directory), &program, Path::new("/"), &[]);
