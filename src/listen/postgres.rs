@@ -2,7 +2,7 @@
 
 use super::{HANDSHAKE, Service};
 use crate::identity::uri_names;
-use crate::observe::Meter;
+use crate::observe::{Meter, Who};
 use crate::postgres::startup::{First, negotiate, read_first, wants_negotiation};
 use crate::postgres::{Session, encode, errors, parameters};
 use crate::relay::{self, Drain};
@@ -31,10 +31,11 @@ pub async fn serve(service: &Service, stream: Stream, peer: Option<IpAddr>, drai
         return;
     };
     let Client { mut stream, input, params, minor, uris } = client;
-    match begin(service, peer, &params, uris).await {
+    let connection = service.metrics.connection_id();
+    match begin(service, peer, &params, uris, connection).await {
         Err((refusal, outcome)) => {
             service.metrics.connection(&service.config.name, outcome);
-            tracing::info!(listener = service.config.name, outcome, "connection refused");
+            tracing::info!(listener = service.config.name, connection, outcome, reason = refusal.message, "connection refused");
             let mut out = BytesMut::new();
             errors::fatal(&mut out, &refusal);
             let _ = tokio::time::timeout(HANDSHAKE, async {
@@ -111,6 +112,7 @@ async fn begin(
     peer: Option<IpAddr>,
     params: &[(String, String)],
     uris: Option<Vec<String>>,
+    connection: u64,
 ) -> Result<Begun, (Refusal, &'static str)> {
     let principal = service.identify(peer, params, uris).map_err(|e| (Refusal::with_state("28000", e.to_string()), "no_identity"))?;
     let identity = service.startup_parameter();
@@ -118,13 +120,14 @@ async fn begin(
     let judge = service.judge.load_full();
     let limit = judge.policy().limits.of(&principal.tenant).connections;
     let tenant = principal.tenant.as_str();
-    let meter = Meter::open(&service.metrics, &service.config.name, tenant, limit, service.stale.clone())
+    let who = Who { listener: &service.config.name, tenant, connection };
+    let meter = Meter::open(&service.metrics, who, limit, service.stale.clone())
         .ok_or_else(|| (Refusal::with_state("53300", "too many connections for this tenant"), "limit"))?;
     let connected = tokio::time::timeout(HANDSHAKE, service.target.connect(&settings)).await;
     let upstream = match connected {
         Ok(Ok(upstream)) => upstream,
         Ok(Err(error)) => {
-            tracing::warn!(listener = service.config.name, %error, "upstream refused");
+            tracing::warn!(listener = service.config.name, tenant, connection, %error, "upstream refused");
             // A wrong setting is the client's business; all else is the operator's.
             let refusal = match error {
                 ConnectError::Server(state, message) if state == "22023" => Refusal::with_state("22023", message),
@@ -135,6 +138,7 @@ async fn begin(
         }
         Err(_) => return Err((Refusal::with_state("08006", "the database does not answer"), "upstream")),
     };
+    meter.begun(&principal.source);
     let session = Session::new((*judge).clone(), principal.tenant);
     Ok((meter, upstream, session))
 }
@@ -197,5 +201,5 @@ async fn converse(
         }
     };
     let end = relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, meter).await;
-    tracing::debug!(listener = service.config.name, ?end, "connection ended");
+    meter.ended(&end);
 }

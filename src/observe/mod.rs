@@ -7,8 +7,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -32,6 +32,13 @@ struct StatementLabels {
     verdict: String,
 }
 
+/// The labels of latencies.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LatencyLabels {
+    listener: String,
+    tenant: String,
+}
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -39,20 +46,23 @@ pub struct Metrics {
     connections: Family<ConnectionLabels, Counter>,
     open: Family<ConnectionLabels, Gauge>,
     statements: Family<StatementLabels, Counter>,
-    latency: Histogram,
+    latency: Family<LatencyLabels, Histogram, fn() -> Histogram>,
     tenants: Mutex<BTreeMap<String, u32>>,
+    labels: Mutex<BTreeSet<String>>,
+    next: AtomicU64,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("partywall");
         let (connections, open, statements) = (Family::default(), Family::default(), Family::default());
-        let latency = Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+        let latency = Family::new_with_constructor((|| Histogram::new(exponential_buckets(0.000_05, 2.0, 18))) as fn() -> Histogram);
         registry.register("connections", "Connections by how they began", connections.clone());
         registry.register("open_connections", "Connections open now", Family::clone(&open));
         registry.register("statements", "Statements and commands by verdict", statements.clone());
         registry.register("latency_seconds", "From a statement's judgement to its whole answer", latency.clone());
-        Self { registry, connections, open, statements, latency, tenants: Mutex::default() }
+        let (tenants, labels) = (Mutex::default(), Mutex::default());
+        Self { registry, connections, open, statements, latency, tenants, labels, next: AtomicU64::new(1) }
     }
 }
 
@@ -75,10 +85,33 @@ impl Metrics {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn label(&self, tenant: &str) -> String {
-        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if tenants.contains_key(tenant) && tenants.len() <= TENANT_LABELS_MAX { tenant.to_owned() } else { "other".to_owned() }
+    /// A number for a connection, by which its log lines are found.
+    pub fn connection_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
+
+    /// The tenant's label; once as many tenants as may be have one of their own, `other` for the rest.
+    fn label(&self, tenant: &str) -> String {
+        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        if !labels.contains(tenant) {
+            if labels.len() >= TENANT_LABELS_MAX {
+                return "other".to_owned();
+            }
+            labels.insert(tenant.to_owned());
+        }
+        tenant.to_owned()
+    }
+}
+
+/// Who a connection is, for its meter.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The tenant.
+    pub tenant: &'a str,
+    /// Of [`Metrics::connection_id`].
+    pub connection: u64,
 }
 
 /// Counts one connection; it counts as open while this lives.
@@ -87,7 +120,9 @@ pub struct Meter {
     metrics: Arc<Metrics>,
     listener: String,
     tenant: String,
+    connection: u64,
     permitted: Counter,
+    latency: Histogram,
     label: String,
     starts: Mutex<VecDeque<Instant>>,
     /// Set when upstream's catalog is another than the judge's.
@@ -96,7 +131,8 @@ pub struct Meter {
 
 impl Meter {
     /// None where the tenant has `limit` connections already.
-    pub fn open(metrics: &Arc<Metrics>, listener: &str, tenant: &str, limit: Option<u32>, stale: Arc<AtomicBool>) -> Option<Self> {
+    pub fn open(metrics: &Arc<Metrics>, who: Who<'_>, limit: Option<u32>, stale: Arc<AtomicBool>) -> Option<Self> {
+        let Who { listener, tenant, connection } = who;
         {
             let mut tenants = metrics.tenants.lock().unwrap_or_else(PoisonError::into_inner);
             let open = tenants.get(tenant).copied().unwrap_or(0);
@@ -108,10 +144,22 @@ impl Meter {
         let label = metrics.label(tenant);
         let permitted = StatementLabels { listener: listener.to_owned(), tenant: label.clone(), verdict: "permitted".into() };
         let permitted = metrics.statements.get_or_create(&permitted).clone();
+        let latency = LatencyLabels { listener: listener.to_owned(), tenant: label.clone() };
+        let latency = metrics.latency.get_or_create(&latency).clone();
         metrics.open.get_or_create(&ConnectionLabels { listener: listener.to_owned(), outcome: "open".into() }).inc();
         metrics.connection(listener, "served");
         let (metrics, listener, tenant) = (metrics.clone(), listener.to_owned(), tenant.to_owned());
-        Some(Self { metrics, listener, tenant, permitted, label, starts: Mutex::default(), stale })
+        Some(Self { metrics, listener, tenant, connection, permitted, latency, label, starts: Mutex::default(), stale })
+    }
+
+    /// Logs that the connection serves its tenant.
+    pub fn begun(&self, source: &dyn std::fmt::Debug) {
+        tracing::info!(listener = self.listener, tenant = self.tenant, connection = self.connection, ?source, "connected");
+    }
+
+    /// Logs how the connection ended.
+    pub fn ended(&self, end: &dyn std::fmt::Debug) {
+        tracing::info!(listener = self.listener, tenant = self.tenant, connection = self.connection, ?end, "connection ended");
     }
 
     /// Counts and takes what a session said.
@@ -126,7 +174,7 @@ impl Meter {
                     }
                 }
                 Fact::Refused(state) => {
-                    tracing::info!(listener = self.listener, tenant = self.tenant, state, "refused");
+                    tracing::info!(listener = self.listener, tenant = self.tenant, connection = self.connection, state, "refused");
                     let labels = StatementLabels {
                         listener: self.listener.clone(),
                         tenant: self.label.clone(),
@@ -136,7 +184,7 @@ impl Meter {
                 }
                 Fact::Answered => {
                     if let Some(start) = starts.pop_front() {
-                        self.metrics.latency.observe(start.elapsed().as_secs_f64());
+                        self.latency.observe(start.elapsed().as_secs_f64());
                     }
                 }
                 Fact::CatalogStale => self.stale.store(true, Ordering::Relaxed),
@@ -157,3 +205,7 @@ impl Drop for Meter {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
