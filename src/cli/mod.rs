@@ -1,6 +1,7 @@
 //! The command line; one file a command. Exit 0 good, 1 findings, 2 usage.
 
 mod check;
+mod demo;
 mod explain;
 mod serve;
 
@@ -23,6 +24,8 @@ enum Command {
     Check(check::Check),
     /// Show the text that a statement becomes, and why
     Explain(explain::Explain),
+    /// Show everything at once on this machine, with throwaway servers
+    Demo(demo::Demo),
 }
 
 /// Runs the command that was typed.
@@ -31,5 +34,6 @@ pub fn main() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Demo(command) => command.run(),
     }
 }
