@@ -1,5 +1,6 @@
 //! `partywall check`: the same code that `serve` reads its files with.
 
+use super::paint::{Paint, Tone};
 use crate::app::Disk;
 use crate::config::{self, document::Finding};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ impl Check {
     pub fn run(self) -> ExitCode {
         match config::load(&self.config, &Disk) {
             Ok(_) if self.json => println!("[]"),
-            Ok(config) => println!("{}: good, {} listeners", self.config.display(), config.listeners.len()),
+            Ok(config) => println!("{}: good, {}", self.config.display(), counted(config.listeners.len(), "listener")),
             Err(findings) => {
                 report(&findings, self.json);
                 return ExitCode::FAILURE;
@@ -37,14 +38,35 @@ pub fn report(findings: &[Finding], json: bool) {
         println!("{}", serde_json::to_string(findings).unwrap_or_default());
         return;
     }
+    let paint = Paint::stdout();
     for finding in findings {
-        println!("error: {}\n  --> {}:{}:{}", finding.message, finding.file, finding.line, finding.column);
-        let line = std::fs::read_to_string(&finding.file).ok();
-        let line = line.as_ref().and_then(|t| t.lines().nth(usize::try_from(finding.line).ok()?.checked_sub(1)?));
-        if let Some(line) = line {
-            let indent = usize::try_from(finding.column).unwrap_or(1).saturating_sub(1);
-            println!("   | {line}\n   | {}^", " ".repeat(indent));
+        println!("{} {}", paint.tone(Tone::Red, "error:"), paint.tone(Tone::Bold, &finding.message));
+        let place = match (finding.file.as_str(), finding.line) {
+            ("", _) => None,
+            (file, 0) => Some(file.to_owned()),
+            (file, line) => Some(format!("{file}:{line}:{}", finding.column)),
+        };
+        if let Some(place) = place {
+            println!("  {} {place}", paint.tone(Tone::Dim, "-->"));
         }
-        println!("   = fix: {}\n", finding.fix);
+        if let Some(line) = source_line(finding) {
+            let number = finding.line.to_string();
+            let (gap, indent) = (" ".repeat(number.len()), usize::try_from(finding.column).unwrap_or(1).saturating_sub(1));
+            // Tabs stay tabs, so that the caret stands below its character.
+            let before: String = line.chars().take(indent).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let dim = |text: String| paint.tone(Tone::Dim, &text);
+            println!("{}{line}\n{}{before}{}", dim(format!(" {number} | ")), dim(format!(" {gap} | ")), paint.tone(Tone::Red, "^"));
+        }
+        println!("  {} {}\n", paint.tone(Tone::Green, "fix:"), finding.fix);
     }
+    println!("{}", counted(findings.len(), "finding"));
+}
+
+fn source_line(finding: &Finding) -> Option<String> {
+    let text = std::fs::read_to_string(&finding.file).ok()?;
+    text.lines().nth(usize::try_from(finding.line).ok()?.checked_sub(1)?).map(str::to_owned)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

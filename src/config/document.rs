@@ -31,6 +31,14 @@ pub struct Node {
     pub line: u32,
     /// 1-based.
     pub column: u32,
+    /// Line and column of the key it stands under; its own where there is none.
+    pub key: (u32, u32),
+}
+
+impl Node {
+    fn at(line: u32, column: u32) -> Self {
+        Self { value: Value::Null, line, column, key: (line, column) }
+    }
 }
 
 /// The forms that the files use.
@@ -62,7 +70,11 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     /// Reports something at a node.
     pub fn say(&mut self, at: &Node, message: impl Into<String>, fix: impl Into<String>) {
-        let (file, line, column) = (self.file.to_string(), at.line, at.column);
+        self.say_at((at.line, at.column), message, fix);
+    }
+
+    fn say_at(&mut self, (line, column): (u32, u32), message: impl Into<String>, fix: impl Into<String>) {
+        let file = self.file.to_string();
         self.findings.push(Finding { file, line, column, message: message.into(), fix: fix.into() });
     }
 
@@ -71,13 +83,12 @@ impl Reader<'_> {
         match MarkedYamlOwned::load_from_str(text) {
             Ok(mut documents) if documents.len() == 1 => Some(self.node(&documents.remove(0))),
             Ok(documents) => {
-                let at = Node { value: Value::Null, line: 1, column: 1 };
-                self.say(&at, format!("the file holds {} documents", documents.len()), "write exactly one");
+                self.say(&Node::at(1, 1), format!("the file holds {} documents", documents.len()), "write exactly one");
                 None
             }
             Err(e) => {
-                let at = Node { value: Value::Null, line: number(e.marker().line()), column: number(e.marker().col()) + 1 };
-                self.say(&at, format!("not YAML: {}", e.info()), "mend the syntax");
+                let at = (number(e.marker().line()), number(e.marker().col()) + 1);
+                self.say_at(at, format!("not YAML: {}", e.info()), "mend the syntax");
                 None
             }
         }
@@ -85,7 +96,7 @@ impl Reader<'_> {
 
     fn node(&mut self, yaml: &MarkedYamlOwned) -> Node {
         let (line, column) = (number(yaml.span.start.line()), number(yaml.span.start.col()) + 1);
-        let mut node = Node { value: Value::Null, line, column };
+        let mut node = Node::at(line, column);
         node.value = match &yaml.data {
             YamlDataOwned::Value(ScalarOwned::Null) => Value::Null,
             YamlDataOwned::Value(ScalarOwned::Boolean(b)) => Value::Bool(*b),
@@ -93,7 +104,7 @@ impl Reader<'_> {
             YamlDataOwned::Value(ScalarOwned::FloatingPoint(f)) => Value::Text(f.to_string()),
             YamlDataOwned::Value(ScalarOwned::String(s)) => Value::Text(s.clone()),
             YamlDataOwned::Sequence(all) => Value::List(all.iter().map(|n| self.node(n)).collect()),
-            YamlDataOwned::Mapping(all) => Value::Map(all.iter().map(|(k, v)| (self.key(k), self.node(v))).collect()),
+            YamlDataOwned::Mapping(all) => Value::Map(all.iter().map(|(k, v)| self.entry(k, v)).collect()),
             _ => {
                 self.say(&node, "this form of YAML is not read", "write it without tags, anchors and aliases");
                 Value::Null
@@ -102,14 +113,19 @@ impl Reader<'_> {
         node
     }
 
-    fn key(&mut self, yaml: &MarkedYamlOwned) -> String {
-        let node = self.node(yaml);
+    fn entry(&mut self, key: &MarkedYamlOwned, value: &MarkedYamlOwned) -> (String, Node) {
+        let (key, mut value) = (self.node(key), self.node(value));
+        value.key = (key.line, key.column);
+        (self.key(&key), value)
+    }
+
+    fn key(&mut self, node: &Node) -> String {
         match &node.value {
             Value::Text(s) => s.clone(),
             Value::Int(i) => i.to_string(),
             Value::Bool(b) => b.to_string(),
             _ => {
-                self.say(&node, "a key must be a plain word", "write a word");
+                self.say(node, "a key must be a plain word", "write a word");
                 String::new()
             }
         }
@@ -124,15 +140,15 @@ impl Reader<'_> {
         };
         for (index, (key, value)) in all.iter().enumerate() {
             if later.contains(&key.as_str()) {
-                self.say(value, format!("`{key}` is not supported yet"), "take it out");
+                self.say_at(value.key, format!("`{key}` is not supported yet"), "take it out");
             } else if !known.contains(&key.as_str()) {
                 let near = known.iter().min_by_key(|k| distance(k, key)).copied().unwrap_or_default();
                 let fix =
                     if distance(near, key) <= 3 { format!("did you mean `{near}`?") } else { format!("known here: {}", known.join(", ")) };
-                self.say(value, format!("unknown key `{key}`"), fix);
+                self.say_at(value.key, format!("unknown key `{key}`"), fix);
             }
             if all.iter().take(index).any(|(k, _)| k == key) {
-                self.say(value, format!("`{key}` stands twice"), "keep one of them");
+                self.say_at(value.key, format!("`{key}` stands twice"), "keep one of them");
             }
         }
         Fields { node, all }

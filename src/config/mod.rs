@@ -97,6 +97,8 @@ pub trait Files {
 pub fn load(path: &Path, files: &dyn Files) -> Result<Config, Findings> {
     let mut findings = Findings::new();
     let config = read(path, files, &mut findings);
+    let order: Vec<String> = findings.iter().map(|f| f.file.clone()).collect();
+    findings.sort_by_key(|f| (order.iter().position(|o| *o == f.file), f.line, f.column));
     config.filter(|_| findings.is_empty()).ok_or(findings)
 }
 
@@ -126,11 +128,14 @@ fn read(path: &Path, files: &dyn Files, findings: &mut Findings) -> Option<Confi
     let upstreams = reader.need(&fields, "upstreams").map(|n| upstreams(&mut reader, n, &base)).unwrap_or_default();
     let admin = fields.get("admin").and_then(|n| reader.text(n));
     let listeners = reader.need(&fields, "listeners");
+    let before = reader.findings.len();
     let policies = match reader.need(&fields, "policies").and_then(|n| Some((n, reader.text(n)?))) {
         Some((node, relative)) => policies(&mut reader, node, &base.join(relative), files),
         None => Vec::new(),
     };
-    let listeners = items(listeners?).iter().filter_map(|n| listener(&mut reader, n, &upstreams, &policies, &base)).collect();
+    // A policy that cannot be read is told once, not again at each listener.
+    let policies = (reader.findings.len() == before).then_some(policies);
+    let listeners = items(listeners?).iter().filter_map(|n| listener(&mut reader, n, &upstreams, policies.as_deref(), &base)).collect();
     Some(Config { listeners, admin })
 }
 
@@ -186,7 +191,13 @@ fn host_and_port(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     good.then_some(text)
 }
 
-fn listener(reader: &mut Reader<'_>, node: &Node, upstreams: &[Upstream], policies: &[Arc<Policy>], base: &Path) -> Option<Listener> {
+fn listener(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    upstreams: &[Upstream],
+    policies: Option<&[Arc<Policy>]>,
+    base: &Path,
+) -> Option<Listener> {
     let before = reader.findings.len();
     let fields = reader.fields(node, &["name", "protocol", "listen", "upstream", "policy", "identity", "tls"], &[]);
     let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
@@ -213,7 +224,7 @@ fn listener(reader: &mut Reader<'_>, node: &Node, upstreams: &[Upstream], polici
     let policy_node = reader.need(&fields, "policy");
     let policy = policy_node.and_then(|n| {
         let wanted = reader.text(n)?;
-        let found = policies.iter().find(|p| *p.name == *wanted).cloned();
+        let found = policies?.iter().find(|p| *p.name == *wanted).cloned();
         if found.is_none() {
             reader.say(n, format!("no policy is named `{wanted}`"), "use a policy's `name`");
         }
@@ -259,7 +270,7 @@ fn sources(reader: &mut Reader<'_>, node: &Node, policy: Option<&Policy>, protoc
         }
         all.push(source);
     }
-    if all.is_empty() {
+    if items(node).is_empty() {
         reader.say(node, "no identity source: nobody could connect", "name at least one");
     }
     all

@@ -261,7 +261,7 @@ fn deciding_entry(entries: &[TableEntry], schema: &str, name: &str) -> Option<us
 }
 
 /// `*` any run of characters, `?` one.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut chars = pattern.chars();
     match chars.next() {
         None => text.is_empty(),

@@ -4,8 +4,10 @@
 
 mod cache;
 pub mod catalog;
+mod explain;
 pub mod functions;
 mod nodes;
+pub mod offline;
 mod parse;
 pub mod refusal;
 mod rewrite;
@@ -15,6 +17,7 @@ pub mod settings;
 pub mod verify;
 
 pub use catalog::Catalog;
+pub use explain::{Explanation, Reason};
 pub use refusal::Refusal;
 
 use crate::policy::{Policy, TenantId};

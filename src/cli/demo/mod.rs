@@ -4,8 +4,9 @@ mod scenes;
 mod show;
 mod stage;
 
+use super::paint::Tone;
 use scenes::{Attack, Scene};
-use show::{Show, Tone};
+use show::Show;
 use stage::{Stage, Undertaker};
 use std::process::{Command, ExitCode, Stdio};
 use tokio::signal::unix::{SignalKind, signal};

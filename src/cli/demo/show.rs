@@ -1,55 +1,25 @@
 //! How the demo looks: two columns, and colour where a terminal shows it.
 
-use std::io::IsTerminal;
+use crate::cli::paint::{Paint, Tone};
 
 /// Widest line of the plain parts.
 const WIDTH: usize = 100;
 
-/// What to emphasize, as ANSI codes.
-#[derive(Clone, Copy, Debug)]
-pub enum Tone {
-    /// Headings.
-    Bold,
-    /// Side notes.
-    Dim,
-    /// What the wall added; what is good.
-    Green,
-    /// What was refused.
-    Red,
-    /// What was typed.
-    Cyan,
-    /// Tenants.
-    Yellow,
-}
-
-/// Prints with or without colour.
+/// Prints the demo.
 #[derive(Clone, Copy, Debug)]
 pub struct Show {
-    colour: bool,
+    paint: Paint,
 }
 
 impl Show {
-    /// Colour on a terminal that does not ask for none.
+    /// For standard output.
     pub fn new() -> Self {
-        let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        Self { colour: wanted && !dumb && std::io::stdout().is_terminal() }
+        Self { paint: Paint::stdout() }
     }
 
     /// The text in a tone.
     pub fn tone(&self, tone: Tone, text: &str) -> String {
-        if !self.colour || text.is_empty() {
-            return text.to_owned();
-        }
-        let code = match tone {
-            Tone::Bold => "1",
-            Tone::Dim => "2",
-            Tone::Green => "32",
-            Tone::Red => "31",
-            Tone::Cyan => "36",
-            Tone::Yellow => "1;33",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        self.paint.tone(tone, text)
     }
 
     /// A part's heading.
@@ -107,18 +77,8 @@ impl Show {
             self.tone(Tone::Dim, "what PostgreSQL received from acme, by its own log (from globex the same with its name):")
         );
         for line in broken(text, WIDTH - 4) {
-            println!("    {}", self.with_guards(&line));
+            println!("    {}", self.paint.guards(&line, "acme"));
         }
-    }
-
-    fn with_guards(&self, line: &str) -> String {
-        let mut out = String::new();
-        for (index, word) in line.split(' ').enumerate() {
-            let ours = ["OPERATOR(pg_catalog.=)", "tenant_id", "'acme'"].iter().any(|w| word.contains(w));
-            out.push_str(if index == 0 { "" } else { " " });
-            out.push_str(&if ours { self.tone(Tone::Green, word) } else { word.to_owned() });
-        }
-        out
     }
 }
 

@@ -128,7 +128,8 @@ impl Stage {
         wait_for("PostgreSQL", || self.owner("postgres", "SELECT 1").is_ok())?;
         self.owner("postgres", &format!("CREATE ROLE app LOGIN PASSWORD '{password}'"))?;
         self.owner("postgres", "CREATE DATABASE shop")?;
-        self.owner("shop", include_str!("shop.sql"))?;
+        self.owner("shop", include_str!("../../../policies/shop.sql"))?;
+        self.owner("shop", include_str!("rows.sql"))?;
         self.versions[0] = format!("PostgreSQL {}", self.owner("shop", "SHOW server_version")?.split(' ').next().unwrap_or_default());
         Ok(())
     }

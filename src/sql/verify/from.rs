@@ -1,6 +1,6 @@
 //! Relations in FROM: each scoped one takes its guard out of a filter that filters exactly its rows.
 
-use super::{Found, Res, Walk, disagree, fields, is_zero, kind, list, names, text};
+use super::{Found, Hold, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, text};
 use serde_json::Value;
 
 /// PostgreSQL's JoinType as the tree has it (nodes.h, one more for "undefined").
@@ -42,6 +42,7 @@ impl Walk<'_> {
         for sink in sinks {
             if let Some(index) = self.filters[*sink].iter().position(|g| *g == wanted) {
                 self.filters[*sink].remove(index);
+                hold(&mut self.proof, Hold::Filter, f, c, reference);
                 return Ok(());
             }
         }
@@ -68,6 +69,7 @@ impl Walk<'_> {
         };
         let sound = guard == Some(wanted) && star && bare && same_table && alias;
         if sound && is_zero(&select["limit_offset"]) && f["lateral"] == Value::Bool(false) {
+            hold(&mut self.proof, Hold::Wrapped, table, c, text(&f["alias"], "aliasname"));
             Ok(())
         } else {
             disagree("a wrapped relation is not sound")

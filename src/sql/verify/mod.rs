@@ -23,6 +23,38 @@ pub struct Proof {
     pub places: Vec<(usize, usize)>,
     /// Listed relations seen, as `schema.name`, sorted.
     pub relations: Vec<String>,
+    /// What the rewriter added, in the order it was proved.
+    pub held: Vec<Held>,
+}
+
+/// An addition that was proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What it is.
+    pub hold: Hold,
+    /// `schema.name`; empty for a fence.
+    pub relation: String,
+    /// The name by which the statement refers to the relation.
+    pub reference: String,
+    /// Byte offset in the client's text of what it is for.
+    pub client: Option<usize>,
+}
+
+/// How a tenant is kept to its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// A guard in a filter.
+    Filter,
+    /// The relation became a guarded subquery.
+    Wrapped,
+    /// The tenant column of new rows is written by the wall.
+    Inserted,
+    /// The client writes it, and its value is checked.
+    Own,
+    /// An upsert that meets another tenant's row fails.
+    Upsert,
+    /// An expression that can fail runs behind the guard only.
+    Fence,
 }
 
 type Res<T> = Result<T, Disagreement>;
@@ -116,6 +148,8 @@ impl Walk<'_> {
     fn same(&mut self, f: &Value, c: &Value) -> Res<()> {
         if let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) {
             if fk == "CaseExpr" && self.is_fence(fv) {
+                let client = first_place(c);
+                self.proof.held.push(Held { hold: Hold::Fence, relation: String::new(), reference: String::new(), client });
                 return self.same(&fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"], c);
             }
             if fk != ck {
@@ -332,6 +366,25 @@ impl Walk<'_> {
             TableRule::SharedRead => Ok(Some(None)),
             TableRule::Hidden => disagree("a hidden relation is named"),
         }
+    }
+}
+
+/// Notes an addition for the relation that is named at `f` and `c`.
+fn hold(proof: &mut Proof, hold: Hold, f: &Value, c: &Value, reference: &str) {
+    let relation = format!("{}.{}", text(f, "schemaname"), text(f, "relname"));
+    let client = c["location"].as_u64().and_then(|l| usize::try_from(l).ok());
+    proof.held.push(Held { hold, relation, reference: reference.to_owned(), client });
+}
+
+/// The first place that a part of a tree names.
+fn first_place(value: &Value) -> Option<usize> {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("location").and_then(|v| v.as_u64()?.try_into().ok());
+            own.into_iter().chain(fields.values().filter_map(first_place)).min()
+        }
+        Value::Array(all) => all.iter().filter_map(first_place).min(),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes: the target is guarded, the tenant column is written by a tenant parameter, and no SET names it.
 
-use super::{Found, Res, Walk, disagree, fields, kind, list, names, text};
+use super::{Found, Held, Hold, Res, Walk, disagree, fields, hold, kind, list, names, text};
 use serde_json::Value;
 
 impl Walk<'_> {
@@ -31,6 +31,7 @@ impl Walk<'_> {
             return disagree("the target of a write has no guard");
         };
         guards.remove(index);
+        hold(&mut self.proof, Hold::Filter, &f["relation"], &c["relation"], &reference);
         self.filters.push(guards);
         let sink = self.filters.len() - 1;
         self.from_list(list(f, from), list(c, from), sink)?;
@@ -45,6 +46,8 @@ impl Walk<'_> {
         self.with(&f["with_clause"], &c["with_clause"])?;
         let (reference, column) = self.target(f, c)?;
         let added = self.columns(f, c, &column)?;
+        let how = if added { Hold::Inserted } else { Hold::Own };
+        hold(&mut self.proof, how, &f["relation"], &c["relation"], &reference);
         let (fs, cs) = (&f["select_stmt"], &c["select_stmt"]);
         match (fields(fs, "SelectStmt"), fields(cs, "SelectStmt"), added) {
             (Some(f), None, true) if cs.is_null() => match list(f, "values_lists") {
@@ -160,6 +163,8 @@ impl Walk<'_> {
         if f["action"].as_i64() != Some(3) {
             return self.rest(f, c, &["infer"]);
         }
+        let client = c["location"].as_u64().and_then(|l| usize::try_from(l).ok());
+        self.proof.held.push(Held { hold: Hold::Upsert, relation: String::new(), reference: reference.to_owned(), client });
         self.upsert(&f["where_clause"], &c["where_clause"], reference, column)?;
         self.rest(f, c, &["infer", "where_clause"])
     }

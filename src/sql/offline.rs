@@ -1,0 +1,386 @@
+//! A catalog without a server, for `explain`: from a file of CREATE statements ([`from_dump`]), or guessed from the policy ([`guessed`]).
+//!
+//! Nothing is served on such a catalog. What changes a relation in a way that is not read here is a problem, not a gap.
+
+use super::catalog::{Catalog, CatalogProblem, Rows};
+use super::nodes;
+use crate::policy::{Policy, TableRule};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType, RangeVar, Token, TypeName};
+use std::collections::HashMap;
+
+/// The OID of the first relation of a file; below are the server's own.
+const FIRST_OID: u32 = 16384;
+
+/// Built-in types by the names that the parser gives them; any other type has OID 0, which is no tenant column's.
+const TYPES: &[(&str, u32)] = &[
+    ("int2", 21),
+    ("int4", 23),
+    ("int8", 20),
+    ("text", 25),
+    ("varchar", 1043),
+    ("uuid", 2950),
+    ("smallserial", 21),
+    ("serial", 23),
+    ("bigserial", 20),
+    ("bool", 16),
+    ("bpchar", 1042),
+    ("numeric", 1700),
+    ("float4", 700),
+    ("float8", 701),
+    ("date", 1082),
+    ("timestamp", 1114),
+    ("timestamptz", 1184),
+    ("json", 114),
+    ("jsonb", 3802),
+    ("bytea", 17),
+];
+
+#[derive(Clone, Debug)]
+struct Column {
+    name: String,
+    type_oid: u32,
+    not_null: bool,
+    generated: bool,
+    deterministic: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Table {
+    kind: &'static str,
+    columns: Vec<Column>,
+    /// Name, partial, columns.
+    keys: Vec<(String, bool, Vec<String>)>,
+}
+
+/// What a file defines.
+#[derive(Default)]
+struct Schema {
+    tables: Vec<((String, String), Table)>,
+    functions: Vec<(String, String)>,
+    operators: Vec<String>,
+    /// Schema, name, OID of the base type.
+    types: Vec<(String, String, u32)>,
+    loose_collations: Vec<String>,
+    problems: Vec<CatalogProblem>,
+}
+
+/// Reads a schema as `pg_dump --schema-only` writes it, or any file of CREATE TABLE statements. Errors: what cannot be read, and what
+/// does not fit the policy.
+pub fn from_dump(policy: &Policy, text: &str) -> Result<Catalog, Vec<CatalogProblem>> {
+    let mut schema = Schema::default();
+    match pg_query::parse(&statements_only(text), pg_query::ParserOptions::default()) {
+        Err(error) => schema.problem(format!("the schema file cannot be read: {error}")),
+        Ok(parsed) => {
+            for node in parsed.protobuf.stmts.iter().filter_map(|s| s.stmt.as_ref()?.node.as_ref()) {
+                schema.statement(node);
+            }
+        }
+    }
+    schema.catalog(policy)
+}
+
+/// A catalog from the policy alone: each listed table is taken to have every column that `sql` could mean, of type text. So what must be
+/// fenced is fenced, if too often. None where the columns must be known: an INSERT without a column list.
+pub fn guessed(policy: &Policy, sql: &str) -> Option<Result<Catalog, Vec<CatalogProblem>>> {
+    if pg_query::parse(sql, pg_query::ParserOptions::default()).is_ok_and(|p| p.protobuf.stmts.iter().any(|s| needs_columns(s))) {
+        return None;
+    }
+    let words: Vec<String> = pg_query::scan(sql).map(|s| names(sql, &s.tokens)).unwrap_or_default();
+    let mut schema = Schema::default();
+    for entry in policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default() {
+        let mut names: Vec<String> = words.clone();
+        if let TableRule::Scoped { column } = &entry.rule
+            && !names.contains(column)
+        {
+            names.push(column.clone());
+        }
+        let column = |name: String| Column { name, type_oid: 25, not_null: false, generated: false, deterministic: true };
+        let table = Table { kind: "r", columns: names.into_iter().map(column).collect(), keys: Vec::new() };
+        // A glob stands for the tables that the statement names; one that it does not name must not be missed.
+        let mut meant: Vec<String> = if entry.name.contains(['*', '?']) { words.clone() } else { Vec::new() };
+        meant.push(entry.name.clone());
+        meant.retain(|name| crate::sql::catalog::glob(&entry.name, name));
+        for name in meant {
+            let key = (entry.schema.clone(), name);
+            if !schema.tables.iter().any(|(k, _)| *k == key) {
+                schema.tables.push((key, table.clone()));
+            }
+        }
+    }
+    let listed = policy.postgres.as_ref().map(|p| p.functions.as_slice()).unwrap_or_default();
+    schema.functions.extend(listed.iter().map(|f| (f.schema.clone(), f.name.clone())));
+    Some(schema.catalog(policy))
+}
+
+/// Every word that could be a name, as PostgreSQL folds it.
+fn names(sql: &str, tokens: &[pg_query::protobuf::ScanToken]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for token in tokens {
+        let text = sql.get(token.start as usize..token.end as usize).unwrap_or_default();
+        let word = match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => text.to_lowercase(),
+        };
+        let is_name = token.token == Token::Ident as i32 || token.keyword_kind != 0;
+        if is_name && !all.contains(&word) {
+            all.push(word);
+        }
+    }
+    all
+}
+
+/// An INSERT with rows and no column list, anywhere in the statement.
+fn needs_columns(stmt: &pg_query::protobuf::RawStmt) -> bool {
+    fn inside(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::Object(fields) => {
+                let insert = fields.get("InsertStmt");
+                let bare = insert.is_some_and(|i| i["cols"].as_array().is_some_and(Vec::is_empty));
+                bare || fields.values().any(inside)
+            }
+            serde_json::Value::Array(all) => all.iter().any(inside),
+            _ => false,
+        }
+    }
+    serde_json::to_value(stmt).is_ok_and(|v| inside(&v))
+}
+
+/// Without psql's own lines and the data of COPY.
+fn statements_only(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut data = false;
+    for line in text.lines() {
+        let upper = line.to_uppercase();
+        let starts = upper.starts_with("COPY ") && upper.trim_end().ends_with("FROM STDIN;");
+        if !data && !starts && !line.starts_with('\\') {
+            out.push_str(line);
+        }
+        out.push('\n');
+        data = starts || (data && line != "\\.");
+    }
+    out
+}
+
+impl Schema {
+    fn problem(&mut self, message: String) {
+        let fix = "use --config, which reads the live schema".into();
+        self.problems.push(CatalogProblem { message, fix, place: None });
+    }
+
+    fn statement(&mut self, node: &NodeEnum) {
+        match node {
+            NodeEnum::CreateStmt(create) => {
+                let Some(key) = create.relation.as_ref().map(key) else { return };
+                let mut table = Table { kind: if create.partspec.is_some() { "p" } else { "r" }, ..Table::default() };
+                if create.of_typename.is_some() {
+                    self.problem(format!("{}.{}: CREATE TABLE … OF is not read", key.0, key.1));
+                }
+                for parent in create.inh_relations.iter().filter_map(range) {
+                    table.columns.extend(self.table(&parent).map(|t| t.columns.clone()).unwrap_or_default());
+                }
+                for element in create.table_elts.iter().chain(&create.constraints).filter_map(|n| n.node.as_ref()) {
+                    self.element(&key, &mut table, element);
+                }
+                self.tables.push((key, table));
+            }
+            NodeEnum::AlterTableStmt(alter) => {
+                let Some(key) = alter.relation.as_ref().map(key) else { return };
+                for command in alter.cmds.iter().filter_map(|c| c.node.as_ref()) {
+                    if let NodeEnum::AlterTableCmd(command) = command {
+                        self.alter(&key, command);
+                    }
+                }
+            }
+            NodeEnum::IndexStmt(index) if index.unique => {
+                let element = |n: &Node| match n.node.as_ref() {
+                    Some(NodeEnum::IndexElem(e)) => e.name.clone(),
+                    _ => String::new(),
+                };
+                let columns: Vec<String> = index.index_params.iter().map(element).collect();
+                let partial = index.where_clause.is_some() || columns.iter().any(String::is_empty);
+                if let Some(table) = index.relation.as_ref().map(key).and_then(|k| self.table_mut(&k)) {
+                    table.keys.push((index.idxname.clone(), partial, columns));
+                }
+            }
+            NodeEnum::ViewStmt(view) => self.unreadable(view.view.as_ref(), "v"),
+            NodeEnum::CreateTableAsStmt(made) => self.unreadable(made.into.as_ref().and_then(|i| i.rel.as_ref()), "m"),
+            NodeEnum::RenameStmt(rename) if rename.relation.is_some() => self.problem("ALTER … RENAME is not read".into()),
+            other => self.names_of(other),
+        }
+    }
+
+    /// Columns of a view depend on what it reads: it is known to be there, with none.
+    fn unreadable(&mut self, relation: Option<&RangeVar>, kind: &'static str) {
+        if let Some(relation) = relation {
+            self.tables.push((key(relation), Table { kind, ..Table::default() }));
+        }
+    }
+
+    fn names_of(&mut self, node: &NodeEnum) {
+        match node {
+            NodeEnum::CreateFunctionStmt(function) => self.functions.extend(qualified(&function.funcname)),
+            NodeEnum::CreateEnumStmt(made) => self.types.extend(qualified(&made.type_name).map(|(s, n)| (s, n, 0))),
+            NodeEnum::CreateDomainStmt(domain) => {
+                let base = domain.type_name.as_ref().map_or(0, |t| self.type_oid(t));
+                self.types.extend(qualified(&domain.domainname).map(|(s, n)| (s, n, base)));
+            }
+            NodeEnum::DefineStmt(define) if define.kind == ObjectType::ObjectOperator as i32 => {
+                self.operators.extend(qualified(&define.defnames).map(|(_, name)| name));
+            }
+            NodeEnum::DefineStmt(define) if define.kind == ObjectType::ObjectCollation as i32 => {
+                self.loose_collations.extend(qualified(&define.defnames).map(|(_, name)| name));
+            }
+            _ => {}
+        }
+    }
+
+    fn element(&mut self, of: &(String, String), table: &mut Table, element: &NodeEnum) {
+        match element {
+            NodeEnum::ColumnDef(column) => self.column(of, table, column),
+            NodeEnum::Constraint(constraint) => constrain(&of.1, table, constraint, None),
+            NodeEnum::TableLikeClause(like) => {
+                let columns = like.relation.as_ref().and_then(|r| self.table(r)).map(|t| t.columns.clone());
+                table.columns.extend(columns.unwrap_or_default());
+            }
+            _ => self.problem(format!("{}.{}: a part of its definition is not read", of.0, of.1)),
+        }
+    }
+
+    fn column(&mut self, of: &(String, String), table: &mut Table, column: &ColumnDef) {
+        let type_oid = column.type_name.as_ref().map_or(0, |t| self.type_oid(t));
+        let collation = column.coll_clause.as_ref().and_then(|c| qualified(&c.collname)).map(|(_, name)| name);
+        let deterministic = collation.is_none_or(|c| !self.loose_collations.contains(&c));
+        let name = column.colname.clone();
+        table.columns.retain(|c| c.name != name);
+        table.columns.push(Column { name, type_oid, not_null: column.is_not_null, generated: false, deterministic });
+        for constraint in &column.constraints {
+            if let Some(NodeEnum::Constraint(constraint)) = &constraint.node {
+                constrain(&of.1, table, constraint, Some(&column.colname));
+            }
+        }
+    }
+
+    fn alter(&mut self, of: &(String, String), command: &pg_query::protobuf::AlterTableCmd) {
+        let Some(index) = self.tables.iter().position(|(k, _)| k == of) else { return };
+        let mut table = std::mem::take(&mut self.tables[index].1);
+        let def = command.def.as_ref().and_then(|d| d.node.as_ref());
+        let named = |table: &mut Table, change: &dyn Fn(&mut Column)| {
+            table.columns.iter_mut().filter(|c| c.name == command.name).for_each(change);
+        };
+        match (AlterTableType::try_from(command.subtype), def) {
+            (Ok(AlterTableType::AtAddColumn), Some(element)) | (Ok(AlterTableType::AtAddConstraint), Some(element)) => {
+                self.element(of, &mut table, element);
+            }
+            (Ok(AlterTableType::AtDropColumn), _) => table.columns.retain(|c| c.name != command.name),
+            (Ok(AlterTableType::AtSetNotNull), _) => named(&mut table, &|c| c.not_null = true),
+            (Ok(AlterTableType::AtDropNotNull), _) => named(&mut table, &|c| c.not_null = false),
+            (Ok(AlterTableType::AtAddIdentity), Some(NodeEnum::Constraint(identity))) if identity.generated_when == "a" => {
+                named(&mut table, &|c| c.generated = true);
+            }
+            (Ok(AlterTableType::AtAlterColumnType | AlterTableType::AtAddInherit | AlterTableType::AtDropExpression), _) => {
+                self.problem(format!("{}.{}: an ALTER TABLE is not read", of.0, of.1));
+            }
+            // Owner, storage, statistics, defaults, triggers, partitions: nothing that is read here.
+            _ => {}
+        }
+        self.tables[index].1 = table;
+    }
+
+    fn table(&self, relation: &RangeVar) -> Option<&Table> {
+        let key = key(relation);
+        self.tables.iter().find(|(k, _)| *k == key).map(|(_, t)| t)
+    }
+
+    fn table_mut(&mut self, key: &(String, String)) -> Option<&mut Table> {
+        self.tables.iter_mut().find(|(k, _)| k == key).map(|(_, t)| t)
+    }
+
+    fn type_oid(&self, name: &TypeName) -> u32 {
+        let Some((_, base)) = qualified(&name.names) else { return 0 };
+        if !name.array_bounds.is_empty() {
+            return 0;
+        }
+        let built_in = TYPES.iter().find(|(n, _)| *n == base).map(|(_, oid)| *oid);
+        built_in.or_else(|| self.types.iter().find(|(_, n, _)| *n == base).map(|(_, _, oid)| *oid)).unwrap_or(0)
+    }
+
+    fn catalog(self, policy: &Policy) -> Result<Catalog, Vec<CatalogProblem>> {
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        let mut answers: HashMap<&'static str, Rows> = HashMap::new();
+        let flag = |b: bool| if b { "t" } else { "f" };
+        let mut put = |name: &'static str, row: &[&str]| {
+            answers.entry(name).or_default().push(row.iter().map(|c| Some((*c).to_owned())).collect());
+        };
+        put("path", &["public"]);
+        for (number, ((schema, name), table)) in self.tables.iter().enumerate() {
+            let oid = FIRST_OID.saturating_add(u32::try_from(number).unwrap_or(u32::MAX)).to_string();
+            put("relations", &[&oid, schema, name, table.kind]);
+            for c in &table.columns {
+                let type_oid = c.type_oid.to_string();
+                put("columns", &[&oid, &c.name, &type_oid, flag(c.not_null), flag(c.generated), &type_oid, flag(c.deterministic)]);
+            }
+            for (key, partial, columns) in &table.keys {
+                for (n, column) in columns.iter().enumerate() {
+                    put("keys", &[&oid, key, flag(*partial), &(n + 1).to_string(), column]);
+                }
+            }
+        }
+        self.functions.iter().for_each(|(schema, name)| put("functions", &[name, schema]));
+        self.operators.iter().for_each(|name| put("operators", &[name]));
+        self.types.iter().for_each(|(schema, name, _)| put("types", &[name, schema, "f"]));
+        Catalog::build(policy, &answers)
+    }
+}
+
+/// A constraint of the table, or of one column.
+fn constrain(of: &str, table: &mut Table, constraint: &Constraint, column: Option<&str>) {
+    let mut columns: Vec<String> = nodes::names(&constraint.keys).unwrap_or_default().into_iter().map(str::to_owned).collect();
+    columns.extend(column.filter(|_| constraint.keys.is_empty()).map(str::to_owned));
+    let each = |table: &mut Table, change: &dyn Fn(&mut Column)| {
+        table.columns.iter_mut().filter(|c| columns.contains(&c.name)).for_each(change);
+    };
+    let kind = ConstrType::try_from(constraint.contype).unwrap_or(ConstrType::Undefined);
+    match kind {
+        ConstrType::ConstrNotnull => each(table, &|c| c.not_null = true),
+        ConstrType::ConstrGenerated => each(table, &|c| c.generated = true),
+        ConstrType::ConstrIdentity if constraint.generated_when == "a" => each(table, &|c| c.generated = true),
+        ConstrType::ConstrPrimary | ConstrType::ConstrUnique => {
+            if kind == ConstrType::ConstrPrimary {
+                each(table, &|c| c.not_null = true);
+            }
+            let end = if kind == ConstrType::ConstrPrimary { "pkey".to_owned() } else { format!("{}_key", columns.join("_")) };
+            let name = if constraint.conname.is_empty() { format!("{of}_{end}") } else { constraint.conname.clone() };
+            table.keys.push((name, false, columns));
+        }
+        ConstrType::ConstrExclusion => table.keys.push((constraint.conname.clone(), true, vec![String::new()])),
+        _ => {}
+    }
+}
+
+fn key(relation: &RangeVar) -> (String, String) {
+    let schema = if relation.schemaname.is_empty() { "public" } else { &relation.schemaname };
+    (schema.to_owned(), relation.relname.clone())
+}
+
+fn range(node: &Node) -> Option<RangeVar> {
+    match &node.node {
+        Some(NodeEnum::RangeVar(var)) => Some(var.clone()),
+        _ => None,
+    }
+}
+
+/// `schema.name`, or `public` and a bare name.
+fn qualified(parts: &[Node]) -> Option<(String, String)> {
+    match nodes::names(parts)?.as_slice() {
+        [name] => Some(("public".into(), (*name).to_owned())),
+        [.., schema, name] => Some(((*schema).to_owned(), (*name).to_owned())),
+        [] => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "offline_tests.rs"]
+mod tests;
