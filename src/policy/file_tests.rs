@@ -24,7 +24,7 @@ fn the_rules_are_read() {
     let (policy, _) = read_text(include_str!("../../policies/shop.yaml"));
     let tables = policy.unwrap().postgres.unwrap().tables;
     assert_eq!(tables[0].rule, TableRule::Scoped { column: "tenant_id".into() });
-    assert_eq!((tables[0].place.line, tables[4].rule.clone(), tables[5].rule.clone()), (11, TableRule::SharedRead, TableRule::Hidden));
+    assert_eq!((tables[0].place.line, tables[4].rule.clone(), tables[5].rule.clone()), (12, TableRule::SharedRead, TableRule::Hidden));
 }
 
 const HEAD: &str = "version: 1\nname: x\ntenants: { id: '[a-z]+' }\n";
