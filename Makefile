@@ -1,5 +1,24 @@
-.PHONY: test isolation lint install fmt functions
+.PHONY: help demo demo-check test isolation functions bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
+
+help:
+	@echo "make demo        two tenants side by side on throwaway servers; Ctrl-C ends it"
+	@echo "make demo-check  the same, checked, and ended"
+	@echo "make test        lint and all tests"
+	@echo "make bench       pgbench and redis-benchmark: direct, relay, pgbouncer, wall (release build; minutes)"
+
+demo: install
+	cargo build --quiet
+	@$${CARGO_TARGET_DIR:-target}/debug/partywall demo
+
+demo-check: install
+	cargo build --quiet
+	@$${CARGO_TARGET_DIR:-target}/debug/partywall demo --check
+
+bench:
+	@bash tests/install.sh pgbouncer
+	cargo build --release --bin partywall --example relay
+	python3 benches/bench.py $(ARGS)
 
 install:
 	@bash tests/install.sh

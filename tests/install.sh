@@ -8,9 +8,15 @@ command -v psql >/dev/null || want+=(postgresql-client-15)
 command -v pgbench >/dev/null || want+=(postgresql-contrib)
 command -v redis-server >/dev/null || want+=(redis-server)
 command -v redis-cli >/dev/null || want+=(redis-tools)
+command -v openssl >/dev/null || want+=(openssl)
 command -v cc >/dev/null || want+=(gcc libc6-dev)
 command -v runuser >/dev/null || want+=(util-linux)
-ls /usr/lib/llvm-*/lib/libclang.so* /usr/lib/*/libclang.so* /usr/lib/*/libclang-[0-9]*.so* >/dev/null 2>&1 || want+=(libclang-dev clang)
+libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang.so*' || compgen -G '/usr/lib/*/libclang.so*' || compgen -G '/usr/lib/*/libclang-[0-9]*.so*'; }
+command -v clang >/dev/null && libclang >/dev/null || want+=(libclang-dev clang)
+# Further packages by name: `install.sh pgbouncer`.
+for package in "$@"; do
+  dpkg -s "$package" >/dev/null 2>&1 || want+=("$package")
+done
 if [ "${#want[@]}" -gt 0 ]; then
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
   # A package must not start a server of its own, nor make a cluster.

@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""pgbench and redis-benchmark: direct, through a bare relay, through pgbouncer, through the wall; and what the wall weighs.
+
+Targets take turns within each round, so that a noisy moment meets all of them; shown is the median of the rounds' ratios to direct.
+Everything runs on this machine, on loopback, with throwaway servers; all of it is ended at the end.
+
+    python3 benches/bench.py [--rounds 3] [--seconds 4] [--only postgres,redis,footprint]
+"""
+
+import argparse
+import atexit
+import glob
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RELEASE = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release")
+WALL = os.path.join(RELEASE, "partywall")
+RELAY = os.path.join(RELEASE, "examples", "relay")
+RUNNING = []
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def account():
+    """Root may not run PostgreSQL or pgbouncer."""
+    return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+
+
+def run(*command, **kw):
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kw)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}")
+    return done.stdout
+
+
+def spawn(*command, **kw):
+    kw.setdefault("stdout", subprocess.DEVNULL)
+    kw.setdefault("stderr", subprocess.DEVNULL)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, **kw)
+    RUNNING.append(child)
+    return child
+
+
+def wait_port(port, child):
+    end = time.time() + 20
+    while time.time() < end:
+        if child.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    sys.exit(f"{child.args[0]} does not answer")
+
+
+def end(child):
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def start_postgres(work):
+    binaries = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda p: int(p.split("/")[4]))[-1]
+    data, port = os.path.join(work, "pg"), free_port()
+    os.mkdir(data)
+    if account():
+        shutil.chown(data, "postgres", "postgres")
+    run(f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", cwd="/", **account())
+    server = [f"{binaries}/postgres", "-D", data, "-k", data, "-h", "127.0.0.1", "-p", str(port), "-F"]
+    child = spawn(*server, "-c", "shared_buffers=256MB", "-c", "max_connections=60", cwd="/", **account())
+    wait_port(port, child)
+    return port
+
+
+def psql(port, database, sql):
+    return run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-d", database, "-c", sql)
+
+
+def prepare_pgbench(port, scale):
+    psql(port, "postgres", "CREATE DATABASE bench")
+    run("pgbench", "-i", "-q", "-s", str(scale), "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "bench")
+    for table in ("accounts", "branches", "tellers", "history"):
+        psql(port, "bench", f"ALTER TABLE pgbench_{table} ADD COLUMN tenant_id text NOT NULL DEFAULT 't1'")
+
+
+def start_relay(target):
+    port = free_port()
+    wait_port(port, spawn(RELAY, f"127.0.0.1:{port}", f"127.0.0.1:{target}"))
+    return port
+
+
+def start_pgbouncer(work, target):
+    port, file = free_port(), os.path.join(work, "pgbouncer.ini")
+    # auth_type `any`: upstream it logs in as the user of the database line.
+    with open(file, "w", encoding="utf-8") as f:
+        f.write(f"[databases]\nbench = host=127.0.0.1 port={target} dbname=bench user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+                f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = session\ndefault_pool_size = 20\n")
+    os.chmod(file, 0o644)
+    child = spawn(shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", file, cwd="/", **account())
+    wait_port(port, child)
+    return port
+
+
+def start_wall(work, name, listeners, upstreams, policies):
+    """The wall's child and how long it took to be ready, in seconds."""
+    home = os.path.join(work, name)
+    os.mkdir(home)
+    os.mkdir(os.path.join(home, "policies"))
+    for file, text in {"partywall.yaml": f"listeners:\n{listeners}upstreams:\n{upstreams}policies: policies/\n", **policies}.items():
+        with open(os.path.join(home, file), "w", encoding="utf-8") as f:
+            f.write(text)
+    begin = time.perf_counter()
+    child = spawn(WALL, "serve", "--config", "partywall.yaml", cwd=home, stdout=subprocess.PIPE, text=True,
+                  stderr=open(os.path.join(work, name + ".log"), "w", encoding="utf-8"))
+    for _ in range(listeners.count("name:")):
+        if not child.stdout.readline():
+            with open(os.path.join(work, name + ".log"), encoding="utf-8") as log:
+                sys.exit(f"the wall did not start:\n{log.read()}")
+    return child, time.perf_counter() - begin
+
+
+def pgbench(port, options, seconds, wall):
+    env = {**os.environ, "PGOPTIONS": "-c partywall.tenant=t1" if wall else ""}
+    out = run("pgbench", "-n", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-T", str(seconds), *options, "bench", env=env)
+    found = re.search(r"tps = ([0-9.]+) \(without", out)
+    if not found or re.search(r"number of failed transactions: [1-9]", out):
+        sys.exit(out)
+    return float(found.group(1))
+
+
+def redis_benchmark(port, command, clients, pipeline, seconds):
+    count = 20000 * seconds * (1 if pipeline == 1 else 4)
+    out = run("redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-t", command, "-c", str(clients), "-P", str(pipeline), "-n", str(count),
+              "-r", "100000", "-d", "100", "--csv", "-q")
+    rows = [line.split(",") for line in out.splitlines() if line.startswith(f'"{command.upper()}')]
+    if not rows:
+        sys.exit(out)
+    return float(rows[0][1].strip('"'))
+
+
+def rounds(title, targets, cases, measure, count):
+    """Prints a table: direct's median, and for each other target the median of its ratios to direct within a round."""
+    print(f"\n{title}\n\n| | direct | " + " | ".join(n for n in targets if n != "direct") + " |")
+    print("|---|---:|" + "---:|" * (len(targets) - 1), flush=True)
+    for name, case in cases.items():
+        results = {target: [] for target in targets}
+        for number in range(count):
+            # Another first one each round.
+            order = list(targets)[number % len(targets):] + list(targets)[:number % len(targets)]
+            for target in order:
+                results[target].append(measure(target, targets[target], case))
+        cells = [f"{statistics.median(results['direct']):,.0f}/s"]
+        for target in targets:
+            if target != "direct":
+                cells.append(f"{statistics.median(r / d for r, d in zip(results[target], results['direct'])):.2f}")
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def bench_postgres(work, arguments):
+    direct = start_postgres(work)
+    prepare_pgbench(direct, 10)
+    with open(os.path.join(ROOT, "policies", "pgbench.yaml"), encoding="utf-8") as f:
+        policy = f.read()
+    port = free_port()
+    start_wall(work, "wall-pg", f"  - {{ name: pg, protocol: postgres, listen: 127.0.0.1:{port}, upstream: db, policy: pgbench, identity: [startup] }}\n",
+               f"  db: {{ address: 127.0.0.1:{direct}, database: bench, user: postgres }}\n", {"policies/pgbench.yaml": policy})
+    targets = {"direct": direct, "bare relay": start_relay(direct), "pgbouncer": start_pgbouncer(work, direct), "partywall": port}
+    cases = {}
+    for script, label in ((["-S"], "SELECT only"), ([], "TPC-B")):
+        for mode in ("simple", "prepared"):
+            for clients in (1, 8):
+                cases[f"{label}, {mode}, {clients} client{'s' if clients > 1 else ''}"] = [*script, "-M", mode, "-c", str(clients), "-j", "1"]
+    rounds("pgbench, transactions a second and ratios to direct", targets, cases,
+           lambda target, p, options: pgbench(p, options, arguments.seconds, target == "partywall"), arguments.rounds)
+
+
+def bench_redis(work, arguments):
+    direct = free_port()
+    wait_port(direct, spawn("redis-server", "--bind", "127.0.0.1", "--port", str(direct), "--save", "", "--appendonly", "no"))
+    port = free_port()
+    policy = "version: 1\nname: r\ntenants: { id: '[a-z0-9]+' }\nidentity: { static: { tenant: t1 } }\nredis: { prefix: '{tenant}:' }\n"
+    start_wall(work, "wall-redis", f"  - {{ name: r, protocol: redis, listen: 127.0.0.1:{port}, upstream: r, policy: r, identity: [static] }}\n",
+               f"  r: {{ address: 127.0.0.1:{direct} }}\n", {"policies/r.yaml": policy})
+    targets = {"direct": direct, "bare relay": start_relay(direct), "partywall": port}
+    cases = {}
+    for command in ("set", "get"):
+        for pipeline in (1, 16):
+            for clients in (1, 50):
+                cases[f"{command.upper()}, P={pipeline}, {clients} client{'s' if clients > 1 else ''}"] = (command, clients, pipeline)
+    rounds("redis-benchmark, requests a second and ratios to direct", targets, cases,
+           lambda _, p, case: redis_benchmark(p, *case, arguments.seconds), arguments.rounds)
+
+
+def resident(child):
+    with open(f"/proc/{child.pid}/status", encoding="utf-8") as f:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) / 1024
+
+
+def footprint(work, _):
+    direct = start_postgres(os.path.join(work, "footprint"))
+    psql(direct, "postgres", "CREATE DATABASE fifty")
+    tables = "".join(f"CREATE TABLE t{n} (id bigint PRIMARY KEY, tenant_id text NOT NULL, a text, b int, c timestamptz, d numeric, e jsonb);" for n in range(50))
+    psql(direct, "fifty", tables)
+    policy = ("version: 1\nname: fifty\ntenants: { id: '[a-z0-9]+' }\nidentity: { static: { tenant: t1 } }\npostgres:\n  layout: rows\n  tables:\n"
+              + "".join(f"    public.t{n}: {{ scoped: tenant_id }}\n" for n in range(50)))
+    starts = []
+    for number in range(9):
+        child, took = start_wall(work, f"wall-{number}", "  - { name: pg, protocol: postgres, listen: 127.0.0.1:0, upstream: db, policy: fifty, identity: [static] }\n",
+                                 f"  db: {{ address: 127.0.0.1:{direct}, database: fifty, user: postgres }}\n", {"policies/fifty.yaml": policy})
+        starts.append(took * 1000)
+        if number < 8:
+            end(child)
+    time.sleep(2)
+    print("\nfootprint\n\n| | measured | wanted |\n|---|---:|---:|")
+    print(f"| start to ready, catalog of 50 tables (median of 9) | {statistics.median(starts):.0f} ms | < 100 ms |")
+    print(f"| resident, idle, the same | {resident(child):.1f} MiB | < 20 MiB |")
+    print(f"| release binary, stripped | {os.path.getsize(WALL) / 1e6:.1f} MB | < 25 MB |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--only", default="footprint,postgres,redis")
+    arguments = parser.parse_args()
+    if "postgres" in arguments.only and not (shutil.which("pgbouncer") or os.path.exists("/usr/sbin/pgbouncer")):
+        sys.exit("pgbouncer is missing: apt-get install pgbouncer")
+    work = tempfile.mkdtemp(prefix="partywall-bench-")
+    os.chmod(work, 0o711)
+    os.mkdir(os.path.join(work, "footprint"))
+
+    def clean():
+        for child in reversed(RUNNING):
+            end(child)
+        shutil.rmtree(work, ignore_errors=True)
+
+    atexit.register(clean)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    parts = {"footprint": footprint, "postgres": bench_postgres, "redis": bench_redis}
+    model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo", encoding="utf-8") if l.startswith("model name")), "unknown")
+    print(f"{os.cpu_count()} cores, {model}; load {os.getloadavg()[0]:.1f} before; {arguments.rounds} rounds of {arguments.seconds} s")
+    for name in arguments.only.split(","):
+        parts[name](work, arguments)
+    print(f"\nload {os.getloadavg()[0]:.1f} after")
+
+
+if __name__ == "__main__":
+    main()
