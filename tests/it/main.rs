@@ -5,5 +5,6 @@ mod cli;
 mod deploy;
 mod functions;
 mod schemas;
+mod oracle;
 mod smoke;
 mod support;

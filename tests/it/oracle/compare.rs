@@ -1,0 +1,102 @@
+//! Same or not.
+
+use super::answer::{Answer, Field, Part};
+use super::generate::Step;
+use super::seed::TENANTS;
+use super::tables::CANARY;
+
+/// What came of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Both gave the same.
+    Same,
+    /// Both failed in the same way.
+    SameError(String),
+    /// The wall refused it: SQLSTATE and message.
+    Refused(String),
+    /// The same rows, and a whole row that is told as a mere record.
+    RowType,
+    /// One of them took too long.
+    Slow,
+    /// Not the same: which kind of difference, and what.
+    Different(&'static str, String),
+}
+
+/// Compares the wall's answer with the private database's. `refused` says whether the wall itself refuses the statement.
+pub fn compare(step: &Step, wall: &Answer, private: &Answer, refused: impl FnOnce() -> bool) -> Verdict {
+    if let Some(leak) = leak(step, wall) {
+        return Verdict::Different("leak", leak);
+    }
+    if wall.closed || private.closed {
+        return Verdict::Different("closed", format!("wall closed: {}, private closed: {}", wall.closed, private.closed));
+    }
+    let code = |a: &Answer| a.error.as_ref().map(|e| e.code.clone());
+    match (code(wall), code(private)) {
+        (Some(w), Some(p)) if w == p => Verdict::SameError(p),
+        (Some(w), _) | (_, Some(w)) if w == "57014" => Verdict::Slow,
+        (Some(w), p) => {
+            let message = wall.error.as_ref().map(|e| e.message.clone()).unwrap_or_default();
+            if refused() {
+                return Verdict::Refused(format!("{w} {message}"));
+            }
+            Verdict::Different("sqlstate", format!("wall {w} {message}, private {p:?} {}", brief(private)))
+        }
+        (None, Some(p)) => Verdict::Different("sqlstate", format!("wall {}, private {p} {}", brief(wall), brief(private))),
+        (None, None) => parts(step, &wall.parts, &private.parts),
+    }
+}
+
+/// Another tenant's value or name in anything that came.
+fn leak(step: &Step, wall: &Answer) -> Option<String> {
+    let error = wall.error.iter().flat_map(|e| [Some(e.message.clone()), e.detail.clone(), e.hint.clone()]).flatten();
+    let rows = wall.parts.iter().flat_map(|p| &p.rows).flatten().flatten().cloned();
+    let tells = |text: &String| text.contains(CANARY) || TENANTS[1..].iter().any(|t| text.contains(t) && !step.sql.contains(t));
+    error.chain(rows).find(tells)
+}
+
+fn parts(step: &Step, wall: &[Part], private: &[Part]) -> Verdict {
+    if wall.len() != private.len() {
+        return Verdict::Different("parts", format!("{} results, private {}", wall.len(), private.len()));
+    }
+    for (w, p) in wall.iter().zip(private) {
+        if w.fields != p.fields && !only_row_types(&w.fields, &p.fields) {
+            return Verdict::Different("columns", format!("{:?}\nprivate {:?}", w.fields, p.fields));
+        }
+        if w.types != p.types {
+            return Verdict::Different("parameters", format!("{:?}\nprivate {:?}", w.types, p.types));
+        }
+        let (mut one, mut other) = (w.rows.clone(), p.rows.clone());
+        if !step.ordered {
+            one.sort();
+            other.sort();
+        }
+        if one != other {
+            return Verdict::Different("rows", rows(&one, &other));
+        }
+        if w.tag != p.tag {
+            return Verdict::Different("tag", format!("{}, private {}", w.tag, p.tag));
+        }
+    }
+    if wall.iter().zip(private).any(|(w, p)| w.fields != p.fields) { Verdict::RowType } else { Verdict::Same }
+}
+
+/// A table that had to be wrapped gives its whole row as `record`: the values are the same, the type's name is not.
+fn only_row_types(wall: &[Field], private: &[Field]) -> bool {
+    const RECORD: u32 = 2249;
+    wall.len() == private.len() && wall.iter().zip(private).all(|(w, p)| w == p || (w.3 == RECORD && p.3 >= 16384 && w.0 == p.0))
+}
+
+fn rows(one: &[Vec<Option<String>>], other: &[Vec<Option<String>>]) -> String {
+    let only = |a: &[Vec<Option<String>>], b: &[Vec<Option<String>>]| {
+        a.iter().filter(|r| !b.contains(r)).take(4).map(|r| format!("\n    {r:?}")).collect::<String>()
+    };
+    format!("{} rows, private {}; only wall:{}\n  only private:{}", one.len(), other.len(), only(one, other), only(other, one))
+}
+
+/// An answer in a line.
+pub fn brief(answer: &Answer) -> String {
+    match &answer.error {
+        Some(e) => format!("{} {} {}", e.code, e.message, e.detail.clone().unwrap_or_default()),
+        None => answer.parts.iter().map(|p| format!("[{} {} rows]", p.tag.trim_end_matches('\0'), p.rows.len())).collect(),
+    }
+}
