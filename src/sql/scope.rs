@@ -57,6 +57,8 @@ pub struct Item {
 pub struct Scope {
     /// In order of appearance.
     pub items: Vec<Item>,
+    /// What looks up from here runs on rows that have passed this level's WHERE.
+    pub passed: bool,
 }
 
 /// A column as an expression names it.
@@ -130,7 +132,7 @@ pub fn guards_for(levels: &[Scope], uses: &[Use]) -> Vec<(Guard, bool)> {
         for (up, level) in levels.iter().rev().enumerate() {
             let mut here = Vec::new();
             let certain = level.guards_of(used, &mut here);
-            for (guard, nullable) in here {
+            for (guard, nullable) in here.into_iter().filter(|_| !(up > 0 && level.passed)) {
                 let hidden = levels[levels.len() - up..].iter().any(|l| l.items.iter().any(|i| i.name == guard.reference));
                 let known = out.iter().any(|(g, _)| g.reference == guard.reference);
                 if !hidden && !known {

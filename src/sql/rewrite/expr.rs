@@ -140,9 +140,17 @@ impl Rewriter<'_> {
     fn operation(&mut self, x: &mut AExpr) -> Res<Traits> {
         let mut traits = self.optional(x.lexpr.as_mut())?;
         traits.add(self.optional(x.rexpr.as_mut())?);
-        let name = self.operator_name(&x.name, x.location)?;
+        let kind = AExprKind::try_from(x.kind).unwrap_or(AExprKind::Undefined);
+        let name = match kind {
+            // Its name is the word; it stands for these two operators.
+            AExprKind::AexprBetween | AExprKind::AexprNotBetween | AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym => {
+                self.operator_name(&[nodes::string("<=")], x.location)?;
+                self.operator_name(&[nodes::string(">=")], x.location)?
+            }
+            _ => self.operator_name(&x.name, x.location)?,
+        };
         let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));
-        let quiet = match AExprKind::try_from(x.kind).unwrap_or(AExprKind::Undefined) {
+        let quiet = match kind {
             AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => self.is_quiet(&name),
             AExprKind::AexprLike | AExprKind::AexprIlike => pattern_is_plain,
             AExprKind::AexprSimilar => false,

@@ -112,7 +112,7 @@ impl Rewriter<'_> {
     }
 
     fn join_condition(&mut self, join: &mut JoinExpr, guards: Vec<Node>, scope: &Scope, first: usize) -> Res<()> {
-        let inside = Scope { items: scope.items[first..].to_vec() };
+        let inside = Scope { items: scope.items[first..].to_vec(), passed: false };
         let condition = match join.quals.take() {
             None => None,
             Some(mut quals) => {

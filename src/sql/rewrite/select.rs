@@ -68,6 +68,9 @@ impl Rewriter<'_> {
             self.condition(condition)?;
         }
         select.where_clause = nodes::guarded(guards, select.where_clause.take());
+        if let Some(level) = self.levels.last_mut() {
+            level.passed = true;
+        }
         let mut traits = self.exprs(&mut select.target_list)?;
         for row in &mut select.values_lists {
             traits.add(self.expr(row)?);

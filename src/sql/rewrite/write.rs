@@ -41,7 +41,7 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood(format!("writing to \"{}\" is not supported: it is not a table", relation.name)).at(place));
         }
         let item = Item { name, thing: Thing::Guarded(relation.clone(), guard.clone()), nullable: false };
-        Ok((relation, guard, Scope { items: vec![item] }))
+        Ok((relation, guard, Scope { items: vec![item], passed: false }))
     }
 
     fn update(&mut self, x: &mut UpdateStmt) -> Res<()> {
