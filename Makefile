@@ -1,10 +1,11 @@
-.PHONY: help demo demo-check test isolation functions bench lint install fmt
+.PHONY: help demo demo-check test oracle isolation functions bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
 	@echo "make demo        two tenants side by side on throwaway servers; Ctrl-C ends it"
 	@echo "make demo-check  the same, checked, and ended"
 	@echo "make test        lint and all tests"
+	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
 	@echo "make bench       pgbench and redis-benchmark: direct, relay, pgbouncer, wall (release build; minutes)"
 
 demo: install
@@ -31,6 +32,12 @@ lint: install
 test: lint
 	cargo test
 	bash tests/isolation.sh
+
+# The same random statements through the wall and on a private database: N of them by SEED, or one CASE alone.
+N ?= 200000
+SEED ?= 7
+oracle: install
+	ORACLE_N=$(N) ORACLE_SEED=$(SEED) ORACLE_CASE=$(CASE) cargo test --test it the_wall_answers -- --nocapture
 
 isolation:
 	bash tests/isolation.sh $(ONLY)
