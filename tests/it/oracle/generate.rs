@@ -205,7 +205,8 @@ impl Generator {
                 let hidden = |c: &Col| up > 0 && c.local;
                 found.extend(item.columns.iter().filter(|c| !hidden(c) && wanted(c)).map(|c| (up, item.alias.clone(), c.clone())));
             }
-            if !found.is_empty() && !(outer && up + 1 < depth) {
+            let further = outer && up + 1 < depth;
+            if !found.is_empty() && !further {
                 break;
             }
         }

@@ -47,7 +47,7 @@ fn value(random: &mut Random, table: &Table, column: &Column, tenant: &str, id: 
     }
     let foreign = tenant != "acme";
     // The first six of every key are there for every tenant, so references go to those.
-    let text = match (table.name, column.name) {
+    match (table.name, column.name) {
         ("order_items", "order_id") => (1 + id / 2).to_string(),
         ("order_items", "line") => (1 + id % 2).to_string(),
         (_, "customer_id" | "product_id" | "account") if column.nullable && random.percent(20) => "NULL".into(),
@@ -79,8 +79,7 @@ fn value(random: &mut Random, table: &Table, column: &Column, tenant: &str, id: 
             quoted(&format!("{CANARY}-{tenant}-{id}"))
         }
         _ => good(random, column),
-    };
-    text
+    }
 }
 
 /// A value that holds what the tag says, as a literal.
