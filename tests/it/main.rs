@@ -4,7 +4,7 @@
 mod cli;
 mod deploy;
 mod functions;
-mod schemas;
 mod oracle;
+mod schemas;
 mod smoke;
 mod support;
