@@ -25,12 +25,12 @@ const FUNCTION_LINES: usize = 70;
 
 #[test]
 fn modules_use_only_what_lies_below_them() {
-    check(&sources("src"), |path, text| foreign_uses(path, text));
+    check(&sources("src"), foreign_uses);
 }
 
 #[test]
 fn the_core_is_pure() {
-    check(&sources("src"), |path, text| impure(path, text));
+    check(&sources("src"), impure);
 }
 
 #[test]

@@ -75,7 +75,8 @@ fn a_bind_that_the_server_would_refuse_is_refused() {
 fn only_the_own_tenant_may_be_written() {
     const UUID: &str = "0189c2f0-0000-7000-8000-000000000001";
     let uuid = 0x0189_c2f0_0000_7000_8000_0000_0000_0001u128.to_be_bytes();
-    let cases: &[(&str, u32, u16, Option<&[u8]>, bool)] = &[
+    type Case<'a> = (&'a str, u32, u16, Option<&'a [u8]>, bool);
+    let cases: &[Case<'_>] = &[
         ("acme", oid::TEXT, 0, Some(b"acme"), true),
         ("acme", oid::TEXT, 1, Some(b"acme"), true),
         ("acme", oid::VARCHAR, 1, Some(b"acme"), true),

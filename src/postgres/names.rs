@@ -11,6 +11,8 @@ pub const RESERVED: &str = "partywall refused";
 pub const NAME_BYTES: usize = 63;
 /// The most statements that one connection may keep.
 pub const STATEMENTS: usize = 10_000;
+/// The most portals that one transaction may keep.
+pub const PORTALS: usize = 1000;
 
 /// A statement as it was judged at Parse.
 #[derive(Debug)]

@@ -6,8 +6,11 @@ use super::session::{Flow, Session};
 use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES};
 use super::{Judging, encode, errors};
 use crate::session::{Close, Fact, Turn};
+use crate::sql::{Kind, Refusal};
 use bytes::{BufMut, BytesMut};
 
+/// Between a transaction statement's completion and ReadyForQuery.
+const UNKNOWN: u8 = b'?';
 /// The least DataRow: header and a count of columns.
 const ROW_BYTES: usize = HEADER_BYTES + 2;
 
@@ -93,10 +96,13 @@ impl<J: Judging> Session<J> {
             (Expect::Columns, b'T' | b'n') => {}
             (Expect::Execute { portal }, b'C') => {
                 turn.facts.push(Fact::Answered);
-                if let Some(statement) = self.portals.get(portal).cloned()
-                    && names::completed(&statement.prepared.kind, &mut self.known)
-                {
-                    self.portals.clear();
+                if let Some(statement) = self.portals.get(portal).cloned() {
+                    if statement.prepared.kind == Kind::Transaction {
+                        self.status = UNKNOWN;
+                    }
+                    if names::completed(&statement.prepared.kind, &mut self.known) {
+                        self.portals.clear();
+                    }
                 }
             }
             (Expect::Execute { .. }, b's' | b'I') => turn.facts.push(Fact::Answered),
@@ -155,10 +161,12 @@ impl<J: Judging> Session<J> {
         match self.queue.next() {
             // The wall's own failing message gives its place to the refusal; other errors (a timeout, the end) stand for themselves.
             Some(Expect::RefusedScript { refusal }) => match (refusal.take(), code) {
-                (Some(refusal), Some(b"42601")) => errors::refusal(out, &refusal),
+                (Some(refusal), Some(b"42601")) => errors::refusal(out, &as_if_read(refusal, self.status)),
                 _ => errors::pass(out, b'E', &fields, |_| None).map_err(|_| BROKEN)?,
             },
-            Some(Expect::Refused(refusal)) if code == Some(b"26000") => errors::refusal(out, refusal),
+            Some(Expect::Refused(refusal)) if code == Some(b"26000") => {
+                errors::refusal(out, &as_if_read(refusal.clone(), self.status));
+            }
             next => {
                 let text = match next {
                     Some(Expect::Script { sql, script, .. }) => Some((sql.clone(), &script.outgoing)),
@@ -198,6 +206,16 @@ impl<J: Judging> Session<J> {
             }
             self.queue.pop();
         }
+    }
+}
+
+/// In an aborted transaction the server looks at the grammar alone before it says so.
+fn as_if_read(refusal: Refusal, status: u8) -> Refusal {
+    match refusal.sqlstate {
+        "42P01" | "42703" | "42704" | "42883" | "42501" | "0A000" if status == b'E' => {
+            Refusal::with_state("25P02", "current transaction is aborted, commands ignored until end of transaction block")
+        }
+        _ => refusal,
     }
 }
 

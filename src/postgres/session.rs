@@ -211,6 +211,11 @@ impl<J: Judging> Session<J> {
     fn bind(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Refusal> {
         let message = wire::bind(frame.body()).map_err(|e| errors::unreadable(&e))?;
         names::admit(message.portal)?;
+        if self.portals.len() >= names::PORTALS && !self.portals.contains_key(message.portal) {
+            return Err(
+                Refusal::with_state("53400", "too many portals").hint(format!("A transaction may keep {} of them.", names::PORTALS))
+            );
+        }
         let statement = match self.statement(message.statement)? {
             Some(statement) => statement,
             None => return Ok(Step::Wait),

@@ -4,7 +4,11 @@
 mod cli;
 mod deploy;
 mod functions;
+mod hostile;
+mod life;
 mod oracle;
 mod schemas;
+mod scripts;
 mod smoke;
 mod support;
+mod tls;

@@ -1,4 +1,5 @@
 //! Wire messages as lines of text, both ways: `Bind _ s [0] ["a" null 0x0001] []`. `_` is the empty name.
+#![allow(dead_code, reason = "each test uses a part")]
 
 /// What a script line may hold: words, quoted texts, brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! What tests against real servers stand on: throwaway servers, the wall, and a raw PostgreSQL client.
 #![allow(dead_code, unused_imports, reason = "each module uses a part")]
 
+mod certificates;
 mod client;
 mod leash;
 mod postgres;
 mod redis;
 mod wall;
 
+pub use certificates::{Authority, Signed, ask_for_tls, tls};
 pub use client::{Answer, Client, PgError, Rows, message, socket, startup, terminated};
 pub use leash::Leash;
 pub use postgres::{Database, Postgres};

@@ -27,7 +27,9 @@ impl Wall {
         std::fs::create_dir(directory.join("policies")).unwrap();
         std::fs::write(directory.join("partywall.yaml"), config).unwrap();
         for (name, text) in policies {
-            std::fs::write(place(&directory, name), text).unwrap();
+            let place = place(&directory, name);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, text).unwrap();
         }
         let program = [env!("CARGO_BIN_EXE_partywall"), "serve", "--config", "partywall.yaml"];
         let mut leash = Leash::start("KILL", Some(&directory), &program, &directory, &[]);
@@ -53,13 +55,17 @@ impl Wall {
 
     /// One PostgreSQL listener `pg` with `identity: [startup]` on a database, and an admin port; the policy must be named `test`.
     pub fn for_database(database: &super::Database, policy: &str) -> Self {
+        Self::start(&Self::config(database, "identity: [startup]", "user: postgres"), &[("test.yaml", policy)])
+    }
+
+    /// partywall.yaml with one listener `pg` on a database, policy `test`, and an admin port; further keys of the listener and upstream.
+    pub fn config(database: &super::Database, listener: &str, upstream: &str) -> String {
         let (port, name) = (database.port, &database.name);
-        let config = format!(
-            "listeners:\n  - {{ name: pg, protocol: postgres, listen: '127.0.0.1:0', upstream: db, policy: test, identity: [startup] }}\n\
-             upstreams:\n  db: {{ address: '127.0.0.1:{port}', database: {name}, user: postgres }}\n\
+        format!(
+            "listeners:\n  - {{ name: pg, protocol: postgres, listen: '127.0.0.1:0', upstream: db, policy: test, {listener} }}\n\
+             upstreams:\n  db: {{ address: '127.0.0.1:{port}', database: {name}, {upstream} }}\n\
              policies: policies/\nadmin: 127.0.0.1:0\n"
-        );
-        Self::start(&config, &[("test.yaml", policy)])
+        )
     }
 
     /// The port of a listener, by its name; `admin` for the admin port.
