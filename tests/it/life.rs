@@ -211,7 +211,7 @@ fn metrics_and_logs_tell_counts_and_no_text() {
         "partywall_connections_total{listener=\"pg\",outcome=\"served\"} 1",
         "partywall_connections_total{listener=\"pg\",outcome=\"no_identity\"} 1",
         "partywall_open_connections{listener=\"pg\",outcome=\"open\"} 1",
-        "partywall_latency_seconds_count 2",
+        "partywall_latency_seconds_count{listener=\"pg\",tenant=\"acme\"} 2",
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
     }
