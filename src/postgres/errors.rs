@@ -14,6 +14,9 @@ const MARKERS: &[(&[u8], &str)] = &[
     (b"partywall:tenant", "a row can only be written for this tenant"),
 ];
 
+const FUNCTION: &[u8] = b"function ";
+const QUALIFIED: &[u8] = b"function pg_catalog.";
+
 /// Appends a refusal as ErrorResponse.
 pub fn refusal(out: &mut BytesMut, refusal: &Refusal) {
     write(out, "ERROR", refusal);
@@ -42,6 +45,7 @@ pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnO
     let place = place.map(|p| p.to_string());
     // An exclusion constraint quotes the row that was there before: another tenant's, where the constraint lacks the tenant column.
     let quotes_other = field(fields, b'C') == Some(b"23P01");
+    let bare: Vec<u8>;
     let mut kept: Vec<(u8, &[u8])> = Vec::with_capacity(fields.len());
     for (code, text) in fields {
         match code {

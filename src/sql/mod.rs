@@ -14,6 +14,7 @@ mod rewrite;
 mod scope;
 pub mod second_opinion;
 pub mod settings;
+mod syntax;
 pub mod verify;
 
 pub use catalog::Catalog;

@@ -1,6 +1,6 @@
 //! Text to PostgreSQL's own tree and back.
 
-use super::Refusal;
+use super::{Refusal, syntax};
 use pg_query::protobuf::{ParseResult, RawStmt, ScanResult, Token};
 
 /// Longest statement text that is read, in bytes.
@@ -23,7 +23,10 @@ pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
     }
     match pg_query::parse(text, pg_query::ParserOptions::default()) {
         Ok(parsed) => Ok(parsed.protobuf.stmts),
-        Err(pg_query::Error::Parse(message)) => Err(Refusal::syntax(message)),
+        Err(pg_query::Error::Parse(message)) => {
+            let place = syntax::offset(text, &message).and_then(|at| syntax::position(text, at));
+            Err(Refusal::syntax(message).at(place))
+        }
         Err(_) => Err(Refusal::with_state("54001", "statement is too complex to be read")),
     }
 }
