@@ -92,16 +92,26 @@ fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
 
 fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
     let fields = reader.fields(node, &["layout", "tables", "functions", "explain"], &["backstop", "verify_rows", "second_opinion"]);
-    for (key, only) in [("layout", "rows"), ("explain", "deny")] {
-        if let Some(value) = fields.get(key)
-            && reader.text(value).as_deref() != Some(only)
-        {
-            reader.say(value, format!("only `{key}: {only}` is supported yet"), format!("write `{key}: {only}`"));
-        }
+    if let Some(value) = fields.get("layout")
+        && reader.text(value).as_deref() != Some("rows")
+    {
+        reader.say(value, "only `layout: rows` is supported yet", "write `layout: rows`");
     }
+    let explain = fields.get("explain").map(|n| explain(reader, n)).unwrap_or_default();
     let tables = fields.get("tables").map(|n| tables(reader, n)).unwrap_or_default();
     let functions = fields.get("functions").map(items).unwrap_or_default().iter().filter_map(|n| function(reader, n)).collect();
-    PostgresPolicy { tables, functions }
+    PostgresPolicy { tables, functions, explain }
+}
+
+fn explain(reader: &mut Reader<'_>, node: &Node) -> Explain {
+    match reader.text(node).as_deref() {
+        Some("deny") => Explain::Deny,
+        Some("plan") => Explain::Plan,
+        _ => {
+            reader.say(node, "`explain` is either `deny` or `plan`", "write `explain: deny`");
+            Explain::Deny
+        }
+    }
 }
 
 fn tables(reader: &mut Reader<'_>, node: &Node) -> Vec<TableEntry> {

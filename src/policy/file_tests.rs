@@ -37,6 +37,7 @@ const BAD: &[(&str, u32, &str)] = &[
     ("identity:\n  startup: { trust: [10.0.0.0/8] }\n", 5, "only `loopback`"),
     ("identity:\n  startup: {}\n", 5, "nobody is trusted"),
     ("identity:\n  mtls: { uri: 'spiffe://x/y' }\n", 5, "the template needs"),
+    ("postgres:\n  explain: analyze\n", 5, "`explain` is either"),
     ("postgres:\n  layout: schema\n", 5, "only `layout: rows`"),
     ("postgres:\n  tables:\n    orders: { scoped: t }\n", 6, "`orders` names no schema"),
     ("postgres:\n  tables:\n    a.b: { through: {} }\n", 6, "`through` is not supported yet"),

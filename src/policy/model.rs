@@ -107,6 +107,18 @@ pub struct PostgresPolicy {
     pub tables: Vec<TableEntry>,
     /// Listed functions, as written: `public.slugify(text)`.
     pub functions: Vec<FunctionEntry>,
+    /// What EXPLAIN shows.
+    pub explain: Explain,
+}
+
+/// `postgres.explain`: what tenants learn of plans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Explain {
+    /// Nothing.
+    #[default]
+    Deny,
+    /// The plan's shape, without costs, row counts and measurements.
+    Plan,
 }
 
 /// One line of `postgres.tables`.

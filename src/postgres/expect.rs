@@ -1,7 +1,7 @@
 //! What each forwarded message makes upstream say, in order.
 
 use super::names::Statement;
-use crate::sql::{Refusal, Script};
+use crate::sql::{Kind, Refusal, Script};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub enum Expect {
         script: Arc<Script>,
         /// How many statements are complete.
         done: usize,
+        /// Which of the session's judges it was.
+        generation: u64,
     },
     /// The wall's failing Query in place of a refused one: an error, then ReadyForQuery.
     RefusedScript {
@@ -42,8 +44,8 @@ pub enum Expect {
     Columns,
     /// Execute: rows, then CommandComplete, PortalSuspended or EmptyQueryResponse.
     Execute {
-        /// The portal's name.
-        portal: Arc<str>,
+        /// What was bound to the portal; None for a cursor.
+        statement: Option<Arc<Statement>>,
     },
     /// Close of a statement: CloseComplete.
     CloseStatement(Arc<str>),
@@ -64,6 +66,15 @@ impl Expect {
             _ => 0,
         }
     }
+
+    /// Does it run a COPY … FROM STDIN?
+    fn copies_in(&self) -> bool {
+        match self {
+            Self::Script { script, .. } => script.kinds.iter().any(|k| matches!(k, Kind::CopyIn(_))),
+            Self::Execute { statement: Some(s) } => matches!(s.prepared.kind, Kind::CopyIn(_)),
+            _ => false,
+        }
+    }
 }
 
 /// Replies still owed by upstream, the next one first; counts what it holds.
@@ -71,12 +82,15 @@ impl Expect {
 pub struct Queue {
     waiting: VecDeque<Expect>,
     text_bytes: usize,
+    /// How many may read rows from the client.
+    copies: usize,
 }
 
 impl Queue {
     /// Adds at the end.
     pub fn push(&mut self, expect: Expect) {
         self.text_bytes += expect.text_bytes();
+        self.copies += usize::from(expect.copies_in());
         self.waiting.push_back(expect);
     }
 
@@ -84,6 +98,7 @@ impl Queue {
     pub fn pop(&mut self) -> Option<Expect> {
         let next = self.waiting.pop_front();
         self.text_bytes -= next.as_ref().map_or(0, Expect::text_bytes);
+        self.copies -= usize::from(next.as_ref().is_some_and(Expect::copies_in));
         next
     }
 
@@ -95,6 +110,16 @@ impl Queue {
     /// The next one.
     pub fn peek(&self) -> Option<&Expect> {
         self.waiting.front()
+    }
+
+    /// From the next one on.
+    pub fn forwards(&self) -> impl Iterator<Item = &Expect> {
+        self.waiting.iter()
+    }
+
+    /// May some of them be a COPY?
+    pub fn may_copy(&self) -> bool {
+        self.copies > 0
     }
 
     /// From the last one back.

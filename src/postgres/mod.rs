@@ -2,9 +2,12 @@
 //!
 //! A byte's way: [`wire`] cuts frames → [`session`] has what must be judged judged → [`bind`] adds the tenant → upstream;
 //! back: [`replies`] pops what each forwarded message expects → [`errors`] takes out what the wall added → client.
-//! Absent on purpose: COPY, FunctionCall, replication.
+//! COPY: [`copying`] keeps the state, `copy` adds the tenant to each row. Absent on purpose: FunctionCall, replication.
 
 pub mod bind;
+mod copy;
+mod copying;
+mod effects;
 pub mod encode;
 pub mod errors;
 mod expect;

@@ -1,7 +1,7 @@
 //! Which statement a name means when upstream will read it, although earlier messages may not have been answered yet.
 
 use super::expect::{Expect, Queue};
-use crate::sql::{Kind, Prepared, Refusal};
+use crate::sql::{Kind, Outgoing, Preparation, Prepared, Refusal};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -34,9 +34,36 @@ impl Statement {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.generation == other.generation && self.sql == other.sql && self.types == other.types
+        let same_text = self.generation == other.generation && self.sql == other.sql && self.types == other.types;
+        same_text && self.prepared.client_params == other.prepared.client_params && self.prepared.kind == other.prepared.kind
+    }
+
+    /// The statement that a PREPARE in the text `sql` makes: no parameter of it is the wall's.
+    pub fn by_sql(sql: &Arc<str>, preparation: &Preparation, generation: u64) -> Self {
+        let prepared = Prepared {
+            outgoing: Outgoing::default(),
+            client_params: preparation.params,
+            tenant_types: Vec::new(),
+            own: Vec::new(),
+            kind: (*preparation.kind).clone(),
+        };
+        Self { sql: sql.clone(), prepared: Arc::new(prepared), types: Vec::new(), generation }
     }
 }
+
+/// A portal of the protocol or a cursor of SQL: they share one space of names.
+#[derive(Debug)]
+pub struct Portal {
+    /// What was bound; None for a cursor.
+    pub statement: Option<Arc<Statement>>,
+    /// Which of the session's judges let it through.
+    pub generation: u64,
+    /// It outlives its transaction.
+    pub hold: bool,
+}
+
+/// By name: what upstream has confirmed.
+pub type Portals = HashMap<Arc<str>, Portal>;
 
 /// By name: what upstream has confirmed.
 pub type Known = HashMap<Arc<str>, Arc<Statement>>;
@@ -55,7 +82,7 @@ pub enum Found {
 /// What `name` will mean to a message sent now. Within the messages since the last Sync an earlier one has worked if this one is
 /// read at all (an error skips to Sync); before that it may have failed, so both outcomes count.
 pub fn find(name: &str, queue: &Queue, known: &Known) -> Found {
-    let mut found: Option<&Arc<Statement>> = None;
+    let mut found: Option<Arc<Statement>> = None;
     let mut same_part = true;
     let mut settled = false;
     for expect in queue.backwards() {
@@ -66,7 +93,14 @@ pub fn find(name: &str, queue: &Queue, known: &Known) -> Found {
             }
             Expect::Parse { name: n, statement } if **n == *name => {
                 settled = same_part;
-                Some(statement)
+                Some(statement.clone())
+            }
+            Expect::Script { sql, script, generation, .. } if script.kinds.iter().any(|k| prepares(k, name)) => {
+                let last = script.kinds.iter().rev().find_map(|k| by_kind(k, name, sql, *generation));
+                last.map(Arc::new)
+            }
+            Expect::Execute { statement: Some(s) } if prepares(&s.prepared.kind, name) => {
+                by_kind(&s.prepared.kind, name, &s.sql, s.generation).map(Arc::new)
             }
             Expect::CloseStatement(n) if **n == *name => {
                 settled = same_part;
@@ -78,8 +112,8 @@ pub fn find(name: &str, queue: &Queue, known: &Known) -> Found {
             }
             _ => continue,
         };
-        match (found, candidate) {
-            (Some(one), Some(other)) if !one.is_same(other) => return Found::Uncertain,
+        match (&found, candidate) {
+            (Some(one), Some(other)) if !one.is_same(&other) => return Found::Uncertain,
             (None, Some(one)) => found = Some(one),
             _ => {}
         }
@@ -90,27 +124,20 @@ pub fn find(name: &str, queue: &Queue, known: &Known) -> Found {
     let last = if settled { None } else { known.get(name) };
     match (found, last) {
         (Some(one), Some(other)) if !one.is_same(other) => Found::Uncertain,
-        (Some(one), _) | (None, Some(one)) => Found::Statement(one.clone()),
+        (Some(one), _) => Found::Statement(one),
+        (None, Some(one)) => Found::Statement(one.clone()),
         (None, None) => Found::Nothing,
     }
 }
 
-/// Takes out what a completed statement has deallocated. True where portals are gone too.
-pub fn completed(kind: &Kind, known: &mut Known) -> bool {
+fn prepares(kind: &Kind, name: &str) -> bool {
+    matches!(kind, Kind::Prepare(p) if p.name == name)
+}
+
+fn by_kind(kind: &Kind, name: &str, sql: &Arc<str>, generation: u64) -> Option<Statement> {
     match kind {
-        Kind::Deallocate(Some(name)) => {
-            known.remove(name.as_str());
-            false
-        }
-        Kind::Deallocate(None) => {
-            known.clear();
-            false
-        }
-        Kind::DiscardAll => {
-            known.clear();
-            true
-        }
-        Kind::Empty | Kind::Read | Kind::Write { .. } | Kind::Transaction | Kind::Setting => false,
+        Kind::Prepare(p) if p.name == name => Some(Statement::by_sql(sql, p, generation)),
+        _ => None,
     }
 }
 

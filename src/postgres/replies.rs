@@ -1,7 +1,8 @@
 //! Upstream's messages against what is expected; rows pass as they are, what the wall added is taken out.
 
+use super::copying::Copying;
 use super::expect::Expect;
-use super::names;
+use super::names::Portal;
 use super::session::{Flow, Session};
 use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES};
 use super::{Judging, encode, errors};
@@ -32,11 +33,14 @@ impl<J: Judging> Session<J> {
     /// Moves all rows at the front, and what is there of the last one, by their headers alone.
     fn rows(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
         let mut end = self.row_bytes;
-        while let Some((b'D', length)) =
+        while let Some((tag @ (b'D' | b'd'), length)) =
             wire::header(input.get(end..).unwrap_or_default()).map_err(|_| Close::UpstreamBroke("message length"))?
         {
-            let expected = matches!(self.queue.peek(), Some(Expect::Execute { .. } | Expect::Script { .. }));
-            if !expected || length < ROW_BYTES {
+            let expected = match tag {
+                b'D' => matches!(self.queue.peek(), Some(Expect::Execute { .. } | Expect::Script { .. })) && length >= ROW_BYTES,
+                _ => matches!(self.copying, Copying::Out),
+            };
+            if !expected {
                 return Err(Close::UpstreamBroke("row"));
             }
             end += length;
@@ -61,6 +65,15 @@ impl<J: Judging> Session<J> {
             b'A' => return Ok(()),
             b'Z' => self.ready(frame, turn)?,
             b't' => return self.parameters(frame, turn),
+            b'G' | b'H' => return self.copy_begins(frame, turn),
+            b'c' => return self.copy_out_ends(frame, turn),
+            b'C' => {
+                self.copying = Copying::No;
+                if let Some(tag) = self.complete(turn)? {
+                    let message = encode::message(&mut turn.to_client, b'C', |b| encode::string(b, tag.as_bytes()));
+                    return message.map_err(|_| Close::UpstreamBroke("command tag"));
+                }
+            }
             tag => self.answered(tag, turn)?,
         }
         turn.to_client.extend_from_slice(&frame.bytes);
@@ -71,21 +84,13 @@ impl<J: Judging> Session<J> {
     fn answered(&mut self, tag: u8, turn: &mut Turn) -> Result<(), Close> {
         const UNEXPECTED: Close = Close::UpstreamBroke("reply");
         match (self.queue.next().ok_or(UNEXPECTED)?, tag) {
-            (Expect::Script { script, done, .. }, b'C') => {
-                // More completions than statements were judged: the server read the text otherwise.
-                let kind = script.kinds.get(*done).ok_or(UNEXPECTED)?;
-                *done += 1;
-                if names::completed(kind, &mut self.known) {
-                    self.portals.clear();
-                }
-                return Ok(());
-            }
             (Expect::Script { .. }, b'T' | b'I') => return Ok(()),
             (Expect::Parse { name, statement }, b'1') => {
                 self.known.insert(name.clone(), statement.clone());
             }
             (Expect::Bind { portal, statement }, b'2') => {
-                self.portals.insert(portal.clone(), statement.clone());
+                let portal_is = Portal { statement: Some(statement.clone()), generation: statement.generation, hold: false };
+                self.portals.insert(portal.clone(), portal_is);
             }
             (Expect::CloseStatement(name), b'3') => {
                 self.known.remove(name);
@@ -94,23 +99,39 @@ impl<J: Judging> Session<J> {
                 self.portals.remove(portal);
             }
             (Expect::Columns, b'T' | b'n') => {}
-            (Expect::Execute { portal }, b'C') => {
-                turn.facts.push(Fact::Answered);
-                if let Some(statement) = self.portals.get(portal).cloned() {
-                    if statement.prepared.kind == Kind::Transaction {
-                        self.status = UNKNOWN;
-                    }
-                    if names::completed(&statement.prepared.kind, &mut self.known) {
-                        self.portals.clear();
-                    }
-                }
-            }
             (Expect::Execute { .. }, b's' | b'I') => turn.facts.push(Fact::Answered),
             _ => return Err(UNEXPECTED),
         }
         self.queue.pop();
         self.flow = Flow::Open;
         Ok(())
+    }
+
+    /// CommandComplete: its effects; the tag to show where the statement was sent as another one.
+    fn complete(&mut self, turn: &mut Turn) -> Result<Option<&'static str>, Close> {
+        const UNEXPECTED: Close = Close::UpstreamBroke("reply");
+        let (kind, sql, generation) = match self.queue.next().ok_or(UNEXPECTED)? {
+            Expect::Script { sql, script, done, generation } => {
+                // More completions than statements were judged: the server read the text otherwise.
+                let kind = script.kinds.get(*done).ok_or(UNEXPECTED)?;
+                *done += 1;
+                (kind.clone(), sql.clone(), *generation)
+            }
+            Expect::Execute { statement } => {
+                let statement = statement.clone();
+                turn.facts.push(Fact::Answered);
+                self.queue.pop();
+                self.flow = Flow::Open;
+                let Some(statement) = statement else { return Ok(None) };
+                if statement.prepared.kind == Kind::Transaction {
+                    self.status = UNKNOWN;
+                }
+                (statement.prepared.kind.clone(), statement.sql.clone(), statement.generation)
+            }
+            _ => return Err(UNEXPECTED),
+        };
+        self.completed(&kind, &sql, generation);
+        Ok((kind == Kind::Truncate).then_some("TRUNCATE TABLE"))
     }
 
     /// ParameterDescription loses the tenant's parameters.
@@ -148,7 +169,7 @@ impl<J: Judging> Session<J> {
         self.status = status;
         self.flow = Flow::Ready;
         if status == b'I' {
-            self.portals.clear();
+            self.portals.retain(|_, portal| portal.hold);
         }
         Ok(())
     }
@@ -173,7 +194,7 @@ impl<J: Judging> Session<J> {
                     Some(Expect::Parse { statement, .. } | Expect::Bind { statement, .. }) => {
                         Some((statement.sql.clone(), &statement.prepared.outgoing))
                     }
-                    Some(Expect::Execute { portal }) => self.portals.get(portal).map(|s| (s.sql.clone(), &s.prepared.outgoing)),
+                    Some(Expect::Execute { statement: Some(s) }) => Some((s.sql.clone(), &s.prepared.outgoing)),
                     _ => None,
                 };
                 let position = |p| text.and_then(|(sql, outgoing)| judge.position(&sql, outgoing, p));
@@ -183,7 +204,11 @@ impl<J: Judging> Session<J> {
                 }
             }
         }
+        let syncs = self.copy_failed();
         self.after_error(turn);
+        for _ in 0..syncs {
+            self.sync(turn);
+        }
         Ok(())
     }
 

@@ -3,15 +3,15 @@
 //! A refused message is not left out: a wall-made one that surely fails goes in its place, and the error that comes back is
 //! given the refusal's words. So order, aborted transactions and the skip to Sync are the server's own, never an imitation.
 
+use super::copying::Copying;
 use super::expect::{Expect, Queue};
-use super::names::{self, Found, Known, Statement};
+use super::names::{self, Found, Known, Portals, Statement};
 use super::wire::{self, CLIENT_LONG_BYTES, Frame, Target};
-use super::{Judging, bind, encode, errors};
+use super::{Judging, bind, effects, encode, errors};
 use crate::policy::TenantId;
 use crate::session::{Close, Fact, Turn};
 use crate::sql::Refusal;
 use bytes::BytesMut;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A text that no grammar takes; sent in place of a refused Query.
@@ -24,15 +24,16 @@ const TERMINATE: &[u8] = &[b'X', 0, 0, 0, 4];
 pub struct Session<J> {
     pub(super) judge: J,
     /// Counts the judges this session has had.
-    generation: u64,
-    tenant: TenantId,
+    pub(super) generation: u64,
+    pub(super) tenant: TenantId,
     pub(super) flow: Flow,
     /// Of the last ReadyForQuery.
     pub(super) status: u8,
     pub(super) queue: Queue,
     pub(super) known: Known,
-    pub(super) portals: HashMap<Arc<str>, Arc<Statement>>,
-    /// Bytes of a DataRow that have not come yet.
+    pub(super) portals: Portals,
+    pub(super) copying: Copying,
+    /// Bytes of a row that have not come yet.
     pub(super) row_bytes: usize,
     /// The client's bytes that must wait for replies; see [`Step::Wait`].
     held: BytesMut,
@@ -68,7 +69,8 @@ impl<J: Judging> Session<J> {
             status: b'I',
             queue: Queue::default(),
             known: Known::new(),
-            portals: HashMap::new(),
+            portals: Portals::new(),
+            copying: Copying::No,
             row_bytes: 0,
             held: BytesMut::new(),
             waiting: false,
@@ -133,6 +135,11 @@ impl<J: Judging> Session<J> {
                 self.last_words(&errors::unreadable(&wire::WireError::Trailing), turn);
                 return Err(Close::ClientBroke("message format"));
             }
+            _ if matches!(self.copying, Copying::In { .. }) => {
+                self.copy_data(frame, turn)?;
+                return Ok(Step::Done);
+            }
+            _ if self.awaits_copy() => return Ok(Step::Wait),
             // As the server: late copy data is read and ignored.
             b'd' | b'c' | b'f' => return Ok(Step::Done),
             b'Q' | b'F' | b'P' | b'B' | b'D' | b'E' | b'C' | b'H' | b'S' => {}
@@ -146,9 +153,9 @@ impl<J: Judging> Session<J> {
             return Ok(Step::Done);
         }
         match frame.tag {
-            b'Q' => self.query(frame, turn),
+            b'Q' => return Ok(self.query(frame, turn)),
             b'F' => self.refuse_script(Refusal::not_understood("function calls by protocol are not supported"), turn),
-            b'S' => self.sync(frame, turn),
+            b'S' => self.sync(turn),
             b'H' => {
                 turn.to_upstream.extend_from_slice(&frame.bytes);
             }
@@ -169,23 +176,28 @@ impl<J: Judging> Session<J> {
         Ok(Step::Done)
     }
 
-    fn query(&mut self, frame: &Frame, turn: &mut Turn) {
+    fn query(&mut self, frame: &Frame, turn: &mut Turn) -> Step {
         let judged = wire::query(frame.body()).map_err(|e| errors::unreadable(&e)).and_then(|sql| {
             let script = self.judge.simple(sql, &self.tenant)?;
+            if !self.may_run(&script.kinds)? {
+                return Ok(None);
+            }
             encode::query(&mut turn.to_upstream, script.outgoing.as_str()).map_err(|e| errors::unreadable(&e))?;
-            Ok((sql, script))
+            Ok(Some((sql, script)))
         });
         match judged {
-            Ok((sql, script)) => {
+            Ok(Some((sql, script))) => {
                 turn.facts.push(Fact::Permitted);
-                self.queue.push(Expect::Script { sql: sql.into(), script, done: 0 });
+                self.queue.push(Expect::Script { sql: sql.into(), script, done: 0, generation: self.generation });
             }
+            Ok(None) => return Step::Wait,
             Err(refusal) => self.refuse_script(refusal, turn),
         }
+        Step::Done
     }
 
-    fn sync(&mut self, frame: &Frame, turn: &mut Turn) {
-        turn.to_upstream.extend_from_slice(&frame.bytes);
+    pub(super) fn sync(&mut self, turn: &mut Turn) {
+        turn.to_upstream.extend_from_slice(&[b'S', 0, 0, 0, 4]);
         self.queue.push(Expect::Sync);
         if self.flow == Flow::Skipping {
             self.flow = Flow::Open;
@@ -195,10 +207,7 @@ impl<J: Judging> Session<J> {
     fn parse(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Refusal> {
         let parse = wire::parse(frame.body()).map_err(|e| errors::unreadable(&e))?;
         names::admit(parse.name)?;
-        if self.known.len() >= names::STATEMENTS && !self.known.contains_key(parse.name) {
-            return Err(Refusal::with_state("53400", "too many prepared statements")
-                .hint(format!("A connection may keep {} of them.", names::STATEMENTS)));
-        }
+        self.has_room(parse.name)?;
         let declared = u16::try_from(parse.types.len()).map_err(|_| Refusal::syntax("too many parameter types"))?;
         let prepared = self.judge.extended(parse.sql, declared, &self.tenant)?;
         let types = bind::types(&parse.types, &prepared)?;
@@ -212,9 +221,7 @@ impl<J: Judging> Session<J> {
         let message = wire::bind(frame.body()).map_err(|e| errors::unreadable(&e))?;
         names::admit(message.portal)?;
         if self.portals.len() >= names::PORTALS && !self.portals.contains_key(message.portal) {
-            return Err(
-                Refusal::with_state("53400", "too many portals").hint(format!("A transaction may keep {} of them.", names::PORTALS))
-            );
+            return Err(effects::too_many_portals());
         }
         let statement = match self.statement(message.statement)? {
             Some(statement) => statement,
@@ -251,9 +258,15 @@ impl<J: Judging> Session<J> {
         let portal = wire::execute(frame.body()).map_err(|e| errors::unreadable(&e))?;
         names::admit(portal)?;
         self.fresh_portal(portal)?;
+        let statement = self.bound(portal);
+        if let Some(bound) = &statement
+            && !self.may_run(std::slice::from_ref(&bound.prepared.kind))?
+        {
+            return Ok(Step::Wait);
+        }
         turn.to_upstream.extend_from_slice(&frame.bytes);
         turn.facts.push(Fact::Permitted);
-        self.queue.push(Expect::Execute { portal: portal.into() });
+        self.queue.push(Expect::Execute { statement });
         Ok(Step::Done)
     }
 
@@ -281,27 +294,6 @@ impl<J: Judging> Session<J> {
             Found::Nothing => Err(names::no_statement(name)),
             Found::Uncertain => Ok(None),
         }
-    }
-
-    /// A portal bound under another policy must not run on.
-    fn fresh_portal(&self, portal: &str) -> Result<(), Refusal> {
-        if self.generation == 0 {
-            return Ok(());
-        }
-        let bound: Vec<_> = self
-            .queue
-            .backwards()
-            .filter_map(|e| match e {
-                Expect::Bind { portal: p, statement } if **p == *portal => Some(statement),
-                _ => None,
-            })
-            .collect();
-        let outdated_one = if bound.is_empty() {
-            self.portals.get(portal).is_some_and(|s| s.generation != self.generation)
-        } else {
-            bound.iter().any(|s| s.generation != self.generation)
-        };
-        if outdated_one { Err(outdated()) } else { Ok(()) }
     }
 
     /// In place of a message that is answered with ReadyForQuery.
@@ -370,7 +362,7 @@ impl<J: Judging> crate::session::Session for Session<J> {
 }
 
 /// What PostgreSQL says when a plan cannot be used any more; drivers prepare again.
-fn outdated() -> Refusal {
+pub(super) fn outdated() -> Refusal {
     Refusal::not_understood("cached plan must not change result type")
         .detail("The policy has changed since the statement was prepared.")
         .hint("Prepare the statement again.")

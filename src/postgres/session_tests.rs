@@ -4,7 +4,7 @@
 use super::*;
 use crate::policy::TenantPattern;
 use crate::session::Session as _;
-use crate::sql::{Kind, Outgoing, OwnParameter, Prepared, Script};
+use crate::sql::{CopyFormat, CopyIn, Gain, Kind, Outgoing, OwnParameter, Preparation, Prepared, Script};
 use std::path::Path;
 
 #[path = "model_tests.rs"]
@@ -60,6 +60,18 @@ fn kind(sql: &str) -> Kind {
         ("deallocate", "all") => Kind::Deallocate(None),
         ("deallocate", name) => Kind::Deallocate(Some(name.to_owned())),
         ("discard", "all") => Kind::DiscardAll,
+        ("prepare", name) => Kind::Prepare(Preparation { name: name.to_owned(), params: 1, kind: Box::new(Kind::Read) }),
+        ("execute", name) => Kind::Execute(name.to_owned()),
+        ("declare", name) => Kind::Declare { name: name.to_owned(), hold: name.starts_with("hold") },
+        ("fetch", name) => Kind::Fetch(name.to_owned()),
+        ("update_current", name) => Kind::Positioned(name.to_owned()),
+        ("close", name) => Kind::ClosePortal(Some(name.to_owned())),
+        ("truncate", _) => Kind::Truncate,
+        ("copy_out", _) => Kind::CopyOut,
+        ("copy_in", _) => {
+            let (format, column) = (CopyFormat::Text { delimiter: b'\t' }, "tenant_id".to_owned());
+            Kind::CopyIn(CopyIn { format, gain: Gain::First, header: false, column, type_oid: 25 })
+        }
         _ => Kind::Read,
     }
 }

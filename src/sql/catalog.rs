@@ -3,7 +3,7 @@
 //! The shell runs each of [`QUERIES`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
 use crate::policy::{Place, Policy, TableEntry, TableRule};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: "columns",
         sql: "SELECT a.attrelid, a.attname, a.atttypid, a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', \
-              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c' \
+              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c', a.attgenerated <> '' \
               FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
               LEFT JOIN pg_catalog.pg_type e ON e.typarray = base_type.base \
@@ -49,6 +49,20 @@ pub const QUERIES: &[CatalogQuery] = &[
               JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, n) ON k.n <= i.indnkeyatts \
               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0 \
               WHERE (i.indisunique OR i.indisexclusion) AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2, 4",
+    },
+    CatalogQuery {
+        name: "references",
+        sql: "SELECT k.confrelid, k.conrelid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+              WHERE k.contype = 'f' AND NOT c.relispartition",
+    },
+    CatalogQuery {
+        name: "triggers",
+        sql: "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND (t.tgtype & 40) <> 0",
+    },
+    CatalogQuery {
+        name: "deferrable",
+        sql: "SELECT k.conrelid, n.nspname, k.conname FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
+              WHERE k.condeferrable",
     },
     CatalogQuery {
         name: "functions",
@@ -102,6 +116,8 @@ pub struct Catalog {
     pub has_json: bool,
     /// User types (enums, domains) that listed columns use, by name.
     pub types: BTreeMap<String, String>,
+    /// Deferrable constraints of listed tables, as (schema, name).
+    pub deferrable: BTreeSet<(String, String)>,
 }
 
 /// A listed relation.
@@ -119,6 +135,10 @@ pub struct Relation {
     pub columns: Vec<Column>,
     /// Unique and exclusion keys.
     pub keys: Vec<Key>,
+    /// Tables whose foreign keys refer to it.
+    pub referenced_by: Vec<u32>,
+    /// Has triggers of the application's that DELETE or TRUNCATE fires.
+    pub triggers_on_delete: bool,
     /// What the policy says.
     pub rule: TableRule,
     /// Where it says so.
@@ -140,6 +160,8 @@ pub struct Column {
     pub generated: bool,
     /// May hold a value of type json (itself, or inside a composite), whose operators can fail late.
     pub json: bool,
+    /// GENERATED … AS (expression): nobody writes it.
+    pub computed: bool,
 }
 
 /// A unique or exclusion constraint or index.
@@ -193,6 +215,8 @@ impl Catalog {
                 kind: text(row, 3).chars().next().unwrap_or('?'),
                 columns: columns.remove(&oid).unwrap_or_default(),
                 keys: keys.remove(&oid).unwrap_or_default(),
+                referenced_by: rows("references").iter().filter(|r| number(r, 0) == oid).map(|r| number(r, 1)).collect(),
+                triggers_on_delete: rows("triggers").iter().any(|r| number(r, 0) == oid),
                 rule: entry.rule.clone(),
                 place: entry.place.clone(),
                 schema: schema.clone(),
@@ -201,6 +225,8 @@ impl Catalog {
             problems.extend(check_relation(&relation));
             catalog.has_json |= relation.columns.iter().any(|c| c.json);
             if relation.rule != TableRule::Hidden {
+                let own = rows("deferrable").iter().filter(|r| number(r, 0) == oid);
+                catalog.deferrable.extend(own.map(|r| (text(r, 1), text(r, 2))));
                 catalog.relations.insert((schema, name), Arc::new(relation));
             }
         }
@@ -249,7 +275,7 @@ impl Catalog {
         functions.sort();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
-        (all, functions, operators, &self.search_path, &self.types, self.server_version).hash(&mut hasher);
+        (all, functions, operators, &self.search_path, &self.types, self.server_version, &self.deferrable).hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -305,6 +331,7 @@ fn read_columns(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Column>> {
             generated: text(row, 4) == "t",
             deterministic: text(row, 6) != "f",
             json: text(row, 7) == "t",
+            computed: text(row, 8) == "t",
         });
     }
     all

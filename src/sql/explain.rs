@@ -1,7 +1,7 @@
 //! What becomes of a statement and why, for people: each addition as the verifier proved it, with the policy's line.
 
 use super::verify::{self, Hold};
-use super::{Judge, Refusal, own_literal, parse};
+use super::{Judge, Refusal, parse};
 use crate::policy::{TableRule, TenantId};
 
 /// A statement as it would be sent, with its reasons.
@@ -32,10 +32,8 @@ impl Judge {
     /// Explains a simple query of this tenant. Errors: the refusal that a client would get.
     pub fn explain(&self, sql: &str, tenant: &TenantId) -> Result<Explanation, Refusal> {
         let judged = self.judge(sql, None)?;
-        for literal in judged.statements.iter().flat_map(|s| &s.own_literals) {
-            own_literal(literal, tenant)?;
-        }
-        let first = judged.statements.first().map_or(1, |s| s.client_params.saturating_add(1));
+        judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
+        let first = judged.first;
         let proof = verify::verify(sql, &judged.text, &self.catalog, first)
             .map_err(|d| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(d.to_string()))?;
         let mut reasons: Vec<Reason> = proof.held.iter().map(|held| self.reason(held, sql, tenant)).collect();
@@ -46,7 +44,7 @@ impl Judge {
             let text = "every tenant reads the same rows".into();
             shared.then_some(Reason { kind: "shared", subject: name, text, policy, position: None })
         }));
-        Ok(Explanation { rewritten: parse::splice_literal(&judged.text, tenant.as_str())?, reasons })
+        Ok(Explanation { rewritten: parse::splice_literal(&judged.text, first, tenant.as_str())?, reasons })
     }
 
     fn reason(&self, held: &verify::Held, sql: &str, tenant: &TenantId) -> Reason {

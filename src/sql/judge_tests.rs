@@ -23,7 +23,7 @@ pub fn judge() -> Judge {
         version: 1,
         tenants: TenantPattern::new("[a-z0-9-]{1,63}").unwrap(),
         identity: IdentitySources::default(),
-        postgres: Some(PostgresPolicy { tables, functions: Vec::new() }),
+        postgres: Some(PostgresPolicy { tables, functions: Vec::new(), explain: crate::policy::Explain::Plan }),
         redis: None,
         limits: Limits::default(),
     };
@@ -96,6 +96,16 @@ fn statements_are_rewritten_as_the_cases_say() {
 #[test]
 fn what_is_not_understood_is_refused() {
     check("refuse.txt", include_str!("../../tests/sql/refuse.txt"));
+}
+
+#[test]
+fn utility_statements_are_rewritten_as_the_cases_say() {
+    check("utility.txt", include_str!("../../tests/sql/utility.txt"));
+}
+
+#[test]
+fn copies_are_rewritten_as_the_cases_say() {
+    check("copy.txt", include_str!("../../tests/sql/copy.txt"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cache;
 pub mod catalog;
 mod explain;
 pub mod functions;
+mod kind;
 mod nodes;
 pub mod offline;
 mod parse;
@@ -19,13 +20,15 @@ pub mod verify;
 
 pub use catalog::Catalog;
 pub use explain::{Explanation, Reason};
+pub use kind::{CopyFormat, CopyIn, Gain, Kind, Preparation};
 pub use refusal::Refusal;
 
 use crate::policy::{Policy, TenantId};
 use std::sync::Arc;
 
 /// Text that was judged, rewritten and verified. The only thing that may be sent to PostgreSQL as a statement; made only here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The default is the empty text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing(String);
 
 impl Outgoing {
@@ -33,28 +36,6 @@ impl Outgoing {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// What the session has to know of a statement once it has run; the text itself does not matter any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Nothing but white space and comments.
-    Empty,
-    /// SELECT, VALUES, TABLE: returns rows, changes nothing.
-    Read,
-    /// INSERT, UPDATE, DELETE (also inside WITH). `upsert`: may raise the wall's own marker error.
-    Write {
-        /// Has ON CONFLICT DO UPDATE.
-        upsert: bool,
-    },
-    /// BEGIN … ROLLBACK, SAVEPOINT, RELEASE, SET TRANSACTION.
-    Transaction,
-    /// SET, RESET, SHOW of a safe setting.
-    Setting,
-    /// DEALLOCATE name or ALL (None) of statements prepared in the protocol.
-    Deallocate(Option<String>),
-    /// DISCARD ALL.
-    DiscardAll,
 }
 
 /// A simple-query text, ready for one tenant.
@@ -102,6 +83,8 @@ pub struct Judge {
 #[derive(Debug)]
 pub struct Judged {
     text: String,
+    /// Number of the first parameter that carries the tenant.
+    first: u16,
     statements: Vec<Statement>,
 }
 
@@ -112,6 +95,9 @@ struct Statement {
     tenant_types: Vec<u32>,
     own: Vec<OwnParameter>,
     own_literals: Vec<String>,
+    unlike_literals: Vec<String>,
+    /// Utility statements take no parameters in the protocol: the tenant stands in them as a literal.
+    literal: bool,
 }
 
 impl Judge {
@@ -133,10 +119,8 @@ impl Judge {
     /// A simple query: all its statements, the tenant as a literal. Errors: the first statement's refusal (whole text refused).
     pub fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal> {
         let judged = self.judged(sql, None)?;
-        for literal in judged.statements.iter().flat_map(|s| &s.own_literals) {
-            own_literal(literal, tenant)?;
-        }
-        let outgoing = Outgoing(parse::splice_literal(&judged.text, tenant.as_str())?);
+        judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
+        let outgoing = Outgoing(parse::splice_literal(&judged.text, judged.first, tenant.as_str())?);
         let kinds = judged.statements.iter().map(|s| s.kind.clone()).collect();
         Ok(Arc::new(Script { outgoing, kinds }))
     }
@@ -149,8 +133,11 @@ impl Judge {
             let (tenant_types, own) = (Vec::new(), Vec::new());
             return Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, kind: Kind::Empty }));
         };
-        for literal in &statement.own_literals {
-            own_literal(literal, tenant)?;
+        statement.fits(tenant)?;
+        if statement.literal {
+            let outgoing = Outgoing(parse::splice_literal(&judged.text, judged.first, tenant.as_str())?);
+            let (tenant_types, own, kind) = (Vec::new(), Vec::new(), statement.kind.clone());
+            return Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, kind }));
         }
         Ok(Arc::new(Prepared {
             outgoing: Outgoing(judged.text.clone()),
@@ -190,18 +177,17 @@ impl Judge {
         }
         // The tenant's parameters follow the client's: how many those are is known after a first walk.
         let mut first = declared.unwrap_or(0).saturating_add(1);
-        let mut context =
-            rewrite::Context { policy: &self.policy, catalog: &self.catalog, source: sql, parameters: declared.is_some(), first };
-        let mut done = Vec::new();
-        for stmt in &stmts {
-            let mut rewritten = rewrite::rewrite(context, stmt)?;
-            if rewritten.client_params >= first {
-                first = rewritten.client_params.checked_add(1).ok_or_else(|| Refusal::with_state("54000", "too many parameters"))?;
-                context.first = first;
-                rewritten = rewrite::rewrite(context, stmt)?;
+        let done = loop {
+            let context =
+                rewrite::Context { policy: &self.policy, catalog: &self.catalog, source: sql, parameters: declared.is_some(), first };
+            let done: Vec<_> = stmts.iter().map(|stmt| rewrite::rewrite(context, stmt)).collect::<Result<_, _>>()?;
+            match done.iter().map(|d| d.client_params).max().filter(|highest| *highest >= first) {
+                None => break done,
+                Some(highest) => {
+                    first = highest.checked_add(1).ok_or_else(|| Refusal::with_state("54000", "too many parameters"))?;
+                }
             }
-            done.push(rewritten);
-        }
+        };
         let text = parse::deparse(done.iter().map(|d| d.stmt.clone()).collect())?;
         self.prove(sql, &text, first)?;
         let statements = done.into_iter().map(|d| Statement {
@@ -210,8 +196,10 @@ impl Judge {
             tenant_types: d.tenant_types,
             own: d.own,
             own_literals: d.own_literals,
+            unlike_literals: d.unlike_literals,
+            literal: d.literal,
         });
-        Ok(Judged { text, statements: statements.collect() })
+        Ok(Judged { text, first, statements: statements.collect() })
     }
 
     /// Nothing enters the cache unproved.
@@ -225,12 +213,18 @@ impl Judge {
     }
 }
 
-fn own_literal(literal: &str, tenant: &TenantId) -> Result<(), Refusal> {
-    if literal == tenant.as_str() {
-        return Ok(());
+impl Statement {
+    /// Its literals are what they must be for this tenant.
+    fn fits(&self, tenant: &TenantId) -> Result<(), Refusal> {
+        if self.own_literals.iter().any(|literal| literal != tenant.as_str()) {
+            return Err(Refusal::not_allowed("a row can only be written for this tenant")
+                .detail("The statement writes another value into the tenant column."));
+        }
+        if self.unlike_literals.iter().any(|literal| literal == tenant.as_str()) {
+            return Err(Refusal::not_understood("COPY with this NULL or DEFAULT is not supported").detail("It is the tenant's own id."));
+        }
+        Ok(())
     }
-    Err(Refusal::not_allowed("a row can only be written for this tenant")
-        .detail("The statement writes another value into the tenant column."))
 }
 
 /// The same word, the same number of times from the start, in the client's text.

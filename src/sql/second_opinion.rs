@@ -25,11 +25,17 @@ fn walk(value: &Value, seen: &mut BTreeSet<String>) {
                     // TableFactor::Table and SetExpr::Table (`TABLE t`)
                     "Table" if inner.get("args").is_none_or(Value::is_null) => {
                         note(inner.get("name"), seen);
+                        // COPY's
+                        note(inner.get("table_name"), seen);
                         if let (Some(schema), Some(name)) =
                             (inner.get("schema_name").and_then(Value::as_str), inner.get("table_name").and_then(Value::as_str))
                         {
                             seen.insert(format!("{}.{}", schema.to_lowercase(), name.to_lowercase()));
                         }
+                    }
+                    "Lock" => {
+                        let tables = inner.get("tables").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                        tables.iter().for_each(|t| note(t.get("name"), seen));
                     }
                     // INSERT's target
                     "TableName" => note(Some(inner), seen),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::result_large_err, reason = "a test stops where it fails")]
 
 mod cli;
+mod copy;
 mod deploy;
 mod functions;
 mod hostile;
@@ -10,5 +11,6 @@ mod oracle;
 mod schemas;
 mod scripts;
 mod smoke;
+mod statements;
 mod support;
 mod tls;

@@ -30,6 +30,9 @@ pub fn client(line: &str) -> Vec<u8> {
         "Sync" => message(b'S', &[]),
         "Flush" => message(b'H', &[]),
         "Terminate" => message(b'X', &[]),
+        "CopyData" => message(b'd', &words.word()),
+        "CopyDone" => message(b'c', &[]),
+        "CopyFail" => message(b'f', &words.string()),
         "Raw" => words.raw(),
         other => panic!("no client message {other}"),
     }
@@ -46,6 +49,9 @@ pub fn server(line: &str) -> Vec<u8> {
         "Ready" => message(b'Z', &words.word()),
         "Complete" => message(b'C', &words.string()),
         "Types" => message(b't', &words.list(|w| number(w).to_be_bytes().to_vec())),
+        "CopyIn" => message(b'G', &[&[0u8][..], &words.list(short)].concat()),
+        "CopyOut" => message(b'H', &[&[0u8][..], &words.list(short)].concat()),
+        "CopyData" => message(b'd', &words.word()),
         "Row" => message(b'D', &words.list(value)),
         "Status" => message(b'S', &[words.string(), words.string()].concat()),
         "Columns" => message(b'T', &words.list(column)),
@@ -64,6 +70,7 @@ const BARE: &[(&str, u8)] = &[
     ("NoData", b'n'),
     ("Suspended", b's'),
     ("EmptyQuery", b'I'),
+    ("CopyDone", b'c'),
 ];
 
 /// A client's message as a line, in one spelling.
@@ -86,6 +93,9 @@ pub fn show_client(tag: u8, body: &[u8]) -> String {
         b'S' => "Sync".into(),
         b'H' => "Flush".into(),
         b'X' => "Terminate".into(),
+        b'd' => format!("CopyData {}", b.all()),
+        b'c' => "CopyDone".into(),
+        b'f' => format!("CopyFail {}", b.quoted()),
         _ => return format!("Raw {} {body:02x?}", char::from(tag)),
     };
     assert!(b.0.is_empty(), "bytes behind {line}");
@@ -102,6 +112,12 @@ pub fn show_server(tag: u8, body: &[u8]) -> String {
     let line = match tag {
         b'Z' => format!("Ready {}", char::from(b.take(1)[0])),
         b'C' => format!("Complete {}", b.quoted()),
+        b'G' | b'H' => {
+            let word = if tag == b'G' { "CopyIn" } else { "CopyOut" };
+            b.take(1);
+            format!("{word} [{}]", b.counted(|b| b.short().to_string()).join(" "))
+        }
+        b'd' => format!("CopyData {}", b.all()),
         b't' => format!("Types [{}]", b.counted(|b| b.long().to_string()).join(" ")),
         b'D' => format!("Row [{}]", b.counted(Body::value).join(" ")),
         b'S' => format!("Status {} {}", b.name(), b.quoted()),
@@ -294,6 +310,11 @@ impl<'a> Body<'a> {
             n if n.contains(' ') => quote(n),
             _ => name,
         }
+    }
+
+    /// What is left, as a quoted text.
+    fn all(&mut self) -> String {
+        quote(std::str::from_utf8(std::mem::take(&mut self.0)).unwrap())
     }
 
     fn quoted(&mut self) -> String {

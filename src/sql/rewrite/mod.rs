@@ -2,10 +2,12 @@
 //!
 //! [`rewrite`] is the only way in. Where a guard stands: `from`. Which expressions pass and which are fenced: `expr`, `fence`. Writes: `write`.
 
+mod copy;
 mod expr;
 mod fence;
 mod from;
 mod select;
+mod session;
 mod utility;
 mod write;
 
@@ -34,6 +36,10 @@ pub struct Rewritten {
     pub own: Vec<OwnParameter>,
     /// Literals that must be the tenant's own id.
     pub own_literals: Vec<String>,
+    /// Literals that must not be it.
+    pub unlike_literals: Vec<String>,
+    /// The tenant must stand in it as a literal.
+    pub literal: bool,
 }
 
 /// What the rewriter looks at and never changes.
@@ -71,6 +77,8 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, cte_barriers: bool) -> Res<(Rew
         tenant_types: rewriter.tenant_types,
         own: rewriter.own,
         own_literals: rewriter.own_literals,
+        unlike_literals: rewriter.unlike_literals,
+        literal: rewriter.literal,
     };
     Ok((done, again))
 }
@@ -86,6 +94,7 @@ struct Rewriter<'a> {
     tenant_types: Vec<u32>,
     own: Vec<OwnParameter>,
     own_literals: Vec<String>,
+    unlike_literals: Vec<String>,
     upsert: bool,
     /// How many conditions were fenced so far.
     fences: usize,
@@ -94,6 +103,10 @@ struct Rewriter<'a> {
     raised: bool,
     has_ctes: bool,
     cte_barriers: bool,
+    /// The tenant must stand in the text as a literal.
+    literal: bool,
+    /// The cursor of WHERE CURRENT OF.
+    cursor: Option<String>,
 }
 
 impl<'a> Rewriter<'a> {
@@ -106,12 +119,15 @@ impl<'a> Rewriter<'a> {
             tenant_types: Vec::new(),
             own: Vec::new(),
             own_literals: Vec::new(),
+            unlike_literals: Vec::new(),
             upsert: false,
             fences: 0,
             has_write: false,
             raised: false,
             has_ctes: false,
             cte_barriers,
+            literal: false,
+            cursor: None,
         }
     }
 
@@ -123,7 +139,7 @@ impl<'a> Rewriter<'a> {
             }
             NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => {
                 self.write(node)?;
-                Ok(Kind::Write { upsert: self.upsert })
+                Ok(self.cursor.take().map_or(Kind::Write { upsert: self.upsert }, Kind::Positioned))
             }
             other => self.utility(other),
         }

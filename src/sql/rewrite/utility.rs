@@ -1,30 +1,46 @@
-//! Statements without relations: transactions, settings, DEALLOCATE, DISCARD. The tree passes as it is, or not at all.
+//! Statements that are no query: each kind that passes stands here by name. Those that hold a query or a relation are in `session`.
 
 use super::{Res, Rewriter};
 use crate::sql::{Kind, Refusal, settings};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{DiscardMode, Node, TransactionStmtKind, VariableSetKind, VariableSetStmt, a_const};
+use pg_query::protobuf::{DiscardMode, Node, TransactionStmtKind, VacuumStmt, VariableSetKind, VariableSetStmt, a_const};
 
 impl Rewriter<'_> {
-    pub(super) fn utility(&mut self, node: &NodeEnum) -> Res<Kind> {
+    pub(super) fn utility(&mut self, node: &mut NodeEnum) -> Res<Kind> {
         match node {
             NodeEnum::TransactionStmt(x) => {
                 use TransactionStmtKind as K;
                 match K::try_from(x.kind).unwrap_or(K::Undefined) {
                     K::TransStmtBegin | K::TransStmtStart | K::TransStmtCommit | K::TransStmtRollback => Ok(Kind::Transaction),
                     K::TransStmtSavepoint | K::TransStmtRelease | K::TransStmtRollbackTo => Ok(Kind::Transaction),
-                    _ => Err(Refusal::not_allowed("two-phase commit is not allowed")),
+                    _ => Err(Refusal::not_allowed("two-phase commit is not allowed")
+                        .detail("A prepared transaction keeps its locks when the session is gone, and its name is everybody's.")),
                 }
             }
             NodeEnum::VariableSetStmt(x) => set(self.cx.catalog, x),
             NodeEnum::VariableShowStmt(x) if settings::may_show(&x.name) => Ok(Kind::Setting),
             NodeEnum::VariableShowStmt(x) => Err(Refusal::not_allowed(format!("permission denied to examine \"{}\"", x.name))),
-            NodeEnum::DeallocateStmt(x) => Ok(Kind::Deallocate((!x.isall).then(|| x.name.clone()))),
-            NodeEnum::DiscardStmt(x) if x.target == DiscardMode::DiscardAll as i32 => Ok(Kind::DiscardAll),
-            _ => Err(Refusal::not_understood("this kind of statement is not supported")
-                .detail("Tenants may send SELECT, INSERT, UPDATE, DELETE, transactions and safe settings.")),
+            NodeEnum::DiscardStmt(x) => match DiscardMode::try_from(x.target).unwrap_or(DiscardMode::Undefined) {
+                DiscardMode::DiscardAll => Ok(Kind::DiscardAll),
+                DiscardMode::DiscardPlans | DiscardMode::DiscardSequences => Ok(Kind::Discard),
+                _ => Err(Refusal::not_understood("this form of DISCARD is not supported")),
+            },
+            NodeEnum::CheckPointStmt(_) => Err(server_work("CHECKPOINT")),
+            NodeEnum::VacuumStmt(x) => Err(server_work(vacuum_name(x))),
+            NodeEnum::ClusterStmt(_) => Err(server_work("CLUSTER")),
+            NodeEnum::ReindexStmt(_) => Err(server_work("REINDEX")),
+            other => self.session_statement(other),
         }
     }
+}
+
+/// Work on the whole server, whose cost and traces all tenants would bear.
+fn server_work(name: &str) -> Refusal {
+    Refusal::not_allowed(format!("{name} is not allowed")).detail("It works on rows of all tenants; it is the operator's to run.")
+}
+
+fn vacuum_name(x: &VacuumStmt) -> &'static str {
+    if x.is_vacuumcmd { "VACUUM" } else { "ANALYZE" }
 }
 
 fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {

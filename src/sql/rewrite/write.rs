@@ -26,7 +26,7 @@ impl Rewriter<'_> {
     }
 
     /// The target, which must be a scoped base table, and its guard.
-    fn target(&mut self, var: Option<&mut RangeVar>) -> Res<(Arc<Relation>, Guard, Scope)> {
+    pub(super) fn target(&mut self, var: Option<&mut RangeVar>) -> Res<(Arc<Relation>, Guard, Scope)> {
         let var = var.ok_or_else(|| Refusal::not_understood("a write without a table"))?;
         let place = self.at(var.location);
         let relation = self.relation(var)?;
@@ -75,6 +75,9 @@ impl Rewriter<'_> {
     }
 
     fn filter(&mut self, condition: &mut Option<Box<Node>>, guards: Vec<Node>, returning: Option<&mut ReturningClause>) -> Res<()> {
+        if self.current_of(condition.as_deref(), guards.len())? {
+            return self.returning(returning);
+        }
         if let Some(condition) = condition.as_mut() {
             self.condition(condition)?;
         }
@@ -290,7 +293,7 @@ impl Rewriter<'_> {
         self.levels.pop();
         result?;
         let client = conflict.where_clause.take().map_or_else(|| nodes::truth(true), |c| *c);
-        conflict.where_clause = nodes::boxed(nodes::case(guard.predicate(), client, Some(marker(guard))));
+        conflict.where_clause = nodes::boxed(nodes::case(guard.predicate(), client, Some(marker(guard, "partywall:upsert"))));
         Ok(())
     }
 }
@@ -331,8 +334,8 @@ fn infer(conflict: &mut OnConflictClause, relation: &Relation, tenant: &str) -> 
     Ok(false)
 }
 
-/// An expression that fails with the wall's own marker, and nothing of the row, when an upsert meets another tenant's row.
-fn marker(guard: &Guard) -> Node {
+/// An expression that fails with the wall's own marker, and nothing of the row, when a write meets another tenant's row.
+pub(super) fn marker(guard: &Guard, text: &str) -> Node {
     let column = nodes::cast(nodes::column(&guard.reference, &guard.column), "text");
     let call = pg_query::protobuf::FuncCall {
         funcname: vec![nodes::string("pg_catalog"), nodes::string("left")],
@@ -346,7 +349,7 @@ fn marker(guard: &Guard) -> Node {
         location: -1,
         ..Default::default()
     };
-    let joined = nodes::operator("||", nodes::text("partywall:upsert"), nodes::node(NodeEnum::CoalesceExpr(Box::new(empty))));
+    let joined = nodes::operator("||", nodes::text(text), nodes::node(NodeEnum::CoalesceExpr(Box::new(empty))));
     nodes::cast(joined, "bool")
 }
 

@@ -1,0 +1,135 @@
+//! What statements of SQL do to the names that the protocol knows: PREPARE and DEALLOCATE, DECLARE and CLOSE, EXECUTE and FETCH.
+
+use super::Judging;
+use super::expect::Expect;
+use super::names::{self, Found, Portal, Statement};
+use super::session::{Session, outdated};
+use crate::sql::{Kind, Refusal};
+use std::sync::Arc;
+
+impl<J: Judging> Session<J> {
+    /// May these statements run one after another on what the session has? False where that hangs on replies. Errors: a name means
+    /// something that was judged by another policy, or that takes the wall's own parameters.
+    pub(super) fn may_run(&self, kinds: &[Kind]) -> Result<bool, Refusal> {
+        for (index, kind) in kinds.iter().enumerate() {
+            let before = kinds.get(..index).unwrap_or_default();
+            match kind {
+                Kind::Prepare(p) => {
+                    names::admit(&p.name)?;
+                    self.has_room(&p.name)?;
+                }
+                Kind::Execute(name) => {
+                    let here = before.iter().any(|k| matches!(k, Kind::Prepare(p) if p.name == *name));
+                    if !here && !self.may_execute(name)? {
+                        return Ok(false);
+                    }
+                }
+                Kind::Declare { name, .. } if self.portals.len() >= names::PORTALS && !self.portals.contains_key(name.as_str()) => {
+                    return Err(too_many_portals());
+                }
+                Kind::Fetch(name) => self.fresh_portal(name)?,
+                Kind::Positioned(name) => {
+                    let here = before.iter().any(|k| matches!(k, Kind::Declare { name: n, .. } if n == name));
+                    if !here && !self.has_cursor(name) {
+                        return Err(Refusal::with_state("34000", format!("cursor \"{name}\" does not exist")));
+                    }
+                    self.fresh_portal(name)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// EXECUTE gives a statement the client's arguments only: one that waits for the tenant as well must not be reached by it.
+    fn may_execute(&self, name: &str) -> Result<bool, Refusal> {
+        match names::find(name, &self.queue, &self.known) {
+            Found::Statement(s) if s.generation != self.generation => Err(outdated()),
+            Found::Statement(s) if !s.prepared.tenant_types.is_empty() || !s.prepared.own.is_empty() => {
+                Err(Refusal::not_understood("EXECUTE of a statement that was prepared by the protocol is not supported")
+                    .hint("Prepare it by PREPARE, or execute it by the protocol."))
+            }
+            Found::Statement(_) => Ok(true),
+            Found::Nothing => Err(names::no_statement(name)),
+            Found::Uncertain => Ok(false),
+        }
+    }
+
+    /// Errors: 53400 where the connection keeps too many statements.
+    pub(super) fn has_room(&self, name: &str) -> Result<(), Refusal> {
+        if self.known.len() < names::STATEMENTS || self.known.contains_key(name) {
+            return Ok(());
+        }
+        Err(Refusal::with_state("53400", "too many prepared statements")
+            .hint(format!("A connection may keep {} of them.", names::STATEMENTS)))
+    }
+
+    /// Generations of all that the portal may be: what was sent since, or else what is there.
+    fn generations(&self, portal: &str) -> Vec<u64> {
+        let sent = self.queue.backwards().filter_map(|e| match e {
+            Expect::Bind { portal: p, statement } if **p == *portal => Some(statement.generation),
+            Expect::Script { script, generation, .. } if script.kinds.iter().any(|k| declares(k, portal)) => Some(*generation),
+            Expect::Execute { statement: Some(s) } if declares(&s.prepared.kind, portal) => Some(s.generation),
+            _ => None,
+        });
+        let sent: Vec<u64> = sent.collect();
+        if sent.is_empty() { self.portals.get(portal).map(|p| p.generation).into_iter().collect() } else { sent }
+    }
+
+    fn has_cursor(&self, name: &str) -> bool {
+        !self.generations(name).is_empty()
+    }
+
+    /// A portal bound, or a cursor declared, under another policy must not run on.
+    pub(super) fn fresh_portal(&self, portal: &str) -> Result<(), Refusal> {
+        if self.generation > 0 && self.generations(portal).iter().any(|g| *g != self.generation) {
+            return Err(outdated());
+        }
+        Ok(())
+    }
+
+    /// The statement that a portal runs when upstream reads an Execute sent now.
+    pub(super) fn bound(&self, portal: &str) -> Option<Arc<Statement>> {
+        let sent = self.queue.backwards().find_map(|e| match e {
+            Expect::Bind { portal: p, statement } if **p == *portal => Some(statement.clone()),
+            _ => None,
+        });
+        sent.or_else(|| self.portals.get(portal).and_then(|p| p.statement.clone()))
+    }
+
+    /// Takes in what a completed statement has done.
+    pub(super) fn completed(&mut self, kind: &Kind, sql: &Arc<str>, generation: u64) {
+        match kind {
+            Kind::Prepare(p) => {
+                self.known.insert(p.name.as_str().into(), Arc::new(Statement::by_sql(sql, p, generation)));
+            }
+            Kind::Deallocate(Some(name)) => {
+                self.known.remove(name.as_str());
+            }
+            Kind::Deallocate(None) => self.known.clear(),
+            Kind::Declare { name, hold } => {
+                self.portals.insert(name.as_str().into(), Portal { statement: None, generation, hold: *hold });
+            }
+            Kind::ClosePortal(Some(name)) => {
+                self.portals.remove(name.as_str());
+            }
+            Kind::ClosePortal(None) => self.portals.clear(),
+            Kind::DiscardAll => {
+                self.known.clear();
+                self.portals.clear();
+            }
+            Kind::Empty | Kind::Read | Kind::Write { .. } | Kind::Positioned(_) | Kind::Truncate => {}
+            Kind::CopyOut | Kind::CopyIn(_) => {}
+            Kind::Transaction | Kind::Setting | Kind::Discard | Kind::Execute(_) | Kind::Fetch(_) => {}
+        }
+    }
+}
+
+/// 53400 with the cap.
+pub(super) fn too_many_portals() -> Refusal {
+    Refusal::with_state("53400", "too many portals").hint(format!("A transaction may keep {} of them.", names::PORTALS))
+}
+
+fn declares(kind: &Kind, cursor: &str) -> bool {
+    matches!(kind, Kind::Declare { name, .. } if name == cursor)
+}

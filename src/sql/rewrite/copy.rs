@@ -1,0 +1,183 @@
+//! COPY: out of a table it is a COPY of the tenant's rows; into a table each row is written for the tenant and checked by WHERE.
+
+use super::write::marker;
+use super::{Res, Rewriter};
+use crate::sql::catalog::Relation;
+use crate::sql::scope::{Item, Scope, Thing};
+use crate::sql::{CopyFormat, CopyIn, Gain, Kind, Refusal, nodes};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{self as pg, CopyStmt, DefElem, Node, ResTarget, SelectStmt};
+
+impl Rewriter<'_> {
+    pub(super) fn copy(&mut self, x: &mut CopyStmt) -> Res<Kind> {
+        self.literal = true;
+        self.cx.parameters = false;
+        if x.is_program || !x.filename.is_empty() {
+            return Err(Refusal::not_allowed("COPY to or from a file or a program of the server is not allowed")
+                .hint("COPY … TO STDOUT and COPY … FROM STDIN are; psql's \\copy reads and writes files of the client."));
+        }
+        if x.is_from {
+            return self.copy_in(x);
+        }
+        self.copy_options(&x.options)?;
+        match (x.relation.take(), x.query.as_mut().and_then(|q| q.node.as_mut())) {
+            (Some(var), _) => x.query = nodes::boxed(self.rows_of(var, &std::mem::take(&mut x.attlist))?),
+            (
+                None,
+                Some(query @ (NodeEnum::SelectStmt(_) | NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_))),
+            ) => {
+                self.statement(query)?;
+            }
+            _ => return Err(Refusal::not_understood("this COPY is not supported")),
+        }
+        Ok(Kind::CopyOut)
+    }
+
+    /// `SELECT columns FROM ONLY t`: COPY of a table takes no rows of its children.
+    fn rows_of(&mut self, mut var: pg::RangeVar, columns: &[Node]) -> Res<Node> {
+        let place = self.at(var.location);
+        let relation = self.relation(&mut var.clone())?;
+        if relation.kind != 'r' {
+            let what = if relation.kind == 'p' { "partitioned table" } else { "view" };
+            return Err(Refusal::with_state("42809", format!("cannot copy from {what} \"{}\"", relation.name))
+                .hint("Try the COPY (SELECT ...) TO variant.")
+                .at(place));
+        }
+        let targets = columns_of(&relation, columns)?.into_iter().map(|name| {
+            let val = nodes::boxed(nodes::column(&relation.name, &name));
+            nodes::node(NodeEnum::ResTarget(Box::new(ResTarget { val, location: -1, ..Default::default() })))
+        });
+        var.inh = false;
+        let mut select = SelectStmt {
+            target_list: targets.collect(),
+            from_clause: vec![nodes::node(NodeEnum::RangeVar(var))],
+            limit_option: pg::LimitOption::Default as i32,
+            op: pg::SetOperation::SetopNone as i32,
+            ..Default::default()
+        };
+        self.select(&mut select)?;
+        Ok(nodes::node(NodeEnum::SelectStmt(Box::new(select))))
+    }
+
+    fn copy_in(&mut self, x: &mut CopyStmt) -> Res<Kind> {
+        let format = self.copy_options(&x.options)?;
+        let header = header(&x.options)?;
+        let (relation, guard, scope) = self.target(x.relation.as_mut())?;
+        let named = columns_of(&relation, &x.attlist)?;
+        let at = named.iter().position(|c| *c == guard.column);
+        let gain = match (x.attlist.is_empty(), at) {
+            (true, Some(at)) => Gain::Missing { fields: named.len(), at },
+            (true, None) => return Err(Refusal::no_relation(&relation.name)),
+            (false, Some(_)) => Gain::Named,
+            (false, None) => Gain::First,
+        };
+        if gain != Gain::Named {
+            self.unlike_literals.extend(null_texts(&x.options));
+        }
+        let first = (gain == Gain::First).then(|| guard.column.clone());
+        x.attlist = first.into_iter().chain(named).map(|name| nodes::string(&name)).collect();
+        // Written for a table that is made in the same transaction; here it never is.
+        x.options.retain(|o| !matches!(&o.node, Some(NodeEnum::DefElem(o)) if o.defname == "freeze"));
+        if let Some(condition) = x.where_clause.as_mut() {
+            let item = Item { name: relation.name.clone(), thing: Thing::Opaque, nullable: false };
+            self.levels.push(Scope { items: vec![item], ..Scope::default() });
+            let result = self.expr(condition);
+            self.levels.pop();
+            result?;
+        }
+        drop(scope);
+        let client = x.where_clause.take().map_or_else(|| nodes::truth(true), |c| *c);
+        x.where_clause = nodes::boxed(nodes::case(guard.predicate(), client, Some(marker(&guard, "partywall:tenant"))));
+        let type_oid = relation.column(&guard.column).map_or(25, |c| c.type_oid);
+        Ok(Kind::CopyIn(CopyIn { format, gain, header, column: guard.column, type_oid }))
+    }
+
+    /// Options that change how rows are read or shown; all others are refused.
+    fn copy_options(&self, options: &[Node]) -> Res<CopyFormat> {
+        for option in options {
+            let Some(NodeEnum::DefElem(o)) = &option.node else { return Err(Refusal::not_understood("this COPY option is not supported")) };
+            match o.defname.as_str() {
+                "format" | "freeze" | "delimiter" | "null" | "default" | "header" | "quote" | "escape" => {}
+                "force_quote" | "force_not_null" | "force_null" => {}
+                "encoding" if text_of(o).is_some_and(|e| is_utf8(&e)) => {}
+                "encoding" => return Err(Refusal::not_understood("COPY in another encoding than UTF8 is not supported")),
+                name => {
+                    return Err(Refusal::not_understood(format!("COPY option \"{name}\" is not supported")).at(self.at(o.location)));
+                }
+            }
+        }
+        let one = |name: &str, default: u8| match find(options, name) {
+            None => Ok(default),
+            Some(o) => match text_of(o).map(String::into_bytes).as_deref() {
+                Some([byte]) => Ok(*byte),
+                _ => Err(Refusal::not_understood(format!("COPY {name} must be a single one-byte character"))),
+            },
+        };
+        match find(options, "format").and_then(text_of).as_deref() {
+            None | Some("text") => Ok(CopyFormat::Text { delimiter: one("delimiter", b'\t')? }),
+            Some("csv") => {
+                let quote = one("quote", b'"')?;
+                Ok(CopyFormat::Csv { delimiter: one("delimiter", b',')?, quote, escape: one("escape", quote)? })
+            }
+            Some("binary") => Ok(CopyFormat::Binary),
+            Some(other) => Err(Refusal::with_state("22023", format!("COPY format \"{other}\" not recognized"))),
+        }
+    }
+}
+
+/// The columns that the list names, or all that COPY takes: none that is computed.
+fn columns_of(relation: &Relation, list: &[Node]) -> Res<Vec<String>> {
+    if list.is_empty() {
+        return Ok(relation.columns.iter().filter(|c| !c.computed).map(|c| c.name.clone()).collect());
+    }
+    let names = nodes::names(list).ok_or_else(|| Refusal::not_understood("this column list is not supported"))?;
+    for name in &names {
+        match relation.column(name) {
+            Some(column) if !column.computed => {}
+            Some(_) => return Err(Refusal::with_state("42P10", format!("column \"{name}\" is a generated column"))),
+            None => {
+                let message = format!("column \"{name}\" of relation \"{}\" does not exist", relation.name);
+                return Err(Refusal::with_state("42703", message));
+            }
+        }
+    }
+    Ok(names.into_iter().map(str::to_owned).collect())
+}
+
+fn find<'o>(options: &'o [Node], name: &str) -> Option<&'o DefElem> {
+    options.iter().find_map(|o| match &o.node {
+        Some(NodeEnum::DefElem(o)) if o.defname == name => Some(o.as_ref()),
+        _ => None,
+    })
+}
+
+fn text_of(option: &DefElem) -> Option<String> {
+    match option.arg.as_ref()?.node.as_ref()? {
+        NodeEnum::String(s) => Some(s.sval.clone()),
+        NodeEnum::Integer(i) => Some(i.ival.to_string()),
+        NodeEnum::Boolean(b) => Some(b.boolval.to_string()),
+        _ => None,
+    }
+}
+
+fn is_utf8(encoding: &str) -> bool {
+    matches!(encoding.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode")
+}
+
+/// Does the first line hold names?
+fn header(options: &[Node]) -> Res<bool> {
+    let Some(option) = find(options, "header") else { return Ok(false) };
+    if option.arg.is_none() {
+        return Ok(true);
+    }
+    match text_of(option).map(|t| t.to_ascii_lowercase()).as_deref() {
+        Some("true" | "on" | "1" | "match") => Ok(true),
+        Some("false" | "off" | "0") => Ok(false),
+        _ => Err(Refusal::not_understood("this HEADER is not supported")),
+    }
+}
+
+/// Texts that the server reads as something else than themselves.
+fn null_texts(options: &[Node]) -> Vec<String> {
+    [find(options, "null"), find(options, "default")].into_iter().flatten().filter_map(text_of).collect()
+}

@@ -1,0 +1,99 @@
+//! Statements around queries, as a tenant sends them: cursors, PREPARE, TRUNCATE, LOCK, EXPLAIN.
+
+use crate::smoke::{POLICY, shop};
+use crate::support::{Client, Wall};
+
+#[test]
+fn cursors_walk_over_the_own_rows_only() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    for sql in ["BEGIN", "DECLARE c SCROLL CURSOR FOR SELECT id, item FROM orders ORDER BY id"] {
+        acme.query(sql).unwrap();
+    }
+    assert_eq!(acme.query("FETCH ALL FROM c").unwrap().text(), "1|anvil\n2|rocket");
+    assert_eq!(acme.query("FETCH FIRST FROM c").unwrap().text(), "1|anvil");
+    assert_eq!(acme.query("MOVE FORWARD ALL IN c").unwrap().tag, "MOVE 1");
+    assert_eq!(acme.query("FETCH BACKWARD 1 FROM c").unwrap().text(), "2|rocket");
+    assert_eq!(acme.query("CLOSE c").unwrap().tag, "CLOSE CURSOR");
+    acme.query("DECLARE u CURSOR FOR SELECT id FROM orders ORDER BY id FOR UPDATE").unwrap();
+    assert_eq!(acme.query("FETCH 2 FROM u").unwrap().text(), "1\n2");
+    assert_eq!(acme.query("UPDATE orders SET item = 'moved' WHERE CURRENT OF u RETURNING id").unwrap().text(), "2");
+    assert_eq!(acme.query("DELETE FROM orders WHERE CURRENT OF nosuch").unwrap_err().code, "34000");
+    acme.query("ROLLBACK").unwrap();
+    acme.query("DECLARE held CURSOR WITH HOLD FOR SELECT item FROM orders ORDER BY id").unwrap();
+    assert_eq!(acme.query("FETCH NEXT FROM held").unwrap().text(), "anvil");
+    assert_eq!(acme.query("CLOSE ALL").unwrap().tag, "CLOSE CURSOR ALL");
+    assert_eq!(acme.query("FETCH NEXT FROM held").unwrap_err().code, "34000");
+    // By the protocol, the tenant is a parameter of the cursor.
+    acme.query("BEGIN").unwrap();
+    acme.extended("DECLARE e CURSOR FOR SELECT item FROM orders WHERE id >= $1 ORDER BY id", &[Some("2")]).unwrap();
+    assert_eq!(acme.extended("FETCH ALL FROM e", &[]).unwrap().text(), "rocket");
+    acme.query("COMMIT").unwrap();
+    assert_eq!(database.psql("SELECT count(*) FROM orders"), "4");
+}
+
+#[test]
+fn prepared_by_sql() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let (mut acme, mut globex) = (Client::tenant(wall.port("pg"), "acme"), Client::tenant(wall.port("pg"), "globex"));
+    for client in [&mut acme, &mut globex] {
+        client.query("PREPARE p (int) AS SELECT item FROM orders WHERE id = $1").unwrap();
+    }
+    assert_eq!(acme.query("EXECUTE p(1)").unwrap().text(), "anvil");
+    assert_eq!(globex.query("EXECUTE p(1)").unwrap().text(), "laser");
+    assert_eq!(acme.query("PREPARE p AS SELECT 1").unwrap_err().code, "42P05");
+    // The protocol knows it, too.
+    acme.bind("", "p", &[Some("2")]);
+    acme.describe_portal("");
+    acme.execute("", 0);
+    acme.sync();
+    assert_eq!(acme.answers().pop().unwrap().unwrap().text(), "rocket");
+    // What the protocol prepared waits for the tenant; EXECUTE must not supply another.
+    acme.parse("q", "SELECT item FROM orders", &[]);
+    acme.sync();
+    acme.answers();
+    assert_eq!(acme.query("EXECUTE q('globex')").unwrap_err().code, "0A000");
+    assert_eq!(acme.extended("EXECUTE q('globex')", &[]).unwrap_err().code, "0A000");
+    assert_eq!(acme.query("DEALLOCATE p").unwrap().tag, "DEALLOCATE");
+    assert_eq!(acme.query("EXECUTE p(1)").unwrap_err().code, "26000");
+    let both = acme.simple("PREPARE i (int, text) AS INSERT INTO orders (id, item) VALUES ($1, $2); EXECUTE i(7, 'new'); DEALLOCATE ALL");
+    assert!(both.iter().all(Result::is_ok), "{both:?}");
+    assert_eq!(database.psql("SELECT tenant_id, item FROM orders WHERE id = 7"), "acme|new");
+}
+
+#[test]
+fn truncate_takes_the_own_rows_only() {
+    let database = shop();
+    database.psql("CREATE TABLE lines (tenant_id text NOT NULL, id int, order_id int, FOREIGN KEY (tenant_id, order_id) REFERENCES orders ON DELETE CASCADE);
+        INSERT INTO lines VALUES ('acme', 1, 1), ('globex', 1, 1)");
+    let policy = format!("{POLICY}    public.lines: {{ scoped: tenant_id }}\n");
+    let wall = Wall::for_database(&database, &policy);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    // As the server says it: something refers to the table.
+    assert_eq!(acme.query("TRUNCATE orders").unwrap_err().code, "0A000");
+    assert_eq!(acme.query("TRUNCATE lines").unwrap().tag, "TRUNCATE TABLE");
+    assert_eq!(acme.extended("TRUNCATE TABLE orders, lines", &[]).unwrap().tag, "TRUNCATE TABLE");
+    assert_eq!(database.psql("SELECT tenant_id, count(*) FROM orders GROUP BY 1"), "globex|2");
+    assert_eq!(database.psql("SELECT tenant_id, count(*) FROM lines GROUP BY 1"), "globex|1");
+}
+
+#[test]
+fn other_statements() {
+    let database = shop();
+    let policy = format!("{POLICY}  explain: plan\n");
+    let wall = Wall::for_database(&database, &policy);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let plan = acme.query("EXPLAIN SELECT item FROM orders WHERE price > 3").unwrap().text();
+    assert!(plan.contains("orders") && !plan.contains("cost=") && !plan.contains("rows="), "{plan}");
+    let plan = acme.extended("EXPLAIN (FORMAT json) SELECT item FROM orders WHERE id = $1", &[Some("1")]).unwrap().text();
+    assert!(plan.contains("Node Type") && !plan.contains("Plan Rows"), "{plan}");
+    assert_eq!(acme.query("EXPLAIN ANALYZE SELECT item FROM orders").unwrap_err().code, "42501");
+    for sql in
+        ["BEGIN", "LOCK TABLE orders IN ROW EXCLUSIVE MODE", "SET CONSTRAINTS ALL DEFERRED", "COMMIT", "DISCARD PLANS", "DISCARD ALL"]
+    {
+        acme.query(sql).unwrap();
+    }
+    assert_eq!(acme.query("LOCK TABLE orders").unwrap_err().code, "42501");
+}
