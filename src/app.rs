@@ -1,7 +1,7 @@
 //! The only wiring: from the configuration to running listeners, reload and drain.
 
 use crate::config::{self, Config, Files, Protocol};
-use crate::listen::{Service, Socket, run, server_tls};
+use crate::listen::{Service, Socket, redis, run, server_tls};
 use crate::observe::Metrics;
 use crate::sql::Judge;
 use crate::upstream::postgres::{ConnectError, Target};
@@ -45,38 +45,24 @@ pub async fn serve(path: &Path) -> anyhow::Result<()> {
     let config = load(path)?;
     let metrics = Arc::new(Metrics::default());
     let (drain, watcher) = watch::channel(0u8);
-    let mut services = Vec::new();
+    let mut services = Services::default();
     let mut tasks = tokio::task::JoinSet::new();
     for listener in &config.listeners {
-        if listener.protocol == Protocol::Redis {
-            bail!("listener `{}`: `protocol: redis` is not supported yet", listener.name);
-        }
         let socket = Socket::bind(&listener.listen)
             .await
             .with_context(|| format!("listener `{}` cannot listen on {}", listener.name, listener.listen))?;
-        let target = Target::new(&listener.upstream).with_context(|| format!("upstream `{}`", listener.upstream.name))?;
-        let judge = judge(&target, listener).await?;
-        let tls = listener.tls.as_ref().map(server_tls).transpose().with_context(|| format!("listener `{}`: tls", listener.name))?;
-        let tables = judge.catalog().relations.len();
-        println!(
-            "{}: postgres on {} → {} ({tables} tables of policy `{}`)",
-            listener.name,
-            socket.address(),
-            listener.upstream.address,
-            listener.policy.name
-        );
-        let service = Arc::new(Service {
-            config: listener.clone(),
-            judge: ArcSwap::from_pointee(judge),
-            generation: AtomicU64::new(0),
-            target,
-            tls,
-            keys: Mutex::default(),
-            metrics: metrics.clone(),
-            stale: Arc::new(AtomicBool::new(false)),
-        });
-        services.push(service.clone());
-        tasks.spawn(run(service, socket, watcher.clone()));
+        match listener.protocol {
+            Protocol::Postgres => {
+                let service = Arc::new(postgres_service(listener, metrics.clone(), &socket).await?);
+                services.postgres.push(service.clone());
+                tasks.spawn(run(service, socket, watcher.clone()));
+            }
+            Protocol::Redis => {
+                let service = Arc::new(redis_service(listener, metrics.clone(), &socket).await?);
+                services.redis.push(service.clone());
+                tasks.spawn(run(service, socket, watcher.clone()));
+            }
+        }
     }
     let admin = match &config.admin {
         Some(address) => {
@@ -100,6 +86,56 @@ pub async fn serve(path: &Path) -> anyhow::Result<()> {
         admin.abort();
     }
     Ok(())
+}
+
+/// What runs, by protocol.
+#[derive(Default)]
+struct Services {
+    postgres: Vec<Arc<Service>>,
+    redis: Vec<Arc<redis::Service>>,
+}
+
+async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<Service> {
+    let target = Target::new(&listener.upstream).with_context(|| format!("upstream `{}`", listener.upstream.name))?;
+    let judge = judge(&target, listener).await?;
+    let (name, policy) = (&listener.name, &listener.policy.name);
+    let tables = judge.catalog().relations.len();
+    let tls = tls(listener)?;
+    println!("{name}: postgres on {} → {} ({tables} tables of policy `{policy}`)", socket.address(), listener.upstream.address);
+    Ok(Service {
+        config: listener.clone(),
+        judge: ArcSwap::from_pointee(judge),
+        generation: AtomicU64::new(0),
+        target,
+        tls,
+        keys: Mutex::default(),
+        metrics,
+        stale: Arc::new(AtomicBool::new(false)),
+    })
+}
+
+async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<redis::Service> {
+    let upstream = || format!("upstream `{}` at {}", listener.upstream.name, listener.upstream.address);
+    let target = crate::upstream::redis::Target::new(&listener.upstream).with_context(upstream)?;
+    let version = target.connect().await.with_context(upstream)?.version;
+    let (name, policy) = (&listener.name, &listener.policy.name);
+    let tls = tls(listener)?;
+    println!("{name}: redis on {} → {} (version {version}, policy `{policy}`)", socket.address(), listener.upstream.address);
+    Ok(redis::Service {
+        config: listener.clone(),
+        policy: ArcSwap::new(listener.policy.clone()),
+        generation: AtomicU64::new(0),
+        target,
+        tls,
+        metrics,
+        // RandomState is keyed by the system's randomness: who does not know the key cannot guess the value.
+        secret: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
+        connections: AtomicU64::new(0),
+    })
+}
+
+fn tls(listener: &config::Listener) -> anyhow::Result<Option<tokio_rustls::TlsAcceptor>> {
+    listener.tls.as_ref().map(server_tls).transpose().with_context(|| format!("listener `{}`: tls", listener.name))
 }
 
 async fn all(tasks: &mut tokio::task::JoinSet<()>) {
@@ -129,7 +165,7 @@ async fn judge(target: &Target, listener: &config::Listener) -> anyhow::Result<J
 }
 
 /// SIGHUP reloads, a stale catalog is read again; SIGTERM and SIGINT end it.
-async fn wait_for_the_end(path: &Path, services: &[Arc<Service>]) -> anyhow::Result<()> {
+async fn wait_for_the_end(path: &Path, services: &Services) -> anyhow::Result<()> {
     let (mut term, mut int, mut hup) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     loop {
         tokio::select! {
@@ -140,7 +176,7 @@ async fn wait_for_the_end(path: &Path, services: &[Arc<Service>]) -> anyhow::Res
                 Err(error) => tracing::error!(%error, "the new configuration is not used"),
             },
             () = tokio::time::sleep(REFRESH) => {
-                for service in services.iter().filter(|s| s.stale.swap(false, Ordering::Relaxed)) {
+                for service in services.postgres.iter().filter(|s| s.stale.swap(false, Ordering::Relaxed)) {
                     renew(service, &service.config).await;
                 }
             }
@@ -149,8 +185,19 @@ async fn wait_for_the_end(path: &Path, services: &[Arc<Service>]) -> anyhow::Res
 }
 
 /// Policies and catalogs are renewed; listeners stay as they are until a restart.
-async fn reload(services: &[Arc<Service>], config: &Config) {
-    for service in services {
+async fn reload(services: &Services, config: &Config) {
+    for service in &services.redis {
+        match config.listeners.iter().find(|l| l.name == service.config.name) {
+            Some(listener) if listener.policy.version == service.policy.load().version => {}
+            Some(listener) if listener.policy.redis.is_some() => {
+                service.policy.store(listener.policy.clone());
+                service.generation.fetch_add(1, Ordering::AcqRel);
+                tracing::info!(listener = service.config.name, "policy renewed");
+            }
+            _ => tracing::warn!(listener = service.config.name, "gone from the configuration; it stays until a restart"),
+        }
+    }
+    for service in &services.postgres {
         match config.listeners.iter().find(|l| l.name == service.config.name) {
             Some(listener) => renew(service, listener).await,
             None => tracing::warn!(listener = service.config.name, "gone from the configuration; it stays until a restart"),

@@ -77,8 +77,10 @@ pub struct Upstream {
     pub address: String,
     /// PostgreSQL database.
     pub database: String,
-    /// Role, or Redis user.
+    /// PostgreSQL role.
     pub user: String,
+    /// The user as it was typed: without one, a Redis password is the default user's.
+    pub typed_user: Option<String>,
     /// The password is read from here when a connection is made.
     pub password_file: Option<PathBuf>,
     /// Verify the server's certificate against these authorities, PEM, and its name against the address.
@@ -174,10 +176,11 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
             reader.need(&tls, "ca").and_then(|n| reader.text(n))
         });
         let Some(address) = reader.need(&fields, "address").and_then(|n| host_and_port(reader, n)) else { continue };
-        let user = fields.get("user").and_then(|n| reader.text(n)).unwrap_or_else(|| "postgres".into());
+        let typed_user = fields.get("user").and_then(|n| reader.text(n));
+        let user = typed_user.clone().unwrap_or_else(|| "postgres".into());
         let database = fields.get("database").and_then(|n| reader.text(n)).unwrap_or_else(|| user.clone());
         let password_file = fields.get("password_file").and_then(|n| reader.text(n)).map(|p| base.join(p));
-        all.push(Upstream { name: name.clone(), address, database, user, password_file, ca: ca.map(|p| base.join(p)) });
+        all.push(Upstream { name: name.clone(), address, database, user, typed_user, password_file, ca: ca.map(|p| base.join(p)) });
     }
     all
 }
@@ -230,8 +233,12 @@ fn listener(
         }
         found
     });
-    let identity = reader.need(&fields, "identity").map(|n| sources(reader, n, policy.as_deref(), protocol)).unwrap_or_default();
+    let identity = reader.need(&fields, "identity").map(|n| sources(reader, n, policy.as_deref())).unwrap_or_default();
     let tls = fields.get("tls").and_then(|n| tls(reader, n, base));
+    let rules = policy.as_ref().map(|p| p.redis.is_some());
+    if let (Some(Protocol::Redis), Some(false), Some(at)) = (protocol, rules, policy_node) {
+        reader.say(at, "the policy has no `redis:` rules", "add `redis: { prefix: '{tenant}:' }` to it");
+    }
     if let (Some(at), true) =
         (fields.get("identity"), identity.contains(&Source::Mtls) && tls.as_ref().is_none_or(|t| t.client_ca.is_none()))
     {
@@ -243,17 +250,13 @@ fn listener(
     Some(Listener { name: name?, protocol: protocol?, listen: listen?, upstream: upstream?, policy: policy?, identity, tls })
 }
 
-fn sources(reader: &mut Reader<'_>, node: &Node, policy: Option<&Policy>, protocol: Option<Protocol>) -> Vec<Source> {
+fn sources(reader: &mut Reader<'_>, node: &Node, policy: Option<&Policy>) -> Vec<Source> {
     let mut all = Vec::new();
     for item in items(node) {
         let text = reader.text(item).unwrap_or_default();
         let defined = policy.map(|p| (p.identity.mtls.is_some(), p.identity.startup.is_some(), p.identity.fixed.is_some()));
         let (source, known) = match text.as_str() {
             "mtls" => (Source::Mtls, defined.is_none_or(|d| d.0)),
-            "startup" if protocol == Some(Protocol::Redis) => {
-                reader.say(item, "Redis has no startup parameters", "use `static` or `mtls`");
-                continue;
-            }
             "startup" => (Source::Startup, defined.is_none_or(|d| d.1)),
             "static" => (Source::Static, defined.is_none_or(|d| d.2)),
             "jwt" | "header" => {

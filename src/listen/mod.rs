@@ -1,6 +1,7 @@
 //! Accepts connections: TLS, the first message, identity, limits; then hands over to the relay.
 
 mod postgres;
+pub mod redis;
 mod tls;
 
 pub use tls::server as server_tls;
@@ -28,7 +29,25 @@ const CONNECTIONS_MAX: usize = 10_000;
 /// The upstream's key that a key of the wall's own stands for, and where to send it.
 type CancelKeys = Mutex<HashMap<(u32, Vec<u8>), (u32, Vec<u8>)>>;
 
-/// What a listener needs to serve.
+/// Serves one connection to its end.
+pub trait Serve: Send + Sync + 'static {
+    /// The listener's name, for logs.
+    fn name(&self) -> &str;
+    /// From the first byte on. Not cancel-safe: dropped, it drops its session.
+    fn serve(&self, stream: crate::upstream::Stream, peer: Option<IpAddr>, drain: Drain) -> impl Future<Output = ()> + Send;
+}
+
+impl Serve for Service {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    async fn serve(&self, stream: crate::upstream::Stream, peer: Option<IpAddr>, drain: Drain) {
+        postgres::serve(self, stream, peer, drain).await;
+    }
+}
+
+/// What a PostgreSQL listener needs to serve.
 pub struct Service {
     /// As configured.
     pub config: Listener,
@@ -94,18 +113,18 @@ impl Socket {
 }
 
 /// Accepts until the drain begins, then waits for its connections. Not cancel-safe: a dropped future drops its sessions.
-pub async fn run(service: Arc<Service>, socket: Socket, mut drain: Drain) {
+pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, mut drain: Drain) {
     let mut sessions = JoinSet::new();
     while *drain.borrow() == 0 {
         tokio::select! {
             accepted = socket.accept(), if sessions.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, peer)) => {
                     let (service, drain) = (service.clone(), drain.clone());
-                    sessions.spawn(async move { postgres::serve(&service, stream, peer, drain).await });
+                    sessions.spawn(async move { service.serve(stream, peer, drain).await });
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: the socket stays readable, so wait instead of spinning.
-                    tracing::error!(listener = service.config.name, %error, "accept failed");
+                    tracing::error!(listener = service.name(), %error, "accept failed");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },

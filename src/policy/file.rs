@@ -181,7 +181,8 @@ fn function(reader: &mut Reader<'_>, node: &Node) -> Option<FunctionEntry> {
 }
 
 fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> Option<RedisPolicy> {
-    let fields = reader.fields(node, &["prefix"], &["shared"]);
+    let fields = reader.fields(node, &["prefix", "shared"], &[]);
+    let shared = fields.get("shared").map(|n| redis_shared(reader, n)).unwrap_or_default();
     let place = reader.need(&fields, "prefix")?;
     let text = reader.text(place)?;
     let Some((before, after)) = text.split_once("{tenant}").filter(|(_, after)| !after.contains("{tenant}")) else {
@@ -200,7 +201,31 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
         );
         return None;
     }
-    Some(RedisPolicy { prefix: RedisPrefix { before: before.into(), after: after.into() } })
+    // SORT's patterns put an element in the place of their first star.
+    if text.contains('*') {
+        reader.say(place, "the prefix holds a `*`, which SORT would take for an element", "write e.g. `'{tenant}:'`");
+        return None;
+    }
+    Some(RedisPolicy { prefix: RedisPrefix { before: before.into(), after: after.into() }, shared })
+}
+
+fn redis_shared(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
+    let fields = reader.fields(node, &["read"], &[]);
+    let patterns = fields.get("read").map(items).unwrap_or_default();
+    let mut shared = Vec::new();
+    for pattern in patterns {
+        let Some(text) = reader.text(pattern) else { continue };
+        if text.is_empty() || text.starts_with('*') {
+            reader.say(
+                pattern,
+                "the pattern would match keys of tenants",
+                "begin it with what the shared keys begin with, e.g. `config:*`",
+            );
+            continue;
+        }
+        shared.push(text);
+    }
+    shared
 }
 
 fn limits(reader: &mut Reader<'_>, node: &Node) -> Limits {

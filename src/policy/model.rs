@@ -166,6 +166,8 @@ pub struct FunctionEntry {
 pub struct RedisPolicy {
     /// `prefix: '{tenant}:'` split at the tenant.
     pub prefix: RedisPrefix,
+    /// `shared.read`: patterns of unprefixed keys that all tenants read and nobody writes.
+    pub shared: Vec<String>,
 }
 
 /// The text before and after the tenant's id in every key and channel. `after` is never empty and holds a character that no

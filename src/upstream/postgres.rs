@@ -12,7 +12,6 @@ use crate::sql::catalog::{CatalogProblem, QUERIES, Rows};
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::authentication::{md5_hash, sasl};
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -68,7 +67,7 @@ impl Target {
     /// Reads the password and the certificate authorities. Errors: a file that cannot be read.
     pub fn new(upstream: &Upstream) -> anyhow::Result<Self> {
         let password = upstream.password_file.as_ref().map(std::fs::read_to_string).transpose()?;
-        let tls = upstream.ca.as_ref().map(|ca| client_tls(ca)).transpose()?;
+        let tls = upstream.ca.as_ref().map(|ca| super::client_tls(ca)).transpose()?;
         Ok(Self {
             address: upstream.address.clone(),
             user: upstream.user.clone(),
@@ -143,8 +142,7 @@ impl Target {
         if answer != *b"S" {
             return Err(ConnectError::NoTls);
         }
-        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host).trim_matches(['[', ']']).to_owned();
-        let name = rustls::pki_types::ServerName::try_from(host).map_err(|e| std::io::Error::other(e.to_string()))?;
+        let name = super::server_name(&self.address)?;
         let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, socket).await?;
         Ok(Box::new(stream))
     }
@@ -257,13 +255,4 @@ impl Connection {
             }
         }
     }
-}
-
-fn client_tls(ca: &Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca)? {
-        roots.add(certificate?)?;
-    }
-    Ok(Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
 }

@@ -1,0 +1,212 @@
+//! The command table: `commands.txt` as the servers publish it, and `rules.txt`, which says what the wall does with each.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// What is done with a command; the words of `rules.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "rules.txt says it of each")]
+pub enum Rule {
+    Keys,
+    KeysQuoting,
+    KeysFirst,
+    NumKeys,
+    NumKeysFirst,
+    GeoRadius,
+    Sort,
+    XRead,
+    XReadGroup,
+    Pass,
+    Session,
+    Keyspace,
+    Publish,
+    Subscribe,
+    PubSub,
+    Local,
+    Tracking,
+    Script,
+    NoCluster,
+    /// Stands in no rule.
+    Refused,
+}
+
+/// Where keys stand, from the published specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spec {
+    /// From `first` to `last` (counted from `first`, or from the end when negative) in steps.
+    Range {
+        /// What is done to them.
+        access: Access,
+        /// Of the first.
+        first: usize,
+        /// Of the last.
+        last: i64,
+        /// From one to the next.
+        step: usize,
+    },
+    /// Behind a count.
+    Count {
+        /// What is done to them.
+        access: Access,
+        /// Where the count stands.
+        at: usize,
+    },
+    /// Anything else: the command needs a parser of its own.
+    Other,
+}
+
+/// What a command does to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only reads.
+    Read,
+    /// Anything else.
+    Write,
+    /// It is a channel.
+    Channel,
+}
+
+/// One command or subcommand.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Lower case; a subcommand has its container before it.
+    pub name: &'static str,
+    /// Exact count of words, or at least so many when negative.
+    pub arity: i64,
+    /// In the source's words.
+    pub flags: Vec<&'static str>,
+    /// In the source's order.
+    pub specs: Vec<Spec>,
+    /// What the wall does.
+    pub rule: Rule,
+}
+
+impl Entry {
+    /// Whether so many words are right for it.
+    pub fn takes(&self, count: usize) -> bool {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        if self.arity < 0 { count >= -self.arity } else { count == self.arity }
+    }
+
+    /// The name as the server writes it in errors: `config|get`.
+    pub fn full_name(&self) -> String {
+        self.name.replace(' ', "|")
+    }
+}
+
+/// What a command's first words name.
+#[derive(Clone, Copy, Debug)]
+pub enum Found {
+    /// A command.
+    Entry(&'static Entry),
+    /// A container without such a subcommand.
+    NoSubcommand(&'static Entry),
+    /// Nothing.
+    Unknown,
+}
+
+/// The table's entry for the first words of a command.
+pub fn find(name: &[u8], second: Option<&[u8]>) -> Found {
+    let table = table();
+    let Some(first) = key(name).and_then(|name| table.entries.get(name.as_str())) else { return Found::Unknown };
+    let (Some(second), true) = (second, table.containers.contains(&first.name)) else { return Found::Entry(first) };
+    match key(second).and_then(|second| table.entries.get(format!("{} {second}", first.name).as_str())) {
+        Some(entry) => Found::Entry(entry),
+        // COMMAND does something without one.
+        None => Found::NoSubcommand(first),
+    }
+}
+
+/// All of the table.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    table().entries.values()
+}
+
+fn key(name: &[u8]) -> Option<String> {
+    // The longest name is 23 bytes; a blank would reach a subcommand by another way.
+    (name.len() <= 32 && !name.contains(&b' ')).then(|| std::str::from_utf8(name).ok().map(str::to_ascii_lowercase))?
+}
+
+struct Table {
+    entries: HashMap<&'static str, Entry>,
+    containers: Vec<&'static str>,
+}
+
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let rules = rules();
+        let entries: HashMap<_, _> =
+            lines(include_str!("commands.txt")).filter_map(|line| entry(line, &rules)).map(|entry| (entry.name, entry)).collect();
+        let containers = entries.keys().filter_map(|name| name.split_once(' ').map(|(container, _)| container)).collect();
+        Table { entries, containers }
+    })
+}
+
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn rules() -> HashMap<&'static str, Rule> {
+    let mut rules = HashMap::new();
+    for line in lines(include_str!("rules.txt")) {
+        let Some((word, names)) = line.split_once(':') else { continue };
+        for name in names.split(',') {
+            rules.insert(name.trim(), rule(word));
+        }
+    }
+    rules
+}
+
+fn rule(word: &str) -> Rule {
+    match word {
+        "keys" => Rule::Keys,
+        "keys-quoting" => Rule::KeysQuoting,
+        "keys-first" => Rule::KeysFirst,
+        "numkeys" => Rule::NumKeys,
+        "numkeys-first" => Rule::NumKeysFirst,
+        "georadius" => Rule::GeoRadius,
+        "sort" => Rule::Sort,
+        "xread" => Rule::XRead,
+        "xreadgroup" => Rule::XReadGroup,
+        "pass" => Rule::Pass,
+        "session" => Rule::Session,
+        "keyspace" => Rule::Keyspace,
+        "publish" => Rule::Publish,
+        "subscribe" => Rule::Subscribe,
+        "pubsub" => Rule::PubSub,
+        "local" => Rule::Local,
+        "tracking" => Rule::Tracking,
+        "script" => Rule::Script,
+        "nocluster" => Rule::NoCluster,
+        _ => Rule::Refused,
+    }
+}
+
+fn entry(line: &'static str, rules: &HashMap<&'static str, Rule>) -> Option<Entry> {
+    let mut fields = line.split(" | ");
+    let name = fields.next()?;
+    let arity = fields.next()?.parse().ok()?;
+    let flags = fields.next()?.split(',').filter(|f| *f != "-").collect();
+    let specs = fields.next()?.split(' ').filter(|s| *s != "-").map(|s| spec(s).unwrap_or(Spec::Other)).collect();
+    Some(Entry { name, arity, flags, specs, rule: rules.get(name).copied().unwrap_or(Rule::Refused) })
+}
+
+fn spec(text: &str) -> Option<Spec> {
+    let access = match text.chars().next()? {
+        'r' => Access::Read,
+        'w' => Access::Write,
+        'c' => Access::Channel,
+        _ => return None,
+    };
+    if let Some((_, at)) = text.split_once('#') {
+        return Some(Spec::Count { access, at: at.parse().ok()? });
+    }
+    let mut numbers = text.split_once('@')?.1.split(':');
+    let (first, last, step) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+    Some(Spec::Range { access, first, last, step })
+}
+
+#[cfg(test)]
+#[path = "commands_tests.rs"]
+mod tests;

@@ -1,0 +1,165 @@
+//! What the wall answers itself: upstream would speak of all tenants, or of the wall's own connection.
+
+use super::commands::Entry;
+use super::encode::{self, Resp};
+use super::glob;
+use super::session::{Session, Setup};
+use super::understand::{Refusal, is_word, syntax};
+use super::wire::{Request, integer};
+use bytes::{Bytes, BytesMut};
+
+/// What CONFIG GET tells: what clients ask for at their start, as a server of the tenant's own would have it.
+const CONFIG: &[(&str, &str)] = &[
+    ("appendonly", "no"),
+    ("databases", "16"),
+    ("maxmemory", "0"),
+    ("maxmemory-policy", "noeviction"),
+    ("notify-keyspace-events", ""),
+    ("proto-max-bulk-len", "536870912"),
+    ("save", ""),
+    ("timeout", "0"),
+];
+
+/// What HELLO asks for.
+#[derive(Debug)]
+pub struct Hello {
+    /// The protocol, if it names one.
+    pub resp: Option<Resp>,
+    /// The name, if it gives one.
+    pub name: Option<Bytes>,
+}
+
+/// The answer to a command that the wall answers itself. Errors: the server's own.
+pub fn answer(session: &mut Session, entry: &Entry, request: &Request) -> Result<Bytes, Refusal> {
+    let mut out = BytesMut::new();
+    match entry.name {
+        "acl whoami" => encode::bulk(&mut out, session.setup.tenant.as_bytes()),
+        "client id" => encode::integer(&mut out, i64::try_from(session.setup.id).unwrap_or(i64::MAX)),
+        "client getname" if session.name.is_empty() => encode::null(&mut out, session.resp),
+        "client getname" => encode::bulk(&mut out, &session.name),
+        "client setname" => {
+            session.name = client_name(request.arg(2))?;
+            encode::simple(&mut out, "OK");
+        }
+        "client getredir" => encode::integer(&mut out, -1),
+        "client trackinginfo" => {
+            encode::map(&mut out, session.resp, 3);
+            encode::bulk(&mut out, b"flags");
+            encode::bulks(&mut out, if session.resp == Resp::Three { b'~' } else { b'*' }, &["off"]);
+            encode::bulk(&mut out, b"redirect");
+            encode::integer(&mut out, -1);
+            encode::bulk(&mut out, b"prefixes");
+            encode::bulks::<&str>(&mut out, b'*', &[]);
+        }
+        "client no-evict" if ["on", "off"].iter().any(|w| is_word(request.arg(2), w)) => encode::simple(&mut out, "OK"),
+        "client no-evict" => return Err(syntax()),
+        "client info" => encode::verbatim(&mut out, session.resp, line(session, entry).as_bytes()),
+        "client list" if request.len() == 2 => encode::verbatim(&mut out, session.resp, line(session, entry).as_bytes()),
+        "client list" => return Err(syntax()),
+        "config get" => config(&mut out, session.resp, request),
+        _ => return Err(Refusal::noperm(entry)),
+    }
+    Ok(out.freeze())
+}
+
+/// A connection as CLIENT LIST has it; what the wall does not know stands as a server at rest has it.
+fn line(session: &Session, entry: &Entry) -> String {
+    let (id, tenant) = (session.setup.id, &session.setup.tenant);
+    let (name, resp) = (super::lossy(&session.name), if session.resp == Resp::Three { 3 } else { 2 });
+    format!(
+        "id={id} addr= laddr= fd=0 name={name} age=0 idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 \
+         multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={tenant} redir=-1 resp={resp}\n",
+        entry.full_name()
+    )
+}
+
+fn config(out: &mut BytesMut, resp: Resp, request: &Request) {
+    let wanted = |name: &str| request.iter().skip(2).any(|pattern| glob::matches(pattern, name.as_bytes(), true));
+    let found: Vec<_> = CONFIG.iter().filter(|(name, _)| wanted(name)).collect();
+    encode::map(out, resp, found.len());
+    for (name, value) in found {
+        encode::bulk(out, name.as_bytes());
+        encode::bulk(out, value.as_bytes());
+    }
+}
+
+fn client_name(name: &[u8]) -> Result<Bytes, Refusal> {
+    if name.iter().any(|b| !(b'!'..=b'~').contains(b)) {
+        return Err(Refusal::late("Client names cannot contain spaces, newlines or special characters."));
+    }
+    Ok(Bytes::copy_from_slice(name))
+}
+
+/// AUTH after the client's identity is settled: it changes nothing. Errors: it names another.
+pub fn auth(session: &Session, request: &Request) -> Result<Bytes, Refusal> {
+    match request.len() {
+        2 => Err(Refusal::late(
+            "AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+        )),
+        3 => {
+            same_user(session, request.arg(1))?;
+            Ok(Bytes::from_static(b"+OK\r\n"))
+        }
+        _ => Err(syntax()),
+    }
+}
+
+fn same_user(session: &Session, user: &[u8]) -> Result<(), Refusal> {
+    if user == session.setup.tenant.as_bytes() || user == b"default" {
+        return Ok(());
+    }
+    Err(Refusal { late: true, ..Refusal::early("WRONGPASS", "invalid username-password pair or user is disabled.") })
+}
+
+/// What a HELLO asks for. Errors: the server's own.
+pub fn hello(session: &Session, request: &Request) -> Result<Hello, Refusal> {
+    let mut hello = Hello { resp: None, name: None };
+    if request.len() > 1 {
+        hello.resp = match integer(request.arg(1)) {
+            None => return Err(Refusal::late("Protocol version is not an integer or out of range")),
+            Some(2) => Some(Resp::Two),
+            Some(3) => Some(Resp::Three),
+            Some(_) => return Err(Refusal { late: true, ..Refusal::early("NOPROTO", "unsupported protocol version") }),
+        };
+    }
+    let mut at = 2;
+    while at < request.len() {
+        let (option, more) = (request.arg(at), request.len() - at - 1);
+        if is_word(option, "auth") && more >= 2 {
+            same_user(session, request.arg(at + 1))?;
+            at += 3;
+        } else if is_word(option, "setname") && more >= 1 {
+            hello.name = Some(client_name(request.arg(at + 1))?);
+            at += 2;
+        } else {
+            return Err(Refusal::late(format!("Syntax error in HELLO option '{}'", super::lossy(option))));
+        }
+    }
+    Ok(hello)
+}
+
+/// What HELLO answers.
+pub fn greeting(session: &Session) -> Bytes {
+    let Setup { version, id, .. } = &session.setup;
+    let mut out = BytesMut::new();
+    encode::map(&mut out, session.resp, 7);
+    for (name, value) in [("server", "redis"), ("version", version.as_str())] {
+        encode::bulk(&mut out, name.as_bytes());
+        encode::bulk(&mut out, value.as_bytes());
+    }
+    encode::bulk(&mut out, b"proto");
+    encode::integer(&mut out, if session.resp == Resp::Three { 3 } else { 2 });
+    encode::bulk(&mut out, b"id");
+    encode::integer(&mut out, i64::try_from(*id).unwrap_or(i64::MAX));
+    for (name, value) in [("mode", "standalone"), ("role", "master")] {
+        encode::bulk(&mut out, name.as_bytes());
+        encode::bulk(&mut out, value.as_bytes());
+    }
+    encode::bulk(&mut out, b"modules");
+    encode::bulks::<&str>(&mut out, b'*', &[]);
+    out.freeze()
+}
+
+#[cfg(test)]
+#[path = "local_tests.rs"]
+mod tests;

@@ -1,0 +1,84 @@
+//! A tenant's names: what is put before each on the way in, and what is cut off again on the way out.
+
+use super::glob;
+use crate::policy::{RedisPolicy, TenantId};
+use bytes::Bytes;
+
+/// The prefix of one tenant, and the keys that all tenants read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    prefix: Bytes,
+    escaped: Bytes,
+    shared: Vec<Vec<u8>>,
+}
+
+impl Names {
+    /// None where a key of this tenant could be one that all share: then the two cannot be told apart.
+    pub fn new(policy: &RedisPolicy, tenant: &TenantId) -> Option<Self> {
+        let prefix = policy.prefix.of(tenant);
+        let shared: Vec<Vec<u8>> = policy.shared.iter().map(|p| p.clone().into_bytes()).collect();
+        if shared.iter().any(|pattern| glob::can_begin_with(pattern, &prefix)) {
+            return None;
+        }
+        Some(Self { escaped: glob::escape(&prefix).into(), prefix: prefix.into(), shared })
+    }
+
+    /// Before each key and channel.
+    pub fn prefix(&self) -> &Bytes {
+        &self.prefix
+    }
+
+    /// Before each pattern.
+    pub fn escaped(&self) -> &Bytes {
+        &self.escaped
+    }
+
+    /// Whether there are any shared keys.
+    pub fn shares(&self) -> bool {
+        !self.shared.is_empty()
+    }
+
+    /// Whether a key is one that all share.
+    pub fn is_shared(&self, key: &[u8]) -> bool {
+        self.shared.iter().any(|pattern| glob::matches(pattern, key, false))
+    }
+
+    /// The pattern of all the tenant's names.
+    pub fn all(&self) -> Vec<u8> {
+        [&self.escaped, b"*".as_slice()].concat()
+    }
+
+    /// An error line with the client's own names where the server quotes its keys. The server's sentences put the key at their beginning or at
+    /// their end, as a C string with its line ends made blanks.
+    pub fn unquote(&self, line: &[u8], quotes: &[Bytes]) -> Vec<u8> {
+        const FIRST: &[u8] = b"-NOGROUP No such key '";
+        const LAST: &[u8] = b" for key name '";
+        for key in quotes {
+            let (own, long) = (quoted(b"", key), quoted(&self.prefix, key));
+            if let Some(rest) = line.strip_prefix(FIRST).and_then(|rest| rest.strip_prefix(long.as_slice())) {
+                return [FIRST, &own, rest].concat();
+            }
+            let last = [LAST, &long, b"\r\n"].concat();
+            if let Some(before) = line.strip_suffix(last.as_slice()) {
+                return [before, LAST, &own, b"\r\n"].concat();
+            }
+        }
+        line.to_vec()
+    }
+}
+
+fn quoted(prefix: &[u8], key: &[u8]) -> Vec<u8> {
+    let whole = [prefix, key].concat();
+    let mut text: Vec<u8> = whole.split(|b| *b == 0).next().unwrap_or_default().to_vec();
+    for byte in &mut text {
+        if matches!(byte, b'\r' | b'\n') {
+            *byte = b' ';
+        }
+    }
+    text.push(b'\'');
+    text
+}
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;

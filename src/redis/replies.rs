@@ -1,0 +1,433 @@
+//! Replies as they pass: names are cut back to the client's own by their position, all else goes through byte by byte. Nothing is kept but a
+//! header or the length of the prefix, so a large value streams; nesting is a list, not recursion, with a bound.
+
+use super::encode;
+use super::names::Names;
+use super::shape::{Broken, Message, Reply, Shape};
+use bytes::{Bytes, BytesMut};
+
+/// Aggregates within aggregates.
+const DEPTH_MAX: usize = 16 << 10;
+/// A header: a type and a number.
+const HEADER_MAX_BYTES: usize = 64;
+/// A key that all tenants share.
+const NAME_MAX_BYTES: usize = 64 << 10;
+/// An error that may quote a key.
+const ERROR_MAX_BYTES: usize = 16 << 20;
+
+/// An open aggregate.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    kind: u8,
+    /// Elements still to come; None while it streams.
+    left: Option<u64>,
+    /// Elements seen.
+    index: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// An element begins.
+    #[default]
+    Header,
+    /// Up to the line's end.
+    Line,
+    /// This many bytes more, the line end among them.
+    Body(u64),
+    /// A bulk string of this length, whose first bytes are the prefix.
+    Strip(u64, Cut),
+}
+
+/// What is cut off a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    Prefix,
+    Escaped,
+    /// Nothing: it is a cursor, to be hidden.
+    Cursor(u64),
+}
+
+/// The place within one reply.
+#[derive(Debug, Default)]
+pub struct Stripper {
+    levels: Vec<Level>,
+    state: State,
+    /// Nothing is written while the stack is at least this deep, or at this element.
+    mute: Option<usize>,
+    /// No line end before here.
+    searched: usize,
+    /// The first element is past; a reply is on its way.
+    begun: bool,
+}
+
+impl Stripper {
+    /// True between two replies.
+    pub fn at_rest(&self) -> bool {
+        !self.begun && self.levels.is_empty() && self.state == State::Header
+    }
+
+    /// Passes what is there of one reply. True when it is whole. Errors: it is not what was awaited.
+    pub fn feed(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<bool, Broken> {
+        loop {
+            let whole = match self.state {
+                State::Header => match self.header(reply, names, input, out)? {
+                    None => return Ok(false),
+                    Some(whole) => whole,
+                },
+                State::Line => {
+                    let (part, ended) = line_part(input);
+                    if part.is_empty() {
+                        return Ok(false);
+                    }
+                    self.write(out, &part);
+                    ended
+                }
+                State::Body(left) => {
+                    if input.is_empty() {
+                        return Ok(false);
+                    }
+                    let part = input.split_to(usize::try_from(left).unwrap_or(usize::MAX).min(input.len()));
+                    self.write(out, &part);
+                    let left = left - part.len() as u64;
+                    self.state = State::Body(left);
+                    left == 0
+                }
+                State::Strip(length, Cut::Cursor(secret)) => {
+                    let Some(cursor) = cursor(input, length, secret)? else { return Ok(false) };
+                    encode::bulk(out, cursor.as_bytes());
+                    true
+                }
+                State::Strip(length, cut) => {
+                    let Some(kept) = self.strip(names, input, length, cut)? else { return Ok(false) };
+                    if self.mute.is_none() {
+                        encode::header(out, b'$', usize::try_from(kept).map_err(|_| Broken("length"))?);
+                    }
+                    self.state = State::Body(kept + 2);
+                    false
+                }
+            };
+            if whole {
+                self.state = State::Header;
+                if self.close() {
+                    *self = Self::default();
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// Reads the head of an element. None: it is not there yet. True where the element ends with it.
+    fn header(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<Option<bool>, Broken> {
+        let Some(kind) = input.first().copied() else { return Ok(None) };
+        match kind {
+            b'+' | b':' | b'#' | b',' | b'(' => {
+                self.instead(reply, out, false);
+                if self.is_name(reply).is_some() {
+                    return Err(Broken("a name of another type"));
+                }
+                (self.state, self.begun) = (State::Line, true);
+                Ok(Some(false))
+            }
+            b'-' => self.error(reply, names, input, out),
+            b'_' | b'$' | b'=' | b'!' | b';' | b'*' | b'~' | b'>' | b'%' | b'|' | b'.' => {
+                let Some(line) = self.line(input, HEADER_MAX_BYTES)? else { return Ok(None) };
+                self.begun = true;
+                self.typed(reply, kind, &line, out).map(Some)
+            }
+            _ => Err(Broken("an unknown type")),
+        }
+    }
+
+    fn typed(&mut self, reply: &Reply, kind: u8, line: &[u8], out: &mut BytesMut) -> Result<bool, Broken> {
+        let number = line.get(1..line.len() - 2).unwrap_or_default();
+        let streamed = number == b"?";
+        let length = match kind {
+            b'_' | b'.' => -1,
+            _ if streamed => 0,
+            _ => super::wire::integer(number).filter(|n| *n >= -1).ok_or(Broken("a length that is none"))?,
+        };
+        match kind {
+            b'.' => return self.end_of_stream(line, out),
+            b';' => return self.chunk(line, length, out),
+            b'|' => {
+                // Nothing known of the server sends attributes; what they would say is not understood.
+                self.mute.get_or_insert(self.levels.len());
+            }
+            _ => self.instead(reply, out, kind == b'!'),
+        }
+        let name = self.is_name(reply);
+        match kind {
+            b'$' | b'=' | b'!' if streamed => {
+                if name.is_some() {
+                    return Err(Broken("a name in pieces"));
+                }
+                self.write(out, line);
+                self.open(Level { kind: b'$', left: None, index: 0 })?;
+                Ok(false)
+            }
+            _ if length < 0 => {
+                if self.counts(reply) {
+                    return Err(Broken("a count of nothing"));
+                }
+                self.write(out, line);
+                Ok(true)
+            }
+            b'$' | b'=' | b'!' => {
+                let length = length.unsigned_abs();
+                match name {
+                    Some(cut) if kind == b'$' => self.state = State::Strip(length, cut),
+                    Some(_) => return Err(Broken("a name of another type")),
+                    None => {
+                        self.write(out, line);
+                        self.state = State::Body(length.checked_add(2).ok_or(Broken("a length that is none"))?);
+                    }
+                }
+                Ok(false)
+            }
+            _ if name.is_some() => Err(Broken("a name of another type")),
+            _ => self.aggregate(reply, (kind, length.unsigned_abs(), streamed), line, out),
+        }
+    }
+
+    /// An aggregate of `length` elements, or of a stream of them.
+    fn aggregate(
+        &mut self,
+        reply: &Reply,
+        (kind, length, streamed): (u8, u64, bool),
+        line: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<bool, Broken> {
+        if let (Shape::Exec(replies), true) = (&reply.shape, self.levels.is_empty() && kind != b'|')
+            && (streamed || length != replies.len() as u64)
+        {
+            return Err(Broken("another count of replies than of commands"));
+        }
+        if self.counts(reply) {
+            encode::integer(out, i64::try_from(length).unwrap_or(i64::MAX));
+            self.mute = Some(self.levels.len());
+        }
+        self.write(out, line);
+        let elements = if matches!(kind, b'%' | b'|') { length.checked_mul(2).ok_or(Broken("too many"))? } else { length };
+        if elements == 0 && !streamed {
+            return Ok(self.empty(kind));
+        }
+        self.open(Level { kind, left: (!streamed).then_some(elements), index: 0 })?;
+        Ok(false)
+    }
+
+    /// An aggregate without elements: true where it is an element itself, which an attribute is not.
+    fn empty(&mut self, kind: u8) -> bool {
+        if kind == b'|' && self.mute == Some(self.levels.len()) {
+            self.mute = None;
+        }
+        kind != b'|'
+    }
+
+    fn open(&mut self, level: Level) -> Result<(), Broken> {
+        if self.levels.len() >= DEPTH_MAX {
+            return Err(Broken("nested too deep"));
+        }
+        self.levels.push(level);
+        Ok(())
+    }
+
+    fn end_of_stream(&mut self, line: &[u8], out: &mut BytesMut) -> Result<bool, Broken> {
+        match self.levels.pop() {
+            Some(Level { left: None, kind, .. }) if kind != b'$' => {
+                self.write(out, line);
+                Ok(true)
+            }
+            _ => Err(Broken("an end of nothing")),
+        }
+    }
+
+    fn chunk(&mut self, line: &[u8], length: i64, out: &mut BytesMut) -> Result<bool, Broken> {
+        if self.levels.last().is_none_or(|l| l.kind != b'$' || l.left.is_some()) || length < 0 {
+            return Err(Broken("a piece of nothing"));
+        }
+        self.write(out, line);
+        if length == 0 {
+            self.levels.pop();
+            return Ok(true);
+        }
+        self.state = State::Body(length.unsigned_abs() + 2);
+        Ok(false)
+    }
+
+    /// An element is over: closes what ends with it. True when the whole reply is.
+    fn close(&mut self) -> bool {
+        loop {
+            if self.mute == Some(self.levels.len()) {
+                self.mute = None;
+            }
+            let Some(level) = self.levels.last_mut() else { return true };
+            level.index += 1;
+            match &mut level.left {
+                None => return false,
+                Some(left) => {
+                    *left -= 1;
+                    if *left > 0 {
+                        return false;
+                    }
+                }
+            }
+            let kind = level.kind;
+            self.levels.pop();
+            if kind == b'|' {
+                if self.mute == Some(self.levels.len()) {
+                    self.mute = None;
+                }
+                return false;
+            }
+        }
+    }
+
+    /// The reply that the current element belongs to, and its depth there.
+    fn here<'r>(&self, reply: &'r Reply) -> Option<(&'r Reply, usize)> {
+        match (&reply.shape, self.levels.first()) {
+            (Shape::Exec(_), None) => None,
+            (Shape::Exec(replies), Some(level)) => replies.get(usize::try_from(level.index).ok()?).map(|reply| (reply, 1)),
+            _ => Some((reply, 0)),
+        }
+    }
+
+    /// Whether only the count of the current element's elements is wanted.
+    fn counts(&self, reply: &Reply) -> bool {
+        self.mute.is_none() && self.here(reply).is_some_and(|(r, base)| r.shape == Shape::Count && base == self.levels.len())
+    }
+
+    /// What is cut off the current element, if it is a name.
+    fn is_name(&self, reply: &Reply) -> Option<Cut> {
+        if self.mute.is_some() {
+            return None;
+        }
+        let (reply, base) = self.here(reply)?;
+        let levels = self.levels.get(base..)?;
+        let top = levels.last();
+        let index = top.map_or(0, |l| l.index);
+        let outer = levels.first().filter(|_| levels.len() == 2);
+        let yes = match (&reply.shape, levels.len()) {
+            (Shape::Name, 0) | (Shape::Each, 1) => true,
+            (Shape::First, 1) => index == 0,
+            (Shape::Scan { hide: Some(secret) }, 1) if index == 0 => return Some(Cut::Cursor(*secret)),
+            (Shape::Scan { .. }, 2) => outer.is_some_and(|o| o.index == 1),
+            (Shape::Even, 1) => index.is_multiple_of(2),
+            (Shape::Streams, 1) => top.is_some_and(|l| l.kind == b'%') && index.is_multiple_of(2),
+            (Shape::Streams, 2) => outer.is_some_and(|o| o.kind == b'*') && index == 0,
+            (Shape::Message(Message::Channel), 1) => index == 1,
+            (Shape::Message(Message::Pattern), 1) => return (index == 1).then_some(Cut::Escaped),
+            (Shape::Message(Message::ByPattern), 1) if index == 1 => return Some(Cut::Escaped),
+            (Shape::Message(Message::ByPattern), 1) => index == 2,
+            (Shape::Message(Message::Invalidate), 2) => outer.is_some_and(|o| o.index == 1),
+            _ => false,
+        };
+        yes.then_some(Cut::Prefix)
+    }
+
+    /// Where something else is said in the place of the element that begins.
+    fn instead(&mut self, reply: &Reply, out: &mut BytesMut, is_error: bool) {
+        if self.mute.is_some() {
+            return;
+        }
+        let Some((reply, base)) = self.here(reply) else { return };
+        if self.levels.len() != base {
+            return;
+        }
+        match &reply.shape {
+            Shape::Instead(_) if is_error => {}
+            Shape::Instead(words) | Shape::InsteadOfAll(words) => {
+                out.extend_from_slice(words);
+                self.mute = Some(base);
+            }
+            Shape::Silence => self.mute = Some(base),
+            _ => {}
+        }
+    }
+
+    fn error(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<Option<bool>, Broken> {
+        self.instead(reply, out, true);
+        let quotes = self.here(reply).map(|(reply, _)| reply.quotes.as_slice()).unwrap_or_default();
+        if quotes.is_empty() {
+            (self.state, self.begun) = (State::Line, true);
+            return Ok(Some(false));
+        }
+        let Some(line) = self.line(input, ERROR_MAX_BYTES)? else { return Ok(None) };
+        self.begun = true;
+        let line = names.unquote(&line, quotes);
+        self.write(out, &line);
+        Ok(Some(true))
+    }
+
+    /// Takes the prefix off the input. None: it is not there yet; else the length that stays.
+    fn strip(&mut self, names: &Names, input: &mut BytesMut, length: u64, cut: Cut) -> Result<Option<u64>, Broken> {
+        let prefix = match cut {
+            Cut::Prefix => names.prefix(),
+            Cut::Escaped => names.escaped(),
+            Cut::Cursor(_) => return Err(Broken("a cursor for a name")),
+        };
+        let head = usize::try_from(length).unwrap_or(usize::MAX).min(prefix.len());
+        if input.len() < head {
+            return Ok(None);
+        }
+        if input.starts_with(prefix) {
+            let _ = input.split_to(prefix.len());
+            return Ok(Some(length - prefix.len() as u64));
+        }
+        // Not the tenant's own: it must be one that all share.
+        if cut != Cut::Prefix || !names.shares() || length > NAME_MAX_BYTES as u64 {
+            return Err(Broken("a name of somebody else"));
+        }
+        let length_here = usize::try_from(length).unwrap_or(usize::MAX);
+        match input.get(..length_here) {
+            None => Ok(None),
+            Some(name) if names.is_shared(name) => Ok(Some(length)),
+            Some(_) => Err(Broken("a name of somebody else")),
+        }
+    }
+
+    /// A whole line with its end.
+    fn line(&mut self, input: &mut BytesMut, max: usize) -> Result<Option<Bytes>, Broken> {
+        let found = input.get(self.searched..).unwrap_or_default().iter().position(|b| *b == b'\n').map(|at| at + self.searched);
+        match found {
+            Some(end) if end >= 2 && input.get(end - 1) == Some(&b'\r') => {
+                self.searched = 0;
+                Ok(Some(input.split_to(end + 1).freeze()))
+            }
+            Some(_) => Err(Broken("a line without its end")),
+            None if input.len() > max => Err(Broken("a line too long")),
+            None => {
+                self.searched = input.len();
+                Ok(None)
+            }
+        }
+    }
+
+    fn write(&self, out: &mut BytesMut, bytes: &[u8]) {
+        if self.mute.is_none() {
+            out.extend_from_slice(bytes);
+        }
+    }
+}
+
+/// What is there of a line, and whether its end is.
+fn line_part(input: &mut BytesMut) -> (BytesMut, bool) {
+    match input.iter().position(|b| *b == b'\n') {
+        Some(end) => (input.split_to(end + 1), true),
+        None => (input.split(), false),
+    }
+}
+
+/// The cursor that is due, hidden. None: it is not there yet.
+fn cursor(input: &mut BytesMut, length: u64, secret: u64) -> Result<Option<String>, Broken> {
+    let length = usize::try_from(length).ok().filter(|length| *length <= 20).ok_or(Broken("a cursor that is none"))?;
+    if input.len() < length + 2 {
+        return Ok(None);
+    }
+    let text = input.split_to(length + 2);
+    let cursor = text.get(..length).and_then(super::cursor::read).and_then(|cursor| super::cursor::hide(cursor, secret));
+    cursor.map(|cursor| Some(cursor.to_string())).ok_or(Broken("a cursor that is none"))
+}
+
+#[cfg(test)]
+#[path = "replies_tests.rs"]
+mod tests;

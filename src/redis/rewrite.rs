@@ -1,0 +1,70 @@
+//! From a command and its plan to what is sent: every name gains what stands before it, or the command is refused. All is written anew; none of
+//! the client's own framing reaches upstream.
+
+use super::commands::Access;
+use super::encode;
+use super::names::Names;
+use super::understand::{Place, Plan, Refusal};
+use super::wire::Request;
+use bytes::BytesMut;
+
+/// The server's own bound of a string.
+const STRING_MAX_BYTES: usize = 512 << 20;
+
+/// Writes the command for upstream. Errors: nothing was written.
+pub fn command(out: &mut BytesMut, request: &Request, plan: &Plan, names: &Names) -> Result<(), Refusal> {
+    let befores = befores(request, plan, names)?;
+    // A pattern that the client left out stands for all of its own.
+    let left_out = plan.places.last().filter(|(at, place)| *at == request.len() && *place == Place::Pattern);
+    encode::header(out, b'*', request.len() + usize::from(left_out.is_some()));
+    args(out, request, &befores);
+    if left_out.is_some() {
+        encode::bulk(out, &names.all());
+    }
+    Ok(())
+}
+
+/// Writes the first arguments of a command of `count`, and the head of the next one, which is of `due` bytes. Errors: nothing was written.
+pub fn beginning(out: &mut BytesMut, request: &Request, count: usize, due: usize, plan: &Plan, names: &Names) -> Result<(), Refusal> {
+    let befores = befores(request, plan, names)?;
+    encode::header(out, b'*', count);
+    args(out, request, &befores);
+    encode::header(out, b'$', due);
+    Ok(())
+}
+
+fn args(out: &mut BytesMut, request: &Request, befores: &[(usize, &[u8])]) {
+    let mut befores = befores.iter().peekable();
+    for (at, arg) in request.iter().enumerate() {
+        let before = befores.next_if(|(place, _)| *place == at).map_or(b"".as_slice(), |(_, before)| before);
+        encode::joined(out, before, arg);
+    }
+}
+
+/// What stands before which argument, ascending.
+fn befores<'n>(request: &Request, plan: &Plan, names: &'n Names) -> Result<Vec<(usize, &'n [u8])>, Refusal> {
+    let mut befores = Vec::with_capacity(plan.places.len());
+    for (at, place) in plan.places.iter().filter(|(at, _)| *at < request.len()) {
+        let arg = request.arg(*at);
+        let before: &[u8] = match place {
+            Place::Key(access) if names.shares() && names.is_shared(arg) => {
+                if *access != Access::Read {
+                    return Err(Refusal::early("NOPERM", "this user has no permissions to access one of the keys used as arguments"));
+                }
+                b""
+            }
+            Place::Key(_) | Place::Channel | Place::Star => names.prefix(),
+            Place::Pattern => names.escaped(),
+        };
+        if before.len() + arg.len() > STRING_MAX_BYTES {
+            return Err(Refusal::late("string exceeds maximum allowed size (proto-max-bulk-len)"));
+        }
+        befores.push((*at, before));
+    }
+    befores.sort_unstable_by_key(|(at, _)| *at);
+    Ok(befores)
+}
+
+#[cfg(test)]
+#[path = "rewrite_tests.rs"]
+mod tests;

@@ -1,0 +1,339 @@
+//! One client's conversation: each command is judged, rewritten and sent, and queues the reply it awaits; replies leave in that order.
+
+use super::commands::{Entry, Found, Rule};
+use super::encode::{self, Resp};
+use super::keyspace::Walk;
+use super::local;
+use super::names::Names;
+use super::replies::Stripper;
+use super::rewrite;
+use super::shape::{Message, Reply, Shape};
+use super::understand::{self, Refusal, lookup};
+use super::wire::{Limits, Request, Rest, Scanner, WireError};
+use crate::session::{Close, Fact, Turn};
+use bytes::{Bytes, BytesMut};
+use std::collections::{HashSet, VecDeque};
+
+mod answers;
+mod commands;
+
+pub(super) use commands::subscription;
+
+/// Replies awaited at once; the client's further commands wait.
+const AWAITED_MAX: usize = 4096;
+/// Commands in one transaction.
+const QUEUED_MAX: usize = 256 << 10;
+/// Subscriptions of one client.
+const SUBSCRIPTIONS_MAX: usize = 100_000;
+/// An argument that is not kept, but forwarded as it comes.
+const FORWARD_BYTES: usize = 1 << 20;
+
+/// What a session is made with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The tenant's names.
+    pub names: Names,
+    /// The tenant, as it may see itself.
+    pub tenant: String,
+    /// This connection's number, among those of the wall.
+    pub id: u64,
+    /// Upstream's own version.
+    pub version: String,
+    /// Secret of the process: cursors go out under it.
+    pub secret: u64,
+}
+
+/// A reply, in its turn.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// The wall's own words.
+    Words(Bytes),
+    /// Upstream's.
+    Reply(Reply),
+    /// The answer to HELLO, after which it speaks this.
+    Hello(Reply, Resp),
+    /// So many confirmations of subscriptions; then the client has this many.
+    Confirmations { left: usize, shape: Message, then: usize, silent: bool },
+    /// The next step of a walk.
+    Step,
+    /// The end.
+    End(Close),
+}
+
+/// Between MULTI and EXEC.
+#[derive(Debug, Default)]
+struct Transaction {
+    replies: Vec<Reply>,
+    /// One was refused: EXEC will be an error.
+    dirty: bool,
+}
+
+/// What the client listens to, by its own names.
+#[derive(Debug, Default)]
+struct Subscriptions {
+    channels: HashSet<Bytes>,
+    patterns: HashSet<Bytes>,
+    shards: HashSet<Bytes>,
+}
+
+impl Subscriptions {
+    fn len(&self) -> usize {
+        self.channels.len() + self.patterns.len() + self.shards.len()
+    }
+}
+
+/// Whether the keys of a long command are all among these first arguments, so that its rest may be forwarded as it comes.
+fn forwardable(args: &[&[u8]], count: usize) -> bool {
+    let Some(name) = args.first() else { return false };
+    match super::commands::find(name, args.get(1).copied()) {
+        Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) => {
+            understand::ranges(entry, count).is_ok_and(|places| places.iter().all(|(at, _)| *at < args.len()))
+        }
+        _ => false,
+    }
+}
+
+/// A Redis client's conversation.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) setup: Setup,
+    pub(super) resp: Resp,
+    /// `CLIENT SETNAME`
+    pub(super) name: Bytes,
+    scanner: Scanner,
+    stripper: Stripper,
+    awaited: VecDeque<Awaited>,
+    transaction: Option<Transaction>,
+    subscriptions: Subscriptions,
+    /// Subscriptions that upstream has confirmed: messages may come.
+    listening: usize,
+    /// A message that is passing, and whether it confirms a subscription.
+    message: Option<(Reply, bool)>,
+    /// The protocol in which upstream's next words are.
+    hears: Resp,
+    rest: Option<Rest>,
+    walk: Option<Walk>,
+    walks: u64,
+    ending: bool,
+    /// The policy does not have this tenant any more.
+    revoked: bool,
+}
+
+impl Session {
+    /// A new conversation.
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            resp: Resp::Two,
+            name: Bytes::new(),
+            scanner: Scanner::default(),
+            stripper: Stripper::default(),
+            awaited: VecDeque::new(),
+            transaction: None,
+            subscriptions: Subscriptions::default(),
+            listening: 0,
+            message: None,
+            hears: Resp::Two,
+            rest: None,
+            walk: None,
+            walks: 0,
+            ending: false,
+            revoked: false,
+        }
+    }
+
+    /// Whose it is.
+    pub fn tenant(&self) -> &str {
+        &self.setup.tenant
+    }
+
+    /// Takes the names of a new policy. A session that is in the midst of something under other names ends at its next command, and so does one
+    /// whose tenant is no tenant any more.
+    pub fn renew(&mut self, names: Option<Names>) {
+        let idle = self.awaited.is_empty() && self.transaction.is_none() && self.rest.is_none() && self.subscriptions.len() == 0;
+        match names {
+            Some(names) if names == self.setup.names => self.revoked = false,
+            Some(names) if idle && self.message.is_none() => self.setup.names = names,
+            _ => self.revoked = true,
+        }
+    }
+
+    fn takes(&self) -> bool {
+        !self.ending && self.walk.is_none() && self.awaited.len() < AWAITED_MAX
+    }
+
+    fn read_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), WireError> {
+        while self.takes() {
+            if let Some(rest) = &mut self.rest {
+                if !rest.forward(input, &mut turn.to_upstream, &Limits::TENANT)? {
+                    return Ok(());
+                }
+                self.rest = None;
+            }
+            match self.scanner.scan(input, &Limits::TENANT)? {
+                Some(request) => self.take(&request, turn),
+                None => {
+                    if !self.forward(input, turn) {
+                        return if self.scanner.over(&Limits::TENANT) { Err(WireError::Request) } else { Ok(()) };
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the beginning of a long command whose keys are all there. False where the rest must be waited for.
+    fn forward(&mut self, input: &mut BytesMut, turn: &mut Turn) -> bool {
+        let transaction = self.transaction.is_some();
+        let begun = self.scanner.begun(input, FORWARD_BYTES, |args, count| !transaction && forwardable(args, count));
+        let Some(begun) = begun else { return false };
+        let plan = match understand::beginning(&begun.args, begun.count) {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                self.refuse(refusal, turn);
+                self.end(Close::ClientBroke("a long command was refused"));
+                return true;
+            }
+        };
+        match rewrite::beginning(&mut turn.to_upstream, &begun.args, begun.count, begun.rest.due(), &plan, &self.setup.names) {
+            Ok(()) => {
+                self.awaited.push_back(Awaited::Reply(plan.reply));
+                turn.facts.push(Fact::Permitted);
+                self.rest = Some(begun.rest);
+                true
+            }
+            Err(refusal) => {
+                // The rest cannot be read past, so this is the last word.
+                self.refuse(refusal, turn);
+                self.end(Close::ClientBroke("a long command was refused"));
+                true
+            }
+        }
+    }
+
+    /// One whole command.
+    fn take(&mut self, request: &Request, turn: &mut Turn) {
+        if self.revoked {
+            self.refuse(Refusal::early("NOAUTH", "Authentication required."), turn);
+            return self.end(Close::ClientBroke("revoked"));
+        }
+        if ["post", "host:"].iter().any(|word| request.arg(0).eq_ignore_ascii_case(word.as_bytes())) {
+            // A browser was made to talk to us.
+            return self.end(Close::ClientBroke("cross protocol"));
+        }
+        match lookup(request).and_then(|entry| self.judge(entry, request, turn)) {
+            Ok(()) => {}
+            Err(refusal) => self.refuse(refusal, turn),
+        }
+    }
+
+    fn judge(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        let may_listen = ["ping", "quit", "reset"].contains(&entry.name) || entry.rule == Rule::Subscribe;
+        if self.resp == Resp::Two && self.subscriptions.len() > 0 && !may_listen {
+            let text = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
+            return Err(Refusal::early("ERR", format!("Can't execute '{}': {text}", entry.full_name())));
+        }
+        match entry.rule {
+            Rule::Session => self.session_command(entry, request, turn),
+            Rule::Local => {
+                let words = local::answer(self, entry, request)?;
+                self.answer(words, turn);
+                Ok(())
+            }
+            Rule::Keyspace => self.keyspace_command(entry, request, turn),
+            Rule::Subscribe => self.subscribe(entry, request, turn),
+            _ if entry.name == "watch" && self.transaction.is_some() => {
+                self.say_error(b"ERR WATCH inside MULTI is not allowed", turn);
+                Ok(())
+            }
+            _ => {
+                let plan = understand::plan(entry, request)?;
+                let start = turn.to_upstream.len();
+                rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)
+                    .inspect_err(|_| turn.to_upstream.truncate(start))?;
+                self.sent(plan.reply, turn)
+            }
+        }
+    }
+
+    /// A command went out: its reply is awaited, now or from EXEC.
+    pub(super) fn sent(&mut self, reply: Reply, turn: &mut Turn) -> Result<(), Refusal> {
+        turn.facts.push(Fact::Permitted);
+        match &mut self.transaction {
+            None => self.awaited.push_back(Awaited::Reply(reply)),
+            Some(transaction) => {
+                transaction.dirty |= transaction.replies.len() >= QUEUED_MAX;
+                if !transaction.dirty {
+                    transaction.replies.push(reply);
+                }
+                self.awaited.push_back(Awaited::Reply(Reply::default()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers in the wall's own words; within a transaction when it runs.
+    pub(super) fn answer(&mut self, words: Bytes, turn: &mut Turn) {
+        if self.transaction.is_some() {
+            encode::command(&mut turn.to_upstream, &["PING"]);
+            let _ = self.sent(Shape::InsteadOfAll(words).into(), turn);
+            return;
+        }
+        turn.facts.push(Fact::Permitted);
+        turn.facts.push(Fact::Answered);
+        self.say(words, turn);
+    }
+
+    /// Says something in its turn.
+    fn say(&mut self, words: Bytes, turn: &mut Turn) {
+        if self.awaited.is_empty() {
+            turn.to_client.extend_from_slice(&words);
+        } else {
+            self.awaited.push_back(Awaited::Words(words));
+        }
+    }
+
+    fn say_error(&mut self, text: &[u8], turn: &mut Turn) {
+        let mut out = BytesMut::new();
+        encode::error(&mut out, text);
+        self.say(out.freeze(), turn);
+    }
+
+    fn refuse(&mut self, refusal: Refusal, turn: &mut Turn) {
+        turn.facts.push(Fact::Refused(refusal.label));
+        let mut out = BytesMut::new();
+        encode::error(&mut out, &refusal.text);
+        match &mut self.transaction {
+            Some(_) if refusal.late => {
+                encode::command(&mut turn.to_upstream, &["PING"]);
+                let _ = self.sent(Shape::InsteadOfAll(out.freeze()).into(), turn);
+                // It was counted as refused.
+                turn.facts.pop();
+            }
+            Some(transaction) => {
+                transaction.dirty = true;
+                self.say(out.freeze(), turn);
+            }
+            None => self.say(out.freeze(), turn),
+        }
+    }
+
+    fn end(&mut self, close: Close) {
+        self.ending = true;
+        self.awaited.push_back(Awaited::End(close));
+    }
+
+    /// Says what is due without upstream.
+    fn settle(&mut self, turn: &mut Turn) -> Result<(), Close> {
+        loop {
+            match self.awaited.front() {
+                Some(Awaited::Words(words)) => {
+                    turn.to_client.extend_from_slice(words);
+                    self.awaited.pop_front();
+                }
+                Some(Awaited::End(close)) => return Err(close.clone()),
+                _ => return Ok(()),
+            }
+        }
+    }
+}

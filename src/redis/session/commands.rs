@@ -1,0 +1,177 @@
+//! Commands that change the session: transactions, protocol, subscriptions; and walks over the keyspace.
+
+use super::{Awaited, SUBSCRIPTIONS_MAX, Session, Transaction};
+use crate::redis::commands::Entry;
+use crate::redis::encode::{self, Resp};
+use crate::redis::keyspace::{self, Walk};
+use crate::redis::shape::{Message, Reply, Shape};
+use crate::redis::understand::{Place, Plan, Refusal};
+use crate::redis::wire::Request;
+use crate::redis::{local, rewrite};
+use crate::session::{Close, Fact, Turn};
+use bytes::Bytes;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Where the names of a subscription stand.
+pub(in crate::redis) fn subscription(entry: &Entry, count: usize) -> Plan {
+    let place = if entry.name.starts_with('p') { Place::Pattern } else { Place::Channel };
+    Plan { places: (1..count).map(|at| (at, place)).collect(), reply: Reply::default() }
+}
+
+impl Session {
+    pub(super) fn session_command(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        match entry.name {
+            "multi" if self.transaction.is_some() => self.say_error(b"ERR MULTI calls can not be nested", turn),
+            "multi" => {
+                encode::command(&mut turn.to_upstream, &["MULTI"]);
+                self.sent(Reply::default(), turn)?;
+                self.transaction = Some(Transaction::default());
+            }
+            "exec" => self.exec(turn),
+            "discard" => match self.transaction.take() {
+                None => self.say_error(b"ERR DISCARD without MULTI", turn),
+                Some(_) => {
+                    encode::command(&mut turn.to_upstream, &["DISCARD"]);
+                    self.sent(Reply::default(), turn)?;
+                }
+            },
+            "quit" => {
+                self.say(Bytes::from_static(b"+OK\r\n"), turn);
+                self.end(Close::Bye);
+            }
+            "reset" => self.reset(turn),
+            "select" => {
+                // Which one counts is upstream's to say: its databases are the tenant's.
+                encode::command(&mut turn.to_upstream, &[b"SELECT".as_slice(), request.arg(1)]);
+                self.sent(Reply::default(), turn)?;
+            }
+            "hello" | "auth" if self.transaction.is_some() => {
+                return Err(Refusal::early("ERR", "Command not allowed inside a transaction"));
+            }
+            "auth" => {
+                let words = local::auth(self, request)?;
+                self.answer(words, turn);
+            }
+            "hello" => {
+                let hello = local::hello(self, request)?;
+                self.hello(hello, turn);
+            }
+            _ => return Err(Refusal::noperm(entry)),
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, hello: local::Hello, turn: &mut Turn) {
+        if let Some(name) = hello.name {
+            self.name = name;
+        }
+        let changes = hello.resp.is_some_and(|resp| resp != self.resp);
+        if let Some(resp) = hello.resp {
+            self.resp = resp;
+        }
+        let words = local::greeting(self);
+        if changes {
+            let version = if self.resp == Resp::Three { "3" } else { "2" };
+            encode::command(&mut turn.to_upstream, &["HELLO", version]);
+            self.awaited.push_back(Awaited::Hello(Shape::InsteadOfAll(words).into(), self.resp));
+            turn.facts.push(Fact::Permitted);
+        } else {
+            self.answer(words, turn);
+        }
+    }
+
+    fn exec(&mut self, turn: &mut Turn) {
+        let Some(transaction) = self.transaction.take() else { return self.say_error(b"ERR EXEC without MULTI", turn) };
+        if transaction.dirty {
+            encode::command(&mut turn.to_upstream, &["DISCARD"]);
+            let words = Bytes::from_static(b"-EXECABORT Transaction discarded because of previous errors.\r\n");
+            self.awaited.push_back(Awaited::Reply(Shape::InsteadOfAll(words).into()));
+        } else {
+            encode::command(&mut turn.to_upstream, &["EXEC"]);
+            self.awaited.push_back(Awaited::Reply(Shape::Exec(transaction.replies).into()));
+        }
+        turn.facts.push(Fact::Permitted);
+    }
+
+    /// As RESET does, without its change of user: step by step, in silence.
+    fn reset(&mut self, turn: &mut Turn) {
+        let discard: &[&[&str]] = if self.transaction.take().is_some() { &[&["DISCARD"]] } else { &[] };
+        for command in discard.iter().chain(&[["UNWATCH"].as_slice(), &["SELECT", "0"]]) {
+            encode::command(&mut turn.to_upstream, command);
+            self.awaited.push_back(Awaited::Reply(Shape::Silence.into()));
+        }
+        if self.resp == Resp::Three {
+            encode::command(&mut turn.to_upstream, &["HELLO", "2"]);
+            self.awaited.push_back(Awaited::Hello(Shape::Silence.into(), Resp::Two));
+            self.resp = Resp::Two;
+        }
+        let gone = std::mem::take(&mut self.subscriptions);
+        let kinds = [
+            ("UNSUBSCRIBE", gone.channels.len(), Message::Channel),
+            ("PUNSUBSCRIBE", gone.patterns.len(), Message::Pattern),
+            ("SUNSUBSCRIBE", gone.shards.len(), Message::Channel),
+        ];
+        for (command, left, shape) in kinds.into_iter().filter(|(_, left, _)| *left > 0) {
+            encode::command(&mut turn.to_upstream, &[command]);
+            self.awaited.push_back(Awaited::Confirmations { left, shape, then: 0, silent: true });
+        }
+        self.name = Bytes::new();
+        self.say(Bytes::from_static(b"+RESET\r\n"), turn);
+    }
+
+    pub(super) fn subscribe(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        if self.transaction.is_some() {
+            return Err(Refusal::early("ERR", format!("{} is not supported inside MULTI by this proxy", entry.name.to_ascii_uppercase())));
+        }
+        let plan = subscription(entry, request.len());
+        let names: Vec<Bytes> = (1..request.len()).map(|at| request.bytes(at)).collect();
+        let set = match entry.name {
+            "subscribe" | "unsubscribe" => &mut self.subscriptions.channels,
+            "psubscribe" | "punsubscribe" => &mut self.subscriptions.patterns,
+            _ => &mut self.subscriptions.shards,
+        };
+        let mut left = names.len();
+        if entry.name.contains("unsubscribe") {
+            if names.is_empty() {
+                left = set.len().max(1);
+                set.clear();
+            }
+            for name in &names {
+                set.remove(name);
+            }
+        } else {
+            if set.len() + names.len() > SUBSCRIPTIONS_MAX {
+                return Err(Refusal::early("ERR", "too many subscriptions"));
+            }
+            // A copy: the name must not hold on to the bytes it came in.
+            set.extend(names.iter().map(|name| Bytes::copy_from_slice(name)));
+        }
+        let shape = if entry.name.starts_with('p') { Message::Pattern } else { Message::Channel };
+        rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
+        turn.facts.push(Fact::Permitted);
+        self.awaited.push_back(Awaited::Confirmations { left, shape, then: self.subscriptions.len(), silent: false });
+        Ok(())
+    }
+
+    /// A number that nobody can foresee who does not know the secret.
+    fn seed(&mut self) -> u64 {
+        self.walks += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.setup.secret, self.setup.id, self.walks).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    pub(super) fn keyspace_command(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        let seed = self.seed();
+        if self.transaction.is_some() {
+            let reply = keyspace::within_transaction(entry, request, &self.setup, seed, &mut turn.to_upstream)?;
+            return self.sent(reply, turn);
+        }
+        let mut walk = Walk::new(entry, request, &self.setup, seed)?;
+        turn.facts.push(Fact::Permitted);
+        walk.ask(&self.setup, &mut turn.to_upstream);
+        self.awaited.push_back(Awaited::Step);
+        self.walk = Some(walk);
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! What a reply looks like: where its names are, and what is said in its place.
+
+use bytes::Bytes;
+
+/// Where the names are in a reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Nowhere.
+    #[default]
+    Plain,
+    /// It is one.
+    Name,
+    /// Every element.
+    Each,
+    /// The first element.
+    First,
+    /// `[cursor, [name, …]]`, the cursor hidden under a secret.
+    Scan {
+        /// None where the wall itself reads it.
+        hide: Option<u64>,
+    },
+    /// Every second element, from the first on.
+    Even,
+    /// `[[name, entries], …]`, or a map by name.
+    Streams,
+    /// A message of this kind.
+    Message(Message),
+    /// What EXEC answers: a reply for each command.
+    Exec(Vec<Reply>),
+    /// Only how many elements there are.
+    Count,
+    /// Something else is said in its place, unless it is an error.
+    Instead(Bytes),
+    /// The same, and an error too.
+    InsteadOfAll(Bytes),
+    /// Nothing is said.
+    Silence,
+}
+
+/// What upstream says unasked, or as the confirmation of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// `message` and `smessage`, and confirmations about channels.
+    Channel,
+    /// Confirmations about patterns.
+    Pattern,
+    /// `pmessage`
+    ByPattern,
+    /// `invalidate`
+    Invalidate,
+}
+
+/// One reply that is awaited.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Where its names are.
+    pub shape: Shape,
+    /// Keys that an error may quote.
+    pub quotes: Vec<Bytes>,
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reply({} quotes)", self.quotes.len())
+    }
+}
+
+impl From<Shape> for Reply {
+    fn from(shape: Shape) -> Self {
+        Self { shape, quotes: Vec::new() }
+    }
+}
+
+/// Upstream said what the session cannot understand: the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(pub &'static str);

@@ -1,0 +1,95 @@
+//! A client that has not said who it is, on a port where it may say so itself: `AUTH tenant anything`, or HELLO with the same.
+
+use super::encode;
+use super::understand::{is_word, lookup};
+use super::wire::{Limits, Request, Scanner, WireError};
+use bytes::BytesMut;
+
+/// What a stranger's command comes to.
+#[derive(Debug)]
+pub enum Said {
+    /// Nothing whole yet.
+    Nothing,
+    /// An answer was written; the next command may be read.
+    Answered,
+    /// It names a tenant by AUTH, or by HELLO, which is then to be answered too.
+    Named(String, Option<Request>),
+    /// It goes, and the answer was written.
+    Bye,
+}
+
+/// The conversation up to a name.
+#[derive(Debug, Default)]
+pub struct Stranger {
+    scanner: Scanner,
+}
+
+/// The server's words for a name that is none here.
+pub const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+const HELLO: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option \
+    can be used to authenticate the client and select the RESP protocol version at the same time";
+
+impl Stranger {
+    /// Takes the next command off `input` and answers it into `out`. Errors: the protocol is broken, as the answer says.
+    pub fn hear(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<Said, WireError> {
+        let heard = self.scanner.scan(input, &Limits::STRANGER);
+        let heard = if self.scanner.over(&Limits::STRANGER) { Err(WireError::Request) } else { heard };
+        match heard {
+            Ok(None) => Ok(Said::Nothing),
+            Ok(Some(request)) => Ok(answer(request, out)),
+            Err(error) => {
+                encode::error(out, format!("ERR Protocol error: {error}").as_bytes());
+                Err(error)
+            }
+        }
+    }
+}
+
+fn answer(request: Request, out: &mut BytesMut) -> Said {
+    let entry = match lookup(&request) {
+        Ok(entry) => entry,
+        Err(refusal) => {
+            encode::error(out, &refusal.text);
+            return Said::Answered;
+        }
+    };
+    match (entry.name, request.len()) {
+        ("auth", 3) => match super::whole(request.arg(1)) {
+            Some(user) => return Said::Named(user, None),
+            None => encode::error(out, WRONGPASS.as_bytes()),
+        },
+        ("auth", 2) => encode::error(out, WRONGPASS.as_bytes()),
+        ("auth", _) => encode::error(out, b"ERR syntax error"),
+        ("hello", _) => match user_of_hello(&request) {
+            Some(user) => return Said::Named(user, Some(request)),
+            None => encode::error(out, HELLO.as_bytes()),
+        },
+        ("quit", _) => {
+            encode::simple(out, "OK");
+            return Said::Bye;
+        }
+        ("reset", _) => encode::simple(out, "RESET"),
+        _ => encode::error(out, b"NOAUTH Authentication required."),
+    }
+    Said::Answered
+}
+
+/// The user that a HELLO's AUTH names, if the server would get as far as that.
+fn user_of_hello(request: &Request) -> Option<String> {
+    let mut at = 2;
+    while at < request.len() {
+        if is_word(request.arg(at), "auth") && at + 2 < request.len() {
+            return super::whole(request.arg(at + 1));
+        }
+        if !is_word(request.arg(at), "setname") {
+            return None;
+        }
+        at += 2;
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "stranger_tests.rs"]
+mod tests;
