@@ -3,7 +3,7 @@
 use super::{HANDSHAKE, Serve};
 use crate::config::{Listener, Source};
 use crate::identity::{Evidence, IdentityError, Principal, identify, uri_names};
-use crate::observe::{Meter, Metrics};
+use crate::observe::{Meter, Metrics, Who};
 use crate::policy::{Policy, TenantId};
 use crate::redis::stranger::{Said, Stranger, WRONGPASS};
 use crate::redis::{Names, Session, Setup, encode};
@@ -33,8 +33,6 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// Of the process: hides cursors.
     pub secret: u64,
-    /// Connections so far.
-    pub connections: AtomicU64,
 }
 
 /// A refusal in the server's words, and its name in the metrics.
@@ -57,10 +55,11 @@ impl Serve for Service {
                 return;
             }
         };
+        let connection = self.metrics.connection_id();
         let begun = match greeted {
             Ok((tenant, hello)) => {
                 input = prepend(hello, input);
-                self.begin(&tenant).await
+                self.begin(&tenant, connection).await
             }
             Err(refused) => Err(refused),
         };
@@ -68,7 +67,7 @@ impl Serve for Service {
             Ok((meter, upstream, session)) => self.converse(stream, input, upstream, session, drain, &meter).await,
             Err((words, outcome)) => {
                 self.metrics.connection(&self.config.name, outcome);
-                tracing::info!(listener = self.config.name, outcome, "connection refused");
+                tracing::info!(listener = self.config.name, connection, outcome, "connection refused");
                 let mut out = BytesMut::new();
                 encode::error(&mut out, words.as_bytes());
                 let _ = tokio::time::timeout(HANDSHAKE, async {
@@ -147,11 +146,12 @@ impl Service {
     }
 
     /// Limits, names, upstream. Errors: the refusal.
-    async fn begin(&self, tenant: &TenantId) -> Result<(Meter, Connection, Session), Refused> {
+    async fn begin(&self, tenant: &TenantId, connection: u64) -> Result<(Meter, Connection, Session), Refused> {
         let policy = self.policy.load_full();
         let names = names(&policy, tenant).ok_or_else(|| ("NOAUTH the tenant identity is not valid".to_owned(), "no_identity"))?;
         let limit = policy.limits.of(tenant).connections;
-        let meter = Meter::open(&self.metrics, &self.config.name, tenant.as_str(), limit, Arc::new(AtomicBool::new(false)))
+        let who = Who { listener: &self.config.name, tenant: tenant.as_str(), connection };
+        let meter = Meter::open(&self.metrics, who, limit, Arc::new(AtomicBool::new(false)))
             .ok_or_else(|| ("ERR max number of clients reached".to_owned(), "limit"))?;
         let upstream = match tokio::time::timeout(HANDSHAKE, self.target.connect()).await {
             Ok(Ok(upstream)) => upstream,
@@ -161,8 +161,7 @@ impl Service {
             }
             Err(_) => return Err(("ERR the server does not answer".to_owned(), "upstream")),
         };
-        let id = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        let setup = Setup { names, tenant: tenant.as_str().to_owned(), id, version: upstream.version.clone(), secret: self.secret };
+        let setup = Setup { names, tenant: tenant.as_str().to_owned(), id: connection, version: upstream.version.clone(), secret: self.secret };
         Ok((meter, upstream, Session::new(setup)))
     }
 

@@ -1,1 +1,53 @@
-//! Tests of the module beside it.
+//! Patterns; what is escaped matches itself alone.
+
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn patterns_match_as_the_servers() {
+    for (pattern, text, yes) in [
+        ("*", "", true),
+        ("h?llo", "hello", true),
+        ("h?llo", "hllo", false),
+        ("h*llo", "heeello", true),
+        ("h[ae]llo", "hallo", true),
+        ("h[^e]llo", "hello", false),
+        ("h[a-c]llo", "hbllo", true),
+        ("h[c-a]llo", "hbllo", true),
+        ("\\*", "*", true),
+        ("\\*", "a", false),
+        ("a*b*c", "axbxbxc", true),
+        ("a*b*c", "axbxbx", false),
+        ("[abc", "b", true),
+        ("\\", "\\", true),
+        ("", "a", false),
+    ] {
+        assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), false), yes, "{pattern} {text}");
+    }
+    assert!(matches(b"MAX*", b"maxmemory", true) && !matches(b"MAX*", b"maxmemory", false));
+}
+
+#[test]
+fn a_pattern_can_begin_with_a_prefix() {
+    for (pattern, yes) in [
+        ("config:*", false),
+        ("acme:*", true),
+        ("a*", true),
+        ("*", true),
+        ("[a-z]c*", true),
+        ("acme", false),
+        ("acme:", true),
+        ("?cme:x", true),
+    ] {
+        assert_eq!(can_begin_with(pattern.as_bytes(), b"acme:"), yes, "{pattern}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_escaped_text_matches_itself_alone(text in "[a*?\\[\\]^\\\\-]{0,12}", other in "[a*?\\[\\]^\\\\-]{0,12}") {
+        let pattern = escape(text.as_bytes());
+        prop_assert!(matches(&pattern, text.as_bytes(), false));
+        prop_assert_eq!(matches(&pattern, other.as_bytes(), false), text == other);
+    }
+}

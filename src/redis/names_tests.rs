@@ -1,1 +1,43 @@
-//! Tests of the module beside it.
+//! Errors quote the client's own names; a tenant that cannot be told from shared keys is none.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use super::*;
+use crate::policy::{RedisPrefix, TenantPattern};
+
+fn for_tenant(tenant: &str, shared: &[&str]) -> Option<Names> {
+    let prefix = RedisPrefix { before: "t[".into(), after: "]:".into() };
+    let policy = RedisPolicy { prefix, shared: shared.iter().map(|s| (*s).to_owned()).collect() };
+    Names::new(&policy, &TenantPattern::new("[a-z*]+").unwrap().accept(tenant).unwrap())
+}
+
+#[test]
+fn patterns_hold_the_prefix_literally() {
+    let names = for_tenant("a*", &[]).unwrap();
+    assert_eq!(names.prefix(), "t[a*]:");
+    assert_eq!(names.all(), b"t\\[a\\*\\]:*");
+}
+
+#[test]
+fn a_tenant_whose_keys_could_be_shared_is_none() {
+    assert!(for_tenant("acme", &["config:*"]).is_some());
+    for pattern in ["t*", "t\\[acme\\]:*", "?*", "t[[]acme]:x"] {
+        assert!(for_tenant("acme", &[pattern]).is_none(), "{pattern}");
+    }
+}
+
+#[test]
+fn errors_quote_the_clients_own_key() {
+    let names = for_tenant("a", &[]).unwrap();
+    let unquote = |line: &str, key: &'static [u8]| String::from_utf8(names.unquote(line.as_bytes(), &[Bytes::from_static(key)])).unwrap();
+    assert_eq!(
+        unquote("-NOGROUP No such key 't[a]:k' or consumer group 't[a]:k' in XREADGROUP with GROUP option\r\n", b"k"),
+        "-NOGROUP No such key 'k' or consumer group 't[a]:k' in XREADGROUP with GROUP option\r\n"
+    );
+    assert_eq!(
+        unquote("-NOGROUP No such consumer group 'x' for key name 't[a]:k'\r\n", b"k"),
+        "-NOGROUP No such consumer group 'x' for key name 'k'\r\n"
+    );
+    // The server quotes C strings without line ends.
+    assert_eq!(unquote("-NOGROUP No such key 't[a]:k  x' or\r\n", b"k\r\nx\0y"), "-NOGROUP No such key 'k  x' or\r\n");
+    assert_eq!(unquote("-ERR syntax error\r\n", b"k"), "-ERR syntax error\r\n");
+}

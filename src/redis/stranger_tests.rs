@@ -1,1 +1,45 @@
-//! Tests of the module beside it.
+//! What a client may say before it has said who it is.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use super::*;
+
+fn hear(line: &str) -> (String, String) {
+    let (mut input, mut out) = (BytesMut::from(line), BytesMut::new());
+    let said = Stranger::default().hear(&mut input, &mut out);
+    let said = match said.unwrap() {
+        Said::Named(name, hello) => format!("named {name} {}", hello.is_some()),
+        other => format!("{other:?}").to_lowercase(),
+    };
+    (said, String::from_utf8(out.to_vec()).unwrap().trim_end().to_owned())
+}
+
+#[test]
+fn auth_and_hello_name_a_tenant() {
+    assert_eq!(hear("AUTH acme x\r\n"), ("named acme false".into(), String::new()));
+    assert_eq!(hear("HELLO 3 SETNAME n AUTH acme x\r\n"), ("named acme true".into(), String::new()));
+}
+
+#[test]
+fn nothing_else_is_heard() {
+    for (line, words) in [
+        ("GET k", "-NOAUTH Authentication required."),
+        ("HELLO 3", "-NOAUTH HELLO must be called"),
+        ("AUTH x", "-WRONGPASS"),
+        ("AUTH \"\\xff\" x", "-WRONGPASS"),
+        ("NOSUCH", "-ERR unknown command 'NOSUCH'"),
+        ("RESET", "+RESET"),
+    ] {
+        let (said, answer) = hear(&format!("{line}\r\n"));
+        assert_eq!(said, "answered", "{line}");
+        assert!(answer.starts_with(words), "{line}: {answer}");
+    }
+    assert_eq!(hear("QUIT\r\n"), ("bye".into(), "+OK".into()));
+    assert_eq!(hear("AUTH acme"), ("nothing".into(), String::new()));
+}
+
+#[test]
+fn a_stranger_keeps_nothing_large() {
+    let mut out = BytesMut::new();
+    assert!(Stranger::default().hear(&mut BytesMut::from("*1\r\n$99999\r\n"), &mut out).is_err());
+    assert_eq!(&out[..], b"-ERR Protocol error: unauthenticated bulk length\r\n");
+}

@@ -273,7 +273,7 @@ impl Scanner {
         if found.unwrap_or(input.len()) - self.pos > LINE_MAX_BYTES {
             return Err(WireError::Line(what));
         }
-        self.searched = input.len();
+        self.searched = found.unwrap_or(input.len());
         Ok(found)
     }
 }

@@ -120,6 +120,9 @@ fn what_the_reader_refuses_is_not_valid() {
         "postgres: { tables: { a.b: { scoped: { column: t, hidden: true } } } }",
         "postgres: { functions: [ slugify ] }",
         "redis: { prefix: '{tenant}' }",
+        "redis: { prefix: '*{tenant}:' }",
+        "redis: { prefix: '{tenant}:', shared: { read: [ '*' ] } }",
+        "redis: { prefix: '{tenant}:', shared: { write: [ 'a' ] } }",
         "limits: { default: { connections: 0 } }",
     ] {
         let text = format!("{head}{bad}\n");
