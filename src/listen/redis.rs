@@ -161,7 +161,8 @@ impl Service {
             }
             Err(_) => return Err(("ERR the server does not answer".to_owned(), "upstream")),
         };
-        let setup = Setup { names, tenant: tenant.as_str().to_owned(), id: connection, version: upstream.version.clone(), secret: self.secret };
+        let setup =
+            Setup { names, tenant: tenant.as_str().to_owned(), id: connection, version: upstream.version.clone(), secret: self.secret };
         Ok((meter, upstream, Session::new(setup)))
     }
 
