@@ -53,6 +53,8 @@ pub struct Listener {
     pub identity: Vec<Source>,
     /// Certificate and key, if it speaks TLS.
     pub tls: Option<Tls>,
+    /// Redis, for tests of the wall only: CONFIG passes, which changes the server for everybody.
+    pub unsafe_config_passes: bool,
 }
 
 /// TLS towards clients.
@@ -202,7 +204,7 @@ fn listener(
     base: &Path,
 ) -> Option<Listener> {
     let before = reader.findings.len();
-    let fields = reader.fields(node, &["name", "protocol", "listen", "upstream", "policy", "identity", "tls"], &[]);
+    let fields = reader.fields(node, &["name", "protocol", "listen", "upstream", "policy", "identity", "tls", "unsafe_config_passes"], &[]);
     let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
     let protocol = reader.need(&fields, "protocol").and_then(|n| match reader.text(n).as_deref() {
         Some("postgres") => Some(Protocol::Postgres),
@@ -235,6 +237,7 @@ fn listener(
     });
     let identity = reader.need(&fields, "identity").map(|n| sources(reader, n, policy.as_deref())).unwrap_or_default();
     let tls = fields.get("tls").and_then(|n| tls(reader, n, base));
+    let unsafe_config_passes = fields.get("unsafe_config_passes").is_some_and(|n| truth(reader, n));
     let rules = policy.as_ref().map(|p| p.redis.is_some());
     if let (Some(Protocol::Redis), Some(false), Some(at)) = (protocol, rules, policy_node) {
         reader.say(at, "the policy has no `redis:` rules", "add `redis: { prefix: '{tenant}:' }` to it");
@@ -247,7 +250,16 @@ fn listener(
     if reader.findings.len() > before {
         return None;
     }
-    Some(Listener { name: name?, protocol: protocol?, listen: listen?, upstream: upstream?, policy: policy?, identity, tls })
+    Some(Listener {
+        name: name?,
+        protocol: protocol?,
+        listen: listen?,
+        upstream: upstream?,
+        policy: policy?,
+        identity,
+        tls,
+        unsafe_config_passes,
+    })
 }
 
 fn sources(reader: &mut Reader<'_>, node: &Node, policy: Option<&Policy>) -> Vec<Source> {
@@ -279,19 +291,20 @@ fn sources(reader: &mut Reader<'_>, node: &Node, policy: Option<&Policy>) -> Vec
     all
 }
 
+fn truth(reader: &mut Reader<'_>, node: &Node) -> bool {
+    if let Value::Bool(truth) = node.value {
+        return truth;
+    }
+    reader.say(node, "true or false is expected here", "write `true`");
+    true
+}
+
 fn tls(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Option<Tls> {
     let fields = reader.fields(node, &["cert", "key", "client_ca", "require"], &[]);
     let path = |reader: &mut Reader<'_>, n: &Node| reader.text(n).map(|p| base.join(p));
     let cert = reader.need(&fields, "cert").and_then(|n| path(reader, n));
     let key = reader.need(&fields, "key").and_then(|n| path(reader, n));
     let client_ca = fields.get("client_ca").and_then(|n| path(reader, n));
-    let require = match fields.get("require") {
-        None => false,
-        Some(Node { value: Value::Bool(b), .. }) => *b,
-        Some(n) => {
-            reader.say(n, "true or false is expected here", "write `require: true`");
-            true
-        }
-    };
+    let require = fields.get("require").is_some_and(|n| truth(reader, n));
     Some(Tls { cert: cert?, key: key?, client_ca, require })
 }

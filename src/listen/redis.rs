@@ -161,8 +161,14 @@ impl Service {
             }
             Err(_) => return Err(("ERR the server does not answer".to_owned(), "upstream")),
         };
-        let setup =
-            Setup { names, tenant: tenant.as_str().to_owned(), id: connection, version: upstream.version.clone(), secret: self.secret };
+        let setup = Setup {
+            names,
+            tenant: tenant.as_str().to_owned(),
+            id: connection,
+            version: upstream.version.clone(),
+            secret: self.secret,
+            config_passes: self.config.unsafe_config_passes,
+        };
         Ok((meter, upstream, Session::new(setup)))
     }
 

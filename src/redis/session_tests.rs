@@ -1,0 +1,255 @@
+//! Conversations: what the client says, what goes upstream, what comes back, in order and however it is cut.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+
+use super::*;
+use crate::redis::cases::names;
+use crate::redis::inline;
+use crate::session::Session as _;
+
+struct Talk {
+    session: Session,
+    client: BytesMut,
+    upstream: BytesMut,
+    turn: Turn,
+    closed: Option<Close>,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let setup = Setup { names: names(), tenant: "acme".into(), id: 7, version: "7.0.15".into(), secret: 1, config_passes: false };
+        Self { session: Session::new(setup), client: BytesMut::new(), upstream: BytesMut::new(), turn: Turn::default(), closed: None }
+    }
+
+    /// The client says lines; what goes upstream, as lines.
+    fn say(&mut self, lines: &str) -> String {
+        for line in lines.split(';') {
+            let words = inline::split(line.as_bytes()).unwrap();
+            self.client.extend_from_slice(&Request::new(&words).encoded());
+        }
+        self.closed = self.session.from_client(&mut self.client, &mut self.turn).err();
+        self.sent()
+    }
+
+    fn sent(&mut self) -> String {
+        let (mut scanner, mut out, mut lines) = (Scanner::default(), self.turn.to_upstream.split(), Vec::new());
+        while let Some(request) = scanner.scan(&mut out, &Limits::TENANT).unwrap() {
+            let words: Vec<_> = request.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
+            lines.push(words.join(" "));
+        }
+        assert!(out.is_empty());
+        lines.join(";")
+    }
+
+    /// Upstream says bytes, one by one; what the client hears.
+    fn hear(&mut self, bytes: &str) -> String {
+        for byte in bytes.bytes() {
+            self.upstream.extend_from_slice(&[byte]);
+            if let Err(close) = self.session.from_upstream(&mut self.upstream, &mut self.turn) {
+                self.closed = Some(close);
+                break;
+            }
+            if self.session.wants_client() && !self.client.is_empty() {
+                self.closed = self.session.from_client(&mut self.client, &mut self.turn).err();
+            }
+        }
+        self.heard()
+    }
+
+    fn heard(&mut self) -> String {
+        String::from_utf8_lossy(&self.turn.to_client.split()).replace("\r\n", " ").trim_end().to_owned()
+    }
+}
+
+#[test]
+fn replies_keep_their_order() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("GET a;CLIENT ID;FOO;GET b"), "GET acme:a;GET acme:b");
+    assert_eq!(talk.heard(), "");
+    assert_eq!(talk.hear("$1\r\nx\r\n"), "$1 x :7 -ERR unknown command 'FOO', with args beginning with:");
+    assert!(!talk.session.at_rest());
+    assert_eq!(talk.hear("$-1\r\n"), "$-1");
+    assert!(talk.session.at_rest() && talk.closed.is_none());
+}
+
+#[test]
+fn a_transaction_answers_in_place() {
+    let mut talk = Talk::new();
+    assert_eq!(
+        talk.say("MULTI;SET a 1;CLIENT ID;SORT a bad;KEYS *;DBSIZE;EXEC"),
+        "MULTI;SET acme:a 1;PING;PING;KEYS acme:*;KEYS acme:*;EXEC"
+    );
+    let queued = "+QUEUED\r\n".repeat(5);
+    assert_eq!(talk.hear(&format!("+OK\r\n{queued}")), "+OK +QUEUED +QUEUED +QUEUED +QUEUED +QUEUED");
+    let exec = "*5\r\n+OK\r\n+PONG\r\n+PONG\r\n*1\r\n$6\r\nacme:a\r\n*1\r\n$6\r\nacme:a\r\n";
+    assert_eq!(talk.hear(exec), "*5 +OK :7 -ERR syntax error *1 $1 a :1");
+}
+
+#[test]
+fn a_refusal_within_a_transaction_spoils_it() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("MULTI;MONITOR;SET a 1;EXEC;EXEC;DISCARD;MULTI;MULTI;WATCH k"), "MULTI;SET acme:a 1;DISCARD;MULTI");
+    let heard = talk.hear("+OK\r\n+QUEUED\r\n+OK\r\n+OK\r\n");
+    let words = "+OK -NOPERM this user has no permissions to run the 'monitor' command +QUEUED \
+        -EXECABORT Transaction discarded because of previous errors. -ERR EXEC without MULTI -ERR DISCARD without MULTI \
+        +OK -ERR MULTI calls can not be nested -ERR WATCH inside MULTI is not allowed";
+    assert_eq!(heard, words);
+}
+
+#[test]
+fn subscriptions_and_messages() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("SUBSCRIBE a b;GET x;PSUBSCRIBE p*"), "SUBSCRIBE acme:a acme:b;PSUBSCRIBE acme:p*");
+    assert_eq!(talk.hear("*3\r\n$9\r\nsubscribe\r\n$6\r\nacme:a\r\n:1\r\n"), "*3 $9 subscribe $1 a :1");
+    assert_eq!(talk.hear("*3\r\n$7\r\nmessage\r\n$6\r\nacme:a\r\n$6\r\nacme:v\r\n"), "*3 $7 message $1 a $6 acme:v");
+    let heard = talk.hear("*3\r\n$9\r\nsubscribe\r\n$6\r\nacme:b\r\n:2\r\n");
+    assert!(heard.starts_with("*3 $9 subscribe $1 b :2 -ERR Can't execute 'get'"), "{heard}");
+    assert_eq!(talk.hear("*3\r\n$10\r\npsubscribe\r\n$7\r\nacme:p*\r\n:3\r\n"), "*3 $10 psubscribe $2 p* :3");
+    assert_eq!(talk.hear("*4\r\n$8\r\npmessage\r\n$7\r\nacme:p*\r\n$7\r\nacme:pq\r\n$1\r\nm\r\n"), "*4 $8 pmessage $2 p* $2 pq $1 m");
+    assert_eq!(talk.say("PING;UNSUBSCRIBE;PUNSUBSCRIBE;LRANGE l 0 -1"), "PING;UNSUBSCRIBE;PUNSUBSCRIBE;LRANGE acme:l 0 -1");
+    assert_eq!(talk.hear("*2\r\n$4\r\npong\r\n$0\r\n\r\n"), "*2 $4 pong $0");
+    let gone = "*3\r\n$11\r\nunsubscribe\r\n$6\r\nacme:a\r\n:2\r\n*3\r\n$11\r\nunsubscribe\r\n$6\r\nacme:b\r\n:1\r\n";
+    assert_eq!(talk.hear(gone), "*3 $11 unsubscribe $1 a :2 *3 $11 unsubscribe $1 b :1");
+    assert_eq!(talk.hear("*3\r\n$12\r\npunsubscribe\r\n$7\r\nacme:p*\r\n:0\r\n"), "*3 $12 punsubscribe $2 p* :0");
+    // A list that looks like a message is a list.
+    assert_eq!(talk.hear("*3\r\n$7\r\nmessage\r\n$6\r\nacme:a\r\n$1\r\nv\r\n"), "*3 $7 message $6 acme:a $1 v");
+    assert!(talk.closed.is_none());
+}
+
+#[test]
+fn resp3_has_pushes_between_replies() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("HELLO 3;SUBSCRIBE a;GET k"), "HELLO 3;SUBSCRIBE acme:a;GET acme:k");
+    let heard = talk.hear("%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n");
+    assert_eq!(
+        heard,
+        "%7 $6 server $5 redis $7 version $6 7.0.15 $5 proto :3 $2 id :7 $4 mode $10 standalone $4 role $6 master $7 modules *0"
+    );
+    assert_eq!(talk.hear(">3\r\n$9\r\nsubscribe\r\n$6\r\nacme:a\r\n:1\r\n"), ">3 $9 subscribe $1 a :1");
+    assert_eq!(talk.hear(">3\r\n$7\r\nmessage\r\n$6\r\nacme:a\r\n$1\r\nv\r\n$1\r\nx\r\n"), ">3 $7 message $1 a $1 v $1 x");
+    assert!(talk.closed.is_none());
+}
+
+#[test]
+fn hello_refuses_as_the_server_does() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("HELLO 4;HELLO x;HELLO 3 SETNAME \"a b\";HELLO 3 AUTH globex x;AUTH globex x;AUTH x;AUTH acme x"), "");
+    let heard = talk.heard();
+    for words in [
+        "-NOPROTO unsupported protocol version",
+        "-ERR Protocol version is not an integer",
+        "-ERR Client names cannot",
+        "-WRONGPASS invalid username-password pair or user is disabled. -WRONGPASS",
+        "-ERR AUTH <password> called without any password",
+    ] {
+        assert!(heard.contains(words), "{heard}");
+    }
+    assert!(heard.ends_with("+OK"));
+}
+
+#[test]
+fn reset_never_reaches_upstream() {
+    let mut talk = Talk::new();
+    talk.say("SUBSCRIBE a");
+    talk.hear("*3\r\n$9\r\nsubscribe\r\n$6\r\nacme:a\r\n:1\r\n");
+    assert_eq!(talk.say("RESET;GET k"), "UNWATCH;SELECT 0;UNSUBSCRIBE;GET acme:k");
+    assert_eq!(
+        talk.hear("-ERR Can't execute\r\n-ERR Can't execute\r\n*3\r\n$11\r\nunsubscribe\r\n$6\r\nacme:a\r\n:0\r\n$1\r\nv\r\n"),
+        "+RESET $1 v"
+    );
+    assert!(talk.closed.is_none());
+}
+
+#[test]
+fn walks_hold_the_client() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("DBSIZE;SET a 1"), "SCAN 0 MATCH acme:* COUNT 1000");
+    assert!(!talk.session.wants_client());
+    assert_eq!(talk.hear("*2\r\n$1\r\n9\r\n*2\r\n$6\r\nacme:a\r\n$6\r\nacme:b\r\n"), "");
+    assert_eq!(talk.sent(), "SCAN 9 MATCH acme:* COUNT 1000");
+    // The server may name a key twice.
+    assert_eq!(talk.hear("*2\r\n$1\r\n0\r\n*1\r\n$6\r\nacme:b\r\n"), ":2");
+    assert_eq!(talk.sent(), "SET acme:a 1");
+    assert_eq!(talk.hear("+OK\r\n"), "+OK");
+
+    assert_eq!(talk.say("FLUSHDB"), "SCAN 0 MATCH acme:* COUNT 1000");
+    talk.hear("*2\r\n$1\r\n0\r\n*2\r\n$6\r\nacme:a\r\n$6\r\nacme:b\r\n");
+    assert_eq!(talk.sent(), "UNLINK acme:a acme:b");
+    assert_eq!(talk.hear(":2\r\n"), "+OK");
+
+    assert_eq!(talk.say("FLUSHALL ASYNC"), "CLIENT INFO");
+    talk.hear("$8\r\nx=1 db=3\r\n");
+    assert_eq!(talk.sent(), "SELECT 0");
+    talk.hear("+OK\r\n");
+    assert_eq!(talk.sent(), "SCAN 0 MATCH acme:* COUNT 1000");
+    talk.hear("*2\r\n$1\r\n0\r\n*0\r\n");
+    assert_eq!(talk.sent(), "SELECT 1");
+    talk.hear("-ERR DB index is out of range\r\n");
+    assert_eq!(talk.sent(), "SELECT 3");
+    assert_eq!(talk.hear("+OK\r\n"), "+OK");
+}
+
+#[test]
+fn scan_goes_on_while_others_fill_the_pages() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("SCAN 0 MATCH a* COUNT 1"), "SCAN 0 MATCH acme:a* COUNT 1");
+    talk.hear("*2\r\n$1\r\n7\r\n*0\r\n");
+    assert_eq!(talk.sent(), "SCAN 7 MATCH acme:a* COUNT 1000");
+    let heard = talk.hear("*2\r\n$2\r\n11\r\n*1\r\n$6\r\nacme:a\r\n");
+    let hidden = heard.split(' ').nth(2).unwrap().to_owned();
+    assert_ne!(hidden, "11");
+    assert_eq!(talk.say(&format!("SCAN {hidden}")), "SCAN 11 MATCH acme:* COUNT 10");
+}
+
+#[test]
+fn broken_protocol_ends_after_what_is_due() {
+    let mut talk = Talk::new();
+    talk.say("GET a");
+    talk.client.extend_from_slice(b"*1\r\nPING\r\n");
+    assert!(talk.session.from_client(&mut talk.client, &mut talk.turn).is_ok());
+    assert_eq!(talk.hear("$1\r\nx\r\n"), "$1 x -ERR Protocol error: expected '$', got 'P'");
+    assert_eq!(talk.closed, Some(Close::ClientBroke("protocol error")));
+
+    let mut talk = Talk::new();
+    talk.say("QUIT;GET a");
+    assert_eq!((talk.heard().as_str(), talk.closed), ("+OK", Some(Close::Bye)));
+}
+
+#[test]
+fn upstream_that_breaks_ends_it() {
+    for said in ["$8\r\nglobex:k\r\n", "?\r\n", ">2\r\n+x\r\n+y\r\n"] {
+        let mut talk = Talk::new();
+        talk.say("MULTI;RANDOMKEY;EXEC");
+        talk.hear("+OK\r\n+QUEUED\r\n");
+        talk.hear(&format!("*1\r\n{said}"));
+        assert!(matches!(talk.closed, Some(Close::UpstreamBroke(_))), "{said}");
+    }
+    let mut talk = Talk::new();
+    talk.hear("+OK\r\n");
+    assert_eq!(talk.closed, Some(Close::UpstreamBroke("a reply to nothing")));
+}
+
+#[test]
+fn a_large_value_passes_without_being_kept() {
+    let mut talk = Talk::new();
+    talk.client.extend_from_slice(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000000\r\n");
+    let mut sent = 0;
+    for _ in 0..1000 {
+        talk.session.from_client(&mut talk.client, &mut talk.turn).unwrap();
+        sent += talk.turn.to_upstream.split().len();
+        assert!(talk.client.is_empty());
+        talk.client.extend_from_slice(&[b'v'; 1000]);
+    }
+    assert_eq!(sent, 999 * 1000 + "*3\r\n$3\r\nSET\r\n$6\r\nacme:k\r\n$300000000\r\n".len());
+    assert!(!talk.session.at_rest());
+}
+
+#[test]
+fn a_revoked_tenant_ends() {
+    let mut talk = Talk::new();
+    talk.session.renew(Some(names()));
+    assert_eq!(talk.say("GET a"), "GET acme:a");
+    talk.session.renew(None);
+    assert_eq!(talk.say("GET a"), "");
+    assert_eq!(talk.hear("$1\r\nx\r\n"), "$1 x -NOAUTH Authentication required.");
+    assert!(talk.closed.is_some());
+}
