@@ -85,7 +85,7 @@ impl Bench {
             }
             (None, None) => panic!("there is no wall"),
         };
-        let mut pair = Pair { bench: self, wall, private: direct(&private), others: String::new() };
+        let mut pair = Pair { bench: self, wall, private: direct(&private), others: String::new(), unread: 0 };
         pair.others = direct(&shared).query(STATE).unwrap().rows[0][1].clone().unwrap();
         pair
     }
@@ -141,6 +141,8 @@ pub struct Pair<'b> {
     wall: Side,
     private: Client,
     others: String,
+    /// Answers that nobody waits for.
+    unread: usize,
 }
 
 /// A step's outcome.
@@ -156,12 +158,12 @@ impl Pair<'_> {
     pub fn run(&mut self, case: &Case) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         if case.transaction {
-            self.both("BEGIN");
+            self.later("BEGIN");
         }
         for (index, step) in case.steps.iter().enumerate() {
             let savepoint = case.transaction && takes_savepoint(&step.sql);
             if savepoint {
-                self.both("SAVEPOINT s");
+                self.later("SAVEPOINT s");
             }
             let verdict = self.step(step);
             let stop = matches!(verdict, Verdict::Refused(_) | Verdict::Slow | Verdict::Different(..));
@@ -171,17 +173,22 @@ impl Pair<'_> {
                 break;
             }
             if failed && savepoint {
-                self.both("ROLLBACK TO SAVEPOINT s");
+                self.later("ROLLBACK TO SAVEPOINT s");
             }
         }
-        let fine = outcomes.iter().all(|o| matches!(o.verdict, Verdict::Same | Verdict::SameError(_) | Verdict::RowType));
-        if case.transaction && fine && self.private.status == b'T' {
-            outcomes.push(Outcome { index: case.steps.len(), verdict: self.state() });
+        let good = |o: &Outcome| matches!(o.verdict, Verdict::Same | Verdict::SameError(_) | Verdict::RowType);
+        if case.transaction && outcomes.iter().all(good) {
+            self.settle();
+            if self.private.status == b'T' {
+                outcomes.push(Outcome { index: case.steps.len(), verdict: self.state() });
+            }
         }
         if case.transaction || self.wall.client().status != b'I' || self.private.status != b'I' {
-            self.both("ROLLBACK");
+            self.later("ROLLBACK");
         }
-        self.both("DEALLOCATE ALL");
+        if case.steps.iter().any(|s| s.sql.starts_with("PREPARE") || s.again > 0) {
+            self.later("DEALLOCATE ALL");
+        }
         outcomes
     }
 
@@ -202,6 +209,7 @@ impl Pair<'_> {
     pub fn ask(&mut self, step: &Step) -> (Answer, Answer) {
         let refusal = self.wall.send(step);
         ask(&mut self.private, step);
+        self.settle();
         let private = read(&mut self.private);
         let wall = match refusal {
             None => read(self.wall.client()),
@@ -213,12 +221,20 @@ impl Pair<'_> {
         (wall, private)
     }
 
-    fn both(&mut self, sql: &str) {
+    /// Sends to both and does not wait.
+    fn later(&mut self, sql: &str) {
         for client in [self.wall.client(), &mut self.private] {
             client.message(b'Q', &crate::support::terminated(sql));
         }
-        read(self.wall.client());
-        read(&mut self.private);
+        self.unread += 1;
+    }
+
+    /// Reads what was sent without waiting.
+    fn settle(&mut self) {
+        for _ in 0..std::mem::take(&mut self.unread) {
+            read(self.wall.client());
+            read(&mut self.private);
+        }
     }
 
     /// The tenant's rows on both sides, and everybody else's as they were.
