@@ -60,6 +60,9 @@ CREATE TABLE notes (tenant_id text NOT NULL, id int NOT NULL, body text NOT NULL
     PRIMARY KEY (tenant_id, id));
 CREATE TABLE notes_archive (archived_on date, PRIMARY KEY (tenant_id, id)) INHERITS (notes);
 
+-- A key that all tenants share: its conflicts cannot be hidden, so what meets them is denied.
+CREATE TABLE domains (host text PRIMARY KEY, tenant_id text NOT NULL, hits int NOT NULL DEFAULT 0);
+
 CREATE INDEX ON orders (customer_id);
 CREATE INDEX ON orders (discount);
 CREATE INDEX ON tickets (priority);
@@ -85,12 +88,13 @@ BEGIN
             'WHERE %I IS DISTINCT FROM %L', t.name, t.tenant, 'acme') INTO part;
         whole := whole || t.name || ':' || coalesce(part, '-') || ' ';
     END LOOP;
-    SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x), chr(10) ORDER BY x.ctid)) INTO whole FROM countries x;
-    SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x), chr(10) ORDER BY x.ctid)) INTO whole FROM rates x;
+    SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)) INTO whole FROM countries x;
+    SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)) INTO whole FROM rates x;
     RETURN whole;
 END $$;
 CREATE FUNCTION oracle_tables(OUT name text, OUT tenant text) RETURNS SETOF record LANGUAGE sql IMMUTABLE AS $$
     VALUES ('customers', 'tenant_id'), ('products', 'tenant_id'), ('orders', 'tenant_id'), ('order_items', 'tenant_id'),
         ('events_2023', 'tenant_id'), ('events_2024', 'tenant_id'), ('events_rest', 'tenant_id'), ('employees', 'tenant_id'),
-        ('tickets', 'tenant_id'), ('labels', 'tenant_id'), ('ledger', 'org'), ('notes', 'tenant_id'), ('notes_archive', 'tenant_id')
+        ('tickets', 'tenant_id'), ('labels', 'tenant_id'), ('ledger', 'org'), ('notes', 'tenant_id'), ('notes_archive', 'tenant_id'),
+        ('domains', 'tenant_id')
 $$;

@@ -39,7 +39,7 @@ pub fn compare(step: &Step, wall: &Answer, private: &Answer, refused: impl FnOnc
             if refused() {
                 return Verdict::Refused(format!("{w} {message}"));
             }
-            Verdict::Different("sqlstate", format!("wall {w} {message}, private {p:?} {}", brief(private)))
+            Verdict::Different("sqlstate", format!("wall refused {w} {message}, private {p:?} {}", brief(private)))
         }
         (None, Some(p)) => Verdict::Different("sqlstate", format!("wall {}, private {p} {}", brief(wall), brief(private))),
         (None, None) => parts(step, &wall.parts, &private.parts),

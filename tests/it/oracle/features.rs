@@ -47,7 +47,7 @@ features! {
     Update = "UPDATE", UpdateFrom = "UPDATE FROM", UpdateRow = "SET (…) = (…)", Delete = "DELETE", DeleteUsing = "DELETE USING",
     Merge = "MERGE", Lock = "FOR UPDATE/SHARE", Transaction = "transaction", Savepoint = "savepoint", SetLocal = "SET LOCAL",
     Isolation = "isolation level", Cursor = "cursor", Prepare = "PREPARE/EXECUTE", CopyOut = "COPY TO", CopyQuery = "COPY (query)",
-    Truncate = "TRUNCATE", SeveralStatements = "several statements", Wrong = "a statement that is wrong", Failing = "fails on own rows",
+    Truncate = "TRUNCATE", SeveralStatements = "several statements", Forbidden = "what a tenant must not do", Wrong = "a statement that is wrong", Failing = "fails on own rows",
 }
 
 /// A set of features.

@@ -63,6 +63,8 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// Runs in a transaction, with the state compared at its end.
     pub transaction: bool,
+    /// The wall must refuse it, whatever a private database says.
+    pub forbidden: bool,
     /// What it shows.
     pub features: Set,
 }

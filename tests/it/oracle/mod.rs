@@ -13,6 +13,8 @@ mod features;
 mod from;
 mod generate;
 mod grouped;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod poison;
 mod query;
 mod random;

@@ -34,6 +34,8 @@ pub struct Report {
     pub same: u64,
     /// The same error.
     pub same_error: u64,
+    /// Refused as it must be.
+    pub denied: u64,
     /// Refused by the wall.
     pub refused: u64,
     /// The same rows, a whole row told as a mere record.
@@ -140,7 +142,7 @@ fn describe(
 impl Report {
     fn note(&mut self, case: &Case, sql: &str, verdict: &Verdict) {
         self.statements += 1;
-        let refused = matches!(verdict, Verdict::Refused(_));
+        let refused = matches!(verdict, Verdict::Refused(_)) && !case.forbidden;
         for feature in Feature::ALL.iter().filter(|f| case.features & f.bit() != 0) {
             let counts = self.features.entry(feature.name()).or_default();
             counts.0 += 1;
@@ -155,6 +157,7 @@ impl Report {
                 first.0 += 1;
             }
             Verdict::Slow => self.slow += 1,
+            Verdict::Refused(_) if case.forbidden => self.denied += 1,
             Verdict::Refused(why) => {
                 self.refused += 1;
                 self.reasons.entry(why.clone()).or_insert_with(|| (0, sql.to_owned())).0 += 1;
@@ -172,7 +175,7 @@ impl Report {
         }
         let share = |n: u64| 100.0 * n as f64 / self.statements.max(1) as f64;
         println!(
-            "statements {}: same answer {} ({:.1} %), same error {} ({:.1} %), refused {} ({:.2} %), only a row type differs {}, slow {}, differences {}",
+            "statements {}: same answer {} ({:.1} %), same error {} ({:.1} %), refused {} ({:.2} %), only a row type differs {}, slow {}, denied as it must be {}, differences {}",
             self.statements,
             self.same,
             share(self.same),
@@ -182,6 +185,7 @@ impl Report {
             share(self.refused),
             self.row_types,
             self.slow,
+            self.denied,
             self.differences.len()
         );
         for (code, (count, example)) in self.errors.iter().filter(|_| verbose) {

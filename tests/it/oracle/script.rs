@@ -8,16 +8,18 @@ impl Case {
     /// The case of a seed and a number: always the same one.
     pub fn new(seed: u64, number: u64, form: Form) -> Case {
         let mut g = Generator::new(seed, number, form);
-        let (steps, transaction) = match g.random.weighted(&[66, 19, 5, 3, 2, 2, 2]) {
+        let kind = g.random.weighted(&[66, 19, 5, 3, 2, 2, 2, 1]);
+        let (steps, transaction) = match kind {
             0 => (vec![g.read()], false),
             1 => (g.batch(), true),
             2 => (vec![g.wrong()], false),
             3 => (vec![g.locking()], false),
             4 => (g.cursor(), true),
             5 => (g.prepared(), true),
-            _ => (vec![g.copy_or_script()], false),
+            6 => (vec![g.copy_or_script()], false),
+            _ => (vec![g.forbidden()], true),
         };
-        Case { steps, transaction, features: g.features }
+        Case { steps, transaction, forbidden: kind == 7, features: g.features }
     }
 }
 
@@ -148,6 +150,30 @@ impl Generator {
                 self.plain(format!("{one}; /* between */ {two};"))
             }
         }
+    }
+
+    /// What works in a private database and must not work here: it would touch, lock or read what is not the tenant's.
+    fn forbidden(&mut self) -> Step {
+        self.note(F::Forbidden);
+        let sql = self.random.pick(&[
+            "UPDATE orders SET tenant_id = 'globex' WHERE id < 4",
+            "UPDATE customers SET (name, tenant_id) = ('x', 'initech') WHERE id = 2",
+            "INSERT INTO notes (tenant_id, id, body) VALUES ('globex', 501, 'x')",
+            "INSERT INTO notes (tenant_id, id, body) VALUES ('acme', 501, 'x'), ('initech', 502, 'y')",
+            "INSERT INTO notes (tenant_id, id) SELECT 'globex', 600 + id FROM tickets",
+            "INSERT INTO labels (name) VALUES ('alpha') ON CONFLICT (name) DO UPDATE SET tenant_id = 'globex'",
+            "INSERT INTO domains (host, hits) VALUES ('taken.example', 5) ON CONFLICT (host) DO UPDATE SET hits = 9",
+            "INSERT INTO domains (host, hits) VALUES ('taken.example', 5) ON CONFLICT (host) DO NOTHING",
+            "INSERT INTO domains (host, hits) VALUES ('taken.example', 5) ON CONFLICT DO NOTHING",
+            "INSERT INTO countries VALUES ('XX', 'x', 1)",
+            "UPDATE rates SET rate = 2 WHERE currency = 'EUR'",
+            "DELETE FROM countries WHERE code = 'JP'",
+            "SELECT code FROM countries FOR UPDATE",
+            "SELECT c.id FROM customers c JOIN countries k ON k.code = c.country FOR SHARE",
+            "SELECT query_to_xml('SELECT * FROM customers', true, false, '')::text",
+            "SELECT table_to_xml('secrets', true, false, '')::text FROM customers",
+        ]);
+        self.plain(sql)
     }
 
     /// Statements that PostgreSQL refuses, or that name what a tenant must not see: the same answer as in a private database.

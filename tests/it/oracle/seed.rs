@@ -16,6 +16,7 @@ pub fn rows() -> String {
     let mut sql = String::from(
         "INSERT INTO countries VALUES ('DE', 'Germany', 357), ('FR', 'France', 643), ('JP', 'Japan', NULL), ('US', 'States', 983);\n\
          INSERT INTO rates SELECT d::date, c, 1.25 FROM generate_series(timestamp '2023-01-01', '2025-01-01', '92 days') d, unnest(ARRAY['EUR','USD']) c;\n\
+         INSERT INTO domains VALUES ('own.example', 'acme', 1), ('taken.example', 'globex', 2), ('kept.example', 'initech', 3);\n\
          INSERT INTO secrets VALUES (1, 'acme', 'hidden'), (2, 'globex', 'CANARY-secret');\n",
     );
     for table in TABLES[..SCOPED].iter().filter(|t| t.name != "events_2024") {

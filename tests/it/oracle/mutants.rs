@@ -1,0 +1,92 @@
+//! The mutation check: with any one protection of the rewriter left out, the verifier refuses what comes of it, and the oracle, with the
+//! verifier out of the way, sees a difference.
+
+use super::bench::{Bench, Pair};
+use super::compare::Verdict;
+use super::generate::{Case, Form};
+use partywall::policy::TenantId;
+use partywall::sql::Judge;
+use partywall::sql::mutants::{Mutant, Mutation};
+use std::time::Instant;
+
+const LITERAL: Form = Form { literal: true, marks: false };
+const UNPROVED: &str = "statement could not be proved";
+
+/// What only the oracle sees: the verifier proves where guards stand and what is written, not what may fail, be locked or be called.
+const BEYOND_PROOF: &[Mutant] = &[
+    Mutant::ConflictNothing,
+    Mutant::OwnLiteral,
+    Mutant::SharedLock,
+    Mutant::UnlistedFunction,
+    Mutant::Fence,
+    Mutant::SubqueryBarrier,
+    Mutant::Having,
+];
+
+/// Who noticed, and at which case.
+struct Killers {
+    verifier: Option<u64>,
+    oracle: Option<(u64, String)>,
+}
+
+#[test]
+fn every_protection_that_is_left_out_is_noticed() {
+    let cases = super::variable("MUTANTS_N", 6000);
+    let share = super::variable("MUTANTS_SHARE", 1);
+    let bench = Bench::start(1, false);
+    let mut survivors = Vec::new();
+    println!("{:<50} {:<16} oracle", "left out", "verifier");
+    let chosen = Mutant::ALL.iter().enumerate().filter(|(n, _)| *n as u64 % share == 0).map(|(_, m)| *m);
+    for mutant in chosen {
+        let start = Instant::now();
+        let killers = Killers { verifier: by_verifier(&bench, mutant, cases), oracle: by_oracle(&bench, mutant, cases) };
+        let verifier = killers.verifier.map_or("-".to_owned(), |n| format!("case {n}"));
+        let oracle = killers.oracle.as_ref().map_or("-".to_owned(), |(n, kind)| format!("case {n}: {kind}"));
+        println!("{:<50} {verifier:<16} {oracle}  ({:.1} s)", mutant.what(), start.elapsed().as_secs_f64());
+        let proof_due = !BEYOND_PROOF.contains(&mutant);
+        if killers.oracle.is_none() || (proof_due && killers.verifier.is_none()) {
+            survivors.push(mutant);
+        }
+    }
+    assert!(survivors.is_empty(), "not noticed as they should be: {survivors:?}");
+}
+
+/// The first case of which a statement that the whole judge accepts, or refuses for another reason, cannot be proved any more.
+fn by_verifier(bench: &Bench, mutant: Mutant, cases: u64) -> Option<u64> {
+    let (judge, tenant) = (bench.judge(), tenant(bench));
+    let mutated = judge.mutated(Mutation { mutant, unproved: false });
+    let unproved = |j: &Judge, sql: &str| j.simple(sql, &tenant).is_err_and(|r| r.message.starts_with(UNPROVED));
+    (0..cases).find(|n| {
+        let case = Case::new(3, *n, LITERAL);
+        case.steps.iter().any(|s| unproved(&mutated, &s.sql) && !unproved(judge, &s.sql))
+    })
+}
+
+/// The first case that the oracle finds to differ, among those that the mutant makes anything else of.
+fn by_oracle(bench: &Bench, mutant: Mutant, cases: u64) -> Option<(u64, String)> {
+    let (judge, tenant) = (bench.judge(), tenant(bench));
+    let mutated = judge.mutated(Mutation { mutant, unproved: true });
+    let text = |j: &Judge, sql: &str| j.simple(sql, &tenant).map(|s| s.outgoing.as_str().to_owned()).map_err(|r| r.message);
+    let mut pair = bench.pair(0, Some(mutated.clone()));
+    for number in 0..cases {
+        let case = Case::new(3, number, LITERAL);
+        if case.steps.iter().all(|s| text(judge, &s.sql) == text(&mutated, &s.sql)) {
+            continue;
+        }
+        if let Some(kind) = difference(&mut pair, &case) {
+            return Some((number, kind));
+        }
+    }
+    None
+}
+
+fn difference(pair: &mut Pair<'_>, case: &Case) -> Option<String> {
+    pair.run(case).into_iter().find_map(|o| match o.verdict {
+        Verdict::Different(kind, _) => Some(kind.to_owned()),
+        _ => None,
+    })
+}
+
+fn tenant(bench: &Bench) -> TenantId {
+    bench.judge().policy().tenants.accept("acme").unwrap()
+}
