@@ -84,8 +84,9 @@ CREATE FUNCTION oracle_others() RETURNS text LANGUAGE plpgsql STABLE SET DateSty
 DECLARE t record; part text; whole text := '';
 BEGIN
     FOR t IN SELECT * FROM oracle_tables() LOOP
-        EXECUTE format('SELECT md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)) FROM ONLY %I x '
-            'WHERE %I IS DISTINCT FROM %L', t.name, t.tenant, 'acme') INTO part;
+        -- An upsert on a shared key locks the row that it meets, whatever comes of it: no xmax there.
+        EXECUTE format('SELECT md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, CASE %1$L WHEN ''domains'' THEN NULL ELSE x.xmax END, x), chr(10) ORDER BY x.ctid)) '
+            'FROM ONLY %1$I x WHERE %2$I IS DISTINCT FROM %3$L', t.name, t.tenant, 'acme') INTO part;
         whole := whole || t.name || ':' || coalesce(part, '-') || ' ';
     END LOOP;
     SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)) INTO whole FROM countries x;
