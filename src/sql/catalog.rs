@@ -42,6 +42,11 @@ pub const QUERIES: &[CatalogQuery] = &[
               AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.attrelid, a.attnum",
     },
     CatalogQuery {
+        name: "views",
+        sql: "SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
+    },
+    CatalogQuery {
         name: "keys",
         sql: "SELECT i.indrelid, x.relname, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, k.n, COALESCE(a.attname, '') FROM pg_catalog.pg_index i \
               JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
@@ -106,6 +111,8 @@ pub struct Catalog {
     pub search_path: Vec<String>,
     /// By (schema, name): every relation that the policy lists and does not hide.
     pub relations: HashMap<(String, String), Arc<Relation>>,
+    /// Functions that the policy lists, as (schema, name).
+    pub functions: HashSet<(String, String)>,
     /// Names of functions outside pg_catalog.
     pub user_functions: HashSet<String>,
     /// All function names that exist and are not in the table of allowed ones.
@@ -139,6 +146,8 @@ pub struct Relation {
     pub referenced_by: Vec<u32>,
     /// Has triggers of the application's that DELETE or TRUNCATE fires.
     pub triggers_on_delete: bool,
+    /// A view's query, as the server prints it.
+    pub definition: Option<String>,
     /// What the policy says.
     pub rule: TableRule,
     /// Where it says so.
@@ -176,6 +185,12 @@ pub struct Key {
 }
 
 impl Relation {
+    /// Whether it is read as the query it stands for: a view whose rows are told apart by tenant. One that is `shared: read` shows all
+    /// tenants the same rows, whatever it reads.
+    pub fn is_expanded(&self) -> bool {
+        self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. })
+    }
+
     /// Whether a column, also a system column, has this name.
     pub fn has_column(&self, name: &str) -> bool {
         self.column(name).is_some() || matches!(name, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid")
@@ -217,6 +232,7 @@ impl Catalog {
                 keys: keys.remove(&oid).unwrap_or_default(),
                 referenced_by: rows("references").iter().filter(|r| number(r, 0) == oid).map(|r| number(r, 1)).collect(),
                 triggers_on_delete: rows("triggers").iter().any(|r| number(r, 0) == oid),
+                definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
                 rule: entry.rule.clone(),
                 place: entry.place.clone(),
                 schema: schema.clone(),
@@ -237,6 +253,8 @@ impl Catalog {
                 place: Some(entry.place.clone()),
             });
         }
+        let listed = policy.postgres.iter().flat_map(|p| &p.functions);
+        catalog.functions = listed.map(|f| (f.schema.clone(), f.name.clone())).collect();
         catalog.read_names(rows("functions"), rows("operators"), rows("types"));
         if !problems.is_empty() {
             return Err(problems);

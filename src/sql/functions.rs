@@ -118,6 +118,14 @@ pub fn is_type(name: &str) -> bool {
     TYPES.contains(&name)
 }
 
+/// Whether it is certainly an aggregate: some that are may not be here.
+pub fn is_aggregate(name: &str) -> bool {
+    matches!(
+        name,
+        "array_agg" | "avg" | "bool_and" | "bool_or" | "count" | "every" | "json_agg" | "jsonb_agg" | "max" | "min" | "string_agg" | "sum"
+    )
+}
+
 #[cfg(test)]
 #[path = "functions_tests.rs"]
 mod tests;

@@ -85,6 +85,18 @@ pub fn case(condition: Node, result: Node, otherwise: Option<Node>) -> Node {
     node(NodeEnum::CaseExpr(Box::new(CaseExpr { args, defresult: otherwise.and_then(boxed), location: -1, ..Default::default() })))
 }
 
+/// `pg_catalog.count(*) OPERATOR(pg_catalog.>=) 0`: true of every group, and known only once the group is complete.
+pub fn any_count() -> Node {
+    let count = pg::FuncCall {
+        funcname: vec![string("pg_catalog"), string("count")],
+        agg_star: true,
+        funcformat: pg::CoercionForm::CoerceExplicitCall as i32,
+        location: -1,
+        ..Default::default()
+    };
+    operator(">=", node(NodeEnum::FuncCall(Box::new(count))), integer(0))
+}
+
 /// A boolean constant.
 pub fn truth(value: bool) -> Node {
     let val = Some(a_const::Val::Boolval(pg::Boolean { boolval: value }));

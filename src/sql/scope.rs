@@ -37,7 +37,9 @@ pub enum Thing {
     Guarded(Arc<Relation>, Guard),
     /// A relation that all tenants read.
     Shared(Arc<Relation>),
-    /// A subquery, CTE, function or wrapped relation: its rows are the tenant's already.
+    /// A relation within a subquery of the wall's own, or a view's query: its rows are the tenant's already, its columns are known.
+    Wrapped(Arc<Relation>),
+    /// A subquery, CTE or function: its rows are the tenant's already.
     Opaque,
 }
 
@@ -50,6 +52,18 @@ pub struct Item {
     pub thing: Thing,
     /// On the nullable side of an outer join below the place that looks.
     pub nullable: bool,
+    /// A row lock on it would lock rows that all tenants share.
+    pub locks_shared: bool,
+}
+
+impl Item {
+    /// Whether `field` is certainly a column of it.
+    pub fn has_column(&self, field: &str) -> bool {
+        match &self.thing {
+            Thing::Guarded(relation, _) | Thing::Shared(relation) | Thing::Wrapped(relation) => relation.has_column(field),
+            Thing::Opaque => false,
+        }
+    }
 }
 
 /// One query level.
@@ -79,6 +93,8 @@ pub struct Traits {
     pub uses: Vec<Use>,
     /// Those of them on whose values some part can raise an error.
     pub raising: Vec<Use>,
+    /// Some part is an aggregate of this level, so it runs on whole groups.
+    pub aggregates: bool,
 }
 
 impl Traits {
@@ -86,6 +102,7 @@ impl Traits {
     pub fn add(&mut self, part: Traits) {
         self.uses.extend(part.uses);
         self.raising.extend(part.raising);
+        self.aggregates |= part.aggregates;
     }
 
     /// This node itself can raise.
@@ -108,10 +125,7 @@ impl Scope {
             let hit = match used {
                 Use::Of(name) => item.name == *name,
                 Use::Any => true,
-                Use::Bare(name) => match &item.thing {
-                    Thing::Guarded(relation, _) | Thing::Shared(relation) => item.name == *name || relation.has_column(name),
-                    Thing::Opaque => false,
-                },
+                Use::Bare(name) => item.name == *name || item.has_column(name),
             };
             if hit {
                 found |= matches!(used, Use::Of(_));

@@ -1,9 +1,10 @@
 //! COPY: out of a table it is a COPY of the tenant's rows; into a table each row is written for the tenant and checked by WHERE.
 
+use super::from::push;
 use super::write::marker;
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
-use crate::sql::scope::{Item, Scope, Thing};
+use crate::sql::scope::{Scope, Thing};
 use crate::sql::{CopyFormat, CopyIn, Gain, Kind, Refusal, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, CopyStmt, DefElem, Node, ResTarget, SelectStmt};
@@ -79,8 +80,9 @@ impl Rewriter<'_> {
         // Written for a table that is made in the same transaction; here it never is.
         x.options.retain(|o| !matches!(&o.node, Some(NodeEnum::DefElem(o)) if o.defname == "freeze"));
         if let Some(condition) = x.where_clause.as_mut() {
-            let item = Item { name: relation.name.clone(), thing: Thing::Opaque, nullable: false };
-            self.levels.push(Scope { items: vec![item], ..Scope::default() });
+            let mut level = Scope::default();
+            push(&mut level, relation.name.clone(), Thing::Wrapped(relation.clone()))?;
+            self.levels.push(level);
             let result = self.expr(condition);
             self.levels.pop();
             result?;

@@ -28,6 +28,9 @@ impl Rewriter<'_> {
                 Ok(if quiet { traits } else { traits.raising() })
             }
             NodeEnum::CaseExpr(x) => {
+                if x.arg.is_some() {
+                    self.implicit_operators(&["="])?;
+                }
                 let mut traits = self.optional(x.arg.as_mut())?;
                 traits.add(self.exprs(&mut x.args)?);
                 traits.add(self.optional(x.defresult.as_mut())?);
@@ -42,14 +45,20 @@ impl Rewriter<'_> {
             NodeEnum::NullTest(x) => self.optional(x.arg.as_mut()),
             NodeEnum::BooleanTest(x) => self.optional(x.arg.as_mut()),
             NodeEnum::AIndirection(x) => self.indirection(x),
-            NodeEnum::AArrayExpr(x) => self.exprs(&mut x.elements),
+            // Arrays of stored arrays fail where their dimensions differ.
+            NodeEnum::AArrayExpr(x) => self.exprs(&mut x.elements).map(Traits::raising),
             NodeEnum::RowExpr(x) => self.exprs(&mut x.args),
             NodeEnum::CoalesceExpr(x) => self.exprs(&mut x.args),
             NodeEnum::MinMaxExpr(x) => self.exprs(&mut x.args),
             NodeEnum::List(x) => self.exprs(&mut x.items),
             NodeEnum::GroupingFunc(x) => self.exprs(&mut x.args),
             NodeEnum::GroupingSet(x) => self.exprs(&mut x.content),
-            NodeEnum::SortBy(x) if x.use_op.is_empty() => self.optional(x.node.as_mut()),
+            NodeEnum::SortBy(x) => {
+                if !x.use_op.is_empty() {
+                    self.operator_name(&x.use_op, x.location)?;
+                }
+                self.optional(x.node.as_mut())
+            }
             NodeEnum::NamedArgExpr(x) => self.optional(x.arg.as_mut()),
             NodeEnum::CollateClause(x) => {
                 collation(&x.collname)?;
@@ -102,17 +111,13 @@ impl Rewriter<'_> {
             }
             _ => return Err(Refusal::not_understood("cross-database references are not supported").at(place)),
         };
-        Ok(Traits { uses: vec![used], raising: Vec::new() })
+        Ok(Traits { uses: vec![used], ..Traits::default() })
     }
 
     /// `x.f` may be the call `f(x)`: a field that is no column of the relation must not be the name of a function that is not listed.
     fn field(&self, field: &str, relation: Option<&str>, place: Option<u32>) -> Res<()> {
         let own = relation.and_then(|r| self.levels.iter().rev().flat_map(|l| &l.items).find(|i| i.name == r));
-        let is_column = own.is_some_and(|item| match &item.thing {
-            crate::sql::scope::Thing::Guarded(relation, _) | crate::sql::scope::Thing::Shared(relation) => relation.has_column(field),
-            crate::sql::scope::Thing::Opaque => false,
-        });
-        if !is_column && self.cx.catalog.unsafe_fields.contains(field) {
+        if !own.is_some_and(|item| item.has_column(field)) && self.cx.catalog.unsafe_fields.contains(field) {
             return Err(Refusal::with_state("42703", format!("column \"{field}\" does not exist"))
                 .detail("A field of this name would be read as a call of the function of that name.")
                 .at(place));
@@ -140,24 +145,25 @@ impl Rewriter<'_> {
     fn operation(&mut self, x: &mut AExpr) -> Res<Traits> {
         let mut traits = self.optional(x.lexpr.as_mut())?;
         traits.add(self.optional(x.rexpr.as_mut())?);
+        Ok(if self.is_quiet(x)? { traits } else { traits.raising() })
+    }
+
+    /// Whether an operation itself never raises on a stored value. Errors: it is not PostgreSQL's own.
+    pub(super) fn is_quiet(&self, x: &AExpr) -> Res<bool> {
         let kind = AExprKind::try_from(x.kind).unwrap_or(AExprKind::Undefined);
-        let name = match kind {
-            // Its name is the word; it stands for these two operators.
-            AExprKind::AexprBetween | AExprKind::AexprNotBetween | AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym => {
-                self.operator_name(&[nodes::string("<=")], x.location)?;
-                self.operator_name(&[nodes::string(">=")], x.location)?
-            }
-            _ => self.operator_name(&x.name, x.location)?,
-        };
+        if matches!(kind, AExprKind::AexprBetween | AExprKind::AexprNotBetween | AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym)
+        {
+            return self.implicit_operators(&["<", ">", "<=", ">="]).map(|()| true);
+        }
+        let name = self.operator_name(&x.name, x.location)?;
         let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));
-        let quiet = match kind {
-            AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => self.is_quiet(&name),
+        Ok(match kind {
+            AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => self.quiet_operator(&name),
             AExprKind::AexprLike | AExprKind::AexprIlike => pattern_is_plain,
+            AExprKind::AexprIn | AExprKind::AexprDistinct | AExprKind::AexprNotDistinct | AExprKind::AexprNullif => true,
             AExprKind::AexprSimilar => false,
-            AExprKind::Undefined => return Err(Refusal::not_understood("this operator is not supported").at(self.at(x.location))),
-            _ => true,
-        };
-        Ok(if quiet { traits } else { traits.raising() })
+            _ => return Err(Refusal::not_understood("this operator is not supported").at(self.at(x.location))),
+        })
     }
 
     /// The bare name of an operator that is PostgreSQL's own.
@@ -175,7 +181,7 @@ impl Rewriter<'_> {
     }
 
     /// Can this operator not fail on any stored value?
-    pub(super) fn is_quiet(&self, operator: &str) -> bool {
+    pub(super) fn quiet_operator(&self, operator: &str) -> bool {
         match functions::find_operator(operator) {
             Some(functions::Operator::Quiet) => true,
             Some(functions::Operator::Json) => !self.cx.catalog.has_json,
@@ -183,10 +189,15 @@ impl Rewriter<'_> {
         }
     }
 
-    fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
+    /// Operators that PostgreSQL looks up by name where the client wrote none (CASE x WHEN, BETWEEN, USING).
+    pub(super) fn implicit_operators(&self, names: &[&str]) -> Res<()> {
+        names.iter().try_for_each(|name| self.operator_name(&[nodes::string(name)], -1).map(|_| ()))
+    }
+
+    pub(super) fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
         let mut traits = self.optional(link.testexpr.as_mut())?;
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
-        if link.testexpr.is_some() && !self.is_quiet(&name) {
+        if link.testexpr.is_some() && !self.quiet_operator(&name) {
             traits = traits.raising();
         }
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
@@ -226,6 +237,7 @@ impl Rewriter<'_> {
         match functions::find_call(name, call.args.len()).filter(|_| matches!(schema, "" | "pg_catalog")) {
             Some(listed) => {
                 call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
+                traits.aggregates |= call.over.is_none() && functions::is_aggregate(name);
                 Ok(if listed.raises { traits.raising() } else { traits })
             }
             None if self.cx.catalog.unsafe_fields.contains(name) && !self.cx.catalog.user_functions.contains(name) => {

@@ -9,23 +9,67 @@ use crate::sql::Refusal;
 use crate::sql::nodes;
 use crate::sql::scope::{Traits, guards_for};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{BoolExprType, Node};
+use pg_query::protobuf::Node;
 
 impl Rewriter<'_> {
-    /// Rewrites a condition (WHERE, ON, HAVING); true if some part of it had to be fenced.
+    /// Rewrites a condition (WHERE, ON); true if some part of it had to be fenced. The smallest part that raises is fenced, so that a
+    /// comparison stays one that an index or a join can use. The value of a condition on a row that the guard removes does not matter.
     pub(super) fn condition(&mut self, condition: &mut Node) -> Res<bool> {
-        if let Some(NodeEnum::BoolExpr(both)) = condition.node.as_mut()
-            && both.boolop == BoolExprType::AndExpr as i32
-        {
-            let mut fenced = false;
-            for part in &mut both.args {
-                fenced |= self.condition(part)?;
+        match condition.node.as_mut() {
+            Some(NodeEnum::BoolExpr(x)) => {
+                let mut fenced = false;
+                for part in &mut x.args {
+                    fenced |= self.condition(part)?;
+                }
+                return Ok(fenced);
             }
-            return Ok(fenced);
+            Some(NodeEnum::NullTest(x)) if x.arg.as_ref().is_some_and(|a| !is_row(a)) => return self.condition_of(x.arg.as_mut()),
+            Some(NodeEnum::BooleanTest(x)) => return self.condition_of(x.arg.as_mut()),
+            Some(NodeEnum::AExpr(x)) if !is_row_of(x.lexpr.as_ref()) && !is_row_of(x.rexpr.as_ref()) => return self.comparison(condition),
+            Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_ref()) && x.oper_name.is_empty() => {
+                let mut test = x.testexpr.take();
+                let fenced = self.condition_of(test.as_mut());
+                let traits = self.sublink(x);
+                x.testexpr = test;
+                traits?;
+                return fenced;
+            }
+            _ => {}
         }
         let traits = self.expr(condition)?;
+        self.fence_if(condition, &traits)
+    }
+
+    fn condition_of(&mut self, part: Option<&mut Box<Node>>) -> Res<bool> {
+        let Some(part) = part else { return Ok(false) };
+        let traits = self.expr(part)?;
+        self.fence_if(part, &traits)
+    }
+
+    /// An operation: its left side alone is fenced where neither the operator nor the right side raises, or its right side alone.
+    fn comparison(&mut self, condition: &mut Node) -> Res<bool> {
+        let Some(NodeEnum::AExpr(x)) = condition.node.as_mut() else { return Ok(false) };
+        let mut left = self.optional(x.lexpr.as_mut())?;
+        let right = self.optional(x.rexpr.as_mut())?;
+        let list = matches!(x.rexpr.as_ref().and_then(|r| r.node.as_ref()), Some(NodeEnum::List(_)));
+        if !self.is_quiet(x)? || (list && right.raises()) {
+            let quiet = self.is_quiet(x)?;
+            left.add(right);
+            let traits = if quiet { left } else { left.raising() };
+            return self.fence_if(condition, &traits);
+        }
+        let mut fenced = false;
+        for (side, traits) in [(x.lexpr.as_mut(), left), (x.rexpr.as_mut(), right)] {
+            if let Some(side) = side {
+                fenced |= self.fence_if(side, &traits)?;
+            }
+        }
+        Ok(fenced)
+    }
+
+    fn fence_if(&mut self, part: &mut Node, traits: &Traits) -> Res<bool> {
         if traits.raises() {
-            self.fence(condition, &traits)?;
+            self.fence(part, traits)?;
         }
         Ok(traits.raises())
     }
@@ -53,4 +97,12 @@ impl Rewriter<'_> {
         }
         Ok(())
     }
+}
+
+fn is_row(node: &Node) -> bool {
+    matches!(node.node, Some(NodeEnum::RowExpr(_) | NodeEnum::ColumnRef(_)))
+}
+
+fn is_row_of(node: Option<&Box<Node>>) -> bool {
+    node.is_some_and(|n| matches!(n.node, Some(NodeEnum::RowExpr(_))))
 }

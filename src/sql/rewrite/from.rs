@@ -8,10 +8,14 @@ use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
 use crate::sql::nodes;
 use crate::sql::scope::{Item, Scope, Thing};
-use crate::sql::{Refusal, scope};
+
+use crate::sql::{Refusal, parse, scope};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, JoinExpr, JoinType, Node, RangeFunction, RangeSubselect, RangeVar, SelectStmt};
 use std::sync::Arc;
+
+/// Deepest nesting of views in views.
+const VIEWS_MAX: usize = 8;
 
 /// Whether the enclosing filter can take this side's guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,7 @@ impl Rewriter<'_> {
             }
             Some(NodeEnum::RangeVar(_)) => self.table(item, filter, scope),
             Some(NodeEnum::JoinExpr(join)) => self.join(join, filter, scope),
+            Some(NodeEnum::RangeTableSample(_)) => self.sample(item, filter, scope),
             Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeFunction(function)) => self.from_function(function, scope).map(|()| Vec::new()),
             _ => Err(unknown),
@@ -45,23 +50,80 @@ impl Rewriter<'_> {
         let relation = self.relation(var)?;
         let renamed = var.alias.as_ref().is_some_and(|a| !a.colnames.is_empty());
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
+        if relation.is_expanded() {
+            return self.view(item, &relation, scope).map(|()| Vec::new());
+        }
         if (filter == Filter::None || renamed)
             && let Some(guard) = self.guard(&relation, &relation.name)?
         {
             *item = wrap(var, guard.predicate());
-            push(scope, name, Thing::Opaque)?;
+            push(scope, name, Thing::Wrapped(relation))?;
             return Ok(Vec::new());
         }
         let guard = self.guard(&relation, &name)?;
         let predicate = guard.as_ref().map(scope::Guard::predicate);
+        let shared = guard.is_none();
+        self.shared += usize::from(shared);
         let thing = guard.map_or_else(|| Thing::Shared(relation.clone()), |g| Thing::Guarded(relation.clone(), g));
-        push(scope, name, thing)?;
+        push(scope, name, thing)?.locks_shared = shared;
         Ok(predicate.into_iter().collect())
     }
 
+    /// A view is read as the query it stands for, over the tenant's own rows: so nothing in it meets another tenant's.
+    fn view(&mut self, item: &mut Node, relation: &Arc<Relation>, scope: &mut Scope) -> Res<()> {
+        let Some(NodeEnum::RangeVar(var)) = item.node.as_ref() else { return Err(Refusal::not_understood("not a relation")) };
+        let place = self.at(var.location);
+        let alias = var.alias.clone().unwrap_or_else(|| pg::Alias { aliasname: var.relname.clone(), colnames: Vec::new() });
+        let refused = |why: &Refusal| {
+            Refusal::not_understood(format!("view \"{}\" is not supported", relation.name))
+                .detail(format!("Its definition cannot be read for one tenant: {}.", why.message))
+                .hint_at("It is listed", &relation.place)
+                .at(place)
+        };
+        let mut select = definition(relation).map_err(|r| refused(&r))?;
+        if self.views == VIEWS_MAX {
+            return Err(refused(&Refusal::not_understood("views are nested too deeply")));
+        }
+        let around = (std::mem::take(&mut self.levels), std::mem::take(&mut self.ctes), self.shared);
+        self.views += 1;
+        let result = self.select(&mut select);
+        self.views -= 1;
+        let shared = around.2 != self.shared;
+        (self.levels, self.ctes) = (around.0, around.1);
+        if result.map_err(|r| refused(&r))?.raises() {
+            barrier(&mut select);
+        }
+        let name = alias.aliasname.clone();
+        let subquery = nodes::boxed(nodes::node(NodeEnum::SelectStmt(select)));
+        *item = nodes::node(NodeEnum::RangeSubselect(Box::new(RangeSubselect { lateral: false, subquery, alias: Some(alias) })));
+        push(scope, name, Thing::Wrapped(relation.clone()))?.locks_shared = shared;
+        Ok(())
+    }
+
+    /// TABLESAMPLE by a built-in method that judges each row or block by itself: what is sampled of one tenant is a sample of its rows.
+    fn sample(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
+        let refused = self.unknown("TABLESAMPLE here", item);
+        let Some(NodeEnum::RangeTableSample(sample)) = item.node.as_mut() else { return Err(refused) };
+        let method = nodes::names(&sample.method).unwrap_or_default();
+        if !matches!(method.as_slice(), ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]) {
+            return Err(refused);
+        }
+        self.levels.push(scope.clone());
+        let arguments = self.exprs(&mut sample.args).and_then(|_| self.optional(sample.repeatable.as_mut()));
+        self.levels.pop();
+        arguments?;
+        let Some(relation) = sample.relation.as_mut() else { return Err(refused) };
+        match relation.node.as_ref() {
+            Some(NodeEnum::RangeVar(var)) if !self.is_cte(var) => {}
+            _ => return Err(refused),
+        }
+        let guards = self.table(relation, filter, scope)?;
+        if matches!(relation.node, Some(NodeEnum::RangeVar(_))) { Ok(guards) } else { Err(refused) }
+    }
+
     fn join(&mut self, join: &mut JoinExpr, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
-        if join.join_using_alias.is_some() {
-            return Err(Refusal::not_understood("an alias of JOIN … USING is not supported"));
+        if join.is_natural || !join.using_clause.is_empty() {
+            self.implicit_operators(&["="])?;
         }
         let first = scope.items.len();
         let plain = !join.is_natural && join.using_clause.is_empty();
@@ -104,9 +166,13 @@ impl Rewriter<'_> {
                 _ => false,
             };
         }
-        if let Some(alias) = &join.alias {
-            scope.items.truncate(first);
+        if let Some(alias) = &join.join_using_alias {
             push(scope, alias.aliasname.clone(), Thing::Opaque)?;
+        }
+        if let Some(alias) = &join.alias {
+            let shared = scope.items[first..].iter().any(|i| i.locks_shared);
+            scope.items.truncate(first);
+            push(scope, alias.aliasname.clone(), Thing::Opaque)?.locks_shared = shared;
         }
         Ok(up)
     }
@@ -137,6 +203,7 @@ impl Rewriter<'_> {
         let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_mut().and_then(|q| q.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported"));
         };
+        let shared = self.shared;
         let traits = self.select(select);
         if sub.lateral {
             self.levels.pop();
@@ -144,7 +211,9 @@ impl Rewriter<'_> {
         if traits?.raises() {
             barrier(select);
         }
-        push(scope, sub.alias.as_ref().map(|a| a.aliasname.clone()).unwrap_or_default(), Thing::Opaque)
+        let name = sub.alias.as_ref().map(|a| a.aliasname.clone()).unwrap_or_default();
+        push(scope, name, Thing::Opaque)?.locks_shared = shared != self.shared;
+        Ok(())
     }
 
     fn from_function(&mut self, function: &mut RangeFunction, scope: &mut Scope) -> Res<()> {
@@ -158,7 +227,7 @@ impl Rewriter<'_> {
             };
             // The second element holds a column definition list, which only record functions take.
             for part in list.items.iter_mut().filter(|n| n.node.is_some()) {
-                if let Some(NodeEnum::FuncCall(call)) = &part.node {
+                if let (Some(NodeEnum::FuncCall(call)), true) = (&part.node, name.is_empty()) {
                     name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
                 }
                 result = result.and_then(|()| self.expr(part).map(|_| ()));
@@ -170,7 +239,7 @@ impl Rewriter<'_> {
             self.column_definition(definition)?;
         }
         let name = function.alias.as_ref().map_or(name, |a| a.aliasname.clone());
-        push(scope, name, Thing::Opaque)
+        push(scope, name, Thing::Opaque).map(|_| ())
     }
 
     fn column_definition(&mut self, definition: &mut Node) -> Res<()> {
@@ -183,12 +252,24 @@ impl Rewriter<'_> {
     }
 }
 
-fn push(scope: &mut Scope, name: String, thing: Thing) -> Res<()> {
+/// The query of a view, as upstream prints it.
+fn definition(view: &Relation) -> Res<Box<SelectStmt>> {
+    let unreadable = || Refusal::not_understood("it is not one query");
+    let mut stmts = parse::parse(view.definition.as_deref().ok_or_else(unreadable)?)?;
+    match stmts.pop().and_then(|s| s.stmt).and_then(|n| n.node) {
+        Some(NodeEnum::SelectStmt(select)) if stmts.is_empty() => Ok(select),
+        _ => Err(unreadable()),
+    }
+}
+
+/// Adds an item. Errors: 42712, the name stands there already.
+pub(super) fn push(scope: &mut Scope, name: String, thing: Thing) -> Res<&mut Item> {
     if !name.is_empty() && scope.items.iter().any(|i| i.name == name) {
         return Err(Refusal::with_state("42712", format!("table name \"{name}\" specified more than once")));
     }
-    scope.items.push(Item { name, thing, nullable: false });
-    Ok(())
+    let last = scope.items.len();
+    scope.items.push(Item { name, thing, nullable: false, locks_shared: false });
+    Ok(&mut scope.items[last])
 }
 
 /// `(SELECT * FROM t WHERE guard OFFSET 0) AS alias`
@@ -237,12 +318,4 @@ fn barriers_in_join(join: &mut JoinExpr) {
     for side in [join.larg.as_mut(), join.rarg.as_mut()].into_iter().flatten() {
         barriers(std::slice::from_mut(side.as_mut()));
     }
-}
-
-/// Whether any relation here is shared, so that its rows must not be locked.
-pub(super) fn has_shared(scope: &Scope) -> Option<Arc<Relation>> {
-    scope.items.iter().find_map(|i| match &i.thing {
-        Thing::Shared(relation) => Some(relation.clone()),
-        _ => None,
-    })
 }

@@ -2,10 +2,12 @@
 //!
 //! [`rewrite`] is the only way in. Where a guard stands: `from`. Which expressions pass and which are fenced: `expr`, `fence`. Writes: `write`.
 
+mod arbiter;
 mod copy;
 mod expr;
 mod fence;
 mod from;
+mod merge;
 mod select;
 mod session;
 mod utility;
@@ -107,6 +109,10 @@ struct Rewriter<'a> {
     literal: bool,
     /// The cursor of WHERE CURRENT OF.
     cursor: Option<String>,
+    /// How many references to shared relations there were so far.
+    shared: usize,
+    /// How many views' definitions the walk is in.
+    views: usize,
 }
 
 impl<'a> Rewriter<'a> {
@@ -128,6 +134,8 @@ impl<'a> Rewriter<'a> {
             cte_barriers,
             literal: false,
             cursor: None,
+            shared: 0,
+            views: 0,
         }
     }
 
@@ -137,7 +145,7 @@ impl<'a> Rewriter<'a> {
                 self.select(select)?;
                 Ok(if self.has_write { Kind::Write { upsert: self.upsert } } else { Kind::Read })
             }
-            NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => {
+            NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => {
                 self.write(node)?;
                 Ok(self.cursor.take().map_or(Kind::Write { upsert: self.upsert }, Kind::Positioned))
             }
@@ -145,8 +153,11 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// A 1-based character position for a byte offset of the tree.
+    /// A 1-based character position for a byte offset of the tree; None within a view's definition.
     fn at(&self, location: i32) -> Option<u32> {
+        if self.views > 0 {
+            return None;
+        }
         let before = self.cx.source.get(..usize::try_from(location).ok()?)?;
         u32::try_from(before.chars().count()).ok().map(|n| n + 1)
     }

@@ -1,10 +1,10 @@
 //! INSERT, UPDATE, DELETE: the tenant column is written by the wall and by nobody else.
 
-use super::from::barriers;
+use super::from::{barriers, push};
 use super::{Res, Rewriter};
 use crate::policy::TableRule;
 use crate::sql::catalog::Relation;
-use crate::sql::scope::{Guard, Item, Scope, Thing};
+use crate::sql::scope::{Guard, Scope, Thing};
 use crate::sql::{OwnParameter, Refusal, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
@@ -19,6 +19,7 @@ impl Rewriter<'_> {
             NodeEnum::InsertStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.insert(x)),
             NodeEnum::UpdateStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.update(x)),
             NodeEnum::DeleteStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.delete(x)),
+            NodeEnum::MergeStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.merge(x)),
             _ => Err(Refusal::not_understood("not a write")),
         };
         self.ctes.truncate(names);
@@ -40,8 +41,9 @@ impl Rewriter<'_> {
         if !matches!(relation.kind, 'r' | 'p') {
             return Err(Refusal::not_understood(format!("writing to \"{}\" is not supported: it is not a table", relation.name)).at(place));
         }
-        let item = Item { name, thing: Thing::Guarded(relation.clone(), guard.clone()), nullable: false };
-        Ok((relation, guard, Scope { items: vec![item], passed: false }))
+        let mut scope = Scope::default();
+        push(&mut scope, name, Thing::Guarded(relation.clone(), guard.clone()))?;
+        Ok((relation, guard, scope))
     }
 
     fn update(&mut self, x: &mut UpdateStmt) -> Res<()> {
@@ -85,7 +87,7 @@ impl Rewriter<'_> {
         self.returning(returning)
     }
 
-    fn returning(&mut self, returning: Option<&mut ReturningClause>) -> Res<()> {
+    pub(super) fn returning(&mut self, returning: Option<&mut ReturningClause>) -> Res<()> {
         let Some(returning) = returning else { return Ok(()) };
         if !returning.options.is_empty() {
             return Err(Refusal::not_understood("RETURNING WITH is not supported"));
@@ -93,7 +95,7 @@ impl Rewriter<'_> {
         self.exprs(&mut returning.exprs).map(|_| ())
     }
 
-    fn no_tenant_assignment(&self, relation: &Relation, targets: &[Node]) -> Res<()> {
+    pub(super) fn no_tenant_assignment(&self, relation: &Relation, targets: &[Node]) -> Res<()> {
         let TableRule::Scoped { column } = &relation.rule else { return Ok(()) };
         for target in targets {
             if let Some(NodeEnum::ResTarget(t)) = &target.node
@@ -109,7 +111,7 @@ impl Rewriter<'_> {
     }
 
     /// SET a = …, SET (a, b) = …, SET a[1] = …
-    fn assignments(&mut self, targets: &mut [Node]) -> Res<()> {
+    pub(super) fn assignments(&mut self, targets: &mut [Node]) -> Res<()> {
         for target in targets {
             let Some(NodeEnum::ResTarget(t)) = target.node.as_mut() else {
                 return Err(Refusal::not_understood("this assignment is not supported"));
@@ -144,7 +146,7 @@ impl Rewriter<'_> {
         }
     }
 
-    fn target_indirection(&mut self, target: &mut ResTarget) -> Res<()> {
+    pub(super) fn target_indirection(&mut self, target: &mut ResTarget) -> Res<()> {
         for step in &mut target.indirection {
             match step.node.as_mut() {
                 Some(NodeEnum::String(_)) => {}
@@ -215,11 +217,10 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood("this INSERT is not supported"));
         };
         if select.values_lists.is_empty() || select.larg.is_some() {
-            if named.is_some() {
-                return Err(Refusal::not_allowed(format!("column \"{}\" cannot be written from a query", guard.column))
-                    .hint("Leave the column out: the wall writes it."));
-            }
             self.select(select)?;
+            if let Some(index) = named {
+                return self.own_in_arms(select, index, guard, tenant_type);
+            }
             return append_to_arms(select, &nodes::cast(value, cast_name(tenant_type)));
         }
         if !select.sort_clause.is_empty() || select.limit_count.is_some() || select.limit_offset.is_some() || select.with_clause.is_some() {
@@ -237,14 +238,14 @@ impl Rewriter<'_> {
             match named {
                 None => list.items.push(value.clone()),
                 Some(index) if index < list.items.len() => {}
-                Some(_) => return Err(Refusal::syntax("INSERT has more target columns than expressions")),
+                Some(_) => return Err(too_few()),
             }
         }
         Ok(())
     }
 
     /// What the client writes into the tenant column must be its own id: a literal or a parameter, checked when it is known.
-    fn own_value(&mut self, value: &mut Node, column: &str, type_oid: u32) -> Res<()> {
+    pub(super) fn own_value(&mut self, value: &mut Node, column: &str, type_oid: u32) -> Res<()> {
         match &value.node {
             Some(NodeEnum::ParamRef(p)) => {
                 let number = p.number;
@@ -271,9 +272,48 @@ impl Rewriter<'_> {
         Err(Refusal::not_allowed(format!("column \"{column}\" takes only this tenant's own id, as a literal or a parameter")).at(place))
     }
 
+    /// What a query puts into the tenant column must be the tenant's own id: a literal or parameter as in VALUES, a column by a check
+    /// at run time.
+    fn own_in_arms(&mut self, select: &mut SelectStmt, index: usize, guard: &Guard, tenant_type: u32) -> Res<()> {
+        if select.larg.is_some() || select.rarg.is_some() {
+            return [select.larg.as_mut(), select.rarg.as_mut()]
+                .into_iter()
+                .flatten()
+                .try_for_each(|side| self.own_in_arms(side, index, guard, tenant_type));
+        }
+        for row in &mut select.values_lists {
+            let value = match row.node.as_mut() {
+                Some(NodeEnum::List(list)) => list.items.get_mut(index),
+                _ => None,
+            };
+            self.own_value(value.ok_or_else(too_few)?, &guard.column, tenant_type)?;
+        }
+        if !select.values_lists.is_empty() {
+            return Ok(());
+        }
+        if width(select).is_none() {
+            return Err(Refusal::not_understood("INSERT of the tenant column from SELECT * is not supported").hint("Name the columns."));
+        }
+        let value = match select.target_list.get_mut(index).and_then(|t| t.node.as_mut()) {
+            Some(NodeEnum::ResTarget(target)) => target.val.as_mut(),
+            _ => None,
+        };
+        self.own_expression(value.ok_or_else(too_few)?, guard, tenant_type)
+    }
+
+    /// A literal, a parameter or a column that must be the tenant's own id.
+    pub(super) fn own_expression(&mut self, value: &mut Node, guard: &Guard, tenant_type: u32) -> Res<()> {
+        if !matches!(value.node, Some(NodeEnum::ColumnRef(_))) {
+            return self.own_value(value, &guard.column, tenant_type);
+        }
+        self.expr(value)?;
+        *value = own_column(std::mem::take(value), guard, tenant_type);
+        Ok(())
+    }
+
     fn conflict(&mut self, conflict: Option<&mut Box<OnConflictClause>>, relation: &Relation, guard: &Guard) -> Res<()> {
         let Some(conflict) = conflict else { return Ok(()) };
-        let private = infer(conflict, relation, &guard.column)?;
+        let private = self.infer(conflict, relation, &guard.column)?;
         if conflict.action == OnConflictAction::OnconflictNothing as i32 {
             return if private {
                 Ok(())
@@ -285,9 +325,8 @@ impl Rewriter<'_> {
         }
         self.upsert = true;
         self.no_tenant_assignment(relation, &conflict.target_list)?;
-        let excluded = Item { name: "excluded".into(), thing: Thing::Opaque, nullable: false };
         let mut level = self.levels.last().cloned().unwrap_or_default();
-        level.items.push(excluded);
+        push(&mut level, "excluded".into(), Thing::Wrapped(Arc::new(relation.clone())))?;
         self.levels.push(level);
         let result = self.assignments(&mut conflict.target_list).and_then(|()| self.optional(conflict.where_clause.as_mut()));
         self.levels.pop();
@@ -298,48 +337,28 @@ impl Rewriter<'_> {
     }
 }
 
-/// Whether every key that can conflict holds the tenant column. Adds that column to the conflict target where the key needs it.
-fn infer(conflict: &mut OnConflictClause, relation: &Relation, tenant: &str) -> Res<bool> {
-    let private = |columns: &[String]| columns.iter().any(|c| c == tenant);
-    let Some(infer) = conflict.infer.as_mut() else { return Ok(relation.keys.iter().all(|k| private(&k.columns))) };
-    if !infer.conname.is_empty() {
-        return Ok(relation.keys.iter().find(|k| k.name == infer.conname).is_some_and(|k| private(&k.columns)));
-    }
-    if infer.where_clause.is_some() {
-        return Err(Refusal::not_understood("ON CONFLICT … WHERE of a partial index is not supported"));
-    }
-    let mut wanted = Vec::new();
-    for element in &infer.index_elems {
-        match &element.node {
-            Some(NodeEnum::IndexElem(e)) if e.expr.is_none() && e.collation.is_empty() && e.opclass.is_empty() => {
-                wanted.push(e.name.clone())
-            }
-            _ => return Err(Refusal::not_understood("ON CONFLICT on an expression is not supported")),
-        }
-    }
-    let matches =
-        |columns: &[String], wanted: &[String]| wanted.iter().all(|w| columns.contains(w)) && columns.iter().all(|c| wanted.contains(c));
-    if relation.keys.iter().any(|k| !k.partial && matches(&k.columns, &wanted)) || private(&wanted) {
-        return Ok(private(&wanted));
-    }
-    wanted.push(tenant.to_owned());
-    if relation.keys.iter().any(|k| !k.partial && matches(&k.columns, &wanted)) {
-        let mut element = infer.index_elems.last().cloned().unwrap_or_default();
-        if let Some(NodeEnum::IndexElem(e)) = element.node.as_mut() {
-            tenant.clone_into(&mut e.name);
-        }
-        infer.index_elems.push(element);
-        return Ok(true);
-    }
-    Ok(false)
+fn too_few() -> Refusal {
+    Refusal::syntax("INSERT has more target columns than expressions")
+}
+
+/// `CASE WHEN CASE WHEN column = $tenant THEN true ELSE <fails> END THEN $tenant::type END`: the tenant's own id, or an error.
+fn own_column(column: Node, guard: &Guard, tenant_type: u32) -> Node {
+    let tenant = || nodes::parameter(guard.parameter);
+    let own = nodes::operator("=", column.clone(), tenant());
+    let check = nodes::case(own, nodes::truth(true), Some(marker_on(column, "partywall:tenant")));
+    nodes::case(check, nodes::cast(tenant(), cast_name(tenant_type)), None)
 }
 
 /// An expression that fails with the wall's own marker, and nothing of the row, when a write meets another tenant's row.
 pub(super) fn marker(guard: &Guard, text: &str) -> Node {
-    let column = nodes::cast(nodes::column(&guard.reference, &guard.column), "text");
+    marker_on(nodes::column(&guard.reference, &guard.column), text)
+}
+
+/// The same for any column: it has to read the row, or the planner would run it at once.
+fn marker_on(column: Node, text: &str) -> Node {
     let call = pg_query::protobuf::FuncCall {
         funcname: vec![nodes::string("pg_catalog"), nodes::string("left")],
-        args: vec![column, nodes::integer(0)],
+        args: vec![nodes::cast(column, "text"), nodes::integer(0)],
         funcformat: pg_query::protobuf::CoercionForm::CoerceExplicitCall as i32,
         location: -1,
         ..Default::default()
@@ -392,7 +411,7 @@ fn append_to_arms(select: &mut SelectStmt, value: &Node) -> Res<()> {
     Ok(())
 }
 
-fn cast_name(type_oid: u32) -> &'static str {
+pub(super) fn cast_name(type_oid: u32) -> &'static str {
     match type_oid {
         20 => "int8",
         21 => "int2",

@@ -64,7 +64,7 @@ impl Walk<'_> {
     }
 
     fn copy_in(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let Some(Some(column)) = self.relation(&f["relation"], &c["relation"])? else { return disagree("COPY into a table of all") };
+        let Some(column) = self.table_of(&f["relation"], &c["relation"])?.column else { return disagree("COPY into a table of all") };
         self.rest(&f["relation"], &c["relation"], &["schemaname"])?;
         let (written, theirs) = (names(list(f, "attlist")), self.columns_of(&c["relation"], list(c, "attlist")));
         let added = written.first() == Some(&column.as_str()) && !theirs.contains(&column.as_str());

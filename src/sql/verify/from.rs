@@ -1,6 +1,7 @@
 //! Relations in FROM: each scoped one takes its guard out of a filter that filters exactly its rows.
 
-use super::{Found, Hold, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, text};
+use super::scopes::{Level, Seen};
+use super::{Found, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, statements, text};
 use serde_json::Value;
 
 /// PostgreSQL's JoinType as the tree has it (nodes.h, one more for "undefined").
@@ -10,51 +11,120 @@ const FULL: i64 = 3;
 const RIGHT: i64 = 4;
 
 impl Walk<'_> {
-    /// A FROM list whose relations may be guarded in filter `sink`.
-    pub(super) fn from_list(&mut self, f: &[Value], c: &[Value], sink: usize) -> Res<()> {
+    /// A FROM list whose relations may be guarded in the innermost filter; `level` holds what stands there already.
+    pub(super) fn from_list(&mut self, f: &[Value], c: &[Value], mut level: Level) -> Res<Level> {
         if f.len() != c.len() {
             return disagree("FROM has other items");
         }
-        f.iter().zip(c).try_for_each(|(f, c)| self.from_item(f, c, &[sink]))
+        let sink = self.filters.len() - 1;
+        f.iter().zip(c).try_for_each(|(f, c)| self.from_item(f, c, &[sink], &mut level))?;
+        Ok(level)
     }
 
-    fn from_item(&mut self, f: &Value, c: &Value, sinks: &[usize]) -> Res<()> {
+    pub(super) fn from_item(&mut self, f: &Value, c: &Value, sinks: &[usize], level: &mut Level) -> Res<()> {
         let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) else { return disagree("FROM differs") };
         match (fk, ck) {
-            ("RangeVar", "RangeVar") => self.table(fv, cv, sinks),
-            ("RangeSubselect", "RangeVar") => self.wrapped(fv, cv),
-            ("JoinExpr", "JoinExpr") => self.join(fv, cv, sinks),
-            ("RangeSubselect", "RangeSubselect") | ("RangeFunction", "RangeFunction") => self.rest(fv, cv, &[]),
+            ("RangeVar", "RangeVar") => self.table(fv, cv, sinks, level),
+            ("RangeSubselect", "RangeVar") => self.wrapped(fv, cv, level),
+            ("JoinExpr", "JoinExpr") => self.join(fv, cv, sinks, level),
+            ("RangeTableSample", "RangeTableSample") => self.sample(fv, cv, sinks, level),
+            ("RangeSubselect", "RangeSubselect") => self.subselect(fv, cv, level),
+            ("RangeFunction", "RangeFunction") => {
+                self.beside(level, |walk| walk.rest(fv, cv, &[]))?;
+                let call = list(fv, "functions").first().and_then(|l| fields(l, "List")).and_then(|l| list(l, "items").first());
+                let own = call.and_then(|c| fields(c, "FuncCall")).and_then(|c| names(list(c, "funcname")).last().map(|s| (*s).to_owned()));
+                let name = if fv["alias"].is_null() { own.unwrap_or_default() } else { text(&fv["alias"], "aliasname").to_owned() };
+                push(level, Seen { name, ..Seen::default() })
+            }
             _ => disagree(format!("{ck} became {fk} in FROM")),
         }
     }
 
+    /// Walks what can see the items that stand before it.
+    fn beside(&mut self, level: &Level, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
+        self.levels.push(level.clone());
+        let result = walk(self);
+        self.levels.pop();
+        result
+    }
+
+    fn subselect(&mut self, f: &Value, c: &Value, level: &mut Level) -> Res<()> {
+        let shared = self.shared;
+        let (fs, cs) = (&f["subquery"], &c["subquery"]);
+        let (Some(query), Some(_)) = (fields(fs, "SelectStmt"), fields(cs, "SelectStmt")) else {
+            return disagree("a subquery is no query");
+        };
+        debug_assert!(query.is_object());
+        if f["lateral"] == Value::Bool(true) {
+            self.beside(level, |walk| walk.same(fs, cs))?;
+        } else {
+            self.same(fs, cs)?;
+        }
+        self.rest(f, c, &["subquery"])?;
+        let name = text(&f["alias"], "aliasname").to_owned();
+        push(level, Seen { name, shared: shared != self.shared, ..Seen::default() })
+    }
+
     /// A relation that stands as itself takes its guard from one of the filters.
-    pub(super) fn table(&mut self, f: &Value, c: &Value, sinks: &[usize]) -> Res<()> {
-        let relation = self.relation(f, c)?;
+    fn table(&mut self, f: &Value, c: &Value, sinks: &[usize], level: &mut Level) -> Res<()> {
+        let listed = self.relation(f, c)?;
         self.rest(f, c, &["schemaname"])?;
-        let Some(Some(column)) = relation else { return Ok(()) };
+        let reference = if f["alias"].is_null() { text(f, "relname") } else { text(&f["alias"], "aliasname") }.to_owned();
+        let Some(Listed { relation, column }) = listed else { return push(level, Seen { name: reference, ..Seen::default() }) };
+        if relation.is_expanded() {
+            return disagree("a view stands as itself");
+        }
+        let Some(column) = column else {
+            self.shared += 1;
+            return push(level, Seen { name: reference, relation: Some(relation), shared: true, ..Seen::default() });
+        };
         if !list(&f["alias"], "colnames").is_empty() {
             return disagree("a guarded relation has renamed columns");
         }
-        let reference = if f["alias"].is_null() { text(f, "relname") } else { text(&f["alias"], "aliasname") };
-        let wanted = Found { reference: reference.to_owned(), column };
+        let wanted = Found { reference: reference.clone(), column: column.clone() };
         for sink in sinks {
             if let Some(index) = self.filters[*sink].iter().position(|g| *g == wanted) {
                 self.filters[*sink].remove(index);
-                hold(&mut self.proof, Hold::Filter, f, c, reference);
-                return Ok(());
+                hold(&mut self.proof, Hold::Filter, f, c, &reference);
+                return push(level, Seen { name: reference, relation: Some(relation), guard: Some(column), ..Seen::default() });
             }
         }
         disagree("a relation has no guard where one is needed")
     }
 
-    /// `(SELECT * FROM schema.t WHERE guard OFFSET 0) AS alias` for `t AS alias`.
-    fn wrapped(&mut self, f: &Value, c: &Value) -> Res<()> {
+    /// A built-in method judges each row or block by itself.
+    fn sample(&mut self, f: &Value, c: &Value, sinks: &[usize], level: &mut Level) -> Res<()> {
+        let method = names(list(f, "method"));
+        if !matches!(method.as_slice(), ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]) {
+            return disagree("this way of sampling is not proved");
+        }
+        self.beside(level, |walk| walk.rest(f, c, &["relation"]))?;
+        match (fields(&f["relation"], "RangeVar"), fields(&c["relation"], "RangeVar")) {
+            (Some(f), Some(c)) => self.table(f, c, sinks, level),
+            _ => disagree("a sample of something else"),
+        }
+    }
+
+    /// `(SELECT * FROM schema.t WHERE guard OFFSET 0) AS alias` for `t AS alias`, or a view's own query.
+    fn wrapped(&mut self, f: &Value, c: &Value, level: &mut Level) -> Res<()> {
         let Some(select) = fields(&f["subquery"], "SelectStmt") else { return disagree("a relation became a subquery") };
+        let alias = if c["alias"].is_null() {
+            text(&f["alias"], "aliasname") == text(c, "relname") && list(&f["alias"], "colnames").is_empty()
+        } else {
+            f["alias"] == c["alias"]
+        };
+        if !alias || f["lateral"] != Value::Bool(false) {
+            return disagree("a wrapped relation has another name");
+        }
+        let name = text(&f["alias"], "aliasname").to_owned();
+        if let Some(seen) = self.view(select, c)? {
+            return push(level, Seen { name, ..seen });
+        }
         let [table] = list(select, "from_clause") else { return disagree("a wrapped relation has other company") };
         let Some(table) = fields(table, "RangeVar") else { return disagree("a wrapped relation is none") };
-        let Some(Some(column)) = self.relation(table, c)? else { return disagree("a relation is wrapped for nothing") };
+        let Some(Listed { relation, column: Some(column) }) = self.relation(table, c)? else {
+            return disagree("a relation is wrapped for nothing");
+        };
         let guard = self.guard(&select["where_clause"]);
         let wanted = Found { reference: text(table, "relname").to_owned(), column };
         let star = matches!(list(select, "target_list"), [t] if is_star(t));
@@ -62,40 +132,83 @@ impl Walk<'_> {
         let bare = empty.iter().all(|k| list(select, k).is_empty())
             && ["having_clause", "limit_count", "with_clause", "into_clause", "larg", "rarg"].iter().all(|k| select[*k].is_null());
         let same_table = table["alias"].is_null() && table["inh"] == c["inh"] && table["relpersistence"] == c["relpersistence"];
-        let alias = if c["alias"].is_null() {
-            text(&f["alias"], "aliasname") == text(c, "relname") && list(&f["alias"], "colnames").is_empty()
-        } else {
-            f["alias"] == c["alias"]
-        };
-        let sound = guard == Some(wanted) && star && bare && same_table && alias;
-        if sound && is_zero(&select["limit_offset"]) && f["lateral"] == Value::Bool(false) {
-            hold(&mut self.proof, Hold::Wrapped, table, c, text(&f["alias"], "aliasname"));
-            Ok(())
+        if guard == Some(wanted) && star && bare && same_table && is_zero(&select["limit_offset"]) {
+            hold(&mut self.proof, Hold::Wrapped, table, c, &name);
+            push(level, Seen { name, relation: Some(relation), ..Seen::default() })
         } else {
             disagree("a wrapped relation is not sound")
         }
     }
 
-    fn join(&mut self, f: &Value, c: &Value, above: &[usize]) -> Res<()> {
-        let guards = self.filter(&f["quals"], &c["quals"])?;
+    /// The item that a view's query makes, proved against the definition that the server gave; None where the name is no view's.
+    fn view(&mut self, f: &Value, c: &Value) -> Res<Option<Seen>> {
+        let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
+        let is_cte = schema.is_empty() && self.ctes.iter().flatten().any(|n| n == name);
+        let Some(relation) = self.catalog.find(schema, name).filter(|r| r.is_expanded() && !is_cte).cloned() else { return Ok(None) };
+        let parsed = statements(relation.definition.as_deref().unwrap_or_default())?;
+        let [definition] = parsed.as_slice() else { return disagree("a view is not one query") };
+        let Some(definition) = fields(&definition["stmt"], "SelectStmt") else { return disagree("a view is no query") };
+        let (shared, places, held) = (self.shared, self.proof.places.len(), self.proof.held.len());
+        let around = (std::mem::take(&mut self.levels), std::mem::take(&mut self.ctes));
+        let result = self.select(f, definition);
+        (self.levels, self.ctes) = around;
+        // The definition is not the client's text: what was proved in it has no place there.
+        self.proof.places.truncate(places);
+        self.proof.held[held..].iter_mut().for_each(|h| h.client = None);
+        result?;
+        Ok(Some(Seen { relation: Some(relation), shared: shared != self.shared, ..Seen::default() }))
+    }
+
+    fn join(&mut self, f: &Value, c: &Value, above: &[usize], level: &mut Level) -> Res<()> {
+        let (guards, condition) = self.split(&f["quals"], &c["quals"])?;
         self.filters.push(guards);
         let on = [self.filters.len() - 1];
         let above: &[usize] = if f["alias"].is_null() { above } else { &[] };
         let both: Vec<usize> = above.iter().chain(&on).copied().collect();
         let none: &[usize] = &[];
+        let kind = f["jointype"].as_i64();
         // A guard in ON removes rows of the nullable side only; the other side's rows would come back with NULLs.
-        let (left, right) = match f["jointype"].as_i64() {
+        let (left, right) = match kind {
             Some(INNER) => (both.as_slice(), both.as_slice()),
             Some(LEFT) => (above, on.as_slice()),
             Some(RIGHT) => (on.as_slice(), above),
             Some(FULL) => (none, none),
             _ => return disagree("a join of an unknown kind"),
         };
-        self.from_item(&f["larg"], &c["larg"], left)?;
-        self.from_item(&f["rarg"], &c["rarg"], right)?;
+        let first = level.items.len();
+        self.from_item(&f["larg"], &c["larg"], left, level)?;
+        let middle = level.items.len();
+        self.from_item(&f["rarg"], &c["rarg"], right, level)?;
         self.used_up()?;
-        self.rest(f, c, &["quals", "larg", "rarg"])
+        let inside = Level { items: level.items[first..].to_vec() };
+        self.beside(&inside, |walk| walk.pairs(condition))?;
+        self.rest(f, c, &["quals", "larg", "rarg"])?;
+        for (index, item) in level.items.iter_mut().enumerate().skip(first) {
+            item.nullable |= match kind {
+                Some(LEFT) => index >= middle,
+                Some(RIGHT) => index < middle,
+                Some(FULL) => true,
+                _ => false,
+            };
+        }
+        for (key, hides) in [("join_using_alias", false), ("alias", true)] {
+            if !f[key].is_null() {
+                let shared = level.items[first..].iter().any(|i| i.shared);
+                level.items.truncate(if hides { first } else { level.items.len() });
+                push(level, Seen { name: text(&f[key], "aliasname").to_owned(), shared: hides && shared, ..Seen::default() })?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// Adds an item: a name that stands twice could make a guard speak of the wrong one.
+pub(super) fn push(level: &mut Level, item: Seen) -> Res<()> {
+    if !item.name.is_empty() && level.items.iter().any(|i| i.name == item.name) {
+        return disagree("a name stands twice in FROM");
+    }
+    level.items.push(item);
+    Ok(())
 }
 
 fn is_star(target: &Value) -> bool {

@@ -6,12 +6,17 @@
 
 mod copy;
 mod from;
+mod kinds;
+mod merge;
+mod scopes;
 mod utility;
 mod write;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Relation};
 use crate::policy::TableRule;
+use scopes::Level;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Why the final text is not proved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +66,9 @@ pub enum Hold {
 
 type Res<T> = Result<T, Disagreement>;
 
+/// PostgreSQL's CTEMaterializeAlways as the tree has it.
+const MATERIALIZED: i64 = 2;
+
 fn disagree<T>(why: impl Into<String>) -> Res<T> {
     Err(Disagreement(why.into()))
 }
@@ -71,7 +79,7 @@ pub fn verify(client: &str, outgoing: &str, catalog: &Catalog, first: u16) -> Re
     if client.len() != outgoing.len() {
         return disagree("the number of statements differs");
     }
-    let mut walk = Walk { catalog, first: i64::from(first), ctes: Vec::new(), filters: Vec::new(), proof: Proof::default() };
+    let mut walk = Walk::new(catalog, first);
     for (f, c) in outgoing.iter().zip(&client) {
         walk.statement(&f["stmt"], &c["stmt"])?;
     }
@@ -102,7 +110,17 @@ struct Walk<'a> {
     ctes: Vec<Vec<String>>,
     /// Guards of the filters around, each taken by exactly one relation.
     filters: Vec<Vec<Found>>,
+    /// What the query levels around can name, innermost last.
+    levels: Vec<Level>,
+    /// How many references to shared relations there were so far.
+    shared: usize,
     proof: Proof,
+}
+
+/// A relation as the policy has it: its tenant column, if it is scoped.
+struct Listed {
+    relation: Arc<Relation>,
+    column: Option<String>,
 }
 
 /// The kind and fields of a wrapped node.
@@ -129,11 +147,24 @@ fn names(values: &[Value]) -> Vec<&str> {
     values.iter().filter_map(|v| fields(v, "String")).map(|s| text(s, "sval")).collect()
 }
 
+impl<'a> Walk<'a> {
+    fn new(catalog: &'a Catalog, first: u16) -> Self {
+        let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
+        Self { catalog, first: i64::from(first), ctes, filters, levels, shared: 0, proof: Proof::default() }
+    }
+}
+
 impl Walk<'_> {
     /// The final value is the client's, up to sanctioned additions inside.
     fn same(&mut self, f: &Value, c: &Value) -> Res<()> {
+        self.same_at("", f, c)
+    }
+
+    /// The same for the value of a field.
+    fn same_at(&mut self, key: &str, f: &Value, c: &Value) -> Res<()> {
         if let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) {
             if fk == "CaseExpr" && self.is_fence(fv) {
+                self.fence_holds(fv)?;
                 let client = first_place(c);
                 self.proof.held.push(Held { hold: Hold::Fence, relation: String::new(), reference: String::new(), client });
                 return self.same(&fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"], c);
@@ -144,7 +175,7 @@ impl Walk<'_> {
             return self.same_node(fk, fv, cv);
         }
         match (f, c) {
-            (Value::Object(f), Value::Object(c)) => self.same_fields(f, c, &[]),
+            (Value::Object(_), Value::Object(_)) => self.same_part(key, f, c),
             (Value::Array(f), Value::Array(c)) if f.len() == c.len() => f.iter().zip(c).try_for_each(|(f, c)| self.same(f, c)),
             (f, c) if f == c && !f.is_object() && !f.is_array() => Ok(()),
             _ => disagree("a part was added, lost or changed"),
@@ -162,7 +193,7 @@ impl Walk<'_> {
                     self.proof.places.push((fp as usize, cp as usize));
                 }
             } else if !done.contains(&key.as_str()) {
-                self.same(fv, cv).map_err(|d| Disagreement(format!("{key}: {d}")))?;
+                self.same_at(key, fv, cv).map_err(|d| Disagreement(format!("{key}: {d}")))?;
             }
         }
         Ok(())
@@ -173,46 +204,6 @@ impl Walk<'_> {
             (Value::Object(f), Value::Object(c)) => self.same_fields(f, c, done),
             _ => disagree("not a node"),
         }
-    }
-
-    fn same_node(&mut self, name: &str, f: &Value, c: &Value) -> Res<()> {
-        match name {
-            "SelectStmt" => self.select(f, c),
-            "InsertStmt" => self.insert(f, c),
-            "UpdateStmt" => self.update(f, c),
-            "DeleteStmt" => self.delete(f, c),
-            "RangeVar" => disagree("a relation stands where none is expected"),
-            "FuncCall" => {
-                let (fname, cname) = (names(list(f, "funcname")), names(list(c, "funcname")));
-                let qualified = fname.len() == 2 && cname.len() == 1 && fname[1] == cname[0];
-                if fname != cname && !qualified {
-                    return disagree("another function is called");
-                }
-                self.rest(f, c, &["funcname"])
-            }
-            "TypeName" => self.type_name(f, c),
-            "TypeCast" => {
-                self.type_name(&f["type_name"], &c["type_name"])?;
-                self.rest(f, c, &["type_name"])
-            }
-            // Of a list of alternatives only those known to hold no relation outside the kinds above may pass.
-            "IntoClause" | "CopyStmt" | "ExplainStmt" | "LockStmt" | "TruncateStmt" | "CurrentOfExpr" | "MergeStmt"
-            | "RangeTableSample" => disagree(format!("{name} is not proved")),
-            _ => self.rest(f, c, &[]),
-        }
-    }
-
-    fn type_name(&mut self, f: &Value, c: &Value) -> Res<()> {
-        if f.is_null() || c.is_null() {
-            return self.same(f, c);
-        }
-        let (fname, cname) = (names(list(f, "names")), names(list(c, "names")));
-        let qualified =
-            fname.len() == 2 && cname.len() == 1 && fname[1] == cname[0] && self.catalog.types.get(cname[0]).is_some_and(|s| s == fname[0]);
-        if fname != cname && !qualified {
-            return disagree("another type is named");
-        }
-        self.rest(f, c, &["names"])
     }
 
     /// `REF.column OPERATOR(pg_catalog.=) $tenant`
@@ -254,26 +245,27 @@ impl Walk<'_> {
         is_null && column == Some(vec![found.reference.as_str(), found.column.as_str()])
     }
 
-    /// Takes the guards off the front of a condition and compares what is left with the client's.
-    fn filter(&mut self, f: &Value, c: &Value) -> Res<Vec<Found>> {
+    /// Takes the guards off the front of a condition; what is left is still to be compared with the client's, pair by pair.
+    fn split<'v>(&self, f: &'v Value, c: &'v Value) -> Res<(Vec<Found>, Vec<(&'v Value, &'v Value)>)> {
         if let Some(found) = self.guard(f) {
-            return if c.is_null() { Ok(vec![found]) } else { disagree("the client's condition is gone") };
+            return if c.is_null() { Ok((vec![found], Vec::new())) } else { disagree("the client's condition is gone") };
         }
-        let Some(parts) = Self::parts(f, 1) else {
-            self.same(f, c)?;
-            return Ok(Vec::new());
-        };
+        let parts = Self::parts(f, 1).unwrap_or_default();
         let guards: Vec<Found> = parts.iter().map_while(|p| self.guard(p)).collect();
-        match &parts[guards.len()..] {
-            _ if guards.is_empty() => self.same(f, c)?,
-            [] if c.is_null() => {}
-            [one] if Self::parts(c, 1).is_none() || Self::parts(one, 1).is_some() => self.same(one, c)?,
+        let rest = match &parts[guards.len()..] {
+            _ if guards.is_empty() => vec![(f, c)],
+            [] if c.is_null() => Vec::new(),
+            [one] if Self::parts(c, 1).is_none() || Self::parts(one, 1).is_some() => vec![(one, c)],
             many => {
                 let Some(theirs) = Self::parts(c, 1).filter(|t| t.len() == many.len()) else { return disagree("the condition differs") };
-                many.iter().zip(theirs).try_for_each(|(f, c)| self.same(f, c))?;
+                many.iter().zip(theirs).collect()
             }
-        }
-        Ok(guards)
+        };
+        Ok((guards, rest))
+    }
+
+    fn pairs(&mut self, pairs: Vec<(&Value, &Value)>) -> Res<()> {
+        pairs.into_iter().try_for_each(|(f, c)| self.same(f, c))
     }
 
     fn with(&mut self, f: &Value, c: &Value) -> Res<()> {
@@ -289,8 +281,15 @@ impl Walk<'_> {
         self.ctes.push(if recursive { every.collect() } else { Vec::new() });
         for (f, c) in fctes.iter().zip(cctes) {
             let (Some(f), Some(c)) = (fields(f, "CommonTableExpr"), fields(c, "CommonTableExpr")) else { return disagree("WITH differs") };
-            self.same(&f["ctequery"], &c["ctequery"])?;
-            self.rest(f, c, &["ctequery"])?;
+            // A WITH query sees no column of the levels around it.
+            let levels = std::mem::take(&mut self.levels);
+            let result = self.same(&f["ctequery"], &c["ctequery"]);
+            self.levels = levels;
+            result?;
+            if f["ctematerialized"] != c["ctematerialized"] && f["ctematerialized"].as_i64() != Some(MATERIALIZED) {
+                return disagree("WITH differs");
+            }
+            self.rest(f, c, &["ctequery", "ctematerialized"])?;
             if let Some(names) = self.ctes.last_mut().filter(|_| !recursive) {
                 names.push(text(c, "ctename").to_owned());
             }
@@ -311,19 +310,40 @@ impl Walk<'_> {
                 _ => return disagree("a set operation differs"),
             }
         }
-        let guards = self.filter(&f["where_clause"], &c["where_clause"])?;
+        let (guards, condition) = self.split(&f["where_clause"], &c["where_clause"])?;
         self.filters.push(guards);
-        let sink = self.filters.len() - 1;
-        self.from_list(list(f, "from_clause"), list(c, "from_clause"), sink)?;
+        let level = self.from_list(list(f, "from_clause"), list(c, "from_clause"), Level::default())?;
         self.used_up()?;
-        let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause"];
+        if level.locks_shared(list(f, "locking_clause")) {
+            return disagree("rows that all tenants share are locked");
+        }
+        self.levels.push(level);
+        self.pairs(condition)?;
+        self.having(&f["having_clause"], &c["having_clause"])?;
+        let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause", "having_clause"];
         let free = c["limit_count"].is_null() && c["limit_offset"].is_null();
         if free && f["limit_count"].is_null() && is_zero(&f["limit_offset"]) {
             done.extend(["limit_offset", "limit_option"]);
         }
         self.rest(f, c, &done)?;
+        self.levels.pop();
         self.ctes.truncate(names);
         Ok(())
+    }
+
+    /// HAVING, some of whose parts may stand in `CASE WHEN count(*) >= 0 THEN … END`: true of every group.
+    fn having(&mut self, f: &Value, c: &Value) -> Res<()> {
+        if let (Some(("BoolExpr", fv)), Some(("BoolExpr", cv))) = (kind(f), kind(c))
+            && list(fv, "args").len() == list(cv, "args").len()
+        {
+            list(fv, "args").iter().zip(list(cv, "args")).try_for_each(|(f, c)| self.having(f, c))?;
+            return self.rest(fv, cv, &["args"]);
+        }
+        let inner = group_fence(f);
+        match inner {
+            Some(inner) if group_fence(c).is_none() || group_fence(inner).is_some() => self.same(inner, c),
+            _ => self.same(f, c),
+        }
     }
 
     /// Every guard of the innermost filter was for a relation.
@@ -334,24 +354,32 @@ impl Walk<'_> {
         }
     }
 
-    /// The listed relation that a reference means, with its tenant column if it is scoped; None for a WITH query.
-    fn relation(&mut self, f: &Value, c: &Value) -> Res<Option<Option<String>>> {
-        let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
-        if text(f, "relname") != name || !text(f, "catalogname").is_empty() {
-            return disagree("another relation is named");
+    /// The listed relation that a reference in FROM means; None for a WITH query.
+    fn relation(&mut self, f: &Value, c: &Value) -> Res<Option<Listed>> {
+        let name = text(c, "relname");
+        if text(f, "relname") == name && text(c, "schemaname").is_empty() && self.ctes.iter().flatten().any(|n| n == name) {
+            let bare = text(f, "schemaname").is_empty() && text(f, "catalogname").is_empty();
+            return if bare { Ok(None) } else { disagree("a WITH query became a table") };
         }
-        if schema.is_empty() && self.ctes.iter().flatten().any(|n| n == name) {
-            return if text(f, "schemaname").is_empty() { Ok(None) } else { disagree("a WITH query became a table") };
+        self.table_of(f, c).map(Some)
+    }
+
+    /// The listed relation that a name means where no WITH query can be meant.
+    fn table_of(&mut self, f: &Value, c: &Value) -> Res<Listed> {
+        let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
+        if text(f, "relname") != name || !text(f, "catalogname").is_empty() || !text(c, "catalogname").is_empty() {
+            return disagree("another relation is named");
         }
         let listed = |schema: &str| self.catalog.relations.get(&(schema.to_owned(), name.to_owned()));
         let expected = if schema.is_empty() { self.catalog.search_path.iter().find_map(|s| listed(s)) } else { listed(schema) };
         let Some(relation) = expected.filter(|r| r.schema == text(f, "schemaname")) else { return disagree("a relation is not listed") };
         self.proof.relations.push(format!("{}.{}", relation.schema, relation.name));
-        match &relation.rule {
-            TableRule::Scoped { column } => Ok(Some(Some(column.clone()))),
-            TableRule::SharedRead => Ok(Some(None)),
-            TableRule::Hidden => disagree("a hidden relation is named"),
-        }
+        let column = match &relation.rule {
+            TableRule::Scoped { column } => Some(column.clone()),
+            TableRule::SharedRead => None,
+            TableRule::Hidden => return disagree("a hidden relation is named"),
+        };
+        Ok(Listed { relation: relation.clone(), column })
     }
 }
 
@@ -372,6 +400,25 @@ fn first_place(value: &Value) -> Option<usize> {
         Value::Array(all) => all.iter().filter_map(first_place).min(),
         _ => None,
     }
+}
+
+/// What stands behind `CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>=) 0 THEN … END`.
+fn group_fence(value: &Value) -> Option<&Value> {
+    let case = fields(value, "CaseExpr")?;
+    let [when] = list(case, "args") else { return None };
+    let when = fields(when, "CaseWhen")?;
+    let test = fields(&when["expr"], "AExpr")?;
+    let count = fields(&test["lexpr"], "FuncCall")?;
+    let plain = ["args", "agg_order"].iter().all(|k| list(count, k).is_empty())
+        && ["agg_filter", "over"].iter().all(|k| count[*k].is_null())
+        && count["agg_star"] == Value::Bool(true);
+    let sound = case["arg"].is_null()
+        && case["defresult"].is_null()
+        && names(list(test, "name")) == ["pg_catalog", ">="]
+        && test["kind"].as_i64() == Some(1)
+        && names(list(count, "funcname")) == ["pg_catalog", "count"]
+        && is_zero(&test["rexpr"]);
+    (sound && plain).then_some(&when["result"])
 }
 
 fn is_zero(value: &Value) -> bool {

@@ -12,6 +12,7 @@ const PLAIN: &[&str] = &[
     "InsertStmt",
     "UpdateStmt",
     "DeleteStmt",
+    "MergeStmt",
     "TransactionStmt",
     "VariableSetStmt",
     "VariableShowStmt",
@@ -69,9 +70,9 @@ impl Walk<'_> {
         }
         for (f, c) in fs.iter().zip(cs) {
             let (Some(f), Some(c)) = (fields(f, "RangeVar"), fields(c, "RangeVar")) else { return disagree("LOCK of something else") };
-            match self.relation(f, c)? {
-                Some(Some(_)) => {}
-                Some(None) if mode == 1 => {}
+            match self.table_of(f, c)?.column {
+                Some(_) => {}
+                None if mode == 1 => {}
                 _ => return disagree("LOCK of a relation that may not be locked"),
             }
             self.rest(f, c, &["schemaname"])?;

@@ -1,16 +1,50 @@
 //! Writes: the target is guarded, the tenant column is written by a tenant parameter, and no SET names it.
 
-use super::{Found, Held, Hold, Res, Walk, disagree, fields, hold, kind, list, names, text, utility};
+use super::from;
+use super::scopes::{Level, Seen};
+use super::{Found, Held, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, text, utility};
+use crate::sql::catalog::Relation;
 use serde_json::Value;
+use std::sync::Arc;
+
+/// The target of a write: it is scoped.
+pub(super) struct Target {
+    pub(super) reference: String,
+    pub(super) column: String,
+    relation: Arc<Relation>,
+}
+
+impl Target {
+    /// As an item that a filter guards.
+    pub(super) fn seen(&self) -> Seen {
+        let (name, guard) = (self.reference.clone(), Some(self.column.clone()));
+        Seen { name, relation: Some(self.relation.clone()), guard, ..Seen::default() }
+    }
+
+    /// The names of the first columns of the table.
+    pub(super) fn first_columns(&self, count: usize) -> Vec<String> {
+        self.relation.columns.iter().take(count).map(|c| c.name.clone()).collect()
+    }
+
+    /// Takes the target's guard out of those found in a filter.
+    pub(super) fn take_guard(&self, guards: &mut Vec<Found>) -> Res<()> {
+        let wanted = Found { reference: self.reference.clone(), column: self.column.clone() };
+        let Some(index) = guards.iter().position(|g| *g == wanted) else { return disagree("the target of a write has no guard") };
+        guards.remove(index);
+        Ok(())
+    }
+}
 
 impl Walk<'_> {
-    fn target(&mut self, f: &Value, c: &Value) -> Res<(String, String)> {
-        let relation = self.relation(&f["relation"], &c["relation"])?;
-        let Some(Some(column)) = relation else { return disagree("the target of a write is not scoped") };
+    /// A write's target is never a WITH query.
+    pub(super) fn target(&mut self, f: &Value, c: &Value) -> Res<Target> {
         let (f, c) = (&f["relation"], &c["relation"]);
+        let Listed { relation, column: Some(column) } = self.table_of(f, c)? else {
+            return disagree("the target of a write is not scoped");
+        };
         self.rest(f, c, &["schemaname"])?;
         let reference = if f["alias"].is_null() { text(f, "relname") } else { text(&f["alias"], "aliasname") };
-        Ok((reference.to_owned(), column))
+        Ok(Target { reference: reference.to_owned(), column, relation })
     }
 
     pub(super) fn update(&mut self, f: &Value, c: &Value) -> Res<()> {
@@ -24,22 +58,24 @@ impl Walk<'_> {
     fn guarded_write(&mut self, f: &Value, c: &Value, from: &str) -> Res<()> {
         let depth = self.ctes.len();
         self.with(&f["with_clause"], &c["with_clause"])?;
-        let (reference, column) = self.target(f, c)?;
-        never_sets(list(f, "target_list"), &column)?;
+        let target = self.target(f, c)?;
+        never_sets(list(f, "target_list"), &target.column)?;
         if utility::is_current_of(&f["where_clause"], &c["where_clause"]) && list(f, from).is_empty() && f["with_clause"].is_null() {
-            return self.rest(f, c, &["relation", "where_clause"]);
+            self.levels.push(Level { items: vec![target.seen()] });
+            self.rest(f, c, &["relation", "where_clause"])?;
+            self.levels.pop();
+            return Ok(());
         }
-        let mut guards = self.filter(&f["where_clause"], &c["where_clause"])?;
-        let Some(index) = guards.iter().position(|g| *g == Found { reference: reference.clone(), column: column.clone() }) else {
-            return disagree("the target of a write has no guard");
-        };
-        guards.remove(index);
-        hold(&mut self.proof, Hold::Filter, &f["relation"], &c["relation"], &reference);
+        let (mut guards, condition) = self.split(&f["where_clause"], &c["where_clause"])?;
+        target.take_guard(&mut guards)?;
+        hold(&mut self.proof, Hold::Filter, &f["relation"], &c["relation"], &target.reference);
         self.filters.push(guards);
-        let sink = self.filters.len() - 1;
-        self.from_list(list(f, from), list(c, from), sink)?;
+        let level = self.from_list(list(f, from), list(c, from), Level { items: vec![target.seen()] })?;
         self.used_up()?;
+        self.levels.push(level);
+        self.pairs(condition)?;
         self.rest(f, c, &["with_clause", "relation", "where_clause", from])?;
+        self.levels.pop();
         self.ctes.truncate(depth);
         Ok(())
     }
@@ -47,10 +83,11 @@ impl Walk<'_> {
     pub(super) fn insert(&mut self, f: &Value, c: &Value) -> Res<()> {
         let depth = self.ctes.len();
         self.with(&f["with_clause"], &c["with_clause"])?;
-        let (reference, column) = self.target(f, c)?;
+        let target = self.target(f, c)?;
+        let column = target.column.clone();
         let added = self.columns(f, c, &column)?;
         let how = if added { Hold::Inserted } else { Hold::Own };
-        hold(&mut self.proof, how, &f["relation"], &c["relation"], &reference);
+        hold(&mut self.proof, how, &f["relation"], &c["relation"], &target.reference);
         let (fs, cs) = (&f["select_stmt"], &c["select_stmt"]);
         match (fields(fs, "SelectStmt"), fields(cs, "SelectStmt"), added) {
             (Some(f), None, true) if cs.is_null() => match list(f, "values_lists") {
@@ -60,14 +97,23 @@ impl Walk<'_> {
                 _ => return disagree("DEFAULT VALUES became something else"),
             },
             (Some(f), Some(c), true) => self.source(f, c)?,
-            (Some(_), Some(c), false) => {
-                own_values(c, position(f, &column))?;
-                self.same(fs, cs)?;
+            (Some(fs), Some(cs), false) => {
+                let mut plain = fs.clone();
+                self.own_arms(&mut plain, cs, position(f, &column))?;
+                self.select(&plain, cs)?;
             }
             _ => return disagree("the source of an INSERT differs"),
         }
-        self.conflict(&f["on_conflict_clause"], &c["on_conflict_clause"], &reference, &column)?;
+        let mut level = Level { items: vec![target.seen()] };
+        let excluded = Seen { name: "excluded".into(), relation: Some(target.relation.clone()), ..Seen::default() };
+        self.levels.push(level.clone());
         self.rest(f, c, &["with_clause", "relation", "cols", "select_stmt", "on_conflict_clause"])?;
+        if !f["on_conflict_clause"].is_null() {
+            from::push(&mut level, excluded)?;
+        }
+        self.levels.push(level);
+        self.conflict(&f["on_conflict_clause"], &c["on_conflict_clause"], &target)?;
+        self.levels.truncate(self.levels.len() - 2);
         self.ctes.truncate(depth);
         Ok(())
     }
@@ -132,7 +178,7 @@ impl Walk<'_> {
     }
 
     /// `$tenant` or `$tenant::pg_catalog.type`
-    fn tenant_value(&self, value: &Value) -> Res<()> {
+    pub(super) fn tenant_value(&self, value: &Value) -> Res<()> {
         let inner = match fields(value, "TypeCast") {
             Some(cast) if names(list(&cast["type_name"], "names")).first() == Some(&"pg_catalog") => &cast["arg"],
             Some(_) => return disagree("the tenant's value is cast to a user's type"),
@@ -142,7 +188,62 @@ impl Walk<'_> {
         if number.is_some_and(|n| n >= self.first) { Ok(()) } else { disagree("the tenant column is not written by the wall") }
     }
 
-    fn conflict(&mut self, f: &Value, c: &Value, reference: &str, column: &str) -> Res<()> {
+    /// Where the client names the tenant column: each arm's value at that place is sound; a checked column is put back as it was.
+    fn own_arms(&self, f: &mut Value, c: &Value, position: usize) -> Res<()> {
+        if !c["larg"].is_null() {
+            self.own_arms(&mut f["larg"], &c["larg"], position)?;
+            return self.own_arms(&mut f["rarg"], &c["rarg"], position);
+        }
+        let rows = list(c, "values_lists");
+        for row in rows {
+            let value = fields(row, "List").and_then(|r| list(r, "items").get(position));
+            self.own_value(value.unwrap_or(&Value::Null))?;
+        }
+        if !rows.is_empty() {
+            return Ok(());
+        }
+        if list(c, "target_list").iter().take(position).any(holds_star) {
+            return disagree("the tenant column may stand elsewhere");
+        }
+        let Some(value) = f["target_list"].get_mut(position).and_then(|t| t["node"].get_mut("ResTarget")?.get_mut("val")) else {
+            return disagree("the tenant column takes nothing");
+        };
+        self.own_expression(value)
+    }
+
+    /// A literal, a parameter, or a column that is checked at run time, which is put back as the client wrote it.
+    pub(super) fn own_expression(&self, value: &mut Value) -> Res<()> {
+        if let Some((when, case)) = one_case(value) {
+            let Some((check, inner)) = one_case(&when["expr"]) else { return disagree("the tenant column takes an unchecked value") };
+            let own = fields(&check["expr"], "AExpr");
+            let own = own.filter(|x| x["kind"].as_i64() == Some(1) && names(list(x, "name")) == ["pg_catalog", "="]);
+            let truth = fields(&check["result"], "AConst").is_some_and(|t| t["val"]["Boolval"]["boolval"] == Value::Bool(true));
+            let Some(own) = own.filter(|_| truth && case["defresult"].is_null() && is_marker(&inner["defresult"], "partywall:tenant"))
+            else {
+                return disagree("the tenant column takes an unchecked value");
+            };
+            self.tenant_value(&own["rexpr"])?;
+            self.tenant_value(&when["result"])?;
+            if fields(&own["lexpr"], "ColumnRef").is_none() {
+                return disagree("the tenant column takes an unchecked value");
+            }
+            *value = own["lexpr"].clone();
+            return Ok(());
+        }
+        self.own_value(value)
+    }
+
+    /// Literals and parameters of the client: their values are checked when they are known.
+    fn own_value(&self, value: &Value) -> Res<()> {
+        match kind(value) {
+            Some(("ParamRef", p)) if p["number"].as_i64().is_some_and(|n| n < self.first) => Ok(()),
+            Some(("AConst", v)) if v["isnull"] == Value::Bool(false) => Ok(()),
+            _ => disagree("the tenant column takes something that cannot be checked"),
+        }
+    }
+
+    fn conflict(&mut self, f: &Value, c: &Value, target: &Target) -> Res<()> {
+        let column = target.column.as_str();
         if f.is_null() && c.is_null() {
             return Ok(());
         }
@@ -167,29 +268,20 @@ impl Walk<'_> {
             return self.rest(f, c, &["infer"]);
         }
         let client = c["location"].as_u64().and_then(|l| usize::try_from(l).ok());
-        self.proof.held.push(Held { hold: Hold::Upsert, relation: String::new(), reference: reference.to_owned(), client });
-        self.upsert(&f["where_clause"], &c["where_clause"], reference, column)?;
+        let reference = target.reference.clone();
+        self.proof.held.push(Held { hold: Hold::Upsert, relation: String::new(), reference, client });
+        self.upsert(&f["where_clause"], &c["where_clause"], target)?;
         self.rest(f, c, &["infer", "where_clause"])
     }
 
     /// `CASE WHEN guard THEN <client's> ELSE <marker>::bool END`: another tenant's row is an error, never a silent nothing.
-    fn upsert(&mut self, f: &Value, c: &Value, reference: &str, column: &str) -> Res<()> {
-        let Some(case) = fields(f, "CaseExpr") else { return disagree("an upsert has no guard") };
-        let [when] = list(case, "args") else { return disagree("an upsert has no guard") };
-        let Some(when) = fields(when, "CaseWhen") else { return disagree("an upsert has no guard") };
-        let wanted = Found { reference: reference.to_owned(), column: column.to_owned() };
-        if self.guard(&when["expr"]) != Some(wanted) || !case["arg"].is_null() {
+    fn upsert(&mut self, f: &Value, c: &Value, target: &Target) -> Res<()> {
+        let Some((when, case)) = one_case(f) else { return disagree("an upsert has no guard") };
+        let wanted = Found { reference: target.reference.clone(), column: target.column.clone() };
+        if self.guard(&when["expr"]) != Some(wanted) {
             return disagree("an upsert has no guard");
         }
-        let cast = fields(&case["defresult"], "TypeCast");
-        let marked = cast.is_some_and(|t| {
-            names(list(&t["type_name"], "names")) == ["pg_catalog", "bool"]
-                && fields(&t["arg"], "AExpr").is_some_and(|x| {
-                    let literal = fields(&x["lexpr"], "AConst").map(|l| l["val"]["Sval"]["sval"].clone());
-                    names(list(x, "name")) == ["pg_catalog", "||"] && literal == Some(Value::from("partywall:upsert"))
-                })
-        });
-        if !marked {
+        if !is_marker(&case["defresult"], "partywall:upsert") {
             return disagree("an upsert that meets another tenant's row is not an error");
         }
         if c.is_null() {
@@ -200,21 +292,52 @@ impl Walk<'_> {
     }
 }
 
-fn never_sets(targets: &[Value], column: &str) -> Res<()> {
+/// The one WHEN of a CASE without argument, and the CASE.
+fn one_case(value: &Value) -> Option<(&Value, &Value)> {
+    let case = fields(value, "CaseExpr")?;
+    let [when] = list(case, "args") else { return None };
+    case["arg"].is_null().then_some((fields(when, "CaseWhen")?, case))
+}
+
+/// `('marker' OPERATOR(pg_catalog.||) …)::pg_catalog.bool`, which always fails: no such text is a boolean.
+fn is_marker(value: &Value, marker: &str) -> bool {
+    let Some(cast) = fields(value, "TypeCast") else { return false };
+    let Some(joined) = fields(&cast["arg"], "AExpr") else { return false };
+    let literal = fields(&joined["lexpr"], "AConst").map(|l| &l["val"]["Sval"]["sval"]);
+    names(list(&cast["type_name"], "names")) == ["pg_catalog", "bool"]
+        && names(list(joined, "name")) == ["pg_catalog", "||"]
+        && literal == Some(&Value::from(marker))
+        && is_nothing_of_a_column(&joined["rexpr"])
+}
+
+/// `COALESCE(pg_catalog.left(column::pg_catalog.text, 0), '')`
+fn is_nothing_of_a_column(value: &Value) -> bool {
+    let Some([call, empty]) = fields(value, "CoalesceExpr").map(|c| list(c, "args")) else { return false };
+    let Some(call) = fields(call, "FuncCall") else { return false };
+    let [cast, zero] = list(call, "args") else { return false };
+    let Some(cast) = fields(cast, "TypeCast") else { return false };
+    names(list(call, "funcname")) == ["pg_catalog", "left"]
+        && is_zero(zero)
+        && fields(&cast["arg"], "ColumnRef").is_some()
+        && names(list(&cast["type_name"], "names")) == ["pg_catalog", "text"]
+        && fields(empty, "AConst").is_some_and(|e| e["val"]["Sval"]["sval"] == Value::from(""))
+}
+
+pub(super) fn never_sets(targets: &[Value], column: &str) -> Res<()> {
     let sets = targets.iter().filter_map(|t| fields(t, "ResTarget")).any(|t| text(t, "name") == column);
     if sets { disagree("the tenant column is assigned") } else { Ok(()) }
 }
 
-fn position(f: &Value, column: &str) -> usize {
-    list(f, "cols").iter().position(|v| fields(v, "ResTarget").is_some_and(|t| text(t, "name") == column)).unwrap_or(usize::MAX)
+fn holds_star(target: &Value) -> bool {
+    let value = fields(target, "ResTarget").map(|t| &t["val"]);
+    let last = value.and_then(|v| match kind(v)? {
+        ("ColumnRef", c) => list(c, "fields").last(),
+        ("AIndirection", i) => list(i, "indirection").last(),
+        _ => None,
+    });
+    last.and_then(kind).is_some_and(|(k, _)| k == "AStar")
 }
 
-/// Where the client names the tenant column, only literals and parameters stand there; their values are checked when they are known.
-fn own_values(select: &Value, position: usize) -> Res<()> {
-    let rows = list(select, "values_lists");
-    let sound = |row: &Value| {
-        let value = fields(row, "List").and_then(|r| list(r, "items").get(position));
-        value.and_then(kind).is_some_and(|(k, v)| k == "ParamRef" || (k == "AConst" && v["isnull"] == Value::Bool(false)))
-    };
-    if !rows.is_empty() && rows.iter().all(sound) { Ok(()) } else { disagree("the tenant column takes something that cannot be checked") }
+fn position(f: &Value, column: &str) -> usize {
+    list(f, "cols").iter().position(|v| fields(v, "ResTarget").is_some_and(|t| text(t, "name") == column)).unwrap_or(usize::MAX)
 }

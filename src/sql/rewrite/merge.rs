@@ -1,0 +1,104 @@
+//! MERGE: the target's guard stands in ON, so that another tenant's row is no match; sources are wrapped, since ON filters none of their rows.
+
+use super::from::{Filter, barriers, push};
+use super::{Res, Rewriter};
+use crate::sql::catalog::Relation;
+use crate::sql::scope::{Guard, Scope};
+use crate::sql::{Refusal, nodes};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{CmdType, MergeMatchKind, MergeStmt, MergeWhenClause, Node, ResTarget};
+
+impl Rewriter<'_> {
+    pub(super) fn merge(&mut self, x: &mut MergeStmt) -> Res<()> {
+        let (relation, guard, mut scope) = self.target(x.relation.as_mut())?;
+        let fences = self.fences;
+        let Some(source) = x.source_relation.as_mut() else { return Err(Refusal::not_understood("MERGE without a source")) };
+        let mut sources = Scope::default();
+        if !self.from_item(source, Filter::None, &mut sources)?.is_empty() {
+            return Err(Refusal::not_understood("this source of MERGE is not supported"));
+        }
+        for item in sources.items {
+            push(&mut scope, item.name, item.thing)?.nullable = item.nullable;
+        }
+        self.levels.push(scope);
+        let result = self.merge_parts(x, &relation, &guard);
+        self.levels.pop();
+        if self.fences != fences
+            && let Some(source) = x.source_relation.as_mut()
+        {
+            barriers(std::slice::from_mut(source.as_mut()));
+        }
+        result
+    }
+
+    fn merge_parts(&mut self, x: &mut MergeStmt, relation: &Relation, guard: &Guard) -> Res<()> {
+        let Some(on) = x.join_condition.as_mut() else { return Err(Refusal::not_understood("MERGE without a condition")) };
+        self.condition(on)?;
+        x.join_condition = nodes::guarded(vec![guard.predicate()], x.join_condition.take());
+        for when in &mut x.merge_when_clauses {
+            let Some(NodeEnum::MergeWhenClause(when)) = when.node.as_mut() else {
+                return Err(Refusal::not_understood("this part of MERGE is not supported"));
+            };
+            self.merge_when(when, relation, guard)?;
+        }
+        self.returning(x.returning_clause.as_mut())
+    }
+
+    fn merge_when(&mut self, when: &mut MergeWhenClause, relation: &Relation, guard: &Guard) -> Res<()> {
+        // Rows of other tenants match no source row: they would be written here.
+        if when.match_kind == MergeMatchKind::MergeWhenNotMatchedBySource as i32 {
+            return Err(Refusal::not_understood("MERGE … NOT MATCHED BY SOURCE is not supported"));
+        }
+        self.optional(when.condition.as_mut())?;
+        match CmdType::try_from(when.command_type).unwrap_or(CmdType::Undefined) {
+            CmdType::CmdUpdate => {
+                self.no_tenant_assignment(relation, &when.target_list)?;
+                self.assignments(&mut when.target_list)
+            }
+            CmdType::CmdInsert => self.merge_insert(when, relation, guard),
+            CmdType::CmdDelete | CmdType::CmdNothing => Ok(()),
+            _ => Err(Refusal::not_understood("this part of MERGE is not supported")),
+        }
+    }
+
+    fn merge_insert(&mut self, when: &mut MergeWhenClause, relation: &Relation, guard: &Guard) -> Res<()> {
+        if when.target_list.is_empty() {
+            if when.values.len() > relation.columns.len() {
+                return Err(Refusal::syntax("INSERT has more expressions than target columns"));
+            }
+            when.target_list = relation.columns[..when.values.len()].iter().map(|c| named(&c.name)).collect();
+        }
+        for target in &mut when.target_list {
+            match target.node.as_mut() {
+                Some(NodeEnum::ResTarget(t)) => self.target_indirection(t)?,
+                _ => return Err(Refusal::not_understood("this part of MERGE is not supported")),
+            }
+        }
+        if when.target_list.len() != when.values.len() {
+            return Err(Refusal::syntax("INSERT has not as many expressions as target columns"));
+        }
+        let mut own = false;
+        for (target, value) in when.target_list.iter().zip(&mut when.values) {
+            if matches!(&target.node, Some(NodeEnum::ResTarget(t)) if t.name == guard.column) {
+                own = true;
+                self.own_expression(value, guard, tenant_type(relation, guard))?;
+            } else if !matches!(value.node, Some(NodeEnum::SetToDefault(_))) {
+                self.expr(value)?;
+            }
+        }
+        if !own {
+            when.target_list.push(named(&guard.column));
+            when.values.push(nodes::parameter(guard.parameter));
+        }
+        Ok(())
+    }
+}
+
+fn named(column: &str) -> Node {
+    nodes::node(NodeEnum::ResTarget(Box::new(ResTarget { name: column.to_owned(), location: -1, ..Default::default() })))
+}
+
+/// As the tenant's parameter has it.
+fn tenant_type(relation: &Relation, guard: &Guard) -> u32 {
+    relation.column(&guard.column).map_or(25, |c| if c.type_oid == 1043 { 25 } else { c.type_oid })
+}

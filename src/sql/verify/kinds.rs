@@ -1,0 +1,208 @@
+//! Node by node: what passes as the client wrote it, and the names in it that must be PostgreSQL's own. A kind that is not here is not proved.
+
+use super::{Res, Walk, disagree, fields, kind, list, names, text};
+use crate::sql::{functions, settings};
+use serde_json::Value;
+
+/// Kinds that hold no name to be judged: no relation, function, operator, type or collation.
+const PLAIN: &[&str] = &[
+    "AArrayExpr",
+    "AConst",
+    "AIndices",
+    "AStar",
+    "BoolExpr",
+    "BooleanTest",
+    "Boolean",
+    "CaseExpr",
+    "CaseWhen",
+    "CoalesceExpr",
+    "Float",
+    "GroupingFunc",
+    "GroupingSet",
+    "Integer",
+    "List",
+    "MinMaxExpr",
+    "MultiAssignRef",
+    "NamedArgExpr",
+    "NullTest",
+    "ParamRef",
+    "ResTarget",
+    "RowExpr",
+    "SetToDefault",
+    "SqlvalueFunction",
+    "String",
+    "WindowDef",
+    // Whole statements without relations of their own, and their options.
+    "ClosePortalStmt",
+    "DeclareCursorStmt",
+    "ExecuteStmt",
+    "FetchStmt",
+    "PrepareStmt",
+    "DeallocateStmt",
+    "DefElem",
+    "DiscardStmt",
+    "TransactionStmt",
+    "VariableSetStmt",
+    "VariableShowStmt",
+];
+
+/// PostgreSQL's A_Expr_Kind of BETWEEN, NOT BETWEEN and the symmetric ones, as the tree has them: the name is no operator's.
+const BETWEEN: std::ops::RangeInclusive<i64> = 11..=14;
+
+/// Fields that hold a node without its wrapping and no name to be judged.
+const PLAIN_PARTS: &[&str] = &["alias", "cycle_clause", "join_using_alias", "over", "returning_clause", "search_clause", "val"];
+
+impl Walk<'_> {
+    pub(super) fn same_node(&mut self, name: &str, f: &Value, c: &Value) -> Res<()> {
+        match name {
+            "SelectStmt" => self.select(f, c),
+            "InsertStmt" => self.insert(f, c),
+            "UpdateStmt" => self.update(f, c),
+            "DeleteStmt" => self.delete(f, c),
+            "MergeStmt" => self.merge(f, c),
+            "FuncCall" => self.function(f, c),
+            "TypeName" => self.type_name(f, c),
+            "AExpr" if f["kind"].as_i64().is_some_and(|k| BETWEEN.contains(&k)) => {
+                ["<", ">", "<=", ">="].into_iter().try_for_each(|o| self.operator(vec![o]))?;
+                self.rest(f, c, &[])
+            }
+            "AExpr" => self.with_operator("name", f, c),
+            "SubLink" => self.with_operator("oper_name", f, c),
+            "SortBy" => self.with_operator("use_op", f, c),
+            "CollateClause" => {
+                collation(f)?;
+                self.rest(f, c, &[])
+            }
+            "ColumnRef" => self.column(f, c),
+            "AIndirection" => {
+                let steps = list(f, "indirection").iter().filter_map(|s| fields(s, "String"));
+                steps.map(|s| text(s, "sval")).try_for_each(|field| self.field(None, field))?;
+                self.rest(f, c, &[])
+            }
+            "TypeCast" => self.rest(f, c, &[]),
+            "ColumnDef" => {
+                if !f["raw_default"].is_null() || !list(f, "constraints").is_empty() {
+                    return disagree("a column definition computes something");
+                }
+                self.rest(f, c, &[])
+            }
+            "IndexElem" if list(f, "collation").is_empty() && list(f, "opclass").is_empty() => self.rest(f, c, &[]),
+            "LockingClause" => locking(f, c),
+            _ if PLAIN.contains(&name) => self.rest(f, c, &[]),
+            _ => disagree(format!("{name} is not proved here")),
+        }
+    }
+
+    /// A field's value that is a node without its wrapping.
+    pub(super) fn same_part(&mut self, key: &str, f: &Value, c: &Value) -> Res<()> {
+        match key {
+            "type_name" => self.type_name(f, c),
+            "coll_clause" => {
+                collation(f)?;
+                self.rest(f, c, &[])
+            }
+            _ if PLAIN_PARTS.contains(&key) => self.rest(f, c, &[]),
+            // The one kind of constant inside `val`, and the empty node that DISTINCT is.
+            "Ival" | "Fval" | "Boolval" | "Sval" | "Bsval" => self.rest(f, c, &[]),
+            "" if f == c && f.get("node").is_some_and(Value::is_null) => Ok(()),
+            _ => disagree(format!("{key} is not proved here")),
+        }
+    }
+
+    /// The name is PostgreSQL's own or listed, and the client's up to its schema.
+    fn function(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let (fname, cname) = (names(list(f, "funcname")), names(list(c, "funcname")));
+        let [schema, name] = fname.as_slice() else { return disagree("a function's name is not qualified") };
+        let theirs = match cname.as_slice() {
+            [bare] => bare == name,
+            [s, n] => s == schema && n == name,
+            _ => false,
+        };
+        if !theirs {
+            return disagree("another function is called");
+        }
+        let literal =
+            |index: usize| list(f, "args").get(index).and_then(|a| fields(a, "AConst")).and_then(|a| a["val"]["Sval"]["sval"].as_str());
+        let listed = match (*schema, *name) {
+            ("pg_catalog", "set_config") => literal(0).zip(literal(1)).is_some_and(|(n, v)| settings::may_set(n, Some(v)).is_ok()),
+            ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
+            ("pg_catalog", name) if functions::find(name).is_some() => true,
+            (schema, name) => self.catalog.functions.contains(&(schema.to_owned(), name.to_owned())),
+        };
+        if !listed {
+            return disagree("a function is not listed");
+        }
+        self.rest(f, c, &["funcname"])
+    }
+
+    fn with_operator(&mut self, key: &str, f: &Value, c: &Value) -> Res<()> {
+        self.operator(names(list(f, key)))?;
+        self.rest(f, c, &[])
+    }
+
+    /// None, or PostgreSQL's own.
+    fn operator(&self, name: Vec<&str>) -> Res<()> {
+        match name.as_slice() {
+            [] => Ok(()),
+            ["pg_catalog", bare] if functions::find_operator(bare).is_some() => Ok(()),
+            [bare] if functions::find_operator(bare).is_some() && !self.catalog.user_operators.contains(*bare) => Ok(()),
+            _ => disagree("an operator is not PostgreSQL's own"),
+        }
+    }
+
+    fn type_name(&mut self, f: &Value, c: &Value) -> Res<()> {
+        if f.is_null() || c.is_null() {
+            return self.same(f, c);
+        }
+        let (fname, cname) = (names(list(f, "names")), names(list(c, "names")));
+        let user = |schema: &str, name: &str| self.catalog.types.get(name).is_some_and(|s| s == schema);
+        let known = match fname.as_slice() {
+            [name] => functions::is_type(name.strip_prefix('_').unwrap_or(name)) && !self.catalog.types.contains_key(*name),
+            ["pg_catalog", name] => functions::is_type(name),
+            [schema, name] => user(schema, name),
+            _ => false,
+        };
+        let qualified = fname.len() == 2 && cname.len() == 1 && fname[1] == cname[0] && user(fname[0], fname[1]);
+        if !known || (fname != cname && !qualified) {
+            return disagree("another type is named");
+        }
+        if f["setof"] == Value::Bool(true) || f["pct_type"] == Value::Bool(true) {
+            return disagree("this form of a type is not proved");
+        }
+        self.rest(f, c, &["names"])
+    }
+
+    fn column(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let parts = list(f, "fields");
+        let named = names(parts);
+        if let ([.., item, field], true) = (named.as_slice(), named.len() == parts.len()) {
+            self.field(Some(item), field)?;
+        }
+        if named.len() < parts.len() && (named.len() + 1 != parts.len() || !parts.last().and_then(kind).is_some_and(|(k, _)| k == "AStar"))
+        {
+            return disagree("this column reference is not proved");
+        }
+        self.rest(f, c, &[])
+    }
+}
+
+/// One of PostgreSQL's own, or a bare name: a collation runs no code of a user's.
+fn collation(f: &Value) -> Res<()> {
+    match names(list(f, "collname")).as_slice() {
+        [_] | ["pg_catalog", _] => Ok(()),
+        _ => disagree("a collation is not PostgreSQL's own"),
+    }
+}
+
+/// FOR UPDATE and its kin: the names after OF are those of FROM items, and the client's.
+fn locking(f: &Value, c: &Value) -> Res<()> {
+    let named = |v: &Value| -> Option<Vec<String>> {
+        let one = |r: &Value| {
+            let var = fields(r, "RangeVar").filter(|v| text(v, "schemaname").is_empty() && text(v, "catalogname").is_empty())?;
+            var["alias"].is_null().then(|| text(var, "relname").to_owned())
+        };
+        list(v, "locked_rels").iter().map(one).collect()
+    };
+    let same = named(f).is_some() && named(f) == named(c) && f["strength"] == c["strength"] && f["wait_policy"] == c["wait_policy"];
+    if same { Ok(()) } else { disagree("a row lock differs") }
+}

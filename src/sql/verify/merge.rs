@@ -1,0 +1,79 @@
+//! MERGE: the target's guard is in ON and nowhere else, sources filter themselves, each inserted row is the tenant's.
+
+use super::scopes::Level;
+use super::write::{Target, never_sets};
+use super::{Hold, Res, Walk, disagree, fields, hold, list, text};
+use serde_json::Value;
+
+/// PostgreSQL's MergeMatchKind and CmdType as the tree has them.
+const NOT_MATCHED_BY_SOURCE: i64 = 2;
+const INSERT: i64 = 4;
+
+impl Walk<'_> {
+    pub(super) fn merge(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let depth = self.ctes.len();
+        self.with(&f["with_clause"], &c["with_clause"])?;
+        let target = self.target(f, c)?;
+        let (mut guards, condition) = self.split(&f["join_condition"], &c["join_condition"])?;
+        target.take_guard(&mut guards)?;
+        hold(&mut self.proof, Hold::Filter, &f["relation"], &c["relation"], &target.reference);
+        self.filters.push(guards);
+        let mut level = Level { items: vec![target.seen()] };
+        self.from_item(&f["source_relation"], &c["source_relation"], &[], &mut level)?;
+        self.used_up()?;
+        self.levels.push(level);
+        self.pairs(condition)?;
+        let (fs, cs) = (list(f, "merge_when_clauses"), list(c, "merge_when_clauses"));
+        if fs.len() != cs.len() {
+            return disagree("MERGE has other parts");
+        }
+        fs.iter().zip(cs).try_for_each(|(f, c)| self.merge_when(f, c, &target))?;
+        self.rest(f, c, &["with_clause", "relation", "source_relation", "join_condition", "merge_when_clauses"])?;
+        self.levels.pop();
+        self.ctes.truncate(depth);
+        Ok(())
+    }
+
+    fn merge_when(&mut self, f: &Value, c: &Value, target: &Target) -> Res<()> {
+        let (Some(f), Some(c)) = (fields(f, "MergeWhenClause"), fields(c, "MergeWhenClause")) else { return disagree("MERGE differs") };
+        if f["match_kind"].as_i64() == Some(NOT_MATCHED_BY_SOURCE) {
+            return disagree("MERGE would write rows of other tenants");
+        }
+        if f["command_type"].as_i64() != Some(INSERT) {
+            never_sets(list(f, "target_list"), &target.column)?;
+            return self.rest(f, c, &[]);
+        }
+        let mut plain = f.clone();
+        let place = |v: &Value| list(v, "target_list").iter().position(|t| name(t) == target.column);
+        let Some(index) = place(f) else { return disagree("the tenant column is not written") };
+        let count = list(f, "target_list").iter().filter(|t| name(t) == target.column).count();
+        if count != 1 || list(f, "target_list").len() != list(f, "values").len() {
+            return disagree("the tenant column is not written exactly once");
+        }
+        if list(c, "values").len() == list(f, "values").len() {
+            self.own_expression(&mut plain["values"][index])?;
+        } else {
+            let value = plain["values"].as_array_mut().and_then(Vec::pop).unwrap_or_default();
+            let last = plain["target_list"].as_array_mut().and_then(Vec::pop).unwrap_or_default();
+            self.tenant_value(&value)?;
+            if name(&last) != target.column {
+                return disagree("the tenant column is not the added one");
+            }
+        }
+        if !list(c, "target_list").is_empty() {
+            return self.rest(&plain, c, &[]);
+        }
+        // The client named no columns: they are the table's first ones.
+        let expected = target.first_columns(list(&plain, "target_list").len());
+        let bare = |t: &Value| fields(t, "ResTarget").is_some_and(|t| list(t, "indirection").is_empty() && t["val"].is_null());
+        let in_order = list(&plain, "target_list").iter().map(name).eq(expected) && list(&plain, "target_list").iter().all(bare);
+        if !in_order {
+            return disagree("the added column list is not the table's");
+        }
+        self.rest(&plain, c, &["target_list"])
+    }
+}
+
+fn name(target: &Value) -> String {
+    fields(target, "ResTarget").map(|t| text(t, "name").to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,77 @@
+//! What names mean where they stand, as far as guards and fences care.
+
+use super::{Found, Res, Walk, disagree, fields, list, text};
+use crate::sql::catalog::Relation;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// One query level: its items in order of appearance.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Level {
+    pub(super) items: Vec<Seen>,
+}
+
+/// An item of FROM, or the target of a write.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// By which columns refer to it.
+    pub(super) name: String,
+    /// The listed relation whose columns it has.
+    pub(super) relation: Option<Arc<Relation>>,
+    /// Its tenant column, where a filter of this level guards it.
+    pub(super) guard: Option<String>,
+    /// An outer join may have made its row up.
+    pub(super) nullable: bool,
+    /// Shared, or has shared relations inside.
+    pub(super) shared: bool,
+}
+
+impl Level {
+    /// Whether these row locks fall on an item that has shared rows.
+    pub(super) fn locks_shared(&self, clauses: &[Value]) -> bool {
+        clauses.iter().any(|clause| {
+            let rels = fields(clause, "LockingClause").map(|c| list(c, "locked_rels")).unwrap_or_default();
+            let named: Vec<&str> = rels.iter().filter_map(|r| fields(r, "RangeVar")).map(|r| text(r, "relname")).collect();
+            self.items.iter().any(|i| i.shared && (rels.is_empty() || named.contains(&i.name.as_str())))
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<&Seen> {
+        self.items.iter().find(|i| i.name == name)
+    }
+}
+
+impl Walk<'_> {
+    /// Each guard of a fence speaks of a relation that a filter guards by the same column: where it is false the row is removed anyway,
+    /// so the fence can keep an error from being raised and cannot change a result.
+    pub(super) fn fence_holds(&self, case: &Value) -> Res<()> {
+        let condition = list(case, "args").first().and_then(|w| fields(w, "CaseWhen")).map(|w| &w["expr"]).unwrap_or(&Value::Null);
+        let alone = std::slice::from_ref(condition);
+        for part in Self::parts(condition, 1).unwrap_or(alone) {
+            let (found, absent) = match self.guard(part) {
+                Some(found) => (Some(found), false),
+                None => (Self::parts(part, 2).and_then(|p| self.guard(p.last()?)), true),
+            };
+            if !found.is_some_and(|f| self.is_guarded(&f, absent)) {
+                return disagree("a fence is for no guarded relation");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the reference means a guarded relation here. Unless `absent` rows pass too, the row must certainly be there.
+    fn is_guarded(&self, found: &Found, absent: bool) -> bool {
+        let mut levels = self.levels.iter().rev().enumerate();
+        let Some((up, item)) = levels.find_map(|(up, level)| Some((up, level.find(&found.reference)?))) else { return false };
+        item.guard.as_ref() == Some(&found.column) && (absent || (up == 0 && !item.nullable))
+    }
+
+    /// `x.f` is the call `f(x)` where `f` is no column of x: then `f` must not be the name of a function that is not allowed.
+    pub(super) fn field(&self, item: Option<&str>, field: &str) -> Res<()> {
+        let relation = item.and_then(|name| self.levels.iter().rev().find_map(|l| l.find(name))).and_then(|i| i.relation.as_ref());
+        if self.catalog.unsafe_fields.contains(field) && !relation.is_some_and(|r| r.has_column(field)) {
+            return disagree("a field could be the call of a function");
+        }
+        Ok(())
+    }
+}
