@@ -5,6 +5,7 @@ use crate::config::{Listener, Source};
 use crate::identity::{Evidence, IdentityError, Principal, identify, uri_names};
 use crate::observe::{Meter, Metrics, Who};
 use crate::policy::{Policy, TenantId};
+use crate::redis::script::Scripts;
 use crate::redis::stranger::{Said, Stranger, WRONGPASS};
 use crate::redis::{Names, Session, Setup, encode};
 use crate::relay::{self, Drain};
@@ -12,9 +13,10 @@ use crate::upstream::Stream;
 use crate::upstream::redis::{Connection, Target};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a Redis listener needs to serve.
@@ -33,6 +35,8 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// Of the process: hides cursors.
     pub secret: u64,
+    /// By tenant.
+    pub scripts: Mutex<HashMap<TenantId, Arc<Scripts>>>,
 }
 
 /// A refusal in the server's words, and its name in the metrics.
@@ -161,12 +165,14 @@ impl Service {
             }
             Err(_) => return Err(("ERR the server does not answer".to_owned(), "upstream")),
         };
+        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default().clone();
         let setup = Setup {
             names,
             tenant: tenant.as_str().to_owned(),
             id: connection,
             version: upstream.version.clone(),
             secret: self.secret,
+            scripts,
             config_passes: self.config.unsafe_config_passes,
         };
         Ok((meter, upstream, Session::new(setup)))

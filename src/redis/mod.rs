@@ -13,7 +13,9 @@ pub mod names;
 pub mod options;
 pub mod replies;
 pub mod rewrite;
+pub mod script;
 pub mod session;
+pub mod sha1;
 pub mod shape;
 pub mod stranger;
 pub mod understand;
@@ -47,6 +49,7 @@ fn explain_for(names: &Names, request: &wire::Request) -> Result<Explained, Refu
     match entry.rule {
         Rule::Session => return Ok(Explained::Answered("the session keeps transactions, protocol and identity itself")),
         Rule::Keyspace => return Ok(Explained::Answered("the wall walks the tenant's own keys with SCAN")),
+        Rule::Script => return Ok(Explained::Answered("the script runs with a redis.call that puts the prefix before every key")),
         Rule::Local => return Ok(Explained::Answered("the wall answers for the tenant alone")),
         _ => {}
     }

@@ -7,6 +7,7 @@ use super::local;
 use super::names::Names;
 use super::replies::Stripper;
 use super::rewrite;
+use super::script::Scripted;
 use super::shape::{Message, Reply, Shape};
 use super::understand::{self, Refusal, lookup};
 use super::wire::{Limits, Request, Rest, Scanner, WireError};
@@ -41,6 +42,8 @@ pub struct Setup {
     pub version: String,
     /// Secret of the process: cursors go out under it.
     pub secret: u64,
+    /// The tenant's scripts.
+    pub scripts: std::sync::Arc<super::script::Scripts>,
     /// For tests of the wall only: CONFIG passes.
     pub config_passes: bool,
 }
@@ -256,6 +259,13 @@ impl Session {
             }
             Rule::Keyspace => self.keyspace_command(entry, request, turn),
             Rule::Subscribe => self.subscribe(entry, request, turn),
+            Rule::Script => match super::script::command(entry, request, &self.setup, &mut turn.to_upstream)? {
+                Scripted::Sent => self.sent(Reply::default(), turn),
+                Scripted::Answer(words) => {
+                    self.answer(words, turn);
+                    Ok(())
+                }
+            },
             _ if entry.name == "watch" && self.transaction.is_some() => {
                 self.say_error(b"ERR WATCH inside MULTI is not allowed", turn);
                 Ok(())

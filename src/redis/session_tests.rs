@@ -16,7 +16,15 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
-        let setup = Setup { names: names(), tenant: "acme".into(), id: 7, version: "7.0.15".into(), secret: 1, config_passes: false };
+        let setup = Setup {
+            names: names(),
+            tenant: "acme".into(),
+            id: 7,
+            version: "7.0.15".into(),
+            secret: 1,
+            scripts: Default::default(),
+            config_passes: false,
+        };
         Self { session: Session::new(setup), client: BytesMut::new(), upstream: BytesMut::new(), turn: Turn::default(), closed: None }
     }
 

@@ -1,0 +1,305 @@
+-- What a client's script runs in: a redis.call that puts the tenant's prefix before every key, declared or not, and takes it off every reply.
+-- The client's text is a string here, compiled behind a line of locals that hide each global through which the raw call could be reached; a name
+-- once hidden by a local cannot be uncovered. ARGV: prefix, prefix as a pattern, the text, its sha, how many arguments are the client's.
+local raw_call, raw_pcall, raw_error = redis.call, redis.pcall, error
+local type, pcall, xpcall, tostring, tonumber, pairs, setmetatable = type, pcall, xpcall, tostring, tonumber, pairs, setmetatable
+local select, unpack, compile, metatable, handler = select, unpack, loadstring, getmetatable, __redis__err__handler
+local find, match, sub, lower, upper, format = string.find, string.match, string.sub, string.lower, string.upper, string.format
+local concat, random = table.concat, math.random
+local raw = redis
+
+-- A global that is not known could lead anywhere.
+local KNOWN = ' KEYS ARGV redis server __redis__err__handler string cjson bit cmsgpack math table struct os xpcall tostring setmetatable next assert ' ..
+    'tonumber rawequal collectgarbage getmetatable rawset pcall coroutine type _G select unpack gcinfo pairs rawget loadstring ipairs _VERSION ' ..
+    'load error newproxy setfenv getfenv '
+for name in pairs(_G) do
+    if type(name) ~= 'string' or not find(KNOWN, ' ' .. name .. ' ', 1, true) then
+        return raw.error_reply('ERR scripts are not supported by this proxy with this server')
+    end
+end
+
+local prefix, escaped, text, sha, count = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local length = #prefix
+local keys, argv = {}, {}
+for i = 1, #KEYS do keys[i] = sub(KEYS[i], length + 1) end
+for i = 1, count do argv[i] = ARGV[5 + i] end
+
+-- name=rule of each command that may be called; from the wall's table.
+local COMMANDS = '@COMMANDS@'
+
+local function strip(name)
+    if type(name) ~= 'string' then return name end
+    if sub(name, 1, length) ~= prefix then raw_error({ err = 'ERR a name of somebody else' }) end
+    return sub(name, length + 1)
+end
+
+local function word(arg) return lower(match(arg, '^[^%z]*')) end
+
+local SYNTAX = { err = 'ERR syntax error' }
+
+-- Puts the prefix before the arguments from first to last.
+local function range(args, first, last, step)
+    if last > #args then last = #args end
+    for i = first, last, step do args[i] = prefix .. args[i] end
+end
+
+local function counted(args, at)
+    local number = args[at] and match(args[at], '^[1-9]%d*$')
+    number = number and #number < 10 and tonumber(number)
+    if not number then return { err = 'ERR value is not an integer or out of range' } end
+    if number > #args - at then return SYNTAX end
+    range(args, at + 1, at + number, 1)
+end
+
+local function sort(args, store)
+    local i = 3
+    args[2] = prefix .. args[2]
+    while i <= #args do
+        local option, left = word(args[i]), #args - i
+        if option == 'asc' or option == 'desc' or option == 'alpha' then i = i + 1
+        elseif option == 'limit' and left >= 2 then i = i + 3
+        elseif option == 'store' and store and left >= 1 then args[i + 1] = prefix .. args[i + 1]; i = i + 2
+        elseif option == 'by' and left >= 1 then
+            if find(match(args[i + 1], '^[^%z]*'), '*', 1, true) then args[i + 1] = prefix .. args[i + 1] end
+            i = i + 2
+        elseif option == 'get' and left >= 1 then
+            if match(args[i + 1], '^[^%z]*') ~= '#' then args[i + 1] = prefix .. args[i + 1] end
+            i = i + 2
+        else return SYNTAX end
+    end
+end
+
+local function georadius(args, from)
+    local i = from
+    args[2] = prefix .. args[2]
+    while i <= #args do
+        local option, more = word(args[i]), i < #args
+        if find(' withdist withhash withcoord any asc desc ', ' ' .. option .. ' ', 1, true) then i = i + 1
+        elseif option == 'count' and more then i = i + 2
+        elseif (option == 'store' or option == 'storedist') and more then args[i + 1] = prefix .. args[i + 1]; i = i + 2
+        else return SYNTAX end
+    end
+end
+
+local function xread(args, grouped)
+    local i = 2
+    while i <= #args do
+        local option, more = word(args[i]), #args - i
+        if (option == 'block' or option == 'count') and more >= 1 then i = i + 2
+        elseif option == 'streams' and more >= 1 then
+            if more % 2 ~= 0 then return SYNTAX end
+            range(args, i + 1, i + more / 2, 1)
+            return
+        elseif option == 'group' and more >= 2 and grouped then i = i + 3
+        elseif option == 'noack' and grouped then i = i + 1
+        else return SYNTAX end
+    end
+    return SYNTAX
+end
+
+local function every(reply)
+    for i = 1, #reply do reply[i] = strip(reply[i]) end
+    return reply
+end
+
+local function all(pattern) return every(raw_call('KEYS', escaped .. pattern)) end
+
+-- Commands over the whole keyspace, at once: a script is.
+local WHOLE = {
+    keys = function(args) return all(args[2] or '') end,
+    dbsize = function() return #raw_call('KEYS', escaped .. '*') end,
+    randomkey = function()
+        local found = all('*')
+        return found[1] and found[random(#found)] or false
+    end,
+    scan = function(args)
+        local pattern, kind, i = '*', nil, 3
+        while i <= #args do
+            local option = word(args[i])
+            if not args[i + 1] then return SYNTAX
+            elseif option == 'match' then pattern = args[i + 1]
+            elseif option == 'type' then kind = word(args[i + 1])
+            elseif option ~= 'count' then return SYNTAX end
+            i = i + 2
+        end
+        -- One page holds all: any other cursor is past the end.
+        local found = args[2] == '0' and all(pattern) or {}
+        if kind then
+            local typed = {}
+            for i = 1, #found do
+                if raw_call('TYPE', prefix .. found[i]).ok == kind then typed[#typed + 1] = found[i] end
+            end
+            found = typed
+        end
+        return { '0', found }
+    end,
+    flushdb = function()
+        local found = raw_call('KEYS', escaped .. '*')
+        for i = 1, #found do raw_call('UNLINK', found[i]) end
+        return { ok = 'OK' }
+    end,
+}
+
+-- Rules of what is not only ranges: where keys stand.
+local PLACES = {
+    sort = function(args) return sort(args, true) end,
+    sort_ro = function(args) return sort(args, false) end,
+    georadius = function(args) return georadius(args, 7) end,
+    georadiusbymember = function(args) return georadius(args, 6) end,
+    xread = function(args) return xread(args, false) end,
+    xreadgroup = function(args) return xread(args, true) end,
+}
+
+-- How names stand in a reply.
+local REPLIES = {
+    first = function(reply)
+        if type(reply) == 'table' then reply[1] = strip(reply[1]) end
+        return reply
+    end,
+    streams = function(reply)
+        if type(reply) ~= 'table' then return reply end
+        if reply.map then
+            local map = {}
+            for name, entries in pairs(reply.map) do map[strip(name)] = entries end
+            return { map = map }
+        end
+        for i = 1, #reply do reply[i][1] = strip(reply[i][1]) end
+        return reply
+    end,
+}
+
+-- The server's sentences put a key at their beginning or at their end.
+local function unquote(reply, args)
+    local from, to = find(reply.err, "NOGROUP No such key '" .. prefix, 1, true)
+    if not from then from, to = find(reply.err, " for key name '" .. prefix, 1, true) end
+    if from then reply.err = sub(reply.err, 1, to - length) .. sub(reply.err, to + 1) end
+    return reply
+end
+
+-- Puts the prefix where the rule says; an error where the arguments are not understood.
+local function place(args, name, rule)
+    for spec in string.gmatch(rule, '[^;]+') do
+        local first, last, step = match(spec, '^(%d+):(-?%d+):(%d+)$')
+        local at = match(spec, '^#(%d+)$')
+        if first then
+            first, last = first + 1, tonumber(last)
+            range(args, first, last < 0 and #args + 1 + last or first + last, tonumber(step))
+        elseif at then
+            local wrong = counted(args, at + 1)
+            if wrong then return wrong end
+        elseif spec == 'own' then
+            local wrong = PLACES[name](args)
+            if wrong then return wrong end
+        end
+    end
+end
+
+local function run(...)
+    local args, many = { ... }, select('#', ...)
+    if many == 0 then return { err = 'ERR Please specify at least one argument for this redis.call() call' } end
+    for i = 1, many do
+        local arg = args[i]
+        if type(arg) == 'number' then args[i] = format('%.17g', arg)
+        elseif type(arg) ~= 'string' then
+            return { err = 'ERR Lua redis lib command arguments must be strings or integers' }
+        end
+    end
+    local name = lower(args[1])
+    local rule = not find(name, '[^%w_-]') and match(COMMANDS, ' ' .. string.gsub(name, '%-', '%%-') .. '=(%S*)')
+    if rule == 'container' then
+        local second = args[2] and lower(args[2]) or ''
+        name = name .. '|' .. second
+        rule = not find(second, '[^%w_-]') and match(COMMANDS, ' ' .. string.gsub(name, '%-', '%%-') .. '=(%S*)')
+    end
+    if not rule then return { err = 'ERR Unknown Redis command called from script' } end
+    if rule == '!' then return { err = 'ERR This Redis command is not allowed from script' } end
+    if WHOLE[name] then return WHOLE[name](args) end
+    local wrong = place(args, name, rule)
+    if wrong then return { err = wrong.err } end
+    local reply = raw_pcall(unpack(args))
+    if type(reply) == 'table' and reply.err then return unquote(reply) end
+    local shape = match(rule, '>(%a+)$')
+    return shape and REPLIES[shape](reply) or reply
+end
+
+-- Raised where the client's script called, so that the error names its line.
+local function call(...)
+    local reply = run(...)
+    if type(reply) == 'table' and reply.err then
+        -- A tail call leaves no line behind.
+        local _, at = pcall(raw_error, '', 3)
+        reply.partywall_line = tonumber(match(at or '', ':(%d+): $')) or 0
+        raw_error(reply)
+    end
+    return reply
+end
+
+local api = {
+    call = call,
+    pcall = run,
+    error_reply = raw.error_reply,
+    status_reply = raw.status_reply,
+    sha1hex = raw.sha1hex,
+    setresp = raw.setresp,
+    replicate_commands = function() return true end,
+    set_repl = function() end,
+    log = function() end,
+    breakpoint = function() return false end,
+    debug = function() end,
+    LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
+    REPL_NONE = 0, REPL_AOF = 1, REPL_SLAVE = 2, REPL_REPLICA = 2, REPL_ALL = 3,
+    REDIS_VERSION = raw.REDIS_VERSION, REDIS_VERSION_NUM = raw.REDIS_VERSION_NUM,
+}
+
+local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,newproxy,getfenv,setfenv,os,' ..
+    '__redis__err__handler=...;return function(...) '
+local globals, meta, json
+local chunk
+
+local function hide(outer)
+    return outer(api, api, globals, chunk, function(piece, name)
+        local pieces = {}
+        while true do
+            local part = piece()
+            if part == nil or part == '' then break end
+            pieces[#pieces + 1] = part
+        end
+        return chunk(concat(pieces), name)
+    end, meta, json, keys, argv, function() return 0 end, function() return 0 end)
+end
+
+function chunk(source, name)
+    if type(source) ~= 'string' then raw_error('bad argument #1 to \'loadstring\' (string expected)') end
+    -- Compiled alone first: it must be whole by itself. Never bytecode.
+    if sub(source, 1, 1) == '\27' then return nil, 'attempt to load a binary chunk' end
+    name = type(name) == 'string' and name or source
+    local alone, wrong = compile(source, name)
+    if not alone then return nil, wrong end
+    local outer, wrong = compile(HIDE .. source .. '\nend', name)
+    if not outer then return nil, wrong end
+    return hide(outer)
+end
+
+-- Only tables show theirs: that of strings is all tenants'.
+function meta(value)
+    if type(value) == 'table' then return metatable(value) end
+end
+
+-- Settings of cjson would last: the script has an instance of its own.
+json = find(text, 'cjson', 1, true) and cjson.new() or {}
+globals = { redis = api, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, loadstring = chunk }
+for _, name in pairs({ 'string', 'bit', 'cmsgpack', 'math', 'table', 'struct', 'xpcall', 'tostring', 'setmetatable', 'next', 'assert', 'tonumber',
+    'rawequal', 'rawset', 'pcall', 'coroutine', 'type', 'select', 'unpack', 'pairs', 'rawget', 'ipairs', '_VERSION', 'error' }) do
+    globals[name] = _G[name]
+end
+globals._G = globals
+
+local script, wrong = chunk(text, '@user_script')
+if not script then return { err = 'ERR Error compiling script (new function): ' .. wrong } end
+local done, result = xpcall(script, handler)
+if done then return result end
+local line = result.partywall_line or result.line
+if line == 0 and not find(text, '\n', 1, true) then line = 1 end
+if line == 0 then result.err = tostring(result.err) .. ' script: ' .. sha
+elseif line then result.err = tostring(result.err) .. ' script: ' .. sha .. ', on @user_script:' .. line .. '.' end
+return { err = tostring(result.err) }

@@ -1,0 +1,115 @@
+//! What a script may call, how its commands are written, and whose it is. What the wrapper holds is tested against a server.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use super::*;
+use crate::redis::cases::names;
+use crate::redis::commands::{Found, find};
+
+fn setup(version: &str) -> Setup {
+    Setup {
+        names: names(),
+        tenant: "acme".into(),
+        id: 1,
+        version: version.into(),
+        secret: 1,
+        scripts: Default::default(),
+        config_passes: false,
+    }
+}
+
+fn ask(setup: &Setup, args: &[&str]) -> Result<String, String> {
+    let Found::Entry(entry) = find(args[0].as_bytes(), args.get(1).map(|a| a.as_bytes())) else { unreachable!() };
+    let mut out = BytesMut::new();
+    match command(entry, &Request::new(args), setup, &mut out) {
+        Ok(Scripted::Sent) => Ok(String::from_utf8(out.to_vec()).unwrap()),
+        Ok(Scripted::Answer(words)) => Ok(String::from_utf8(words.to_vec()).unwrap()),
+        Err(refusal) => Err(String::from_utf8(refusal.text).unwrap()),
+    }
+}
+
+#[test]
+fn keys_and_the_text_travel_as_arguments() {
+    let setup = setup("7.0.15");
+    let sent = ask(&setup, &["EVAL", "return 1", "1", "k", "a"]).unwrap();
+    let sha = sha1::hex(b"return 1");
+    let tail = format!("$1\r\n1\r\n$6\r\nacme:k\r\n$5\r\nacme:\r\n$5\r\nacme:\r\n$8\r\nreturn 1\r\n$40\r\n{sha}\r\n$1\r\n1\r\n$1\r\na\r\n");
+    assert!(sent.starts_with("*10\r\n$4\r\nEVAL\r\n") && sent.ends_with(&tail), "{sent}");
+    // The name in upper case is the same script.
+    let sent = ask(&setup, &["EVALSHA", &sha.to_uppercase(), "0"]).unwrap();
+    assert!(sent.starts_with(&format!("*8\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n$1\r\n0\r\n", wrapper().1)), "{sent}");
+}
+
+#[test]
+fn scripts_are_the_tenants_own() {
+    let (mine, other) = (setup("7.0.15"), setup("7.0.15"));
+    let sha = mine.scripts.keep(b"return 1");
+    let exists = |setup: &Setup| ask(setup, &["SCRIPT", "EXISTS", &sha]).unwrap();
+    assert_eq!((exists(&mine).as_str(), exists(&other).as_str()), ("*1\r\n:1\r\n", "*1\r\n:0\r\n"));
+    assert_eq!(ask(&other, &["EVALSHA", &sha, "0"]), Err("NOSCRIPT No matching script. Please use EVAL.".into()));
+    assert_eq!(ask(&mine, &["SCRIPT", "FLUSH", "ASYNC"]), Ok("+OK\r\n".into()));
+    assert_eq!(exists(&mine), "*1\r\n:0\r\n");
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let scripts = Scripts::default();
+    let first = scripts.keep(b"first");
+    for n in 0..KEPT_MAX {
+        scripts.keep(format!("return {n}").as_bytes());
+    }
+    assert!(scripts.text(first.as_bytes()).is_none() && scripts.0.lock().unwrap().texts.len() == KEPT_MAX);
+    for n in 0..20 {
+        scripts.keep(&vec![n; 1 << 20]);
+    }
+    assert!(scripts.0.lock().unwrap().bytes <= KEPT_MAX_BYTES);
+}
+
+#[test]
+fn refusals_are_the_servers() {
+    let good = setup("7.0.15");
+    for (args, words) in [
+        (vec!["EVAL", "x", "-1", "k"], "ERR Number of keys can't be negative"),
+        (vec!["EVAL", "x", "99", "k"], "ERR Number of keys can't be greater than number of args"),
+        (vec!["EVAL", "x", "01", "k"], "ERR value is not an integer or out of range"),
+        (vec!["EVAL", "#!lua flags=no-writes\nreturn 1", "0"], "ERR script flags are not supported by this proxy"),
+        (vec!["SCRIPT", "FLUSH", "x"], "ERR SCRIPT FLUSH only support SYNC|ASYNC option"),
+    ] {
+        assert_eq!(ask(&good, &args), Err(words.into()), "{args:?}");
+    }
+    assert_eq!(ask(&setup("6.2.14"), &["EVAL", "x", "0"]), Err("NOPERM this user has no permissions to run the 'eval' command".into()));
+}
+
+#[test]
+fn a_script_may_call_what_stays_within_the_tenant() {
+    let text = &wrapper().0;
+    for line in [
+        " get=1:0:1 ",
+        " mset=1:-1:2 ",
+        " zunionstore=1:0:1;#2 ",
+        " lmpop=#1>first ",
+        " sort=own ",
+        " xread=own>streams ",
+        " object|encoding=2:0:1 ",
+        " keys=whole ",
+    ] {
+        assert!(text.contains(line), "{line}");
+    }
+    for name in [
+        "eval",
+        "monitor",
+        "config|get",
+        "flushall",
+        "select",
+        "subscribe",
+        "multi",
+        "watch",
+        "migrate",
+        "script|load",
+        "client|list",
+        "debug",
+        "blpop",
+    ] {
+        assert!(text.contains(&format!(" {name}=! ")), "{name}");
+    }
+    assert!(!text.contains("@COMMANDS@") && !text.contains("' ..\n    '@"));
+}
