@@ -45,11 +45,15 @@ pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnO
     let place = place.map(|p| p.to_string());
     // An exclusion constraint quotes the row that was there before: another tenant's, where the constraint lacks the tenant column.
     let quotes_other = field(fields, b'C') == Some(b"23P01");
-    let bare: Vec<u8>;
+    let unknown_function = field(fields, b'C') == Some(b"42883");
+    let bare = field(fields, b'M').and_then(|m| m.strip_prefix(QUALIFIED)).filter(|_| unknown_function);
+    let bare = bare.map(|rest| [FUNCTION, rest].concat()).unwrap_or_default();
     let mut kept: Vec<(u8, &[u8])> = Vec::with_capacity(fields.len());
     for (code, text) in fields {
         match code {
             b'D' if quotes_other => {}
+            // The wall has qualified the name.
+            b'M' if !bare.is_empty() => kept.push((b'M', &bare)),
             b'P' => kept.extend(place.iter().map(|p| (b'P', p.as_bytes()))),
             // p, q and W show statements as the server has them: rewritten. Unknown ones may.
             b'S' | b'V' | b'C' | b'M' | b'D' | b'H' | b's' | b't' | b'c' | b'd' | b'n' | b'F' | b'L' | b'R' => {

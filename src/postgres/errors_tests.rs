@@ -64,3 +64,11 @@ fn what_cannot_be_read_is_named_truthfully() {
     assert_eq!(unreadable(&WireError::NotUtf8("0xff".into())).sqlstate, "22021");
     assert_eq!(unreadable(&WireError::Truncated).sqlstate, "08P01");
 }
+
+#[test]
+fn a_function_that_is_not_there_has_the_clients_name() {
+    let mut out = BytesMut::new();
+    let fields: &[(u8, &[u8])] = &[(b'C', b"42883"), (b'M', b"function pg_catalog.abs(unknown, integer) does not exist")];
+    pass(&mut out, b'E', fields, |_| None).unwrap();
+    assert_eq!(wire::fields(&out[5..]).unwrap()[1], (b'M', &b"function abs(unknown, integer) does not exist"[..]));
+}

@@ -33,7 +33,9 @@ pub trait Judging: Send {
     /// One statement of the extended protocol; `declared` counts the parameter types in Parse.
     fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal>;
     /// Where in the client's text a place of the outgoing text stands (1-based characters); None for the wall's own.
-    fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32>;
+    fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32> {
+        outgoing.client_position(client_sql, server_position)
+    }
 }
 
 impl Judging for Judge {
@@ -47,9 +49,5 @@ impl Judging for Judge {
 
     fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal> {
         Judge::extended(self, sql, declared, tenant)
-    }
-
-    fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32> {
-        Judge::position(self, client_sql, outgoing, server_position)
     }
 }

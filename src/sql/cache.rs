@@ -1,54 +1,61 @@
 //! Judged texts, bounded by bytes. A hit compares the whole text; a judge of another policy or catalog has a cache of its own.
 
 use super::Judged;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use quick_cache::{Equivalent, Weighter, sync};
+use std::sync::Arc;
 
-/// Upper bound of the texts kept, client's and outgoing together, in bytes; the bookkeeping comes on top.
-const BYTES_MAX: usize = 8 << 20;
+/// Upper bound of the texts kept, client's and outgoing together, with an estimate of what stands beside them, in bytes.
+const BYTES_MAX: u64 = 8 << 20;
+/// What an entry holds beside its texts, about, in bytes.
+const ENTRY_BYTES: usize = 400;
+/// How many entries room is made for at first.
+const ENTRIES: usize = 256;
 
-type Entries = HashMap<(Option<u16>, Box<str>), (Arc<Judged>, usize)>;
+/// The text, judged with this many declared parameters (None for a simple query).
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key(Option<u16>, Box<str>);
 
-/// Two generations: when the young one is full the old one is dropped and the young one grows old; a hit makes an entry young again.
-#[derive(Debug, Default)]
-pub struct Cache {
-    inner: Mutex<Generations>,
+/// A key to look for, borrowed; it hashes as [`Key`] does.
+#[derive(Hash)]
+struct Wanted<'a>(Option<u16>, &'a str);
+
+impl Equivalent<Key> for Wanted<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.0 == key.0 && *self.1 == *key.1
+    }
 }
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: Entries,
-    old: Entries,
-    young_bytes: usize,
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl Weighter<Key, Arc<Judged>> for Bytes {
+    fn weight(&self, key: &Key, judged: &Arc<Judged>) -> u64 {
+        (key.1.len() + judged.template.as_str().len() + ENTRY_BYTES) as u64
+    }
+}
+
+/// Shared by all sessions of a judge.
+#[derive(Debug)]
+pub struct Cache(sync::Cache<Key, Arc<Judged>, Bytes>);
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self(sync::Cache::with_weighter(ENTRIES, BYTES_MAX, Bytes))
+    }
 }
 
 impl Cache {
     /// The entry for this text, judged with this many declared parameters (None for a simple query).
     pub fn get(&self, sql: &str, declared: Option<u16>) -> Option<Arc<Judged>> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (declared, Box::from(sql));
-        if let Some((hit, _)) = inner.young.get(&key) {
-            return Some(hit.clone());
-        }
-        let (hit, bytes) = inner.old.remove(&key)?;
-        inner.insert(key, hit.clone(), bytes);
-        Some(hit)
+        self.0.get(&Wanted(declared, sql))
     }
 
     /// Keeps an entry.
-    pub fn put(&self, sql: &str, declared: Option<u16>, judged: Arc<Judged>, outgoing_bytes: usize) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.insert((declared, Box::from(sql)), judged, sql.len() + outgoing_bytes);
+    pub fn put(&self, sql: &str, declared: Option<u16>, judged: Arc<Judged>) {
+        self.0.insert(Key(declared, sql.into()), judged);
     }
 }
 
-impl Generations {
-    fn insert(&mut self, key: (Option<u16>, Box<str>), judged: Arc<Judged>, bytes: usize) {
-        if self.young_bytes + bytes > BYTES_MAX / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-        }
-        self.young_bytes += bytes;
-        self.young.insert(key, (judged, bytes));
-    }
-}
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

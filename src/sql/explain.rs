@@ -1,7 +1,7 @@
 //! What becomes of a statement and why, for people: each addition as the verifier proved it, with the policy's line.
 
 use super::verify::{self, Hold};
-use super::{Judge, Refusal, parse};
+use super::{Judge, Refusal};
 use crate::policy::{TableRule, TenantId};
 
 /// A statement as it would be sent, with its reasons.
@@ -34,7 +34,7 @@ impl Judge {
         let judged = self.judge(sql, None)?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
         let first = judged.first;
-        let proof = verify::verify(sql, &judged.text, &self.catalog, first)
+        let proof = verify::verify(sql, judged.template.as_str(), &self.catalog, first)
             .map_err(|d| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(d.to_string()))?;
         let mut reasons: Vec<Reason> = proof.held.iter().map(|held| self.reason(held, sql, tenant)).collect();
         reasons.extend(self.catalog.relations.values().filter_map(|relation| {
@@ -44,7 +44,7 @@ impl Judge {
             let text = "every tenant reads the same rows".into();
             shared.then_some(Reason { kind: "shared", subject: name, text, policy, position: None })
         }));
-        Ok(Explanation { rewritten: parse::splice_literal(&judged.text, first, tenant.as_str())?, reasons })
+        Ok(Explanation { rewritten: judged.template.filled(tenant.as_str()).as_str().to_owned(), reasons })
     }
 
     fn reason(&self, held: &verify::Held, sql: &str, tenant: &TenantId) -> Reason {

@@ -113,7 +113,7 @@ fn a_simple_query_carries_the_tenant_as_a_literal() {
     let script = judge().simple("BEGIN; SELECT id FROM orders; COMMIT", &tenant("acme")).unwrap();
     let wanted = "BEGIN; SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) 'acme'; COMMIT";
     assert_eq!(script.outgoing.as_str(), wanted);
-    assert_eq!(script.kinds, [Kind::Transaction, Kind::Read, Kind::Transaction]);
+    assert_eq!(*script.kinds, [Kind::Transaction, Kind::Read, Kind::Transaction]);
     assert_eq!(judge().simple("SELECT $1", &tenant("acme")).unwrap_err().sqlstate, "42P02");
 }
 
@@ -140,7 +140,7 @@ fn positions_point_into_the_clients_text() {
     let judge = judge();
     let sql = "SELECT nosuch FROM orders";
     let prepared = judge.extended(sql, 0, &tenant("acme")).unwrap();
-    assert_eq!(judge.position(sql, &prepared.outgoing, 8), Some(8));
+    assert_eq!(prepared.outgoing.client_position(sql, 8), Some(8));
     assert_eq!(judge.extended("SELECT 1 FROM nosuch", 0, &tenant("acme")).unwrap_err().position, Some(15));
 }
 

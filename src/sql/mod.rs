@@ -9,6 +9,7 @@ pub mod functions;
 mod kind;
 mod nodes;
 pub mod offline;
+mod outgoing;
 mod parse;
 pub mod refusal;
 mod rewrite;
@@ -21,22 +22,11 @@ pub mod verify;
 pub use catalog::Catalog;
 pub use explain::{Explanation, Reason};
 pub use kind::{CopyFormat, CopyIn, Gain, Kind, Preparation};
+pub use outgoing::Outgoing;
 pub use refusal::Refusal;
 
 use crate::policy::{Policy, TenantId};
 use std::sync::Arc;
-
-/// Text that was judged, rewritten and verified. The only thing that may be sent to PostgreSQL as a statement; made only here.
-/// The default is the empty text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outgoing(String);
-
-impl Outgoing {
-    /// The statement text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// A simple-query text, ready for one tenant.
 #[derive(Clone, Debug)]
@@ -44,7 +34,7 @@ pub struct Script {
     /// What to send.
     pub outgoing: Outgoing,
     /// One entry a statement.
-    pub kinds: Vec<Kind>,
+    pub kinds: Arc<[Kind]>,
 }
 
 /// A statement for the extended protocol; shared by all tenants.
@@ -82,22 +72,21 @@ pub struct Judge {
 /// A judged text with the tenant still open; what the cache holds.
 #[derive(Debug)]
 pub struct Judged {
-    text: String,
+    template: Arc<outgoing::Template>,
     /// Number of the first parameter that carries the tenant.
     first: u16,
     statements: Vec<Statement>,
+    /// A simple query's, where nothing of the tenant stands in the text.
+    script: Option<Arc<Script>>,
+    /// An extended one's, where the tenant is a parameter.
+    prepared: Option<Arc<Prepared>>,
 }
 
 #[derive(Debug)]
 struct Statement {
     kind: Kind,
-    client_params: u16,
-    tenant_types: Vec<u32>,
-    own: Vec<OwnParameter>,
     own_literals: Vec<String>,
     unlike_literals: Vec<String>,
-    /// Utility statements take no parameters in the protocol: the tenant stands in them as a literal.
-    literal: bool,
 }
 
 impl Judge {
@@ -120,42 +109,25 @@ impl Judge {
     pub fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal> {
         let judged = self.judged(sql, None)?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
-        let outgoing = Outgoing(parse::splice_literal(&judged.text, judged.first, tenant.as_str())?);
-        let kinds = judged.statements.iter().map(|s| s.kind.clone()).collect();
-        Ok(Arc::new(Script { outgoing, kinds }))
+        Ok(match &judged.script {
+            Some(script) if judged.template.is_closed() => script.clone(),
+            script => {
+                let kinds = script.as_ref().map_or_else(|| Arc::from([]), |s| s.kinds.clone());
+                Arc::new(Script { outgoing: judged.template.filled(tenant.as_str()), kinds })
+            }
+        })
     }
 
     /// One statement of the extended protocol. `declared` is the number of parameter types in the client's Parse.
     pub fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal> {
         let judged = self.judged(sql, Some(declared))?;
-        let Some(statement) = judged.statements.first() else {
-            let outgoing = Outgoing(String::new());
-            let (tenant_types, own) = (Vec::new(), Vec::new());
-            return Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, kind: Kind::Empty }));
-        };
-        statement.fits(tenant)?;
-        if statement.literal {
-            let outgoing = Outgoing(parse::splice_literal(&judged.text, judged.first, tenant.as_str())?);
-            let (tenant_types, own, kind) = (Vec::new(), Vec::new(), statement.kind.clone());
-            return Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, kind }));
+        judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
+        if let Some(prepared) = &judged.prepared {
+            return Ok(prepared.clone());
         }
-        Ok(Arc::new(Prepared {
-            outgoing: Outgoing(judged.text.clone()),
-            client_params: statement.client_params,
-            tenant_types: statement.tenant_types.clone(),
-            own: statement.own.clone(),
-            kind: statement.kind.clone(),
-        }))
-    }
-
-    /// The client's own position (1-based, characters) for a position the server gave in the outgoing text; None where the place
-    /// is one the wall added.
-    pub fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32> {
-        let final_text = outgoing.as_str();
-        let index = usize::try_from(server_position).ok()?.checked_sub(1)?;
-        let byte = final_text.char_indices().nth(index)?.0;
-        let client_byte = same_word(client_sql, final_text, byte)?;
-        u32::try_from(client_sql.get(..client_byte)?.chars().count() + 1).ok()
+        let kind = judged.statements.first().map_or(Kind::Empty, |s| s.kind.clone());
+        let outgoing = judged.template.filled(tenant.as_str());
+        Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types: Vec::new(), own: Vec::new(), kind }))
     }
 
     fn judged(&self, sql: &str, declared: Option<u16>) -> Result<Arc<Judged>, Refusal> {
@@ -163,7 +135,7 @@ impl Judge {
             return Ok(hit);
         }
         let judged = Arc::new(self.judge(sql, declared)?);
-        self.cache.put(sql, declared, judged.clone(), judged.text.len());
+        self.cache.put(sql, declared, judged.clone());
         Ok(judged)
     }
 
@@ -189,26 +161,31 @@ impl Judge {
             }
         };
         let text = parse::deparse(done.iter().map(|d| d.stmt.clone()).collect())?;
-        self.prove(sql, &text, first)?;
-        let statements = done.into_iter().map(|d| Statement {
-            kind: d.kind,
-            client_params: first - 1,
-            tenant_types: d.tenant_types,
-            own: d.own,
-            own_literals: d.own_literals,
-            unlike_literals: d.unlike_literals,
-            literal: d.literal,
-        });
-        Ok(Judged { text, first, statements: statements.collect() })
+        let places = self.prove(sql, &text, first)?;
+        let template = Arc::new(outgoing::Template::new(text, first, places)?);
+        let mut prepared = None;
+        let mut statements = Vec::with_capacity(done.len());
+        let mut kinds = Vec::with_capacity(done.len());
+        for d in done {
+            if declared.is_some() && !d.literal {
+                let (outgoing, kind) = (template.outgoing(), d.kind.clone());
+                let (tenant_types, own) = (d.tenant_types, d.own);
+                prepared = Some(Arc::new(Prepared { outgoing, client_params: first - 1, tenant_types, own, kind }));
+            }
+            kinds.push(d.kind.clone());
+            statements.push(Statement { kind: d.kind, own_literals: d.own_literals, unlike_literals: d.unlike_literals });
+        }
+        let script = declared.is_none().then(|| Arc::new(Script { outgoing: template.outgoing(), kinds: kinds.into() }));
+        Ok(Judged { template, first, statements, script, prepared })
     }
 
-    /// Nothing enters the cache unproved.
-    fn prove(&self, sql: &str, text: &str, first: u16) -> Result<(), Refusal> {
+    /// Nothing enters the cache unproved. Gives the places of the same tokens in the final and in the client's text.
+    fn prove(&self, sql: &str, text: &str, first: u16) -> Result<Vec<(usize, usize)>, Refusal> {
         let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
         let proof = verify::verify(sql, text, &self.catalog, first).map_err(|d| unproved(d.to_string()))?;
         match second_opinion::relations(text) {
             Some(seen) if seen != proof.relations => Err(unproved("Two parsers see different relations.".into())),
-            _ => Ok(()),
+            _ => Ok(proof.places),
         }
     }
 }
@@ -224,23 +201,6 @@ impl Statement {
             return Err(Refusal::not_understood("COPY with this NULL or DEFAULT is not supported").detail("It is the tenant's own id."));
         }
         Ok(())
-    }
-}
-
-/// The same word, the same number of times from the start, in the client's text.
-fn same_word(client: &str, outgoing: &str, byte: usize) -> Option<usize> {
-    let word: String = outgoing.get(byte..)?.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    let before = outgoing.get(..byte)?.matches(word.as_str()).count();
-    let total = outgoing.matches(word.as_str()).count();
-    let mut places = client.match_indices(word.as_str());
-    (!word.is_empty() && total == client.matches(word.as_str()).count()).then(|| places.nth(before).map(|(at, _)| at)).flatten()
-}
-
-#[cfg(any(test, feature = "mutants"))]
-impl Outgoing {
-    /// A text that was not judged, for tests of what carries it.
-    pub fn for_tests(text: &str) -> Self {
-        Self(text.to_owned())
     }
 }
 

@@ -54,33 +54,6 @@ pub fn numbers_as_before_16(text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Puts a literal in the place of every parameter from number `first` on; `text` is a text the wall printed.
-pub fn splice_literal(text: &str, first: u16, value: &str) -> Result<String, Refusal> {
-    let quoted = quote(value);
-    let mut out = String::with_capacity(text.len() + quoted.len());
-    let mut done = 0;
-    for token in scan(text)?.tokens {
-        if token.token == Token::Param as i32 {
-            let (start, end) = (token.start as usize, token.end as usize);
-            let number = text.get(start..end).and_then(|t| t.strip_prefix('$')?.parse::<u16>().ok());
-            if number.ok_or_else(|| Refusal::not_understood("token out of place"))? < first {
-                continue;
-            }
-            out.push_str(text.get(done..start).ok_or_else(|| Refusal::not_understood("token out of place"))?);
-            out.push_str(&quoted);
-            done = end;
-        }
-    }
-    out.push_str(text.get(done..).unwrap_or_default());
-    Ok(out)
-}
-
-/// A string literal that reads the same whatever `standard_conforming_strings` is.
-fn quote(value: &str) -> String {
-    let body = value.replace('\'', "''");
-    if body.contains('\\') { format!(" E'{}'", body.replace('\\', "\\\\")) } else { format!("'{body}'") }
-}
-
 /// An upper bound of how deep brackets nest: those in literals and comments count too, so it never says too little.
 fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0usize);

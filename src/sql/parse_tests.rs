@@ -3,15 +3,6 @@
 use super::*;
 
 #[test]
-fn a_literal_takes_the_place_of_parameters_only() {
-    let text = "SELECT '$1', a FROM t WHERE b = $1 AND c = $1";
-    let spliced = splice_literal(text, 1, "o'hara").map_err(|r| r.message);
-    assert_eq!(spliced.as_deref(), Ok("SELECT '$1', a FROM t WHERE b = 'o''hara' AND c = 'o''hara'"));
-    assert_eq!(splice_literal("SELECT $1", 1, "a\\").map_err(|r| r.message).as_deref(), Ok("SELECT  E'a\\\\'"));
-    assert_eq!(splice_literal("SELECT $1, $2", 2, "a").map_err(|r| r.message).as_deref(), Ok("SELECT $1, 'a'"));
-}
-
-#[test]
 fn deep_and_long_texts_are_refused_before_they_are_parsed() {
     let deep = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
     assert_eq!(parse(&deep).map(|_| ()).map_err(|r| r.sqlstate), Err("54001"));
