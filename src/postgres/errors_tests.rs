@@ -42,6 +42,14 @@ fn an_upsert_on_another_tenants_row_says_nothing_of_it() {
 }
 
 #[test]
+fn a_function_is_named_without_the_walls_schema() {
+    let said = |code: &[u8], text: &[u8]| passed(b'E', &[(b'C', code), (b'M', text)], Some).remove(1).1;
+    assert_eq!(said(b"42883", b"function pg_catalog.abs(text) does not exist"), "function abs(text) does not exist");
+    assert_eq!(said(b"42883", b"operator does not exist: pg_catalog. x"), "operator does not exist: pg_catalog. x");
+    assert_eq!(said(b"22P02", b"function pg_catalog.abs"), "function pg_catalog.abs");
+}
+
+#[test]
 fn a_refusal_is_a_whole_error() {
     let mut out = BytesMut::new();
     refusal(&mut out, &Refusal::not_allowed("no\0pe").detail("why").hint("how").at(Some(9)));

@@ -4,10 +4,12 @@
 mod cli;
 mod copy;
 mod deploy;
+mod drivers;
 mod functions;
 mod hostile;
 mod life;
 mod oracle;
+mod pgbench;
 mod schemas;
 mod scripts;
 mod smoke;
