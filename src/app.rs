@@ -130,7 +130,7 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
         metrics,
         // RandomState is keyed by the system's randomness: who does not know the key cannot guess the value.
         secret: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
-        scripts: Mutex::default(),
+        tenants: Mutex::default(),
     })
 }
 

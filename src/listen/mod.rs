@@ -14,7 +14,7 @@ use crate::sql::Judge;
 use crate::upstream::postgres::Target;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub trait Serve: Send + Sync + 'static {
     /// The listener's name, for logs.
     fn name(&self) -> &str;
     /// From the first byte on. Not cancel-safe: dropped, it drops its session.
-    fn serve(&self, stream: crate::upstream::Stream, peer: Option<IpAddr>, drain: Drain) -> impl Future<Output = ()> + Send;
+    fn serve(&self, stream: crate::upstream::Stream, peer: Option<SocketAddr>, drain: Drain) -> impl Future<Output = ()> + Send;
 }
 
 impl Serve for Service {
@@ -42,8 +42,8 @@ impl Serve for Service {
         &self.config.name
     }
 
-    async fn serve(&self, stream: crate::upstream::Stream, peer: Option<IpAddr>, drain: Drain) {
-        postgres::serve(self, stream, peer, drain).await;
+    async fn serve(&self, stream: crate::upstream::Stream, peer: Option<SocketAddr>, drain: Drain) {
+        postgres::serve(self, stream, peer.map(|peer| peer.ip()), drain).await;
     }
 }
 
@@ -100,12 +100,12 @@ impl Socket {
         }
     }
 
-    async fn accept(&self) -> std::io::Result<(crate::upstream::Stream, Option<IpAddr>)> {
+    async fn accept(&self) -> std::io::Result<(crate::upstream::Stream, Option<SocketAddr>)> {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Some(peer.ip())))
+                Ok((Box::new(stream), Some(peer)))
             }
             Self::Unix(socket) => Ok((Box::new(socket.accept().await?.0), None)),
         }

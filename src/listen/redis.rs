@@ -5,8 +5,8 @@ use crate::config::{Listener, Source};
 use crate::identity::{Evidence, IdentityError, Principal, identify, uri_names};
 use crate::observe::{Meter, Metrics, Who};
 use crate::policy::{Policy, TenantId};
-use crate::redis::script::Scripts;
 use crate::redis::stranger::{Said, Stranger, WRONGPASS};
+use crate::redis::tenant::Tenant;
 use crate::redis::{Names, Session, Setup, encode};
 use crate::relay::{self, Drain};
 use crate::upstream::Stream;
@@ -14,7 +14,7 @@ use crate::upstream::redis::{Connection, Target};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +36,7 @@ pub struct Service {
     /// Of the process: hides cursors.
     pub secret: u64,
     /// By tenant.
-    pub scripts: Mutex<HashMap<TenantId, Arc<Scripts>>>,
+    pub tenants: Mutex<HashMap<TenantId, Arc<Tenant>>>,
 }
 
 /// A refusal in the server's words, and its name in the metrics.
@@ -47,7 +47,9 @@ impl Serve for Service {
         &self.config.name
     }
 
-    async fn serve(&self, stream: Stream, peer: Option<IpAddr>, drain: Drain) {
+    async fn serve(&self, stream: Stream, peer: Option<SocketAddr>, drain: Drain) {
+        let address = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let peer = peer.map(|peer| peer.ip());
         let Ok(begun) = tokio::time::timeout(HANDSHAKE, self.greet(stream, peer)).await else {
             self.metrics.connection(&self.config.name, "handshake");
             return;
@@ -63,7 +65,7 @@ impl Serve for Service {
         let begun = match greeted {
             Ok((tenant, hello)) => {
                 input = prepend(hello, input);
-                self.begin(&tenant, connection).await
+                self.begin(&tenant, connection, address).await
             }
             Err(refused) => Err(refused),
         };
@@ -150,7 +152,7 @@ impl Service {
     }
 
     /// Limits, names, upstream. Errors: the refusal.
-    async fn begin(&self, tenant: &TenantId, connection: u64) -> Result<(Meter, Connection, Session), Refused> {
+    async fn begin(&self, tenant: &TenantId, connection: u64, address: String) -> Result<(Meter, Connection, Session), Refused> {
         let policy = self.policy.load_full();
         let names = names(&policy, tenant).ok_or_else(|| ("NOAUTH the tenant identity is not valid".to_owned(), "no_identity"))?;
         let limit = policy.limits.of(tenant).connections;
@@ -165,14 +167,15 @@ impl Service {
             }
             Err(_) => return Err(("ERR the server does not answer".to_owned(), "upstream")),
         };
-        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default().clone();
+        let peers = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default().clone();
         let setup = Setup {
             names,
             tenant: tenant.as_str().to_owned(),
             id: connection,
             version: upstream.version.clone(),
             secret: self.secret,
-            scripts,
+            peers,
+            address,
             config_passes: self.config.unsafe_config_passes,
         };
         Ok((meter, upstream, Session::new(setup)))

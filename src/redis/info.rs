@@ -25,7 +25,10 @@ pub fn text(sections: &[&str], setup: &Setup, keyspace: &[(u64, usize)]) -> Stri
         let version = &setup.version;
         let body = match *section {
             "server" => format!("# Server\r\nredis_version:{version}\r\nredis_mode:standalone\r\nmultiplexing_api:epoll\r\n"),
-            "clients" => "# Clients\r\nconnected_clients:1\r\nblocked_clients:0\r\n".to_owned(),
+            "clients" => {
+                let (connected, blocked) = setup.peers.counts();
+                format!("# Clients\r\nconnected_clients:{connected}\r\nblocked_clients:{blocked}\r\n")
+            }
             "memory" => "# Memory\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n".to_owned(),
             "persistence" => "# Persistence\r\nloading:0\r\nasync_loading:0\r\n".to_owned(),
             "stats" => "# Stats\r\n".to_owned(),

@@ -4,6 +4,7 @@ use super::commands::Entry;
 use super::encode::{self, Resp};
 use super::glob;
 use super::session::{Session, Setup};
+use super::tenant::Member;
 use super::understand::{Refusal, is_word, syntax};
 use super::wire::{Request, integer};
 use bytes::{Bytes, BytesMut};
@@ -39,6 +40,7 @@ pub fn answer(session: &mut Session, entry: &Entry, request: &Request) -> Result
         "client getname" => encode::bulk(&mut out, &session.name),
         "client setname" => {
             session.name = client_name(request.arg(2))?;
+            session.setup.peers.update(session.setup.id, |me| me.name = session.name.clone());
             encode::simple(&mut out, "OK");
         }
         "client getredir" => encode::integer(&mut out, -1),
@@ -53,24 +55,39 @@ pub fn answer(session: &mut Session, entry: &Entry, request: &Request) -> Result
         }
         "client no-evict" if ["on", "off"].iter().any(|w| is_word(request.arg(2), w)) => encode::simple(&mut out, "OK"),
         "client no-evict" => return Err(syntax()),
-        "client info" => encode::verbatim(&mut out, session.resp, line(session, entry).as_bytes()),
-        "client list" if request.len() == 2 => encode::verbatim(&mut out, session.resp, line(session, entry).as_bytes()),
-        "client list" => return Err(syntax()),
+        "client info" => {
+            let own = session.setup.peers.list(&session.setup.tenant, |id, _| id == session.setup.id);
+            encode::verbatim(&mut out, session.resp, own.as_bytes());
+        }
+        "client list" => encode::verbatim(&mut out, session.resp, list(session, request)?.as_bytes()),
+        "pubsub numpat" => encode::integer(&mut out, i64::try_from(session.setup.peers.patterns()).unwrap_or(i64::MAX)),
         "config get" => config(&mut out, session.resp, request),
         _ => return Err(Refusal::noperm(entry)),
     }
     Ok(out.freeze())
 }
 
-/// A connection as CLIENT LIST has it; what the wall does not know stands as a server at rest has it.
-fn line(session: &Session, entry: &Entry) -> String {
-    let (id, tenant) = (session.setup.id, &session.setup.tenant);
-    let (name, resp) = (super::lossy(&session.name), if session.resp == Resp::Three { 3 } else { 2 });
-    format!(
-        "id={id} addr= laddr= fd=0 name={name} age=0 idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 \
-         multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={tenant} redir=-1 resp={resp}\n",
-        entry.full_name()
-    )
+/// CLIENT LIST, all or by TYPE or ID.
+fn list(session: &Session, request: &Request) -> Result<String, Refusal> {
+    let (peers, tenant) = (&session.setup.peers, &session.setup.tenant);
+    if request.len() == 2 {
+        return Ok(peers.list(tenant, |_, _| true));
+    }
+    if is_word(request.arg(2), "id") && request.len() > 3 {
+        let ids = request.iter().skip(3).map(|id| integer(id).and_then(|id| u64::try_from(id).ok()));
+        let ids: Vec<u64> = ids.collect::<Option<_>>().ok_or_else(|| Refusal::late("Invalid client ID"))?;
+        return Ok(peers.list(tenant, |id, _| ids.contains(&id)));
+    }
+    if !is_word(request.arg(2), "type") || request.len() != 4 {
+        return Err(syntax());
+    }
+    let listens = |member: &Member| member.channels + member.patterns.len() > 0;
+    match request.arg(3).to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(peers.list(tenant, |_, member| !listens(member))),
+        b"pubsub" => Ok(peers.list(tenant, |_, member| listens(member))),
+        b"master" | b"replica" | b"slave" => Ok(String::new()),
+        _ => Err(Refusal::late(format!("Unknown client type '{}'", super::lossy(request.arg(3))))),
+    }
 }
 
 fn config(out: &mut BytesMut, resp: Resp, request: &Request) {

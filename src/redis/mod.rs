@@ -18,6 +18,7 @@ pub mod session;
 pub mod sha1;
 pub mod shape;
 pub mod stranger;
+pub mod tenant;
 pub mod understand;
 pub mod wire;
 

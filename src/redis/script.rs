@@ -83,7 +83,7 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
         "eval" | "eval_ro" => {
             let keys = count(request)?;
             let text = request.bytes(1);
-            let sha = setup.scripts.keep(&text);
+            let sha = setup.peers.scripts.keep(&text);
             let first = (if entry.name == "eval" { b"EVAL".as_slice() } else { b"EVAL_RO" }, wrapper().0.as_bytes());
             run(out, first, (&text, &sha), keys, request, setup)?;
             return Ok(Scripted::Sent);
@@ -91,7 +91,7 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
         "evalsha" | "evalsha_ro" => {
             let keys = count(request)?;
             let noscript = || Refusal { late: true, ..Refusal::early("NOSCRIPT", "No matching script. Please use EVAL.") };
-            let text = setup.scripts.text(request.arg(1)).ok_or_else(noscript)?;
+            let text = setup.peers.scripts.text(request.arg(1)).ok_or_else(noscript)?;
             // Should upstream not know the wrapper, the client hears NOSCRIPT and sends the text: then the wrapper goes along.
             let first = (if entry.name == "evalsha" { b"EVALSHA".as_slice() } else { b"EVALSHA_RO" }, wrapper().1.as_bytes());
             run(out, first, (&text, &super::lossy(request.arg(1)).to_ascii_lowercase()), keys, request, setup)?;
@@ -100,14 +100,14 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
         "script load" => {
             let text = request.arg(2);
             refuse_flags(text)?;
-            let sha = setup.scripts.keep(text);
+            let sha = setup.peers.scripts.keep(text);
             encode::command(out, &[b"EVAL".as_slice(), TRY.as_bytes(), b"0", text, sha.as_bytes()]);
             return Ok(Scripted::Sent);
         }
         "script exists" => {
             encode::header(&mut answer, b'*', request.len() - 2);
             for sha in request.iter().skip(2) {
-                encode::integer(&mut answer, i64::from(setup.scripts.text(sha).is_some()));
+                encode::integer(&mut answer, i64::from(setup.peers.scripts.text(sha).is_some()));
             }
         }
         "script flush" => {
@@ -116,7 +116,7 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
             if !known || request.len() > 3 {
                 return Err(Refusal::late("SCRIPT FLUSH only support SYNC|ASYNC option"));
             }
-            setup.scripts.forget();
+            setup.peers.scripts.forget();
             encode::simple(&mut answer, "OK");
         }
         _ => return Err(Refusal::noperm(entry)),

@@ -12,7 +12,8 @@ fn setup(version: &str) -> Setup {
         id: 1,
         version: version.into(),
         secret: 1,
-        scripts: Default::default(),
+        peers: Default::default(),
+        address: "127.0.0.1:9".into(),
         config_passes: false,
     }
 }
@@ -42,7 +43,7 @@ fn keys_and_the_text_travel_as_arguments() {
 #[test]
 fn scripts_are_the_tenants_own() {
     let (mine, other) = (setup("7.0.15"), setup("7.0.15"));
-    let sha = mine.scripts.keep(b"return 1");
+    let sha = mine.peers.scripts.keep(b"return 1");
     let exists = |setup: &Setup| ask(setup, &["SCRIPT", "EXISTS", &sha]).unwrap();
     assert_eq!((exists(&mine).as_str(), exists(&other).as_str()), ("*1\r\n:1\r\n", "*1\r\n:0\r\n"));
     assert_eq!(ask(&other, &["EVALSHA", &sha, "0"]), Err("NOSCRIPT No matching script. Please use EVAL.".into()));

@@ -9,11 +9,13 @@ use super::replies::Stripper;
 use super::rewrite;
 use super::script::Scripted;
 use super::shape::{Message, Reply, Shape};
+use super::tenant::Tenant;
 use super::understand::{self, Refusal, lookup};
 use super::wire::{Limits, Request, Rest, Scanner, WireError};
 use crate::session::{Close, Fact, Turn};
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 mod answers;
 mod commands;
@@ -42,8 +44,10 @@ pub struct Setup {
     pub version: String,
     /// Secret of the process: cursors go out under it.
     pub secret: u64,
-    /// The tenant's scripts.
-    pub scripts: std::sync::Arc<super::script::Scripts>,
+    /// What its connections know of each other.
+    pub peers: Arc<Tenant>,
+    /// The client's `host:port`.
+    pub address: String,
     /// For tests of the wall only: CONFIG passes.
     pub config_passes: bool,
 }
@@ -55,6 +59,8 @@ pub(super) enum Awaited {
     Words(Bytes),
     /// Upstream's.
     Reply(Reply),
+    /// The same, of a command that may wait.
+    Blocked(Reply),
     /// The answer to HELLO, after which it speaks this.
     Hello(Reply, Resp),
     /// So many confirmations of subscriptions; then the client has this many.
@@ -124,9 +130,16 @@ pub struct Session {
     revoked: bool,
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.setup.peers.leave(self.setup.id);
+    }
+}
+
 impl Session {
     /// A new conversation.
     pub fn new(setup: Setup) -> Self {
+        setup.peers.join(setup.id, setup.address.clone());
         Self {
             setup,
             resp: Resp::Two,
@@ -253,6 +266,8 @@ impl Session {
         match entry.rule {
             Rule::Session => self.session_command(entry, request, turn),
             Rule::Local => {
+                let (queued, resp) = (self.transaction.as_ref().map(|t| t.replies.len()), if self.resp == Resp::Three { 3 } else { 2 });
+                self.setup.peers.update(self.setup.id, |me| (me.last, me.queued, me.resp) = (entry.name, queued, resp));
                 let words = local::answer(self, entry, request)?;
                 self.answer(words, turn);
                 Ok(())
@@ -272,9 +287,13 @@ impl Session {
             }
             _ => {
                 let plan = understand::plan(entry, request)?;
-                let start = turn.to_upstream.len();
-                rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)
-                    .inspect_err(|_| turn.to_upstream.truncate(start))?;
+                rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
+                if entry.flags.contains(&"blocking") && self.transaction.is_none() {
+                    self.setup.peers.update(self.setup.id, |me| (me.blocked, me.last) = (true, entry.name));
+                    turn.facts.push(Fact::Permitted);
+                    self.awaited.push_back(Awaited::Blocked(plan.reply));
+                    return Ok(());
+                }
                 self.sent(plan.reply, turn)
             }
         }

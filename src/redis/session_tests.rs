@@ -22,7 +22,8 @@ impl Talk {
             id: 7,
             version: "7.0.15".into(),
             secret: 1,
-            scripts: Default::default(),
+            peers: Default::default(),
+            address: "127.0.0.1:9".into(),
             config_passes: false,
         };
         Self { session: Session::new(setup), client: BytesMut::new(), upstream: BytesMut::new(), turn: Turn::default(), closed: None }

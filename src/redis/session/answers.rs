@@ -66,7 +66,7 @@ impl Session {
             None => return Err(Close::UpstreamBroke("a reply to nothing")),
             // Said before this is reached.
             Some(Awaited::Words(_) | Awaited::End(_)) => return Ok(true),
-            Some(Awaited::Reply(reply)) => {
+            Some(Awaited::Reply(reply) | Awaited::Blocked(reply)) => {
                 if !self.stripper.feed(reply, names, input, &mut turn.to_client)? {
                     return Ok(false);
                 }
@@ -93,7 +93,9 @@ impl Session {
             }
             Some(Awaited::Step) => return self.step(input, turn),
         }
-        self.awaited.pop_front();
+        if let Some(Awaited::Blocked(_)) = self.awaited.pop_front() {
+            self.setup.peers.update(self.setup.id, |me| me.blocked = false);
+        }
         turn.facts.push(Fact::Answered);
         Ok(true)
     }

@@ -63,6 +63,7 @@ impl Session {
 
     fn hello(&mut self, hello: local::Hello, turn: &mut Turn) {
         if let Some(name) = hello.name {
+            self.setup.peers.update(self.setup.id, |me| me.name = name.clone());
             self.name = name;
         }
         let changes = hello.resp.is_some_and(|resp| resp != self.resp);
@@ -116,6 +117,7 @@ impl Session {
             self.awaited.push_back(Awaited::Confirmations { left, shape, then: 0, silent: true });
         }
         self.name = Bytes::new();
+        self.setup.peers.update(self.setup.id, |me| (me.channels, me.patterns, me.name) = Default::default());
         self.say(Bytes::from_static(b"+RESET\r\n"), turn);
     }
 
@@ -146,6 +148,9 @@ impl Session {
             // A copy: the name must not hold on to the bytes it came in.
             set.extend(names.iter().map(|name| Bytes::copy_from_slice(name)));
         }
+        let (channels, patterns) =
+            (self.subscriptions.channels.len() + self.subscriptions.shards.len(), self.subscriptions.patterns.clone());
+        self.setup.peers.update(self.setup.id, |me| (me.channels, me.patterns) = (channels, patterns));
         let shape = if entry.name.starts_with('p') { Message::Pattern } else { Message::Channel };
         rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
         turn.facts.push(Fact::Permitted);

@@ -1,0 +1,103 @@
+//! What the connections of one tenant know of each other: their scripts, names and what they wait for. Of other tenants they know nothing.
+
+use super::script::Scripts;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One tenant, on one listener.
+#[derive(Debug, Default)]
+pub struct Tenant {
+    /// Its scripts.
+    pub scripts: Scripts,
+    members: Mutex<BTreeMap<u64, Member>>,
+}
+
+/// What a connection shows of itself.
+#[derive(Clone, Default)]
+pub struct Member {
+    /// `host:port` of the client.
+    pub address: String,
+    /// `CLIENT SETNAME`
+    pub name: Bytes,
+    /// 2 or 3.
+    pub resp: u8,
+    /// It waits in a blocking command.
+    pub blocked: bool,
+    /// Commands since MULTI.
+    pub queued: Option<usize>,
+    /// Channels and shard channels it listens to.
+    pub channels: usize,
+    /// Patterns it listens to.
+    pub patterns: HashSet<Bytes>,
+    /// The last command that it waited for or asked about itself with.
+    pub last: &'static str,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Member({})", self.address)
+    }
+}
+
+impl Tenant {
+    fn members(&self) -> MutexGuard<'_, BTreeMap<u64, Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection begins.
+    pub fn join(&self, id: u64, address: String) {
+        self.members().insert(id, Member { address, resp: 2, ..Member::default() });
+    }
+
+    /// It ended.
+    pub fn leave(&self, id: u64) {
+        self.members().remove(&id);
+    }
+
+    /// Changes what a connection shows.
+    pub fn update(&self, id: u64, change: impl FnOnce(&mut Member)) {
+        if let Some(member) = self.members().get_mut(&id) {
+            change(member);
+        }
+    }
+
+    /// Connections, and how many of them wait.
+    pub fn counts(&self) -> (usize, usize) {
+        let members = self.members();
+        (members.len(), members.values().filter(|member| member.blocked).count())
+    }
+
+    /// Patterns that anybody listens to, each once.
+    pub fn patterns(&self) -> usize {
+        self.members().values().flat_map(|member| member.patterns.iter().cloned()).collect::<BTreeSet<_>>().len()
+    }
+
+    /// CLIENT LIST: a line each of those that are wanted.
+    pub fn list(&self, tenant: &str, wanted: impl Fn(u64, &Member) -> bool) -> String {
+        self.members().iter().filter(|(id, member)| wanted(**id, member)).map(|(id, member)| line(*id, member, tenant)).collect()
+    }
+}
+
+/// A connection as CLIENT LIST has it; what the wall does not know stands as a server at rest has it.
+fn line(id: u64, member: &Member, tenant: &str) -> String {
+    let listens = member.channels + member.patterns.len() > 0;
+    let flags: String =
+        [('P', listens), ('b', member.blocked), ('x', member.queued.is_some())].iter().filter(|f| f.1).map(|f| f.0).collect();
+    let flags = if flags.is_empty() { "N" } else { &flags };
+    let multi = member.queued.map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX));
+    format!(
+        "id={id} addr={} laddr= fd=0 name={} age=0 idle=0 flags={flags} db=0 sub={} psub={} ssub=0 multi={multi} qbuf=0 qbuf-free=0 \
+         argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user={tenant} redir=-1 resp={}\n",
+        member.address,
+        super::lossy(&member.name),
+        member.channels,
+        member.patterns.len(),
+        member.last.replace(' ', "|"),
+        member.resp,
+    )
+}
+
+#[cfg(test)]
+#[path = "tenant_tests.rs"]
+mod tests;
