@@ -178,7 +178,9 @@ end
 
 -- Puts the prefix where the rule says; an error where the arguments are not understood.
 local function place(args, name, rule)
-    for spec in string.gmatch(rule, '[^;]+') do
+    local places = match(rule, '^[^>]*')
+    if places == 'none' then return end
+    for spec in string.gmatch(places, '[^;]+') do
         local first, last, step = match(spec, '^(%d+):(-?%d+):(%d+)$')
         local at = match(spec, '^#(%d+)$')
         if first then
@@ -190,6 +192,8 @@ local function place(args, name, rule)
         elseif spec == 'own' then
             local wrong = PLACES[name](args)
             if wrong then return wrong end
+        else
+            return { err = 'ERR This Redis command is not allowed from script' }
         end
     end
 end

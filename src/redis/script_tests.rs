@@ -80,6 +80,27 @@ fn refusals_are_the_servers() {
     assert_eq!(ask(&setup("6.2.14"), &["EVAL", "x", "0"]), Err("NOPERM this user has no permissions to run the 'eval' command".into()));
 }
 
+/// `script.lua` refuses a rule that it does not know; here none is.
+#[test]
+fn every_rule_is_one_that_the_wrapper_knows() {
+    let known = |spec: &str| {
+        let numbers: Vec<&str> = spec.split(':').collect();
+        let range = numbers.len() == 3 && numbers.iter().all(|n| n.parse::<i32>().is_ok());
+        range
+            || spec.strip_prefix('#').is_some_and(|n| n.parse::<u32>().is_ok())
+            || ["own", "none", "whole", "!", "container"].contains(&spec)
+    };
+    let text = &wrapper().0;
+    let commands = text.split("local COMMANDS = '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+    let mut seen = 0;
+    for entry in commands.split_whitespace() {
+        let (places, shape) = entry.split_once('=').unwrap().1.split_once('>').unwrap_or((entry.split_once('=').unwrap().1, "first"));
+        assert!(places.split(';').all(known) && ["first", "streams"].contains(&shape), "{entry}");
+        seen += 1;
+    }
+    assert_eq!(seen, all().count());
+}
+
 #[test]
 fn a_script_may_call_what_stays_within_the_tenant() {
     let text = &wrapper().0;

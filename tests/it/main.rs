@@ -10,6 +10,7 @@ mod hostile;
 mod life;
 mod oracle;
 mod pgbench;
+mod redis;
 mod schemas;
 mod scripts;
 mod smoke;
