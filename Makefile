@@ -1,4 +1,4 @@
-.PHONY: help demo demo-check test oracle isolation functions bench lint install fmt
+.PHONY: help demo demo-check test oracle mutants isolation functions bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -6,6 +6,7 @@ help:
 	@echo "make demo-check  the same, checked, and ended"
 	@echo "make test        lint and all tests"
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
+	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
 	@echo "make bench       pgbench and redis-benchmark: direct, relay, pgbouncer, wall (release build; minutes)"
 
 demo: install
@@ -31,6 +32,7 @@ lint: install
 
 test: lint
 	cargo test
+	cargo test --features mutants --test it every_protection
 	bash tests/isolation.sh
 
 # The same random statements through the wall and on a private database: N of them by SEED, or one CASE alone.
@@ -38,6 +40,10 @@ N ?= 200000
 SEED ?= 7
 oracle: install
 	ORACLE_N=$(N) ORACLE_SEED=$(SEED) ORACLE_CASE=$(CASE) cargo test --test it the_wall_answers -- --nocapture
+
+# The rewriter with one of its protections left out, for each of them: who notices.
+mutants: install
+	MUTANTS_ALL=1 cargo test --features mutants --test it every_protection -- --nocapture
 
 isolation:
 	bash tests/isolation.sh $(ONLY)

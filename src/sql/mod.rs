@@ -2,11 +2,27 @@
 //!
 //! A byte's way: [`Judge`] looks the text up in [`cache`]; on a miss `parse` → `scope`/`rewrite` → `deparse` → `verify`.
 
+/// Whether a mutant leaves this protection out: never, save in a build for the mutation check.
+#[cfg(not(feature = "mutants"))]
+macro_rules! left_out {
+    ($context:expr, $which:ident) => {
+        false
+    };
+}
+#[cfg(feature = "mutants")]
+macro_rules! left_out {
+    ($context:expr, $which:ident) => {
+        $context.mutant == Some(crate::sql::mutants::Mutant::$which)
+    };
+}
+
 mod cache;
 pub mod catalog;
 mod explain;
 pub mod functions;
 mod kind;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 mod nodes;
 pub mod offline;
 mod outgoing;
@@ -67,6 +83,8 @@ pub struct Judge {
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
     cache: Arc<cache::Cache>,
+    #[cfg(feature = "mutants")]
+    mutation: Option<mutants::Mutation>,
 }
 
 /// A judged text with the tenant still open; what the cache holds.
@@ -92,7 +110,13 @@ struct Statement {
 impl Judge {
     /// A judge for this policy as it stands on this catalog.
     pub fn new(policy: Arc<Policy>, catalog: Arc<Catalog>) -> Self {
-        Self { policy, catalog, cache: Arc::default() }
+        Self {
+            policy,
+            catalog,
+            cache: Arc::default(),
+            #[cfg(feature = "mutants")]
+            mutation: None,
+        }
     }
 
     /// The policy it judges by.
@@ -150,8 +174,15 @@ impl Judge {
         // The tenant's parameters follow the client's: how many those are is known after a first walk.
         let mut first = declared.unwrap_or(0).saturating_add(1);
         let done = loop {
-            let context =
-                rewrite::Context { policy: &self.policy, catalog: &self.catalog, source: sql, parameters: declared.is_some(), first };
+            let context = rewrite::Context {
+                policy: &self.policy,
+                catalog: &self.catalog,
+                source: sql,
+                parameters: declared.is_some(),
+                first,
+                #[cfg(feature = "mutants")]
+                mutant: self.mutation.map(|m| m.mutant),
+            };
             let done: Vec<_> = stmts.iter().map(|stmt| rewrite::rewrite(context, stmt)).collect::<Result<_, _>>()?;
             match done.iter().map(|d| d.client_params).max().filter(|highest| *highest >= first) {
                 None => break done,
@@ -181,6 +212,10 @@ impl Judge {
 
     /// Nothing enters the cache unproved. Gives the places of the same tokens in the final and in the client's text.
     fn prove(&self, sql: &str, text: &str, first: u16) -> Result<Vec<(usize, usize)>, Refusal> {
+        #[cfg(feature = "mutants")]
+        if self.mutation.is_some_and(|m| m.unproved) {
+            return Ok(Vec::new());
+        }
         let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
         let proof = verify::verify(sql, text, &self.catalog, first).map_err(|d| unproved(d.to_string()))?;
         match second_opinion::relations(text) {

@@ -203,7 +203,9 @@ impl Rewriter<'_> {
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
-        self.select(select)?;
+        if !left_out!(self.cx, Sublink) {
+            self.select(select)?;
+        }
         traits.uses.push(Use::Any);
         if link.sub_link_type == SubLinkType::CteSublink as i32 || link.sub_link_type == SubLinkType::MultiexprSublink as i32 {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
@@ -232,6 +234,9 @@ impl Rewriter<'_> {
         }
         if let Some(schema) = self.listed_function(schema, name) {
             call.funcname = vec![nodes::string(&schema), nodes::string(name)];
+            return Ok(traits.raising());
+        }
+        if left_out!(self.cx, UnlistedFunction) {
             return Ok(traits.raising());
         }
         match functions::find_call(name, call.args.len()).filter(|_| matches!(schema, "" | "pg_catalog")) {

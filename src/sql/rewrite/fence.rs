@@ -68,7 +68,7 @@ impl Rewriter<'_> {
     }
 
     fn fence_if(&mut self, part: &mut Node, traits: &Traits) -> Res<bool> {
-        if traits.raises() {
+        if traits.raises() && !left_out!(self.cx, Fence) {
             self.fence(part, traits)?;
         }
         Ok(traits.raises())

@@ -47,16 +47,19 @@ impl Rewriter<'_> {
 
     fn table(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
         let Some(NodeEnum::RangeVar(var)) = item.node.as_mut() else { return Err(Refusal::not_understood("not a relation")) };
+        if left_out!(self.cx, Unlisted) && self.cx.catalog.find(&var.schemaname, &var.relname).is_none() {
+            return Ok(Vec::new());
+        }
         let relation = self.relation(var)?;
         let renamed = var.alias.as_ref().is_some_and(|a| !a.colnames.is_empty());
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
         if relation.is_expanded() {
             return self.view(item, &relation, scope).map(|()| Vec::new());
         }
-        if (filter == Filter::None || renamed)
+        if (filter == Filter::None || (renamed && !left_out!(self.cx, Renamed)))
             && let Some(guard) = self.guard(&relation, &relation.name)?
         {
-            *item = wrap(var, guard.predicate());
+            *item = wrap(var, if left_out!(self.cx, Wrap) { nodes::truth(true) } else { guard.predicate() });
             push(scope, name, Thing::Wrapped(relation))?;
             return Ok(Vec::new());
         }
@@ -129,13 +132,20 @@ impl Rewriter<'_> {
         let plain = !join.is_natural && join.using_clause.is_empty();
         let aliased = join.alias.is_some();
         let above = if aliased { Filter::None } else { filter };
-        let on = if plain && !aliased { Filter::Above } else { Filter::None };
+        let on = if !plain && left_out!(self.cx, UsingAbove) {
+            above
+        } else if plain && !aliased {
+            Filter::Above
+        } else {
+            Filter::None
+        };
         let kind = JoinType::try_from(join.jointype).unwrap_or(JoinType::Undefined);
         let (left, right) = match kind {
             JoinType::JoinInner if above == Filter::Above => (Filter::Above, Filter::Above),
             JoinType::JoinInner => (on, on),
             JoinType::JoinLeft => (above, on),
             JoinType::JoinRight => (on, above),
+            JoinType::JoinFull if left_out!(self.cx, FullAbove) => (above, above),
             JoinType::JoinFull => (Filter::None, Filter::None),
             _ => return Err(Refusal::not_understood("this kind of join is not supported")),
         };
@@ -146,7 +156,10 @@ impl Rewriter<'_> {
         let right_guards = self.from_item(rarg, right, scope)?;
         let (mut here, mut up) = (Vec::new(), Vec::new());
         let floats = kind == JoinType::JoinInner && above == Filter::Above;
-        let own_side = |side: JoinType| !floats && (kind == JoinType::JoinInner || kind == side);
+        let moved = (kind == JoinType::JoinLeft && left_out!(self.cx, LeftAbove))
+            || (kind == JoinType::JoinRight && left_out!(self.cx, RightAbove))
+            || (!plain && left_out!(self.cx, UsingAbove));
+        let own_side = |side: JoinType| !moved && !floats && (kind == JoinType::JoinInner || kind == side);
         if own_side(JoinType::JoinRight) {
             here.extend(left_guards)
         } else {
@@ -157,7 +170,17 @@ impl Rewriter<'_> {
         } else {
             up.extend(right_guards)
         }
-        self.join_condition(join, here, scope, first)?;
+        if (kind == JoinType::JoinInner && left_out!(self.cx, InnerOn))
+            || (kind == JoinType::JoinLeft && left_out!(self.cx, LeftOn))
+            || (kind == JoinType::JoinRight && left_out!(self.cx, RightOn))
+        {
+            here.clear();
+        }
+        if left_out!(self.cx, On) {
+            join.quals = nodes::guarded(here, join.quals.take());
+        } else {
+            self.join_condition(join, here, scope, first)?;
+        }
         for (index, item) in scope.items.iter_mut().enumerate().skip(first) {
             item.nullable |= match kind {
                 JoinType::JoinLeft => index >= middle,
@@ -204,11 +227,11 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood("this kind of subquery is not supported"));
         };
         let shared = self.shared;
-        let traits = self.select(select);
+        let traits = if left_out!(self.cx, Derived) { Ok(Default::default()) } else { self.select(select) };
         if sub.lateral {
             self.levels.pop();
         }
-        if traits?.raises() {
+        if traits?.raises() && !left_out!(self.cx, SubqueryBarrier) {
             barrier(select);
         }
         let name = sub.alias.as_ref().map(|a| a.aliasname.clone()).unwrap_or_default();
@@ -230,7 +253,9 @@ impl Rewriter<'_> {
                 if let (Some(NodeEnum::FuncCall(call)), true) = (&part.node, name.is_empty()) {
                     name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
                 }
-                result = result.and_then(|()| self.expr(part).map(|_| ()));
+                if !left_out!(self.cx, FromFunction) {
+                    result = result.and_then(|()| self.expr(part).map(|_| ()));
+                }
             }
         }
         self.levels.pop();

@@ -14,7 +14,8 @@ impl Rewriter<'_> {
         let fences = self.fences;
         let Some(source) = x.source_relation.as_mut() else { return Err(Refusal::not_understood("MERGE without a source")) };
         let mut sources = Scope::default();
-        if !self.from_item(source, Filter::None, &mut sources)?.is_empty() {
+        let filter = if left_out!(self.cx, MergeSource) { Filter::Above } else { Filter::None };
+        if !self.from_item(source, filter, &mut sources)?.is_empty() && !left_out!(self.cx, MergeSource) {
             return Err(Refusal::not_understood("this source of MERGE is not supported"));
         }
         for item in sources.items {
@@ -34,7 +35,8 @@ impl Rewriter<'_> {
     fn merge_parts(&mut self, x: &mut MergeStmt, relation: &Relation, guard: &Guard) -> Res<()> {
         let Some(on) = x.join_condition.as_mut() else { return Err(Refusal::not_understood("MERGE without a condition")) };
         self.condition(on)?;
-        x.join_condition = nodes::guarded(vec![guard.predicate()], x.join_condition.take());
+        let guards = if left_out!(self.cx, MergeTarget) { Vec::new() } else { vec![guard.predicate()] };
+        x.join_condition = nodes::guarded(guards, x.join_condition.take());
         for when in &mut x.merge_when_clauses {
             let Some(NodeEnum::MergeWhenClause(when)) = when.node.as_mut() else {
                 return Err(Refusal::not_understood("this part of MERGE is not supported"));
@@ -88,7 +90,8 @@ impl Rewriter<'_> {
         }
         if !own {
             when.target_list.push(named(&guard.column));
-            when.values.push(nodes::parameter(guard.parameter));
+            let value = if left_out!(self.cx, MergeInsert) { nodes::text("globex") } else { nodes::parameter(guard.parameter) };
+            when.values.push(value);
         }
         Ok(())
     }

@@ -57,6 +57,9 @@ pub struct Context<'a> {
     pub parameters: bool,
     /// Number of the first parameter that carries the tenant.
     pub first: u16,
+    /// The protection that is left out.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<super::mutants::Mutant>,
 }
 
 /// Rewrites one statement. Errors: the refusal, pointing into the client's text.

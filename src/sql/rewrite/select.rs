@@ -24,7 +24,7 @@ impl Rewriter<'_> {
 
     fn set_operation(&mut self, select: &mut SelectStmt) -> Res<Traits> {
         let mut traits = Traits::default();
-        for side in [select.larg.as_mut(), select.rarg.as_mut()].into_iter().flatten() {
+        for side in [select.larg.as_mut(), select.rarg.as_mut().filter(|_| !left_out!(self.cx, Arm))].into_iter().flatten() {
             traits.add(self.select(side)?);
         }
         self.levels.push(Scope::default());
@@ -48,7 +48,7 @@ impl Rewriter<'_> {
         let traits = self.clauses(select, guards);
         self.levels.pop();
         let traits = traits?;
-        if self.fences != fences {
+        if self.fences != fences && !left_out!(self.cx, SubqueryBarrier) {
             barriers(&mut select.from_clause);
         }
         Ok(traits)
@@ -67,11 +67,12 @@ impl Rewriter<'_> {
         if let Some(condition) = select.where_clause.as_mut() {
             self.condition(condition)?;
         }
+        let guards = if left_out!(self.cx, Where) { Vec::new() } else { guards };
         select.where_clause = nodes::guarded(guards, select.where_clause.take());
         if let Some(level) = self.levels.last_mut() {
             level.passed = true;
         }
-        let mut traits = self.exprs(&mut select.target_list)?;
+        let mut traits = if left_out!(self.cx, TargetList) { Traits::default() } else { self.exprs(&mut select.target_list)? };
         for row in &mut select.values_lists {
             traits.add(self.expr(row)?);
         }
@@ -94,7 +95,7 @@ impl Rewriter<'_> {
             return x.args.iter_mut().try_for_each(|part| self.having(part));
         }
         let traits = self.expr(having)?;
-        if traits.raises() && !traits.aggregates {
+        if traits.raises() && !traits.aggregates && !left_out!(self.cx, Having) {
             self.raised = true;
             self.fences += 1;
             let inner = std::mem::take(having);
@@ -104,6 +105,9 @@ impl Rewriter<'_> {
     }
 
     fn tail(&mut self, select: &mut SelectStmt) -> Res<()> {
+        if left_out!(self.cx, Sort) {
+            return Ok(());
+        }
         self.exprs(&mut select.sort_clause)?;
         self.optional(select.limit_count.as_mut())?;
         self.optional(select.limit_offset.as_mut())?;
@@ -124,7 +128,7 @@ impl Rewriter<'_> {
                 }
             }
             let locked = |item: &Item| named.is_empty() || named.contains(&&item.name);
-            let Some(item) = scope.items.iter().find(|i| i.locks_shared && locked(i)) else { continue };
+            let Some(item) = scope.items.iter().find(|i| i.locks_shared && locked(i) && !left_out!(self.cx, SharedLock)) else { continue };
             let refusal = Refusal::not_allowed(format!("permission denied for table {}", item.name))
                 .detail("Rows that all tenants read cannot be locked by one.");
             return Err(match &item.thing {
@@ -163,7 +167,7 @@ impl Rewriter<'_> {
             let levels = std::mem::take(&mut self.levels);
             let result = self.cte_query(query);
             self.levels = levels;
-            let fragile = result? || self.cte_barriers;
+            let fragile = (result? || self.cte_barriers) && !left_out!(self.cx, CteBarrier);
             if let NodeEnum::SelectStmt(select) = &mut *query
                 && fragile
                 && cte.ctematerialized != CteMaterialize::Always as i32
@@ -180,6 +184,8 @@ impl Rewriter<'_> {
 
     fn cte_query(&mut self, query: &mut NodeEnum) -> Res<bool> {
         match query {
+            NodeEnum::SelectStmt(_) if left_out!(self.cx, Cte) => Ok(false),
+            NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) if left_out!(self.cx, WritableCte) => Ok(false),
             NodeEnum::SelectStmt(select) => Ok(self.select(select)?.raises()),
             NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => {
                 self.has_write = true;

@@ -14,6 +14,10 @@ use std::sync::Arc;
 
 impl Rewriter<'_> {
     pub(super) fn write(&mut self, node: &mut NodeEnum) -> Res<()> {
+        #[cfg(feature = "mutants")]
+        if left_out!(self.cx, SharedWrite) && crate::sql::mutants::writes_shared(self.cx.catalog, node) {
+            return Ok(());
+        }
         let names = self.ctes.len();
         let result = match node {
             NodeEnum::InsertStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.insert(x)),
@@ -51,7 +55,12 @@ impl Rewriter<'_> {
         self.no_tenant_assignment(&relation, &x.target_list)?;
         let fences = self.fences;
         let (scope, mut guards) = self.from_list(&mut x.from_clause, scope)?;
-        guards.insert(0, guard.predicate());
+        if left_out!(self.cx, UpdateFrom) {
+            guards.clear();
+        }
+        if !left_out!(self.cx, UpdateTarget) {
+            guards.insert(0, guard.predicate());
+        }
         self.levels.push(scope);
         let result =
             self.assignments(&mut x.target_list).and_then(|()| self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut()));
@@ -66,7 +75,12 @@ impl Rewriter<'_> {
         let (_, guard, scope) = self.target(x.relation.as_mut())?;
         let fences = self.fences;
         let (scope, mut guards) = self.from_list(&mut x.using_clause, scope)?;
-        guards.insert(0, guard.predicate());
+        if left_out!(self.cx, DeleteUsing) {
+            guards.clear();
+        }
+        if !left_out!(self.cx, DeleteTarget) {
+            guards.insert(0, guard.predicate());
+        }
         self.levels.push(scope);
         let result = self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut());
         self.levels.pop();
@@ -88,7 +102,7 @@ impl Rewriter<'_> {
     }
 
     pub(super) fn returning(&mut self, returning: Option<&mut ReturningClause>) -> Res<()> {
-        let Some(returning) = returning else { return Ok(()) };
+        let Some(returning) = returning.filter(|_| !left_out!(self.cx, Returning)) else { return Ok(()) };
         if !returning.options.is_empty() {
             return Err(Refusal::not_understood("RETURNING WITH is not supported"));
         }
@@ -100,6 +114,7 @@ impl Rewriter<'_> {
         for target in targets {
             if let Some(NodeEnum::ResTarget(t)) = &target.node
                 && t.name == *column
+                && !left_out!(self.cx, TenantAssigned)
             {
                 return Err(Refusal::not_allowed(format!("column \"{column}\" of relation \"{}\" cannot be updated", relation.name))
                     .detail("It says whose the row is.")
@@ -117,6 +132,9 @@ impl Rewriter<'_> {
                 return Err(Refusal::not_understood("this assignment is not supported"));
             };
             self.target_indirection(t)?;
+            if left_out!(self.cx, Set) {
+                continue;
+            }
             let Some(value) = t.val.as_mut() else { return Err(Refusal::not_understood("this assignment is not supported")) };
             match value.node.as_mut() {
                 Some(NodeEnum::SetToDefault(_)) => {}
@@ -202,7 +220,7 @@ impl Rewriter<'_> {
     }
 
     fn source(&mut self, x: &mut InsertStmt, named: Option<usize>, guard: &Guard, tenant_type: u32) -> Res<()> {
-        let value = nodes::parameter(guard.parameter);
+        let value = if left_out!(self.cx, InsertValue) { nodes::text("globex") } else { nodes::parameter(guard.parameter) };
         let Some(source) = x.select_stmt.as_mut() else {
             let select = SelectStmt {
                 values_lists: vec![nodes::node(NodeEnum::List(pg_query::protobuf::List { items: vec![value] }))],
@@ -218,9 +236,13 @@ impl Rewriter<'_> {
         };
         if select.values_lists.is_empty() || select.larg.is_some() {
             self.select(select)?;
+            if named.is_some() && left_out!(self.cx, TenantFromQuery) {
+                return Ok(());
+            }
             if let Some(index) = named {
                 return self.own_in_arms(select, index, guard, tenant_type);
             }
+            let value = if left_out!(self.cx, InsertSelect) { nodes::text("globex") } else { value };
             return append_to_arms(select, &nodes::cast(value, cast_name(tenant_type)));
         }
         if !select.sort_clause.is_empty() || select.limit_count.is_some() || select.limit_offset.is_some() || select.with_clause.is_some() {
@@ -262,7 +284,9 @@ impl Rewriter<'_> {
                     _ => None,
                 };
                 if let Some(literal) = literal {
-                    self.own_literals.push(literal);
+                    if !left_out!(self.cx, OwnLiteral) {
+                        self.own_literals.push(literal);
+                    }
                     return Ok(());
                 }
             }
@@ -315,7 +339,7 @@ impl Rewriter<'_> {
         let Some(conflict) = conflict else { return Ok(()) };
         let private = self.infer(conflict, relation, &guard.column)?;
         if conflict.action == OnConflictAction::OnconflictNothing as i32 {
-            return if private {
+            return if private || left_out!(self.cx, ConflictNothing) {
                 Ok(())
             } else {
                 Err(Refusal::not_understood("ON CONFLICT DO NOTHING on a key that tenants share is not supported")
@@ -331,6 +355,9 @@ impl Rewriter<'_> {
         let result = self.assignments(&mut conflict.target_list).and_then(|()| self.optional(conflict.where_clause.as_mut()));
         self.levels.pop();
         result?;
+        if left_out!(self.cx, ConflictGuard) {
+            return Ok(());
+        }
         let client = conflict.where_clause.take().map_or_else(|| nodes::truth(true), |c| *c);
         conflict.where_clause = nodes::boxed(nodes::case(guard.predicate(), client, Some(marker(guard, "partywall:upsert"))));
         Ok(())

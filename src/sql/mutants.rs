@@ -1,0 +1,98 @@
+//! Test-only: a rewriter that leaves out one of its protections at a time, to show that the verifier and the oracle would notice.
+
+use super::catalog::Catalog;
+use crate::policy::TableRule;
+use pg_query::NodeEnum;
+
+macro_rules! mutants {
+    ($($name:ident = $text:literal),* $(,)?) => {
+        /// One protection that is left out.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mutant { $(#[doc = $text] $name),* }
+
+        impl Mutant {
+            /// All of them.
+            pub const ALL: &[Mutant] = &[$(Mutant::$name),*];
+
+            /// What is left out.
+            pub fn what(self) -> &'static str {
+                match self { $(Mutant::$name => $text),* }
+            }
+        }
+    };
+}
+
+mutants! {
+    Where = "the guard in WHERE",
+    InnerOn = "the guard in ON of an inner join",
+    LeftOn = "the guard in ON of a LEFT JOIN",
+    RightOn = "the guard in ON of a RIGHT JOIN",
+    LeftAbove = "LEFT JOIN's guard moved from ON to WHERE",
+    RightAbove = "RIGHT JOIN's guard moved from ON to WHERE",
+    FullAbove = "FULL JOIN's guards in WHERE instead of wrapped",
+    UsingAbove = "USING's guard in WHERE instead of wrapped",
+    Wrap = "the guard of a wrapped table",
+    Renamed = "wrapping of a table with renamed columns",
+    UpdateTarget = "the guard of an UPDATE's target",
+    UpdateFrom = "the guards of UPDATE … FROM",
+    DeleteTarget = "the guard of a DELETE's target",
+    DeleteUsing = "the guards of DELETE … USING",
+    ConflictGuard = "the guard of ON CONFLICT DO UPDATE",
+    ConflictNothing = "the refusal of DO NOTHING on a shared key",
+    InsertValue = "the tenant's value in INSERT … VALUES",
+    InsertSelect = "the tenant's value in INSERT … SELECT",
+    OwnLiteral = "the check of a tenant id that the client writes",
+    TenantFromQuery = "the check of a tenant column that a query fills",
+    TenantAssigned = "the refusal to assign the tenant column",
+    SharedWrite = "the refusal to write a shared table",
+    SharedLock = "the refusal to lock a shared table's rows",
+    Unlisted = "the refusal of a relation that is not listed",
+    UnlistedFunction = "the refusal of a function that is not listed",
+    Fence = "the fence in WHERE and ON",
+    MergeTarget = "the guard in ON of MERGE",
+    MergeSource = "the guard of MERGE's source",
+    MergeInsert = "the tenant's value in MERGE's INSERT",
+    SubqueryBarrier = "the barrier of a subquery in FROM",
+    CteBarrier = "the barrier of a WITH query",
+    Having = "the fence in HAVING",
+    Cte = "the rewriting of WITH queries",
+    WritableCte = "the rewriting of writes in WITH",
+    Sublink = "the rewriting of subqueries in expressions",
+    Derived = "the rewriting of subqueries in FROM",
+    Arm = "the rewriting of a set operation's right arm",
+    TargetList = "the walk of the select list",
+    Sort = "the walk of ORDER BY and LIMIT",
+    On = "the walk of ON",
+    Returning = "the walk of RETURNING",
+    Set = "the walk of SET",
+    FromFunction = "the walk of functions in FROM",
+}
+
+impl super::Judge {
+    /// The same judge with one protection less.
+    pub fn mutated(&self, mutation: Mutation) -> Self {
+        let (policy, catalog) = (self.policy.clone(), self.catalog.clone());
+        Self { policy, catalog, cache: Default::default(), mutation: Some(mutation) }
+    }
+}
+
+/// What a judge leaves out, and whether it proves what it sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutation {
+    /// What is left out.
+    pub mutant: Mutant,
+    /// Sends without proof.
+    pub unproved: bool,
+}
+
+/// Whether a write's target is a table that all tenants read.
+pub(super) fn writes_shared(catalog: &Catalog, node: &NodeEnum) -> bool {
+    let var = match node {
+        NodeEnum::InsertStmt(x) => &x.relation,
+        NodeEnum::UpdateStmt(x) => &x.relation,
+        NodeEnum::DeleteStmt(x) => &x.relation,
+        _ => &None,
+    };
+    let relation = var.as_ref().and_then(|v| catalog.find(&v.schemaname, &v.relname));
+    relation.is_some_and(|r| r.rule == TableRule::SharedRead)
+}
