@@ -3,6 +3,7 @@
 use super::encode;
 use super::wire::{self, Bind, Reader, WireError};
 use crate::policy::TenantId;
+use crate::sql::private::channel_value;
 use crate::sql::{OwnParameter, Prepared, Refusal};
 use bytes::{BufMut, BytesMut};
 
@@ -71,7 +72,32 @@ pub fn check(bind: &Bind<'_>, prepared: &Prepared, types: &[u32], tenant: &Tenan
 /// Appends the Bind with the tenant's id, as text, for each of the statement's tenant types. Needs a Bind that passed [`check`].
 pub fn write(out: &mut BytesMut, bind: &Bind<'_>, prepared: &Prepared, tenant: &TenantId) -> Result<(), WireError> {
     let added = vec![tenant.as_str().as_bytes(); prepared.tenant_types.len()];
-    put(out, bind, &added)
+    if prepared.channels.is_empty() {
+        return put(out, bind, &added);
+    }
+    let values = with_channels(bind, prepared, tenant)?;
+    put(out, &Bind { values: &values, ..bind.clone() }, &added)
+}
+
+/// The values, each channel's name become the tenant's own. What is no name the server refuses as it is.
+fn with_channels(bind: &Bind<'_>, prepared: &Prepared, tenant: &TenantId) -> Result<BytesMut, WireError> {
+    let (mut values, mut out) = (Reader::new(bind.values), BytesMut::with_capacity(bind.values.len() + 64));
+    for index in 0..bind.count {
+        let value = wire::value(&mut values)?;
+        let name = value.filter(|_| prepared.channels.contains(&(index + 1)));
+        let mapped = match name.map(wire::utf8).transpose()? {
+            Some(name) => Some(channel_value(tenant, name)),
+            None => None,
+        };
+        match mapped.as_deref().map(str::as_bytes).or(value) {
+            None => out.put_i32(-1),
+            Some(value) => {
+                out.put_i32(i32::try_from(value.len()).map_err(|_| WireError::Value)?);
+                out.put_slice(value);
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// Appends the Bind as it is.

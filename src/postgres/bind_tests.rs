@@ -11,7 +11,14 @@ fn tenant(id: &str) -> TenantId {
 
 fn prepared(client_params: u16, tenant_types: &[u32], own: &[(u16, u32)]) -> Prepared {
     let own = own.iter().map(|(number, type_oid)| OwnParameter { number: *number, type_oid: *type_oid }).collect();
-    Prepared { outgoing: Outgoing::for_tests("x"), client_params, tenant_types: tenant_types.to_vec(), own, kind: Kind::Read }
+    Prepared {
+        outgoing: Outgoing::for_tests("x"),
+        client_params,
+        tenant_types: tenant_types.to_vec(),
+        own,
+        channels: Vec::new(),
+        kind: Kind::Read,
+    }
 }
 
 fn values(values: &[Option<&[u8]>]) -> Vec<u8> {

@@ -27,6 +27,7 @@ impl<J: Judging> Session<J> {
                 Kind::Declare { name, .. } if self.portals.len() >= names::PORTALS && !self.portals.contains_key(name.as_str()) => {
                     return Err(too_many_portals());
                 }
+                Kind::Listen(_) => self.may_listen()?,
                 Kind::Fetch(name) => self.fresh_portal(name)?,
                 Kind::Positioned(name) => {
                     let here = before.iter().any(|k| matches!(k, Kind::Declare { name: n, .. } if n == name));
@@ -45,7 +46,7 @@ impl<J: Judging> Session<J> {
     fn may_execute(&self, name: &str) -> Result<bool, Refusal> {
         match names::find(name, &self.queue, &self.known) {
             Found::Statement(s) if s.generation != self.generation => Err(outdated()),
-            Found::Statement(s) if !s.prepared.tenant_types.is_empty() || !s.prepared.own.is_empty() => {
+            Found::Statement(s) if !s.prepared.tenant_types.is_empty() || !s.prepared.own.is_empty() || !s.prepared.channels.is_empty() => {
                 Err(Refusal::not_understood("EXECUTE of a statement that was prepared by the protocol is not supported")
                     .hint("Prepare it by PREPARE, or execute it by the protocol."))
             }
@@ -98,7 +99,8 @@ impl<J: Judging> Session<J> {
     }
 
     /// Takes in what a completed statement has done.
-    pub(super) fn completed(&mut self, kind: &Kind, sql: &Arc<str>, generation: u64) {
+    pub(super) fn completed(&mut self, kind: &Kind, tag: &[u8], sql: &Arc<str>, generation: u64) {
+        self.own_completed(kind, tag);
         match kind {
             Kind::Prepare(p) => {
                 self.known.insert(p.name.as_str().into(), Arc::new(Statement::by_sql(sql, p, generation)));
@@ -120,6 +122,7 @@ impl<J: Judging> Session<J> {
             }
             Kind::Empty | Kind::Read | Kind::Write { .. } | Kind::Positioned(_) | Kind::Truncate => {}
             Kind::CopyOut | Kind::CopyIn(_) => {}
+            Kind::Listen(_) | Kind::CreateTemp { .. } | Kind::DropTemp(_) | Kind::DiscardTemp => {}
             Kind::Transaction | Kind::Setting | Kind::Discard | Kind::Execute(_) | Kind::Fetch(_) => {}
         }
     }

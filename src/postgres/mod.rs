@@ -12,6 +12,7 @@ pub mod encode;
 pub mod errors;
 mod expect;
 mod names;
+mod own;
 pub mod parameters;
 mod replies;
 pub mod session;
@@ -21,6 +22,7 @@ pub mod wire;
 pub use session::Session;
 
 use crate::policy::TenantId;
+use crate::sql::private::Temps;
 use crate::sql::{Judge, Outgoing, Prepared, Refusal, Script};
 use std::sync::Arc;
 
@@ -30,6 +32,14 @@ pub trait Judging: Send {
     fn version(&self) -> (u64, u64);
     /// A simple query's whole text. Errors: the first statement's refusal.
     fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal>;
+    /// The same in a session that has temporary tables.
+    fn simple_for(&self, sql: &str, tenant: &TenantId, _temps: &Temps) -> Result<Arc<Script>, Refusal> {
+        self.simple(sql, tenant)
+    }
+    /// [`Judging::extended`] in a session that has temporary tables.
+    fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, _temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+        self.extended(sql, declared, tenant)
+    }
     /// One statement of the extended protocol; `declared` counts the parameter types in Parse.
     fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal>;
     /// Where in the client's text a place of the outgoing text stands (1-based characters); None for the wall's own.
@@ -49,5 +59,13 @@ impl Judging for Judge {
 
     fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal> {
         Judge::extended(self, sql, declared, tenant)
+    }
+
+    fn simple_for(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Result<Arc<Script>, Refusal> {
+        Judge::simple_for(self, sql, tenant, temps)
+    }
+
+    fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+        Judge::extended_for(self, sql, declared, tenant, temps)
     }
 }

@@ -45,6 +45,7 @@ impl Statement {
             client_params: preparation.params,
             tenant_types: Vec::new(),
             own: Vec::new(),
+            channels: Vec::new(),
             kind: (*preparation.kind).clone(),
         };
         Self { sql: sql.clone(), prepared: Arc::new(prepared), types: Vec::new(), generation }

@@ -61,15 +61,14 @@ impl<J: Judging> Session<J> {
                 return errors::pass(&mut turn.to_client, b'N', &fields, |_| None).map_err(|_| Close::UpstreamBroke("notice"));
             }
             b'S' => pinned(frame)?,
-            // LISTEN is not for tenants, so a notification is not this one's.
-            b'A' => return Ok(()),
+            b'A' => return self.notification(frame, turn),
             b'Z' => self.ready(frame, turn)?,
             b't' => return self.parameters(frame, turn),
             b'G' | b'H' => return self.copy_begins(frame, turn),
             b'c' => return self.copy_out_ends(frame, turn),
             b'C' => {
                 self.copying = Copying::No;
-                if let Some(tag) = self.complete(turn)? {
+                if let Some(tag) = self.complete(frame, turn)? {
                     let message = encode::message(&mut turn.to_client, b'C', |b| encode::string(b, tag.as_bytes()));
                     return message.map_err(|_| Close::UpstreamBroke("command tag"));
                 }
@@ -108,7 +107,7 @@ impl<J: Judging> Session<J> {
     }
 
     /// CommandComplete: its effects; the tag to show where the statement was sent as another one.
-    fn complete(&mut self, turn: &mut Turn) -> Result<Option<&'static str>, Close> {
+    fn complete(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<Option<&'static str>, Close> {
         const UNEXPECTED: Close = Close::UpstreamBroke("reply");
         let (kind, sql, generation) = match self.queue.next().ok_or(UNEXPECTED)? {
             Expect::Script { sql, script, done, generation } => {
@@ -130,7 +129,8 @@ impl<J: Judging> Session<J> {
             }
             _ => return Err(UNEXPECTED),
         };
-        self.completed(&kind, &sql, generation);
+        let tag = frame.body().split_last().map_or(&[][..], |(_, tag)| tag);
+        self.completed(&kind, tag, &sql, generation);
         Ok((kind == Kind::Truncate).then_some("TRUNCATE TABLE"))
     }
 
@@ -167,6 +167,7 @@ impl<J: Judging> Session<J> {
             _ => return Err(BROKEN),
         }
         self.status = status;
+        self.own.ready(status);
         self.flow = Flow::Ready;
         if status == b'I' {
             self.portals.retain(|_, portal| portal.hold);
@@ -204,6 +205,7 @@ impl<J: Judging> Session<J> {
                 }
             }
         }
+        self.own.failed();
         let syncs = self.copy_failed();
         self.after_error(turn);
         for _ in 0..syncs {

@@ -6,6 +6,7 @@
 use super::copying::Copying;
 use super::expect::{Expect, Queue};
 use super::names::{self, Found, Known, Portals, Statement};
+use super::own::Own;
 use super::wire::{self, CLIENT_LONG_BYTES, Frame, Target};
 use super::{Judging, bind, effects, encode, errors};
 use crate::policy::TenantId;
@@ -33,6 +34,7 @@ pub struct Session<J> {
     pub(super) known: Known,
     pub(super) portals: Portals,
     pub(super) copying: Copying,
+    pub(super) own: Own,
     /// Bytes of a row that have not come yet.
     pub(super) row_bytes: usize,
     /// The client's bytes that must wait for replies; see [`Step::Wait`].
@@ -71,6 +73,7 @@ impl<J: Judging> Session<J> {
             known: Known::new(),
             portals: Portals::new(),
             copying: Copying::No,
+            own: Own::default(),
             row_bytes: 0,
             held: BytesMut::new(),
             waiting: false,
@@ -152,6 +155,11 @@ impl<J: Judging> Session<J> {
         if self.flow == Flow::Skipping && frame.tag != b'S' {
             return Ok(Step::Done);
         }
+        if matches!(frame.tag, b'Q' | b'P') && self.awaits_temps() {
+            self.flush_once(turn);
+            return Ok(Step::Wait);
+        }
+        self.own.flushed = false;
         match frame.tag {
             b'Q' => return Ok(self.query(frame, turn)),
             b'F' => self.refuse_script(Refusal::not_understood("function calls by protocol are not supported"), turn),
@@ -178,7 +186,7 @@ impl<J: Judging> Session<J> {
 
     fn query(&mut self, frame: &Frame, turn: &mut Turn) -> Step {
         let judged = wire::query(frame.body()).map_err(|e| errors::unreadable(&e)).and_then(|sql| {
-            let script = self.judge.simple(sql, &self.tenant)?;
+            let script = self.judge.simple_for(sql, &self.tenant, &self.own.temps)?;
             if !self.may_run(&script.kinds)? {
                 return Ok(None);
             }
@@ -209,7 +217,7 @@ impl<J: Judging> Session<J> {
         names::admit(parse.name)?;
         self.has_room(parse.name)?;
         let declared = u16::try_from(parse.types.len()).map_err(|_| Refusal::syntax("too many parameter types"))?;
-        let prepared = self.judge.extended(parse.sql, declared, &self.tenant)?;
+        let prepared = self.judge.extended_for(parse.sql, declared, &self.tenant, &self.own.temps)?;
         let types = bind::types(&parse.types, &prepared)?;
         encode::parse(&mut turn.to_upstream, parse.name, prepared.outgoing.as_str(), &types).map_err(|e| errors::unreadable(&e))?;
         let statement = Statement { sql: parse.sql.into(), prepared, types, generation: self.generation };
@@ -229,7 +237,7 @@ impl<J: Judging> Session<J> {
         };
         let prepared = &statement.prepared;
         bind::check(&message, prepared, &statement.types, &self.tenant)?;
-        if prepared.tenant_types.is_empty() {
+        if prepared.tenant_types.is_empty() && prepared.channels.is_empty() {
             turn.to_upstream.extend_from_slice(&frame.bytes);
         } else {
             bind::write(&mut turn.to_upstream, &message, prepared, &self.tenant).map_err(|e| errors::unreadable(&e))?;

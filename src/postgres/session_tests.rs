@@ -4,6 +4,7 @@
 use super::*;
 use crate::policy::TenantPattern;
 use crate::session::Session as _;
+use crate::sql::private::{Temps, temporary};
 use crate::sql::{CopyFormat, CopyIn, Gain, Kind, Outgoing, OwnParameter, Preparation, Prepared, Script};
 use std::path::Path;
 
@@ -47,7 +48,17 @@ impl Judging for Fake {
         let own = sql.split_once("own $").map(|(_, n)| OwnParameter { number: n[..1].parse().unwrap(), type_oid: 25 });
         let tenant_types = if guarded { vec![25] } else { Vec::new() };
         let (outgoing, own) = (Outgoing::for_tests(&text), own.into_iter().collect());
-        Ok(Arc::new(Prepared { outgoing, client_params, tenant_types, own, kind: kind(sql) }))
+        Ok(Arc::new(Prepared { outgoing, client_params, tenant_types, own, channels: Vec::new(), kind: kind(sql) }))
+    }
+
+    /// `temps` shows which temporary tables it was told of.
+    fn simple_for(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Result<Arc<Script>, Refusal> {
+        if sql != "temps" {
+            return self.simple(sql, tenant);
+        }
+        let known: Vec<&str> = ["a", "b", "c"].into_iter().filter(|name| temps.get(name).is_some()).collect();
+        let outgoing = Outgoing::for_tests(&format!("temps {}", known.join(" ")));
+        Ok(Arc::new(Script { outgoing, kinds: vec![Kind::Read].into() }))
     }
 
     fn position(&self, client_sql: &str, _: &Outgoing, server_position: u32) -> Option<u32> {
@@ -66,6 +77,10 @@ fn kind(sql: &str) -> Kind {
         ("fetch", name) => Kind::Fetch(name.to_owned()),
         ("update_current", name) => Kind::Positioned(name.to_owned()),
         ("close", name) => Kind::ClosePortal(Some(name.to_owned())),
+        ("begin" | "commit" | "rollback", _) => Kind::Transaction,
+        ("create_temp", name) => Kind::CreateTemp { table: temporary(name, Vec::new()), vanishes: name == "c" },
+        ("drop_temp", name) => Kind::DropTemp(vec![name.to_owned()]),
+        ("listen", name) => Kind::Listen(name.to_owned()),
         ("truncate", _) => Kind::Truncate,
         ("copy_out", _) => Kind::CopyOut,
         ("copy_in", _) => {

@@ -1,5 +1,6 @@
 //! What becomes of a statement and why, for people: each addition as the verifier proved it, with the policy's line.
 
+use super::private::Private;
 use super::verify::{self, Hold};
 use super::{Judge, Refusal};
 use crate::policy::{TableRule, TenantId};
@@ -31,10 +32,11 @@ pub struct Reason {
 impl Judge {
     /// Explains a simple query of this tenant. Errors: the refusal that a client would get.
     pub fn explain(&self, sql: &str, tenant: &TenantId) -> Result<Explanation, Refusal> {
-        let judged = self.judge(sql, None)?;
+        let private = Private { tenant: Some(tenant.clone()), ..Private::default() };
+        let judged = self.judge(sql, None, &private)?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
         let first = judged.first;
-        let proof = verify::verify(sql, judged.template.as_str(), &self.catalog, first)
+        let proof = verify::verify_for(sql, judged.template.as_str(), &self.catalog, first, &private)
             .map_err(|d| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(d.to_string()))?;
         let mut reasons: Vec<Reason> = proof.held.iter().map(|held| self.reason(held, sql, tenant)).collect();
         reasons.extend(self.catalog.relations.values().filter_map(|relation| {

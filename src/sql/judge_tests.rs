@@ -104,6 +104,11 @@ fn utility_statements_are_rewritten_as_the_cases_say() {
 }
 
 #[test]
+fn what_is_the_sessions_own_is_rewritten_as_the_cases_say() {
+    check("own.txt", include_str!("../../tests/sql/own.txt"));
+}
+
+#[test]
 fn copies_are_rewritten_as_the_cases_say() {
     check("copy.txt", include_str!("../../tests/sql/copy.txt"));
 }
@@ -177,5 +182,31 @@ fn without_places(value: &mut serde_json::Value) {
         }
         serde_json::Value::Array(all) => all.iter_mut().for_each(without_places),
         _ => {}
+    }
+}
+
+#[test]
+fn temporary_tables_are_known_from_one_statement_to_the_next() {
+    let judge = judge();
+    let sql = "CREATE TEMP TABLE orders (id int, x text); INSERT INTO orders VALUES (1, 'a'), (2, DEFAULT); \
+               UPDATE orders SET x = i.sku FROM items i WHERE i.line = orders.id RETURNING *; DELETE FROM orders USING items WHERE id = line; \
+               SELECT o.x FROM orders o JOIN public.orders p ON p.id = o.id FOR UPDATE; COPY orders TO STDOUT; DROP TABLE orders; SELECT id FROM orders";
+    let script = judge.simple(sql, &tenant("acme")).unwrap();
+    let wanted = "CREATE TEMPORARY TABLE pg_temp.orders (id int, x text); INSERT INTO pg_temp.orders VALUES (1, 'a'), (2, DEFAULT); \
+                  UPDATE pg_temp.orders SET x = i.sku FROM public.items i WHERE i.tenant_id OPERATOR(pg_catalog.=) 'acme' AND i.line = orders.id RETURNING *; \
+                  DELETE FROM pg_temp.orders USING public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) 'acme' AND id = line; \
+                  SELECT o.x FROM pg_temp.orders o JOIN public.orders p ON p.id = o.id WHERE p.tenant_id OPERATOR(pg_catalog.=) 'acme' FOR UPDATE; \
+                  COPY pg_temp.orders TO STDOUT; DROP TABLE pg_temp.orders; SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) 'acme'";
+    assert_eq!(script.outgoing.as_str(), wanted);
+    // A session's own table is nobody else's, whatever the cache holds.
+    let mut temps = private::Temps::default();
+    temps.completed(&script.kinds[0]);
+    for (temps, wanted) in [
+        (temps.clone(), "SELECT id FROM pg_temp.orders"),
+        (private::Temps::default(), "SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) 'acme'"),
+        (temps, "SELECT id FROM pg_temp.orders"),
+    ] {
+        let script = judge.simple_for("SELECT id FROM orders", &tenant("acme"), &temps).unwrap();
+        assert_eq!(script.outgoing.as_str(), wanted);
     }
 }

@@ -1,5 +1,8 @@
 //! What a session has to know of a statement once it has run; the text itself does not matter any more.
 
+use super::catalog::Relation;
+use std::sync::Arc;
+
 /// The kinds of judged statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -41,6 +44,19 @@ pub enum Kind {
     CopyOut,
     /// COPY … FROM STDIN.
     CopyIn(CopyIn),
+    /// LISTEN; the client's own name of the channel.
+    Listen(String),
+    /// CREATE TEMP TABLE, also AS a query, and SELECT INTO TEMP.
+    CreateTemp {
+        /// The table.
+        table: Arc<Relation>,
+        /// ON COMMIT DROP.
+        vanishes: bool,
+    },
+    /// DROP TABLE of temporary tables.
+    DropTemp(Vec<String>),
+    /// DISCARD TEMP.
+    DiscardTemp,
     /// DISCARD PLANS or SEQUENCES.
     Discard,
     /// DISCARD ALL.

@@ -27,6 +27,7 @@ mod nodes;
 pub mod offline;
 mod outgoing;
 mod parse;
+pub mod private;
 pub mod refusal;
 mod rewrite;
 mod scope;
@@ -42,6 +43,7 @@ pub use outgoing::Outgoing;
 pub use refusal::Refusal;
 
 use crate::policy::{Policy, TenantId};
+use private::{Private, Temps};
 use std::sync::Arc;
 
 /// A simple-query text, ready for one tenant.
@@ -64,6 +66,8 @@ pub struct Prepared {
     pub tenant_types: Vec<u32>,
     /// 1-based client parameters that were written into a tenant column: at Bind each must equal the tenant's own id.
     pub own: Vec<OwnParameter>,
+    /// 1-based client parameters that name a channel: at Bind each becomes the tenant's own channel of that name.
+    pub channels: Vec<u16>,
     /// What it is.
     pub kind: Kind,
 }
@@ -93,6 +97,8 @@ pub struct Judged {
     template: Arc<outgoing::Template>,
     /// Number of the first parameter that carries the tenant.
     first: u16,
+    /// Holds what is one session's own.
+    private: bool,
     statements: Vec<Statement>,
     /// A simple query's, where nothing of the tenant stands in the text.
     script: Option<Arc<Script>>,
@@ -131,7 +137,12 @@ impl Judge {
 
     /// A simple query: all its statements, the tenant as a literal. Errors: the first statement's refusal (whole text refused).
     pub fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal> {
-        let judged = self.judged(sql, None)?;
+        self.simple_for(sql, tenant, &Temps::default())
+    }
+
+    /// The same in a session that has temporary tables.
+    pub fn simple_for(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Result<Arc<Script>, Refusal> {
+        let judged = self.judged(sql, None, &Private { tenant: Some(tenant.clone()), temps: temps.clone() })?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
         Ok(match &judged.script {
             Some(script) if judged.template.is_closed() => script.clone(),
@@ -144,26 +155,36 @@ impl Judge {
 
     /// One statement of the extended protocol. `declared` is the number of parameter types in the client's Parse.
     pub fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal> {
-        let judged = self.judged(sql, Some(declared))?;
+        self.extended_for(sql, declared, tenant, &Temps::default())
+    }
+
+    /// The same in a session that has temporary tables.
+    pub fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+        let judged = self.judged(sql, Some(declared), &Private { tenant: Some(tenant.clone()), temps: temps.clone() })?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
         if let Some(prepared) = &judged.prepared {
             return Ok(prepared.clone());
         }
         let kind = judged.statements.first().map_or(Kind::Empty, |s| s.kind.clone());
         let outgoing = judged.template.filled(tenant.as_str());
-        Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types: Vec::new(), own: Vec::new(), kind }))
+        let (tenant_types, own, channels) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, channels, kind }))
     }
 
-    fn judged(&self, sql: &str, declared: Option<u16>) -> Result<Arc<Judged>, Refusal> {
-        if let Some(hit) = self.cache.get(sql, declared) {
+    fn judged(&self, sql: &str, declared: Option<u16>, private: &Private) -> Result<Arc<Judged>, Refusal> {
+        if !private.temps.may_be_named(sql)
+            && let Some(hit) = self.cache.get(sql, declared)
+        {
             return Ok(hit);
         }
-        let judged = Arc::new(self.judge(sql, declared)?);
-        self.cache.put(sql, declared, judged.clone());
+        let judged = Arc::new(self.judge(sql, declared, private)?);
+        if !judged.private {
+            self.cache.put(sql, declared, judged.clone());
+        }
         Ok(judged)
     }
 
-    fn judge(&self, sql: &str, declared: Option<u16>) -> Result<Judged, Refusal> {
+    fn judge(&self, sql: &str, declared: Option<u16>, private: &Private) -> Result<Judged, Refusal> {
         let stmts = parse::parse(sql)?;
         if (1..160_000).contains(&self.catalog.server_version) {
             parse::numbers_as_before_16(sql)?;
@@ -171,28 +192,10 @@ impl Judge {
         if declared.is_some() && stmts.len() > 1 {
             return Err(Refusal::syntax("cannot insert multiple commands into a prepared statement"));
         }
-        // The tenant's parameters follow the client's: how many those are is known after a first walk.
-        let mut first = declared.unwrap_or(0).saturating_add(1);
-        let done = loop {
-            let context = rewrite::Context {
-                policy: &self.policy,
-                catalog: &self.catalog,
-                source: sql,
-                parameters: declared.is_some(),
-                first,
-                #[cfg(feature = "mutants")]
-                mutant: self.mutation.map(|m| m.mutant),
-            };
-            let done: Vec<_> = stmts.iter().map(|stmt| rewrite::rewrite(context, stmt)).collect::<Result<_, _>>()?;
-            match done.iter().map(|d| d.client_params).max().filter(|highest| *highest >= first) {
-                None => break done,
-                Some(highest) => {
-                    first = highest.checked_add(1).ok_or_else(|| Refusal::with_state("54000", "too many parameters"))?;
-                }
-            }
-        };
+        let (done, first) = self.rewritten(sql, &stmts, declared, private)?;
         let text = parse::deparse(done.iter().map(|d| d.stmt.clone()).collect())?;
-        let places = self.prove(sql, &text, first)?;
+        let places = self.prove(sql, &text, first, private)?;
+        let private = done.iter().any(|d| d.private);
         let template = Arc::new(outgoing::Template::new(text, first, places)?);
         let mut prepared = None;
         let mut statements = Vec::with_capacity(done.len());
@@ -200,24 +203,61 @@ impl Judge {
         for d in done {
             if declared.is_some() && !d.literal {
                 let (outgoing, kind) = (template.outgoing(), d.kind.clone());
-                let (tenant_types, own) = (d.tenant_types, d.own);
-                prepared = Some(Arc::new(Prepared { outgoing, client_params: first - 1, tenant_types, own, kind }));
+                let (tenant_types, own, channels) = (d.tenant_types, d.own, d.channels);
+                prepared = Some(Arc::new(Prepared { outgoing, client_params: first - 1, tenant_types, own, channels, kind }));
             }
             kinds.push(d.kind.clone());
             statements.push(Statement { kind: d.kind, own_literals: d.own_literals, unlike_literals: d.unlike_literals });
         }
         let script = declared.is_none().then(|| Arc::new(Script { outgoing: template.outgoing(), kinds: kinds.into() }));
-        Ok(Judged { template, first, statements, script, prepared })
+        Ok(Judged { template, first, private, statements, script, prepared })
+    }
+
+    /// The statements with their guards, and the number of the first parameter that carries the tenant.
+    fn rewritten(
+        &self,
+        sql: &str,
+        stmts: &[pg_query::protobuf::RawStmt],
+        declared: Option<u16>,
+        private: &Private,
+    ) -> Result<(Vec<rewrite::Rewritten>, u16), Refusal> {
+        // The tenant's parameters follow the client's: how many those are is known after a first walk.
+        let mut first = declared.unwrap_or(0).saturating_add(1);
+        loop {
+            let mut now = private.clone();
+            let mut done = Vec::with_capacity(stmts.len());
+            for stmt in stmts {
+                let context = rewrite::Context {
+                    policy: &self.policy,
+                    catalog: &self.catalog,
+                    private: &now,
+                    source: sql,
+                    parameters: declared.is_some(),
+                    first,
+                    #[cfg(feature = "mutants")]
+                    mutant: self.mutation.map(|m| m.mutant),
+                };
+                let rewritten = rewrite::rewrite(context, stmt)?;
+                now.temps.completed(&rewritten.kind);
+                done.push(rewritten);
+            }
+            match done.iter().map(|d| d.client_params).max().filter(|highest| *highest >= first) {
+                None => return Ok((done, first)),
+                Some(highest) => {
+                    first = highest.checked_add(1).ok_or_else(|| Refusal::with_state("54000", "too many parameters"))?;
+                }
+            }
+        }
     }
 
     /// Nothing enters the cache unproved. Gives the places of the same tokens in the final and in the client's text.
-    fn prove(&self, sql: &str, text: &str, first: u16) -> Result<Vec<(usize, usize)>, Refusal> {
+    fn prove(&self, sql: &str, text: &str, first: u16, private: &Private) -> Result<Vec<(usize, usize)>, Refusal> {
         #[cfg(feature = "mutants")]
         if self.mutation.is_some_and(|m| m.unproved) {
             return Ok(Vec::new());
         }
         let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
-        let proof = verify::verify(sql, text, &self.catalog, first).map_err(|d| unproved(d.to_string()))?;
+        let proof = verify::verify_for(sql, text, &self.catalog, first, private).map_err(|d| unproved(d.to_string()))?;
         match second_opinion::relations(text) {
             Some(seen) if seen != proof.relations => Err(unproved("Two parsers see different relations.".into())),
             _ => Ok(proof.places),

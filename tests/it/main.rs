@@ -9,6 +9,7 @@ mod functions;
 mod hostile;
 mod life;
 mod oracle;
+mod own;
 mod pgbench;
 mod redis;
 mod schemas;

@@ -49,6 +49,7 @@ pub fn server(line: &str) -> Vec<u8> {
         "Ready" => message(b'Z', &words.word()),
         "Complete" => message(b'C', &words.string()),
         "Types" => message(b't', &words.list(|w| number(w).to_be_bytes().to_vec())),
+        "Notification" => message(b'A', &[&7u32.to_be_bytes()[..], &words.string(), &words.string()].concat()),
         "CopyIn" => message(b'G', &[&[0u8][..], &words.list(short)].concat()),
         "CopyOut" => message(b'H', &[&[0u8][..], &words.list(short)].concat()),
         "CopyData" => message(b'd', &words.word()),
@@ -118,6 +119,10 @@ pub fn show_server(tag: u8, body: &[u8]) -> String {
             format!("{word} [{}]", b.counted(|b| b.short().to_string()).join(" "))
         }
         b'd' => format!("CopyData {}", b.all()),
+        b'A' => {
+            b.take(4);
+            format!("Notification {} {}", b.name(), b.quoted())
+        }
         b't' => format!("Types [{}]", b.counted(|b| b.long().to_string()).join(" ")),
         b'D' => format!("Row [{}]", b.counted(Body::value).join(" ")),
         b'S' => format!("Status {} {}", b.name(), b.quoted()),

@@ -17,6 +17,9 @@ impl Rewriter<'_> {
             return Err(Refusal::not_allowed("COPY to or from a file or a program of the server is not allowed")
                 .hint("COPY … TO STDOUT and COPY … FROM STDIN are; psql's \\copy reads and writes files of the client."));
         }
+        if x.relation.as_mut().is_some_and(|var| self.temp(var).is_some()) {
+            return self.copy_temp(x);
+        }
         if x.is_from {
             return self.copy_in(x);
         }
@@ -32,6 +35,16 @@ impl Rewriter<'_> {
             _ => return Err(Refusal::not_understood("this COPY is not supported")),
         }
         Ok(Kind::CopyOut)
+    }
+
+    /// COPY of a temporary table passes as it is.
+    fn copy_temp(&mut self, x: &mut CopyStmt) -> Res<Kind> {
+        let (format, header) = (self.copy_options(&x.options)?, header(&x.options)?);
+        if let Some(condition) = x.where_clause.as_mut() {
+            self.expr(condition)?;
+        }
+        let copy = CopyIn { format, gain: Gain::Named, header, column: String::new(), type_oid: 0 };
+        Ok(if x.is_from { Kind::CopyIn(copy) } else { Kind::CopyOut })
     }
 
     /// `SELECT columns FROM ONLY t`: COPY of a table takes no rows of its children.

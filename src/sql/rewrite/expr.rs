@@ -88,6 +88,7 @@ impl Rewriter<'_> {
         let number = u16::try_from(number).ok().filter(|n| *n > 0 && self.cx.parameters);
         let Some(number) = number else { return Err(Refusal::with_state("42P02", "there is no parameter of this number")) };
         self.client_params = self.client_params.max(number);
+        self.seen.push(number);
         Ok(())
     }
 
@@ -230,6 +231,10 @@ impl Rewriter<'_> {
         if matches!(schema, "" | "pg_catalog") && matches!(name, "set_config" | "current_setting") {
             setting_call(name, &call.args).map_err(|r| r.at(place))?;
             call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
+            return Ok(traits.raising());
+        }
+        if matches!(schema, "" | "pg_catalog") && name == "pg_notify" {
+            self.notify_call(call).map_err(|r| r.at(place))?;
             return Ok(traits.raising());
         }
         if let Some(schema) = self.listed_function(schema, name) {

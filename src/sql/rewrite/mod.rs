@@ -10,10 +10,12 @@ mod from;
 mod merge;
 mod select;
 mod session;
+mod temp;
 mod utility;
 mod write;
 
 use super::catalog::{Catalog, Relation};
+use super::private::Private;
 use super::scope::{Guard, Scope};
 use super::{Kind, OwnParameter, Refusal};
 use crate::policy::{Policy, TableRule};
@@ -40,8 +42,12 @@ pub struct Rewritten {
     pub own_literals: Vec<String>,
     /// Literals that must not be it.
     pub unlike_literals: Vec<String>,
+    /// Client parameters that name a channel.
+    pub channels: Vec<u16>,
     /// The tenant must stand in it as a literal.
     pub literal: bool,
+    /// It holds what is this session's own.
+    pub private: bool,
 }
 
 /// What the rewriter looks at and never changes.
@@ -51,6 +57,8 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
     /// The listed relations.
     pub catalog: &'a Catalog,
+    /// What is the session's own.
+    pub private: &'a Private,
     /// The client's text, to point into.
     pub source: &'a str,
     /// Whether `$n` may stand in the text.
@@ -74,6 +82,7 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, cte_barriers: bool) -> Res<(Rew
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
     let kind = rewriter.statement(inner)?;
+    rewriter.channels_stand_alone()?;
     let again = rewriter.raised && rewriter.has_ctes && !cte_barriers;
     let done = Rewritten {
         stmt,
@@ -83,7 +92,9 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, cte_barriers: bool) -> Res<(Rew
         own: rewriter.own,
         own_literals: rewriter.own_literals,
         unlike_literals: rewriter.unlike_literals,
+        channels: rewriter.channels,
         literal: rewriter.literal,
+        private: rewriter.private,
     };
     Ok((done, again))
 }
@@ -110,6 +121,11 @@ struct Rewriter<'a> {
     cte_barriers: bool,
     /// The tenant must stand in the text as a literal.
     literal: bool,
+    /// It holds what is this session's own.
+    private: bool,
+    /// Client parameters that name a channel, and all as they occur.
+    channels: Vec<u16>,
+    seen: Vec<u16>,
     /// The cursor of WHERE CURRENT OF.
     cursor: Option<String>,
     /// How many references to shared relations there were so far.
@@ -136,6 +152,9 @@ impl<'a> Rewriter<'a> {
             has_ctes: false,
             cte_barriers,
             literal: false,
+            private: false,
+            channels: Vec::new(),
+            seen: Vec::new(),
             cursor: None,
             shared: 0,
             views: 0,
@@ -144,6 +163,11 @@ impl<'a> Rewriter<'a> {
 
     fn statement(&mut self, node: &mut NodeEnum) -> Res<Kind> {
         match node {
+            NodeEnum::SelectStmt(select) if select.into_clause.is_some() => {
+                let (into, kind) = self.select_into(select)?;
+                *node = into;
+                Ok(kind)
+            }
             NodeEnum::SelectStmt(select) => {
                 self.select(select)?;
                 Ok(if self.has_write { Kind::Write { upsert: self.upsert } } else { Kind::Read })
@@ -188,8 +212,11 @@ impl<'a> Rewriter<'a> {
     }
 
     /// The listed relation that a name means; the name is qualified in place.
-    fn relation(&self, var: &mut RangeVar) -> Res<Arc<Relation>> {
+    fn relation(&mut self, var: &mut RangeVar) -> Res<Arc<Relation>> {
         let place = self.at(var.location);
+        if let Some(table) = self.temp(var) {
+            return Ok(table);
+        }
         if !var.catalogname.is_empty() {
             return Err(Refusal::not_understood("cross-database references are not supported").at(place));
         }

@@ -27,6 +27,18 @@ impl Rewriter<'_> {
             NodeEnum::LockStmt(x) => self.lock(x),
             NodeEnum::ConstraintsSetStmt(x) => self.set_constraints(x),
             NodeEnum::CopyStmt(x) => self.copy(x),
+            NodeEnum::CreateStmt(x) => self.create_temp(x),
+            NodeEnum::CreateTableAsStmt(x) => self.create_temp_as(x),
+            NodeEnum::DropStmt(x) => self.drop_temp(x),
+            NodeEnum::ListenStmt(x) => {
+                let name = x.conditionname.clone();
+                self.channel(&mut x.conditionname)?;
+                Ok(Kind::Listen(name))
+            }
+            NodeEnum::NotifyStmt(x) => self.channel(&mut x.conditionname).map(|()| Kind::Setting),
+            // UNLISTEN * has no name.
+            NodeEnum::UnlistenStmt(x) if x.conditionname.is_empty() => Ok(Kind::Setting),
+            NodeEnum::UnlistenStmt(x) => self.channel(&mut x.conditionname).map(|()| Kind::Setting),
             NodeEnum::TruncateStmt(x) => {
                 *node = self.truncate(x)?;
                 Ok(Kind::Truncate)
@@ -64,6 +76,9 @@ impl Rewriter<'_> {
             _ => return Err(Refusal::not_understood("this kind of statement cannot be prepared")),
         };
         self.cx.parameters = outside;
+        if !self.channels.is_empty() {
+            return Err(Refusal::not_understood("a channel of PREPARE cannot be a parameter"));
+        }
         if !self.own.is_empty() {
             return Err(Refusal::not_understood("a parameter of PREPARE cannot be written into the tenant column")
                 .hint("Leave the column out: the wall writes it."));

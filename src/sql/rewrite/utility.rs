@@ -22,6 +22,7 @@ impl Rewriter<'_> {
             NodeEnum::VariableShowStmt(x) => Err(Refusal::not_allowed(format!("permission denied to examine \"{}\"", x.name))),
             NodeEnum::DiscardStmt(x) => match DiscardMode::try_from(x.target).unwrap_or(DiscardMode::Undefined) {
                 DiscardMode::DiscardAll => Ok(Kind::DiscardAll),
+                DiscardMode::DiscardTemp => Ok(Kind::DiscardTemp),
                 DiscardMode::DiscardPlans | DiscardMode::DiscardSequences => Ok(Kind::Discard),
                 _ => Err(Refusal::not_understood("this form of DISCARD is not supported")),
             },

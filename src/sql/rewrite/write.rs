@@ -19,13 +19,23 @@ impl Rewriter<'_> {
             return Ok(());
         }
         let names = self.ctes.len();
-        let result = match node {
-            NodeEnum::InsertStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.insert(x)),
-            NodeEnum::UpdateStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.update(x)),
-            NodeEnum::DeleteStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.delete(x)),
-            NodeEnum::MergeStmt(x) => self.with(x.with_clause.as_mut()).and_then(|()| self.merge(x)),
-            _ => Err(Refusal::not_understood("not a write")),
+        let with = match node {
+            NodeEnum::InsertStmt(x) => x.with_clause.as_mut(),
+            NodeEnum::UpdateStmt(x) => x.with_clause.as_mut(),
+            NodeEnum::DeleteStmt(x) => x.with_clause.as_mut(),
+            NodeEnum::MergeStmt(x) => x.with_clause.as_mut(),
+            _ => return Err(Refusal::not_understood("not a write")),
         };
+        let result = self.with(with).and_then(|()| match self.write_temp(node)? {
+            true => Ok(()),
+            false => match node {
+                NodeEnum::InsertStmt(x) => self.insert(x),
+                NodeEnum::UpdateStmt(x) => self.update(x),
+                NodeEnum::DeleteStmt(x) => self.delete(x),
+                NodeEnum::MergeStmt(x) => self.merge(x),
+                _ => Err(Refusal::not_understood("not a write")),
+            },
+        });
         self.ctes.truncate(names);
         result
     }
@@ -90,7 +100,12 @@ impl Rewriter<'_> {
         result
     }
 
-    fn filter(&mut self, condition: &mut Option<Box<Node>>, guards: Vec<Node>, returning: Option<&mut ReturningClause>) -> Res<()> {
+    pub(super) fn filter(
+        &mut self,
+        condition: &mut Option<Box<Node>>,
+        guards: Vec<Node>,
+        returning: Option<&mut ReturningClause>,
+    ) -> Res<()> {
         if self.current_of(condition.as_deref(), guards.len())? {
             return self.returning(returning);
         }

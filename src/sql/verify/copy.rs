@@ -9,6 +9,10 @@ impl Walk<'_> {
         if f["is_program"] != Value::Bool(false) || !text(f, "filename").is_empty() || f["is_from"] != c["is_from"] {
             return disagree("COPY goes elsewhere");
         }
+        if !c["relation"].is_null() && self.is_temp(&c["relation"]) {
+            self.options(list(f, "options"), list(c, "options"))?;
+            return self.copy_temp(f, c);
+        }
         self.options(list(f, "options"), list(c, "options"))?;
         if f["is_from"] == Value::Bool(true) {
             self.copy_in(f, c)?;

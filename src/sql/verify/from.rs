@@ -2,6 +2,7 @@
 
 use super::scopes::{Level, Seen};
 use super::{Found, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, statements, text};
+use crate::sql::private::TEMP;
 use serde_json::Value;
 
 /// PostgreSQL's JoinType as the tree has it (nodes.h, one more for "undefined").
@@ -75,8 +76,9 @@ impl Walk<'_> {
             return disagree("a view stands as itself");
         }
         let Some(column) = column else {
-            self.shared += 1;
-            return push(level, Seen { name: reference, relation: Some(relation), shared: true, ..Seen::default() });
+            let shared = relation.schema != TEMP;
+            self.shared += usize::from(shared);
+            return push(level, Seen { name: reference, relation: Some(relation), shared, ..Seen::default() });
         };
         if !list(&f["alias"], "colnames").is_empty() {
             return disagree("a guarded relation has renamed columns");

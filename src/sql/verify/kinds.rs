@@ -121,6 +121,9 @@ impl Walk<'_> {
         if !theirs {
             return disagree("another function is called");
         }
+        if fname == ["pg_catalog", "pg_notify"] {
+            return self.notify(f, c);
+        }
         let literal =
             |index: usize| list(f, "args").get(index).and_then(|a| fields(a, "AConst")).and_then(|a| a["val"]["Sval"]["sval"].as_str());
         let listed = match (*schema, *name) {

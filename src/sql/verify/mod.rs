@@ -9,10 +9,12 @@ mod from;
 mod kinds;
 mod merge;
 mod scopes;
+mod temp;
 mod utility;
 mod write;
 
 use super::catalog::{Catalog, Relation};
+use super::private::{Private, TEMP};
 use crate::policy::TableRule;
 use scopes::Level;
 use serde_json::{Map, Value};
@@ -75,11 +77,16 @@ fn disagree<T>(why: impl Into<String>) -> Res<T> {
 
 /// Proves `outgoing` against `client`: same statements, every scoped relation guarded by a parameter from `first` on.
 pub fn verify(client: &str, outgoing: &str, catalog: &Catalog, first: u16) -> Res<Proof> {
+    verify_for(client, outgoing, catalog, first, &Private::default())
+}
+
+/// The same for a session that has something of its own.
+pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, private: &Private) -> Res<Proof> {
     let (client, outgoing) = (statements(client)?, statements(outgoing)?);
     if client.len() != outgoing.len() {
         return disagree("the number of statements differs");
     }
-    let mut walk = Walk::new(catalog, first);
+    let mut walk = Walk::new(catalog, first, private);
     for (f, c) in outgoing.iter().zip(&client) {
         walk.statement(&f["stmt"], &c["stmt"])?;
     }
@@ -115,6 +122,8 @@ struct Walk<'a> {
     /// How many references to shared relations there were so far.
     shared: usize,
     proof: Proof,
+    /// The session's own, as the statements before this one leave it.
+    private: Private,
 }
 
 /// A relation as the policy has it: its tenant column, if it is scoped.
@@ -148,9 +157,9 @@ fn names(values: &[Value]) -> Vec<&str> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(catalog: &'a Catalog, first: u16) -> Self {
+    fn new(catalog: &'a Catalog, first: u16, private: &Private) -> Self {
         let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
-        Self { catalog, first: i64::from(first), ctes, filters, levels, shared: 0, proof: Proof::default() }
+        Self { catalog, first: i64::from(first), ctes, filters, levels, shared: 0, proof: Proof::default(), private: private.clone() }
     }
 }
 
@@ -369,6 +378,11 @@ impl Walk<'_> {
         let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
         if text(f, "relname") != name || !text(f, "catalogname").is_empty() || !text(c, "catalogname").is_empty() {
             return disagree("another relation is named");
+        }
+        if let Some(relation) = self.temp_of(c) {
+            self.proof.relations.push(format!("{TEMP}.{name}"));
+            let own = text(f, "schemaname") == TEMP;
+            return if own { Ok(Listed { relation, column: None }) } else { disagree("a temporary table became another") };
         }
         let listed = |schema: &str| self.catalog.relations.get(&(schema.to_owned(), name.to_owned()));
         let expected = if schema.is_empty() { self.catalog.search_path.iter().find_map(|s| listed(s)) } else { listed(schema) };

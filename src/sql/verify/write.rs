@@ -48,10 +48,16 @@ impl Walk<'_> {
     }
 
     pub(super) fn update(&mut self, f: &Value, c: &Value) -> Res<()> {
+        if self.is_temp(&c["relation"]) {
+            return self.write_temp(f, c);
+        }
         self.guarded_write(f, c, "from_clause")
     }
 
     pub(super) fn delete(&mut self, f: &Value, c: &Value) -> Res<()> {
+        if self.is_temp(&c["relation"]) {
+            return self.write_temp(f, c);
+        }
         self.guarded_write(f, c, "using_clause")
     }
 
@@ -81,6 +87,9 @@ impl Walk<'_> {
     }
 
     pub(super) fn insert(&mut self, f: &Value, c: &Value) -> Res<()> {
+        if self.is_temp(&c["relation"]) {
+            return self.write_temp(f, c);
+        }
         let depth = self.ctes.len();
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;

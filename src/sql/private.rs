@@ -1,0 +1,111 @@
+//! What a statement's text takes from its session: the tenant's channels, temporary tables. Such texts are judged for one session and
+//! never cached.
+
+use super::catalog::{Column, Relation};
+use super::kind::Kind;
+use crate::policy::{Place, TableRule, TenantId};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is the session's own.
+#[derive(Clone, Debug, Default)]
+pub struct Private {
+    /// Whose session it is; None while no text may hang on it.
+    pub tenant: Option<TenantId>,
+    /// Temporary tables as far as they are known.
+    pub temps: Temps,
+}
+
+/// The schema by which PostgreSQL finds the session's own temporary tables, and nothing else.
+pub const TEMP: &str = "pg_temp";
+
+/// Temporary tables by name. They are always sent as `pg_temp.name`, so one that is wrongly believed to be there is the server's error,
+/// never another table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Temps(Arc<BTreeMap<String, Arc<Relation>>>);
+
+impl Temps {
+    /// The most that a session may have.
+    pub const MAX: usize = 1000;
+
+    /// The table of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Relation>> {
+        self.0.get(name)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Could this text name one? Errs on the side of yes.
+    pub fn may_be_named(&self, sql: &str) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let text = sql.to_ascii_lowercase();
+        // An identifier with escapes can spell any name.
+        text.contains("u&\"") || self.0.keys().any(|name| name.contains('"') || text.contains(&name.to_ascii_lowercase()))
+    }
+
+    /// What a statement of this kind changes, once it has run.
+    pub fn completed(&mut self, kind: &Kind) {
+        match kind {
+            Kind::CreateTemp { table, .. } => {
+                Arc::make_mut(&mut self.0).entry(table.name.clone()).or_insert_with(|| table.clone());
+            }
+            Kind::DropTemp(names) => Arc::make_mut(&mut self.0).retain(|name, _| !names.contains(name)),
+            Kind::DiscardAll | Kind::DiscardTemp => self.0 = Arc::default(),
+            _ => {}
+        }
+    }
+}
+
+/// A temporary table with these columns; none where they are not known.
+pub fn temporary(name: &str, columns: Vec<String>) -> Arc<Relation> {
+    let column = |name: String| Column { name, ..Column::default() };
+    Arc::new(Relation {
+        oid: 0,
+        schema: TEMP.to_owned(),
+        name: name.to_owned(),
+        kind: 'r',
+        columns: columns.into_iter().map(column).collect(),
+        keys: Vec::new(),
+        referenced_by: Vec::new(),
+        triggers_on_delete: false,
+        definition: None,
+        rule: TableRule::SharedRead,
+        place: Place { file: "".into(), line: 0, column: 0 },
+    })
+}
+
+/// The server's longest name, in bytes.
+pub const NAME_BYTES: usize = 63;
+
+/// The channel of LISTEN and NOTIFY that `name` is for this tenant. No two tenants' names meet: the id's length stands before it,
+/// and what is too long for a name is told apart by 240 bits of SHA-256.
+pub fn channel(tenant: &TenantId, name: &str) -> String {
+    let id = tenant.as_str();
+    let plain = format!("pw{}:{id}:{name}", id.len());
+    if plain.len() <= NAME_BYTES {
+        return plain;
+    }
+    let hash = Sha256::digest(plain.as_bytes());
+    let digits: String = hash.iter().take(30).map(|b| format!("{b:02x}")).collect();
+    format!("pw#{digits}")
+}
+
+/// The same for a value of `pg_notify`: one that the server refuses stays what it is.
+pub fn channel_value(tenant: &TenantId, name: &str) -> String {
+    if (1..=NAME_BYTES).contains(&name.len()) { channel(tenant, name) } else { name.to_owned() }
+}
+
+#[cfg(test)]
+#[path = "private_tests.rs"]
+mod tests;

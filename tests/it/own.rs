@@ -1,0 +1,103 @@
+//! What a session has of its own: temporary tables and channels.
+
+use crate::smoke::{POLICY, shop};
+use crate::support::{Client, Wall};
+
+#[test]
+fn temporary_tables_are_the_sessions_own() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let (mut acme, mut globex) = (Client::tenant(wall.port("pg"), "acme"), Client::tenant(wall.port("pg"), "globex"));
+    acme.query("CREATE TEMP TABLE picked (id serial PRIMARY KEY, item text NOT NULL DEFAULT 'none', CHECK (id > 0))").unwrap();
+    assert_eq!(globex.query("SELECT * FROM picked").unwrap_err().code, "42P01");
+    assert_eq!(acme.query("INSERT INTO picked (item) SELECT item FROM orders ORDER BY id RETURNING id").unwrap().text(), "1\n2");
+    assert_eq!(acme.extended("INSERT INTO picked (item) VALUES ($1), (DEFAULT)", &[Some("x")]).unwrap().tag, "INSERT 0 2");
+    assert_eq!(acme.query("UPDATE picked SET item = o.item || '!' FROM orders o WHERE o.item = picked.item").unwrap().tag, "UPDATE 2");
+    assert_eq!(
+        acme.query("SELECT p.id, o.id FROM picked p LEFT JOIN orders o ON o.id = p.id ORDER BY 1").unwrap().text(),
+        "1|1\n2|2\n3|\n4|"
+    );
+    assert_eq!(acme.query("DELETE FROM picked USING orders WHERE orders.id = picked.id").unwrap().tag, "DELETE 2");
+    acme.query("INSERT INTO picked VALUES (3, 'y') ON CONFLICT (id) DO UPDATE SET item = excluded.item").unwrap();
+    assert_eq!(acme.query("TABLE picked ORDER BY id").unwrap().text(), "3|y\n4|none");
+    assert_eq!(acme.query("INSERT INTO orders (id, item) SELECT id, item FROM picked").unwrap().tag, "INSERT 0 2");
+    assert_eq!(acme.query("TRUNCATE picked").unwrap().tag, "TRUNCATE TABLE");
+    assert_eq!(acme.query("DROP TABLE picked").unwrap().tag, "DROP TABLE");
+    assert_eq!(acme.query("SELECT * FROM picked").unwrap_err().code, "42P01");
+    assert_eq!(database.psql("SELECT tenant_id, item FROM orders WHERE id = 4"), "acme|none");
+}
+
+#[test]
+fn made_by_queries_and_in_transactions() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    assert_eq!(acme.extended("CREATE TEMP TABLE t AS SELECT id, item FROM orders WHERE id >= $1", &[Some("2")]).unwrap().tag, "SELECT 1");
+    assert_eq!(acme.query("SELECT id, item INTO TEMP u FROM orders; SELECT count(*) FROM u").unwrap().text(), "2");
+    assert_eq!(acme.query("SELECT t.item, u.id FROM t, u ORDER BY 2").unwrap().text(), "rocket|1\nrocket|2");
+    // A table of the session hides the shared one of that name, until it is gone.
+    acme.query("BEGIN").unwrap();
+    acme.query("CREATE TEMP TABLE orders (id int)").unwrap();
+    assert_eq!(acme.query("SELECT count(*) FROM orders").unwrap().text(), "0");
+    assert_eq!(acme.query("SELECT count(*) FROM public.orders").unwrap().text(), "2");
+    acme.query("ROLLBACK").unwrap();
+    assert_eq!(acme.query("SELECT count(*) FROM orders").unwrap().text(), "2");
+    assert_eq!(acme.query("DISCARD TEMP").unwrap().tag, "DISCARD TEMP");
+    assert_eq!(acme.query("SELECT * FROM t").unwrap_err().code, "42P01");
+    assert_eq!(acme.query("DROP TABLE IF EXISTS t").unwrap().tag, "DROP TABLE");
+    assert_eq!(acme.query("CREATE TABLE t (id int)").unwrap_err().code, "42501");
+    // Rows go in and out of it untouched.
+    acme.query("CREATE TEMP TABLE t (id int, item text)").unwrap();
+    acme.message(b'Q', b"COPY t FROM STDIN\0");
+    acme.message(b'd', b"1\tx\n");
+    acme.message(b'c', b"");
+    assert_eq!(acme.answers().pop().unwrap().unwrap().tag, "COPY 1");
+    assert_eq!(acme.query("COPY t TO STDOUT").unwrap().tag, "COPY 1");
+}
+
+/// The notification that comes with the next answer.
+fn heard(client: &mut Client) -> Vec<(String, String)> {
+    client.message(b'Q', b"SELECT 1\0");
+    let mut all = Vec::new();
+    while let Some((tag, body)) = client.receive() {
+        if tag == b'A' {
+            let text = String::from_utf8(body[4..].to_vec()).unwrap();
+            let mut parts = text.split('\0');
+            all.push((parts.next().unwrap().to_owned(), parts.next().unwrap().to_owned()));
+        }
+        if tag == b'Z' {
+            break;
+        }
+    }
+    all
+}
+
+#[test]
+fn channels_are_the_tenants_own() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let [mut one, mut two, mut globex] = ["acme", "acme", "globex"].map(|t| Client::tenant(wall.port("pg"), t));
+    let long = "x".repeat(63);
+    for client in [&mut one, &mut globex] {
+        client.query("LISTEN jobs").unwrap();
+        client.query(&format!("LISTEN {long}")).unwrap();
+    }
+    two.query("NOTIFY jobs, 'by statement'").unwrap();
+    two.query("SELECT pg_notify('jobs', 'by literal')").unwrap();
+    two.extended("SELECT pg_notify($1, $2)", &[Some("jobs"), Some("by parameter")]).unwrap();
+    two.query(&format!("NOTIFY {long}, 'long'")).unwrap();
+    database.psql("NOTIFY jobs, 'by nobody'");
+    let wanted = [("jobs", "by statement"), ("jobs", "by literal"), ("jobs", "by parameter"), (&long, "long")];
+    let mut got = heard(&mut one);
+    if got.len() < wanted.len() {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        got.extend(heard(&mut one));
+    }
+    assert_eq!(got, wanted.map(|(c, p)| (c.to_owned(), p.to_owned())));
+    assert_eq!(heard(&mut globex), []);
+    one.query("UNLISTEN jobs").unwrap();
+    two.query("NOTIFY jobs").unwrap();
+    assert_eq!(heard(&mut one), []);
+    assert_eq!(two.query("SELECT pg_notify('', 'x')").unwrap_err().code, "22023");
+    assert_eq!(two.extended("SELECT pg_notify($1, 'x')", &[Some(&"y".repeat(64))]).unwrap_err().code, "22023");
+}
