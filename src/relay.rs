@@ -83,6 +83,9 @@ pub async fn pump<S: Session>(
     }
     meter.count(&mut turn.facts);
     let end = end.unwrap_or(End::ClientGone);
+    if end == End::UpstreamGone {
+        session.abandoned(&mut turn);
+    }
     // Last words: bounded, for a client that does not read must not hold the connection.
     let last = async {
         if end != End::ClientGone {

@@ -51,4 +51,6 @@ pub trait Session: Send {
     fn at_rest(&self) -> bool;
     /// Last words for a client that is sent away while draining (57P01, or a Redis error).
     fn farewell(&mut self, turn: &mut Turn);
+    /// Last words for a client whose upstream has gone without any.
+    fn abandoned(&mut self, _turn: &mut Turn) {}
 }

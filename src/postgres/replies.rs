@@ -179,6 +179,7 @@ impl<J: Judging> Session<J> {
         const BROKEN: Close = Close::UpstreamBroke("error");
         let fields = wire::fields(frame.body()).map_err(|_| BROKEN)?;
         let code = errors::field(&fields, b'C');
+        self.ended |= errors::is_last(&fields);
         let (judge, out) = (&self.judge, &mut turn.to_client);
         match self.queue.next() {
             // The wall's own failing message gives its place to the refusal; other errors (a timeout, the end) stand for themselves.

@@ -37,6 +37,8 @@ pub struct Session<J> {
     pub(super) own: Own,
     /// Bytes of a row that have not come yet.
     pub(super) row_bytes: usize,
+    /// Upstream has said its last words.
+    pub(super) ended: bool,
     /// The client's bytes that must wait for replies; see [`Step::Wait`].
     held: BytesMut,
     waiting: bool,
@@ -74,6 +76,7 @@ impl<J: Judging> Session<J> {
             portals: Portals::new(),
             copying: Copying::No,
             own: Own::default(),
+            ended: false,
             row_bytes: 0,
             held: BytesMut::new(),
             waiting: false,
@@ -366,6 +369,12 @@ impl<J: Judging> crate::session::Session for Session<J> {
 
     fn farewell(&mut self, turn: &mut Turn) {
         self.last_words(&Refusal::with_state("57P01", "terminating connection due to administrator command"), turn);
+    }
+
+    fn abandoned(&mut self, turn: &mut Turn) {
+        if !self.ended {
+            self.last_words(&Refusal::with_state("08006", "the database connection failed"), turn);
+        }
     }
 }
 

@@ -182,6 +182,7 @@ impl Run {
                 self.flush();
                 assert_eq!(self.session.wants_client().to_string(), rest);
             }
+            "gone" => self.session.abandoned(&mut self.turn),
             "farewell" => self.session.farewell(&mut self.turn),
             "silence" => {
                 assert_eq!((self.said(true).as_str(), self.said(false).as_str()), ("(nothing)", "(nothing)"));

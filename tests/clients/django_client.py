@@ -21,6 +21,7 @@ def database(tenant):
 
 
 settings.configure(
+    INSTALLED_APPS=["__main__"],  # this very file is the app
     DATABASES={"default": database("acme"), "globex": database("globex")},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     USE_TZ=True,
@@ -44,7 +45,7 @@ class Thing(models.Model):
     good = models.BooleanField(null=True)
 
     class Meta:
-        app_label = "shop"
+        app_label = "__main__"
         db_table = "things"
 
 
@@ -53,7 +54,7 @@ class Part(models.Model):
     label = models.TextField()
 
     class Meta:
-        app_label = "shop"
+        app_label = "__main__"
         db_table = "parts"
 
 

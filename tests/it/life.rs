@@ -241,3 +241,17 @@ fn tenants_in_metrics_are_capped() {
     assert!(tenants <= 201, "{tenants} tenants have a label of their own");
     assert!(metrics.contains("tenant=\"other\""));
 }
+
+#[test]
+fn an_upstream_that_goes_without_a_word_is_told_too() {
+    let server = Postgres::start();
+    server.psql("postgres", crate::smoke::SCHEMA);
+    let wall = Wall::for_database(&crate::support::Database { port: server.port, name: "postgres".into() }, POLICY);
+    let mut client = Client::tenant(wall.port("pg"), "acme");
+    client.message(b'Q', b"SELECT pg_sleep(60)\0");
+    let backend = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
+    assert!(eventually(|| !server.psql("postgres", backend).is_empty()));
+    std::process::Command::new("kill").args(["-KILL", &server.psql("postgres", backend)]).status().unwrap();
+    let answers = client.answers();
+    assert_eq!(answers[0].as_ref().unwrap_err().code, "08006");
+}
