@@ -3,6 +3,7 @@
 
 mod cli;
 mod copy;
+mod demo;
 mod deploy;
 mod drivers;
 mod functions;

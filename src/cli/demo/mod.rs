@@ -95,6 +95,7 @@ impl Play {
             "{}",
             self.show.tone(Tone::Bold, "Partywall: two tenants, one PostgreSQL, one Redis, and an application that knows nothing of it")
         );
+        println!("{}", self.show.tone(Tone::Dim, "Throwaway servers are started; that takes a moment."));
         stage.start_postgres()?;
         stage.start_redis()?;
         stage.make_certificates()?;
@@ -103,6 +104,7 @@ impl Play {
         self.sql(stage)?;
         self.redis(stage)?;
         if check {
+            self.try_invitation(stage)?;
             println!("\n{} answers checked, {} wrong", self.checks, self.failures.len());
         } else {
             self.invite(stage);
@@ -166,9 +168,7 @@ impl Play {
         self.show.side_by_side((TENANTS[0], &answers[0]), (TENANTS[1], &answers[1]));
         self.expect("both texts are one", &received[0].replace("'acme'", "'globex'"), &received[1]);
         self.expect("the text names the tenant", "true", &received[0].contains("'acme'").to_string());
-        if scene.received {
-            self.show.received(&received[0]);
-        }
+        self.show.received(&received[0]);
         Ok(())
     }
 
@@ -186,17 +186,19 @@ impl Play {
     fn redis(&mut self, stage: &Stage) -> anyhow::Result<()> {
         self.show.heading("Redis");
         self.show.say("The same commands; the certificate of the connection says whose they are.");
+        let mut sides = [Vec::new(), Vec::new()];
         for scene in scenes::REDIS {
-            let mut answers = Vec::new();
-            for (tenant, wanted) in TENANTS.iter().zip(scene.answers) {
+            for ((tenant, wanted), side) in TENANTS.iter().zip(scene.answers).zip(&mut sides) {
                 let answer = ask_redis(stage, tenant, scene.typed)?;
                 self.expect(&format!("{tenant}: {}", scene.typed), &wanted.join("\n"), &answer.join("\n"));
-                answers.push(answer);
+                side.push(format!("> {}", scene.typed));
+                side.extend(answer);
             }
-            println!();
-            self.show.typed("> ", scene.typed);
-            self.show.side_by_side((TENANTS[0], &answers[0]), (TENANTS[1], &answers[1]));
+            // Lists are of different length: the next command stands in one line for both.
+            let longest = sides.iter().map(Vec::len).max().unwrap_or_default();
+            sides.iter_mut().for_each(|side| side.resize(longest, String::new()));
         }
+        self.show.side_by_side((TENANTS[0], &sides[0]), (TENANTS[1], &sides[1]));
         self.show.say("What Redis holds, as only its owner sees it:");
         self.show.typed("> ", "KEYS *");
         let keys = stage.redis_owner(&["KEYS", "*"])?;
@@ -212,29 +214,38 @@ impl Play {
         Ok(())
     }
 
+    /// What a person can type, and that it works.
+    fn try_invitation(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        for (tenant, motto) in TENANTS.iter().zip(["Quality is our first dream", "Nothing can stop us now"]) {
+            let [psql, redis_cli] = invitation(stage, tenant);
+            let named = stage.shell(&format!("{psql} -Atc 'SELECT count(DISTINCT tenant_id), min(tenant_id) FROM orders'"))?;
+            self.expect(&psql, &format!("1|{tenant}"), &named);
+            self.expect(&redis_cli, motto, &stage.shell(&format!("{redis_cli} GET motto"))?);
+        }
+        Ok(())
+    }
+
     fn invite(&self, stage: &Stage) {
+        let cyan = |text: &str| self.show.tone(Tone::Cyan, text);
         self.show.heading("Now you");
         self.show.say("The wall stays up until Ctrl-C; then everything is gone again. In another terminal:");
+        println!("\n  {}", cyan(&format!("cd {}", stage.dir.display())));
         for tenant in TENANTS {
             println!("\n  {}", self.show.tone(Tone::Yellow, tenant));
-            println!("  {}", self.show.tone(Tone::Cyan, &format!("psql \"{}\"", stage.conninfo(tenant))));
-            println!("  {}", self.show.tone(Tone::Cyan, &format!("redis-cli {}", stage.redis_arguments(tenant).join(" "))));
+            invitation(stage, tenant).iter().for_each(|line| println!("  {}", cyan(line)));
         }
-        println!("\n  {}", self.show.tone(Tone::Yellow, "its owner, past the wall"));
-        let owner = format!("psql -h {} -p {} -U postgres shop", stage.dir.join("pg").display(), stage.postgres);
-        println!("  {}", self.show.tone(Tone::Cyan, &owner));
-        println!("  {}", self.show.tone(Tone::Cyan, &format!("redis-cli -p {}", stage.redis)));
-        println!(
-            "\n  {} {}/",
-            self.show.tone(Tone::Dim, "health and metrics:"),
-            self.show.tone(Tone::Cyan, &format!("http://127.0.0.1:{}", stage.admin))
-        );
-        println!(
-            "  {} {}",
-            self.show.tone(Tone::Dim, "the files the wall runs on:"),
-            self.show.tone(Tone::Cyan, &stage.dir.display().to_string())
-        );
+        println!("\n  {}", self.show.tone(Tone::Yellow, "their owner, past the wall"));
+        let socket = stage.dir.join("pg");
+        println!("  {}", cyan(&format!("psql -h {} -p {} -U postgres shop", socket.display(), stage.postgres)));
+        println!("  {}", cyan(&format!("redis-cli -p {}", stage.redis)));
+        let health = format!("http://127.0.0.1:{}/", stage.admin);
+        println!("\n  {} {}", self.show.tone(Tone::Dim, "health and metrics:"), cyan(&health));
     }
+}
+
+/// How a tenant connects from a shell in the stage's directory: psql, redis-cli.
+fn invitation(stage: &Stage, tenant: &str) -> [String; 2] {
+    [format!("psql \"{}\"", stage.conninfo(tenant)), format!("redis-cli {}", stage.redis_arguments(tenant))]
 }
 
 /// What psql tells this tenant, line by line.
@@ -246,7 +257,7 @@ fn ask_postgres(stage: &Stage, tenant: &str, sql: &str) -> anyhow::Result<Vec<St
 /// What redis-cli tells this tenant, as on a terminal.
 fn ask_redis(stage: &Stage, tenant: &str, typed: &str) -> anyhow::Result<Vec<String>> {
     let mut command = Command::new("redis-cli");
-    command.args(stage.redis_arguments(tenant)).arg("--no-raw").args(stage::words(typed));
+    command.args(stage.redis_arguments(tenant).split(' ')).current_dir(&stage.dir).arg("--no-raw").args(stage::words(typed));
     answer(&mut command)
 }
 

@@ -1,15 +1,21 @@
 //! What the demo plays, and what each tenant must see of it: the show and its own check are the same table.
 
-/// What is typed, for both tenants, and what each of them must be told.
+/// What is typed into psql, for both tenants, and what each of them must be told.
 pub struct Scene {
     /// What it shows, in a sentence.
     pub title: &'static str,
-    /// The statement, or the Redis command.
+    /// The statement.
     pub typed: &'static str,
     /// The answer's lines: acme's, globex'.
     pub answers: [&'static [&'static str]; 2],
-    /// Show what PostgreSQL received.
-    pub received: bool,
+}
+
+/// A Redis command, and what each tenant must be told.
+pub struct Command {
+    /// What is typed.
+    pub typed: &'static str,
+    /// The answer's lines: acme's, globex'.
+    pub answers: [&'static [&'static str]; 2],
 }
 
 /// Something that acme must not get.
@@ -34,7 +40,6 @@ pub const SQL: &[Scene] = &[
             &["id|name|country", "1|Wile E. Coyote|US", "2|Road Runner|US", "3|Marvin|JP"],
             &["id|name|country", "1|Hank Scorpio|US", "2|Greta Hahn|DE"],
         ],
-        received: true,
     },
     Scene {
         title: "A join that never heard of tenants, over ids that both have.",
@@ -45,19 +50,16 @@ pub const SQL: &[Scene] = &[
             &["name|country|spent", "Wile E. Coyote|United States|447.80", "Road Runner|United States|49.90"],
             &["name|country|spent", "Hank Scorpio|United States|10119.00", "Greta Hahn|Germany|480.00"],
         ],
-        received: true,
     },
     Scene {
         title: "Both take order 100; the tenant column is written for them.",
         typed: "INSERT INTO orders (id, customer_id) VALUES (100, 1) RETURNING id, status",
         answers: [&["id|status", "100|new", "INSERT 0 1"], &["id|status", "100|new", "INSERT 0 1"]],
-        received: true,
     },
     Scene {
         title: "An UPDATE without a condition on the tenant.",
         typed: "UPDATE orders SET status = 'shipped' WHERE status = 'paid'",
         answers: [&["UPDATE 1"], &["UPDATE 1"]],
-        received: true,
     },
 ];
 
@@ -94,22 +96,15 @@ pub const SQL_ATTACKS: &[Attack] = &[
 ];
 
 /// Redis commands, each typed by both tenants.
-pub const REDIS: &[Scene] = &[
-    Scene {
-        title: "",
-        typed: "GET motto",
-        answers: [&["\"Quality is our first dream\""], &["\"Nothing can stop us now\""]],
-        received: false,
-    },
-    Scene { title: "", typed: "INCR visits", answers: [&["(integer) 42"], &["(integer) 8"]], received: false },
-    Scene { title: "", typed: "LPUSH queue send-invoice", answers: [&["(integer) 3"], &["(integer) 2"]], received: false },
-    Scene {
-        title: "",
+pub const REDIS: &[Command] = &[
+    Command { typed: "GET motto", answers: [&["\"Quality is our first dream\""], &["\"Nothing can stop us now\""]] },
+    Command { typed: "INCR visits", answers: [&["(integer) 42"], &["(integer) 8"]] },
+    Command { typed: "LPUSH queue send-invoice", answers: [&["(integer) 3"], &["(integer) 2"]] },
+    Command {
         typed: "LRANGE queue 0 -1",
         answers: [&["1) \"send-invoice\"", "2) \"ship-anvil\"", "3) \"bill-coyote\""], &["1) \"send-invoice\"", "2) \"ship-hammock\""]],
-        received: false,
     },
-    Scene { title: "", typed: "DBSIZE", answers: [&["(integer) 3"], &["(integer) 3"]], received: false },
+    Command { typed: "DBSIZE", answers: [&["(integer) 3"], &["(integer) 3"]] },
 ];
 
 /// What Redis holds afterwards, sorted.

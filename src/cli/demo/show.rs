@@ -65,6 +65,7 @@ impl Show {
         let refused = ["ERROR", "FATAL", "(error)"].iter().any(|w| line.starts_with(w));
         match line {
             _ if refused => self.tone(Tone::Red, line),
+            _ if line.starts_with("> ") => self.tone(Tone::Cyan, line),
             _ if line.starts_with('─') || line.starts_with("DETAIL") || line.starts_with("HINT") => self.tone(Tone::Dim, line),
             _ => line.to_owned(),
         }

@@ -182,11 +182,12 @@ impl Stage {
         fs::write(self.dir.join("wall.pid"), format!("{child}\n"))?;
         let stdout = self.children.last_mut().and_then(|c| c.stdout.take()).context("the wall has no output")?;
         let mut lines = BufReader::new(stdout).lines();
-        for name in ["shop-pg", "shop-redis"] {
-            let line = lines.next().and_then(Result::ok).unwrap_or_default();
-            if !line.starts_with(name) {
-                bail!("the wall did not start: {line}\n{}", fs::read_to_string(&log).unwrap_or_default());
-            }
+        let mut waited_for = vec!["shop-pg: ", "shop-redis: "];
+        while !waited_for.is_empty() {
+            let Some(Ok(line)) = lines.next() else {
+                bail!("the wall did not start:\n{}", fs::read_to_string(&log).unwrap_or_default());
+            };
+            waited_for.retain(|name| !line.starts_with(name));
         }
         // The wall may go on talking; nobody has to read it.
         std::thread::spawn(move || lines.for_each(drop));
@@ -240,13 +241,14 @@ admin: 127.0.0.1:{}
         format!("host=127.0.0.1 port={} dbname=shop options='-c partywall.tenant={tenant}'", self.wall_postgres)
     }
 
-    /// How a tenant connects with redis-cli.
-    pub fn redis_arguments(&self, tenant: &str) -> Vec<String> {
-        let file = |name: String| self.dir.join(name).display().to_string();
-        let mut all = vec!["-p".into(), self.wall_redis.to_string(), "--tls".into()];
-        all.extend(["--cacert".into(), file("ca.crt".into()), "--cert".into(), file(format!("{tenant}.crt"))]);
-        all.extend(["--key".into(), file(format!("{tenant}.key"))]);
-        all
+    /// How a tenant connects with redis-cli, in the stage's directory.
+    pub fn redis_arguments(&self, tenant: &str) -> String {
+        format!("-p {} --tls --cacert ca.crt --cert {tenant}.crt --key {tenant}.key", self.wall_redis)
+    }
+
+    /// A line as a person types it into a shell in the stage's directory: what it says.
+    pub fn shell(&self, line: &str) -> anyhow::Result<String> {
+        run(Command::new("sh").args(["-c", line]).current_dir(&self.dir))
     }
 
     /// How much PostgreSQL has logged so far.
