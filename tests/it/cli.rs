@@ -60,6 +60,18 @@ fn a_policy_alone_is_enough_and_says_so() {
 }
 
 #[test]
+fn redis_commands_are_explained_too() {
+    let (code, out, _) = explain(&["--redis", "MSET a 1 b 'two words'"]);
+    assert_eq!((code, out.lines().next()), (0, Some("MSET acme:a 1 acme:b \"two words\"")), "{out}");
+    let (code, out, _) = explain(&["--redis", "--json", "GET k"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &told["rewritten"]), (0, &serde_json::json!(["GET", "acme:k"])));
+    let (code, out, _) = explain(&["--redis", "MONITOR"]);
+    assert!(code == 1 && out.starts_with("refused: NOPERM "), "{out}");
+    assert_eq!(explain(&["--redis", "GET 'k"]).0, 2);
+}
+
+#[test]
 fn wrong_usage_is_two() {
     assert_eq!(typed(&["explain", "--policy", "policies/shop.yaml", "--tenant", "No:Tenant", "SELECT 1"]).0, 2);
     assert_eq!(typed(&["explain", "--nonsense"]).0, 2);
