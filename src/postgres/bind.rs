@@ -22,6 +22,9 @@ pub fn types(declared: &[u32], prepared: &Prepared) -> Result<Vec<u32>, Refusal>
     if declared.len() > client {
         return Err(Refusal::not_understood("more parameter types than parameters"));
     }
+    if declared.iter().any(|oid| crate::sql::catalogs::regtypes::looks_names_up(*oid)) {
+        return Err(Refusal::not_understood("a parameter of a type that names an object is not supported").hint("Send it as text."));
+    }
     let mut types = declared.to_vec();
     types.resize(client, 0);
     for own in &prepared.own {

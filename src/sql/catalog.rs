@@ -2,6 +2,7 @@
 //!
 //! The shell runs each of [`QUERIES`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
+use super::catalogs::System;
 use crate::policy::{Place, Policy, TableEntry, TableRule};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -83,7 +84,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "types",
-        sql: "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+        sql: "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL), pg_catalog.min(t.oid) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
               LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 \
               WHERE t.typtype IN ('e', 'd') AND n.nspname NOT IN ('pg_catalog', 'information_schema') GROUP BY 1, 2",
     },
@@ -125,6 +126,8 @@ pub struct Catalog {
     pub types: BTreeMap<String, String>,
     /// Deferrable constraints of listed tables, as (schema, name).
     pub deferrable: BTreeSet<(String, String)>,
+    /// PostgreSQL's own catalogs, as a tenant sees them.
+    pub system: System,
 }
 
 /// A listed relation.
@@ -255,6 +258,10 @@ impl Catalog {
         }
         let listed = policy.postgres.iter().flat_map(|p| &p.functions);
         catalog.functions = listed.map(|f| (f.schema.clone(), f.name.clone())).collect();
+        let listed: Vec<u32> = catalog.relations.values().map(|r| r.oid).collect();
+        let functions = policy.postgres.as_ref().map(|p| p.functions.as_slice()).unwrap_or_default();
+        let is_listed = |schema: &str, name: &str| functions.iter().any(|f| f.schema == schema && f.name == name);
+        catalog.system = System::read(answers, &listed, is_listed, &catalog.search_path);
         catalog.read_names(rows("functions"), rows("operators"), rows("types"));
         if !problems.is_empty() {
             return Err(problems);
@@ -280,7 +287,7 @@ impl Catalog {
             }
         }
         self.user_operators = operators.iter().map(|r| text(r, 0)).collect();
-        for row in types.iter().filter(|r| text(r, 2) != "t") {
+        for row in types.iter().filter(|r| text(r, 2) != "t" && self.system.known.has("typ", number(r, 3))) {
             self.types.insert(text(row, 0), text(row, 1));
         }
     }
@@ -293,7 +300,8 @@ impl Catalog {
         functions.sort();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
-        (all, functions, operators, &self.search_path, &self.types, self.server_version, &self.deferrable).hash(&mut hasher);
+        (all, functions, operators, &self.search_path, &self.types, self.server_version, &self.deferrable, &self.system.known)
+            .hash(&mut hasher);
         hasher.finish()
     }
 }

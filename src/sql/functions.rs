@@ -54,7 +54,7 @@ pub fn find_operator(name: &str) -> Option<Operator> {
     }
 }
 
-/// Built-in types that a tenant may name. None of them reads a catalog (so no `regclass` and its kin).
+/// Built-in types that a tenant may name. None of them looks up a name of a relation, type or function (so no `regclass` and its kin).
 const TYPES: &[&str] = &[
     "bit",
     "bool",
@@ -71,6 +71,7 @@ const TYPES: &[&str] = &[
     "float8",
     "inet",
     "int2",
+    "int2vector",
     "int4",
     "int4multirange",
     "int4range",
@@ -91,9 +92,12 @@ const TYPES: &[&str] = &[
     "numeric",
     "numrange",
     "oid",
+    "oidvector",
     "path",
     "point",
     "polygon",
+    "regconfig",
+    "regdictionary",
     "text",
     "time",
     "timestamp",

@@ -52,6 +52,14 @@ pub fn judge() -> Judge {
         ("functions", rows("lower pg_catalog\nquery_to_xml pg_catalog\npg_read_file pg_catalog\nleak public")),
         ("operators", rows("@#")),
         ("types", rows("mood public f")),
+        (
+            "system",
+            rows(
+                "pg_catalog pg_class 1259 oid oid pg_catalog\npg_catalog pg_class 1259 relname name pg_catalog\npg_catalog pg_class 1259 relowner oid pg_catalog\n\
+                 pg_catalog pg_type 1247 oid oid pg_catalog\npg_catalog pg_type 1247 typinput regproc pg_catalog\npg_catalog pg_shadow 9 x oid pg_catalog\n\
+                 pg_catalog pg_timezone_names 8 name text pg_catalog",
+            ),
+        ),
     ]);
     let catalog = Catalog::build(&policy, &answers).unwrap_or_else(|p| panic!("{p:?}"));
     Judge::new(Arc::new(policy), Arc::new(catalog))
@@ -91,6 +99,11 @@ fn check(file: &str, text: &str) {
 #[test]
 fn statements_are_rewritten_as_the_cases_say() {
     check("rewrite.txt", include_str!("../../tests/sql/rewrite.txt"));
+}
+
+#[test]
+fn catalogs_are_read_as_the_cases_say() {
+    check("catalogs.txt", include_str!("../../tests/sql/catalogs.txt"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ macro_rules! left_out {
 
 mod cache;
 pub mod catalog;
+pub mod catalogs;
 mod explain;
 pub mod functions;
 mod kind;

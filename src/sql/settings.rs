@@ -62,12 +62,20 @@ const READABLE: &[&str] = &[
     "lc_numeric",
     "lc_time",
     "lc_messages",
+    "default_table_access_method",
+    "default_tablespace",
+    "password_encryption",
 ];
 
 /// May it be read? Names are compared without case.
 pub fn may_show(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SAFE.contains(&name.as_str()) || READABLE.contains(&name.as_str())
+}
+
+/// The names that may be read, in lower case.
+pub fn readable() -> impl Iterator<Item = &'static str> {
+    SAFE.iter().chain(READABLE).copied()
 }
 
 /// May it be set to this value? `value` is None for DEFAULT and RESET. Errors: 42501 with the reason.

@@ -122,7 +122,7 @@ impl Target {
     pub async fn catalog(&self, policy: &Policy) -> Res<Catalog> {
         let mut connection = self.connect(&[("application_name".into(), "partywall catalog".into())]).await?;
         let mut answers: HashMap<&'static str, Rows> = HashMap::new();
-        for query in QUERIES {
+        for query in QUERIES.iter().chain(crate::sql::catalogs::QUERIES) {
             answers.insert(query.name, connection.rows(query.sql).await?);
         }
         connection.stream.write_all(&[b'X', 0, 0, 0, 4]).await?;

@@ -49,6 +49,7 @@ impl Rewriter<'_> {
     /// An operation: its left side alone is fenced where neither the operator nor the right side raises, or its right side alone.
     fn comparison(&mut self, condition: &mut Node) -> Res<bool> {
         let Some(NodeEnum::AExpr(x)) = condition.node.as_mut() else { return Ok(false) };
+        self.mark_operands(x);
         let mut left = self.optional(x.lexpr.as_mut())?;
         let right = self.optional(x.rexpr.as_mut())?;
         let list = matches!(x.rexpr.as_ref().and_then(|r| r.node.as_ref()), Some(NodeEnum::List(_)));

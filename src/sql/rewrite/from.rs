@@ -47,6 +47,12 @@ impl Rewriter<'_> {
 
     fn table(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
         let Some(NodeEnum::RangeVar(var)) = item.node.as_mut() else { return Err(Refusal::not_understood("not a relation")) };
+        if let Some(catalog) = self.catalog_relation(var)? {
+            let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
+            *item = catalog;
+            push(scope, name, Thing::Opaque)?.locks_shared = true;
+            return Ok(Vec::new());
+        }
         if left_out!(self.cx, Unlisted) && self.cx.catalog.find(&var.schemaname, &var.relname).is_none() {
             return Ok(Vec::new());
         }

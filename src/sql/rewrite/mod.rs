@@ -3,6 +3,7 @@
 //! [`rewrite`] is the only way in. Where a guard stands: `from`. Which expressions pass and which are fenced: `expr`, `fence`. Writes: `write`.
 
 mod arbiter;
+mod catalogs;
 mod copy;
 mod expr;
 mod fence;
@@ -10,6 +11,7 @@ mod from;
 mod merge;
 mod select;
 mod session;
+mod shape;
 mod temp;
 mod utility;
 mod write;
@@ -132,6 +134,7 @@ struct Rewriter<'a> {
     shared: usize,
     /// How many views' definitions the walk is in.
     views: usize,
+    catalogs: catalogs::Seen,
 }
 
 impl<'a> Rewriter<'a> {
@@ -158,10 +161,12 @@ impl<'a> Rewriter<'a> {
             cursor: None,
             shared: 0,
             views: 0,
+            catalogs: catalogs::Seen::default(),
         }
     }
 
     fn statement(&mut self, node: &mut NodeEnum) -> Res<Kind> {
+        self.look_for_catalogs(node);
         match node {
             NodeEnum::SelectStmt(select) if select.into_clause.is_some() => {
                 let (into, kind) = self.select_into(select)?;
@@ -220,8 +225,13 @@ impl<'a> Rewriter<'a> {
         if !var.catalogname.is_empty() {
             return Err(Refusal::not_understood("cross-database references are not supported").at(place));
         }
-        if matches!(var.schemaname.as_str(), "pg_catalog" | "information_schema") || var.relname.starts_with("pg_") {
-            return Err(Refusal::not_understood(format!("catalog \"{}\" is not supported yet", var.relname)).at(place));
+        if self.cx.catalog.system.schema_of(&var.schemaname, &var.relname).is_some() {
+            return Err(Refusal::not_allowed(format!("permission denied for table {}", var.relname)).at(place));
+        }
+        if !self.cx.catalog.system.is_read()
+            && (matches!(var.schemaname.as_str(), "pg_catalog" | "information_schema") || var.relname.starts_with("pg_"))
+        {
+            return Err(Refusal::not_understood(format!("catalog \"{}\" is not known without a server", var.relname)).at(place));
         }
         let Some(relation) = self.cx.catalog.find(&var.schemaname, &var.relname) else {
             let name = if var.schemaname.is_empty() { var.relname.clone() } else { format!("{}.{}", var.schemaname, var.relname) };

@@ -24,6 +24,13 @@ impl Walk<'_> {
 
     pub(super) fn from_item(&mut self, f: &Value, c: &Value, sinks: &[usize], level: &mut Level) -> Res<()> {
         let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) else { return disagree("FROM differs") };
+        if ck == "RangeVar"
+            && let Some(proved) = self.catalog_item(fk, fv, cv)
+        {
+            proved?;
+            let name = if cv["alias"].is_null() { text(cv, "relname") } else { text(&cv["alias"], "aliasname") };
+            return push(level, Seen { name: name.to_owned(), shared: true, ..Seen::default() });
+        }
         match (fk, ck) {
             ("RangeVar", "RangeVar") => self.table(fv, cv, sinks, level),
             ("RangeSubselect", "RangeVar") => self.wrapped(fv, cv, level),

@@ -4,6 +4,7 @@
 //! lockstep; wherever the final tree differs, the difference must be one of the sanctioned additions, checked for form and for place.
 //! The tenant's parameters have numbers that the client's text cannot contain, so an addition is never mistaken for the client's.
 
+mod catalogs;
 mod copy;
 mod from;
 mod kinds;
@@ -18,6 +19,7 @@ use super::private::{Private, TEMP};
 use crate::policy::TableRule;
 use scopes::Level;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Why the final text is not proved.
@@ -88,6 +90,7 @@ pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, p
     }
     let mut walk = Walk::new(catalog, first, private);
     for (f, c) in outgoing.iter().zip(&client) {
+        walk.look_for_catalogs(&c["stmt"]);
         walk.statement(&f["stmt"], &c["stmt"])?;
     }
     let mut proof = walk.proof;
@@ -124,6 +127,10 @@ struct Walk<'a> {
     proof: Proof,
     /// The session's own, as the statements before this one leave it.
     private: Private,
+    /// Offsets in the client's text where a value may be shown by the name of an object.
+    allowed: HashSet<i64>,
+    /// `tableoid` may be a column of a catalog.
+    tableoid: bool,
 }
 
 /// A relation as the policy has it: its tenant column, if it is scoped.
@@ -159,7 +166,8 @@ fn names(values: &[Value]) -> Vec<&str> {
 impl<'a> Walk<'a> {
     fn new(catalog: &'a Catalog, first: u16, private: &Private) -> Self {
         let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
-        Self { catalog, first: i64::from(first), ctes, filters, levels, shared: 0, proof: Proof::default(), private: private.clone() }
+        let (proof, allowed, private) = (Proof::default(), HashSet::new(), private.clone());
+        Self { catalog, first: i64::from(first), ctes, filters, levels, shared: 0, proof, private, allowed, tableoid: false }
     }
 }
 
@@ -177,6 +185,9 @@ impl Walk<'_> {
                 let client = first_place(c);
                 self.proof.held.push(Held { hold: Hold::Fence, relation: String::new(), reference: String::new(), client });
                 return self.same(&fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"], c);
+            }
+            if let Some(proved) = self.catalog_expr(f, c) {
+                return proved;
             }
             if fk != ck {
                 return disagree(format!("{ck} became {fk}"));

@@ -1,0 +1,83 @@
+//! The functions that read the catalogs: `functions.txt` beside this file, call by call.
+
+use super::System;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// What an argument is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// A number.
+    Oid,
+    /// A relation, by number or by a literal name that the wall resolves.
+    Relation,
+    /// A schema, by number or by a literal name that the wall resolves.
+    Namespace,
+    /// A literal relation name, which is put in qualified.
+    Table,
+    /// Any literal.
+    Literal,
+    /// A column or a parameter.
+    Column,
+    /// Whatever it is.
+    Any,
+    /// This literal.
+    Exactly(&'static str),
+}
+
+/// A call that is known, and what stands in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// One entry an argument.
+    pub arguments: Vec<Argument>,
+    expression: &'static str,
+}
+
+static TABLE: LazyLock<HashMap<&'static str, Vec<Template>>> = LazyLock::new(|| {
+    let mut table: HashMap<&'static str, Vec<Template>> = HashMap::new();
+    for line in include_str!("functions.txt").lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        let Some((call, expression)) = line.split_once(" = ") else { continue };
+        let Some((name, arguments)) = call.split_once('(') else { continue };
+        let arguments = arguments.trim_end_matches(')').split(',').map(Argument::read).collect();
+        table.entry(name).or_default().push(Template { arguments, expression });
+    }
+    table
+});
+
+impl Argument {
+    fn read(text: &'static str) -> Self {
+        match text {
+            "oid" => Self::Oid,
+            "rel" => Self::Relation,
+            "nsp" => Self::Namespace,
+            "table" => Self::Table,
+            "literal" => Self::Literal,
+            "column" => Self::Column,
+            other => other.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')).map_or(Self::Any, Self::Exactly),
+        }
+    }
+}
+
+/// The known calls of this name, the most particular first; None where the name is not in the table.
+pub fn find(name: &str) -> Option<&'static [Template]> {
+    TABLE.get(name).map(Vec::as_slice)
+}
+
+impl Template {
+    /// The expression with `$1`, `$2` … for the arguments.
+    pub fn text(&self, system: &System) -> String {
+        let mut text = self.expression.to_owned();
+        for (index, argument) in self.arguments.iter().enumerate() {
+            if matches!(argument, Argument::Oid | Argument::Relation | Argument::Namespace) {
+                let hole = format!("${}", index + 1);
+                text = text.replace(&hole, &format!("{hole}::pg_catalog.oid"));
+            }
+        }
+        system.macros(&text)
+    }
+
+    /// How many times an argument stands in the expression.
+    pub fn uses(&self, index: usize, system: &System) -> usize {
+        self.text(system).matches(&format!("${}", index + 1)).count()
+    }
+}

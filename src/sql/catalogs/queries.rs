@@ -1,0 +1,63 @@
+//! What the loader asks of upstream for the catalogs' sake. The union of edges says which object belongs to which.
+
+use crate::sql::catalog::CatalogQuery;
+
+/// Columns of the system's relations, their views' definitions, and whose the objects are.
+pub const QUERIES: &[CatalogQuery] = &[
+    CatalogQuery {
+        name: "system",
+        sql: "SELECT n.nspname, c.relname, c.oid, a.attname, t.typname, tn.nspname FROM pg_catalog.pg_class c \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
+              JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace \
+              WHERE n.nspname IN ('pg_catalog', 'information_schema') AND c.relkind IN ('r', 'v') AND c.oid < 16384 \
+              AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.oid, a.attnum",
+    },
+    CatalogQuery {
+        name: "definitions",
+        sql: "SELECT n.nspname, c.relname, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v' AND c.oid < 16384 AND (n.nspname = 'information_schema' \
+              AND c.relname NOT LIKE '\\_%' AND c.relname NOT LIKE '%foreign%' AND c.relname NOT LIKE '%user\\_mapping%' AND c.relname NOT LIKE '%transforms%' \
+              OR n.nspname = 'pg_catalog' AND c.relname IN ('pg_tables', 'pg_views', 'pg_matviews', 'pg_indexes', 'pg_rules', 'pg_policies', 'pg_sequences'))",
+    },
+    CatalogQuery {
+        name: "others",
+        sql: "SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE c.relkind IN ('i', 'I', 'S') AND c.oid >= 16384",
+    },
+    CatalogQuery { name: "namespaces", sql: "SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n" },
+    CatalogQuery {
+        name: "procs",
+        sql: "SELECT p.oid, n.nspname, p.proname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid >= 16384",
+    },
+    CatalogQuery {
+        name: "edges",
+        sql: "SELECT 'R', i.indexrelid, 'R', i.indrelid, '', 0::pg_catalog.oid FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 \
+              UNION ALL SELECT 'R', c.reltoastrelid, 'R', c.oid, '', 0 FROM pg_catalog.pg_class c WHERE c.oid >= 16384 AND c.reltoastrelid <> 0 \
+              UNION ALL SELECT 'R', d.objid, 'R', d.refobjid, '', 0 FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
+              WHERE d.classid = 1259 AND d.refclassid = 1259 AND d.deptype IN ('a', 'i') \
+              UNION ALL SELECT 'R', d.refobjid, 'D', d.objid, '', 0 FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.refobjid AND s.relkind = 'S' \
+              WHERE d.classid = 2604 AND d.refclassid = 1259 \
+              UNION ALL SELECT 'R', t.typrelid, 'T', t.oid, '', 0 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_class c ON c.oid = t.typrelid AND c.relkind = 'c' \
+              UNION ALL SELECT DISTINCT 'T', a.atttypid, 'R', a.attrelid, '', 0::pg_catalog.oid FROM pg_catalog.pg_attribute a \
+              WHERE a.attrelid >= 16384 AND a.atttypid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped \
+              UNION ALL SELECT 'T', c.reltype, 'R', c.oid, '', 0 FROM pg_catalog.pg_class c WHERE c.oid >= 16384 AND c.reltype <> 0 \
+              UNION ALL SELECT 'T', t.typelem, 'T', t.oid, '', 0 FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND t.typelem >= 16384 \
+              UNION ALL SELECT 'T', t.typbasetype, 'T', t.oid, '', 0 FROM pg_catalog.pg_type t WHERE t.oid >= 16384 AND t.typbasetype >= 16384 \
+              UNION ALL SELECT 'T', r.rngsubtype, 'T', r.rngtypid, '', 0 FROM pg_catalog.pg_range r WHERE r.rngsubtype >= 16384 \
+              UNION ALL SELECT 'T', d.objid, 'T', d.refobjid, '', 0 FROM pg_catalog.pg_depend d WHERE d.classid = 1247 AND d.refclassid = 1247 AND d.deptype = 'i' \
+              UNION ALL SELECT 'C', c.oid, 'R', c.conrelid, CASE WHEN c.confrelid = 0 THEN '' ELSE 'R' END, c.confrelid FROM pg_catalog.pg_constraint c WHERE c.conrelid <> 0 \
+              UNION ALL SELECT 'C', c.oid, 'T', c.contypid, '', 0 FROM pg_catalog.pg_constraint c WHERE c.conrelid = 0 AND c.contypid <> 0 \
+              UNION ALL SELECT 'D', d.oid, 'R', d.adrelid, '', 0 FROM pg_catalog.pg_attrdef d \
+              UNION ALL SELECT 'G', g.oid, 'R', g.tgrelid, CASE WHEN g.tgconstraint <> 0 THEN 'C' ELSE 'P' END, \
+              CASE WHEN g.tgconstraint <> 0 THEN g.tgconstraint ELSE g.tgfoid END FROM pg_catalog.pg_trigger g \
+              UNION ALL SELECT 'W', w.oid, 'R', w.ev_class, '', 0 FROM pg_catalog.pg_rewrite w WHERE w.oid >= 16384 \
+              UNION ALL SELECT DISTINCT 'U', d.objid, CASE d.refclassid WHEN 1259 THEN 'R' WHEN 1255 THEN 'P' ELSE 'T' END, d.refobjid, '', 0::pg_catalog.oid \
+              FROM pg_catalog.pg_depend d WHERE d.classid = 2618 AND d.refclassid IN (1259, 1255, 1247) AND d.objid >= 16384 \
+              UNION ALL SELECT 'I', i.inhrelid, 'R', i.inhparent, '', 0 FROM pg_catalog.pg_inherits i \
+              UNION ALL SELECT 'S', s.oid, 'R', s.stxrelid, '', 0 FROM pg_catalog.pg_statistic_ext s \
+              UNION ALL SELECT 'N', c.relnamespace, 'R', c.oid, '', 0 FROM pg_catalog.pg_class c WHERE c.oid >= 16384 \
+              UNION ALL SELECT 'N', t.typnamespace, 'T', t.oid, '', 0 FROM pg_catalog.pg_type t WHERE t.oid >= 16384 \
+              UNION ALL SELECT 'E', d.refobjid, CASE d.classid WHEN 1247 THEN 'T' ELSE 'P' END, d.objid, '', 0 FROM pg_catalog.pg_depend d \
+              WHERE d.classid IN (1247, 1255) AND d.refclassid = 3079 AND d.deptype = 'e'",
+    },
+];

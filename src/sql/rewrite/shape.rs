@@ -1,0 +1,168 @@
+//! The forms of expressions that look into the catalogs: which name an object, which are text, and templates filled in. No judgement here.
+
+use super::Res;
+use crate::sql::Refusal;
+use crate::sql::catalogs::functions::Argument;
+use crate::sql::catalogs::regtypes;
+use crate::sql::nodes;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Node, TypeName, a_const};
+
+/// Whether an argument is what a template wants.
+pub(super) fn fits(wanted: &Argument, given: &Node) -> bool {
+    match wanted {
+        Argument::Exactly(text) => string_of(given).is_some_and(|s| s == *text),
+        Argument::Literal | Argument::Table => string_of(given).is_some(),
+        Argument::Column => match &given.node {
+            Some(NodeEnum::TypeCast(x)) => x.arg.as_deref().is_some_and(|a| matches!(a.node, Some(NodeEnum::ParamRef(_)))),
+            other => matches!(other, Some(NodeEnum::ColumnRef(_) | NodeEnum::ParamRef(_))),
+        },
+        _ => !matches!(given.node, Some(NodeEnum::NamedArgExpr(_))),
+    }
+}
+
+/// Where a value that may name an object stands: a cast to such a type, a call that gives one, a column.
+pub(super) fn place_of_named(value: &Node) -> Option<i32> {
+    match &value.node {
+        Some(NodeEnum::TypeCast(cast)) => cast.type_name.as_ref().and_then(reg_type).map(|_| cast.location),
+        Some(NodeEnum::FuncCall(call)) => {
+            let names = nodes::names(&call.funcname)?;
+            let name = names.last()?;
+            (regtypes::looked_up_by(name).is_some() || *name == "pg_typeof").then_some(call.location)
+        }
+        Some(NodeEnum::ColumnRef(column)) => Some(column.location),
+        _ => None,
+    }
+}
+
+/// A value that names an object, a subquery, or NULL: beside it nothing is looked up.
+pub(super) fn is_name_or_null(value: &Node) -> bool {
+    match &value.node {
+        Some(NodeEnum::AConst(c)) => c.isnull,
+        Some(NodeEnum::SubLink(_)) => true,
+        Some(NodeEnum::ColumnRef(_)) => false,
+        _ => place_of_named(value).is_some(),
+    }
+}
+
+/// The type of this name that looks names up.
+pub(super) fn reg_type(type_name: &TypeName) -> Option<String> {
+    let names = nodes::names(&type_name.names)?;
+    let name = match names.as_slice() {
+        [name] | ["pg_catalog", name] => *name,
+        _ => return None,
+    };
+    (regtypes::set_of(name).is_some() && type_name.array_bounds.is_empty() && !type_name.setof).then(|| name.to_owned())
+}
+
+/// A type that no name is looked up in.
+pub(super) fn is_plain_scalar(type_name: &TypeName) -> bool {
+    let names = nodes::names(&type_name.names).unwrap_or_default();
+    type_name.array_bounds.is_empty()
+        && matches!(names.as_slice(), [n] | ["pg_catalog", n] if matches!(*n, "text" | "varchar" | "name" | "oid" | "int4" | "int8"))
+}
+
+/// The text of a string literal.
+pub(super) fn string_of(value: &Node) -> Option<String> {
+    match &value.node {
+        Some(NodeEnum::AConst(c)) => match &c.val {
+            Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether an expression is certainly text and not a number: a call, a concatenation, a parameter, a cast to text.
+pub(super) fn is_text(value: &Node) -> bool {
+    match &value.node {
+        Some(NodeEnum::ParamRef(_)) => true,
+        Some(NodeEnum::FuncCall(call)) => {
+            nodes::names(&call.funcname).is_some_and(|n| matches!(n.last(), Some(&("quote_ident" | "concat" | "concat_ws" | "format"))))
+        }
+        Some(NodeEnum::AExpr(x)) => nodes::names(&x.name).is_some_and(|n| n.last() == Some(&"||")),
+        Some(NodeEnum::TypeCast(x)) => x.type_name.as_ref().is_some_and(|t| {
+            nodes::names(&t.names).is_some_and(|n| matches!(n.last(), Some(&("text" | "varchar" | "name")))) && t.array_bounds.is_empty()
+        }),
+        _ => false,
+    }
+}
+
+/// An operand that stands more than once must give the same each time.
+pub(super) fn once(template: &str, index: usize, operand: &Node) -> Res<()> {
+    const CHANGING: &[&str] = &[
+        "random",
+        "random_normal",
+        "clock_timestamp",
+        "timeofday",
+        "gen_random_uuid",
+        "uuidv4",
+        "uuidv7",
+        "set_config",
+        "setseed",
+        "array_sample",
+        "array_shuffle",
+        "pg_sleep",
+    ];
+    let many = template.matches(&format!("${}", index + 1)).count() > 1;
+    let tree = serde_json::to_value(operand).map(|t| t.to_string()).unwrap_or_default();
+    let called = |name: &&str| tree.contains(&format!("\"sval\":\"{name}\""));
+    let own = tree.contains("FuncCall") && !tree.contains("\"pg_catalog\"");
+    if many && tree.contains("FuncCall") && (CHANGING.iter().any(|n| called(&n)) || own) {
+        return Err(Refusal::not_understood("a changing expression is not supported here"));
+    }
+    Ok(())
+}
+
+pub(super) fn has_star(node: &NodeEnum) -> bool {
+    serde_json::to_value(node).is_ok_and(|t| t.to_string().contains("\"AStar\""))
+}
+
+/// The query of a catalog as a tree.
+pub(super) fn parsed(text: &str) -> Res<Node> {
+    let broken = || Refusal::not_understood("a catalog's query cannot be read");
+    let mut stmts = pg_query::parse(text, pg_query::ParserOptions::default()).map_err(|_| broken())?.protobuf.stmts;
+    match stmts.pop().and_then(|s| s.stmt) {
+        Some(stmt) if stmts.is_empty() => Ok(*stmt),
+        _ => Err(broken()),
+    }
+}
+
+/// The expression with each `$n` replaced.
+pub(super) fn filled(text: &str, operands: &[Node]) -> Res<Node> {
+    let broken = || Refusal::not_understood("a catalog's expression cannot be read");
+    let mut query = parsed(&format!("SELECT {text}"))?;
+    let Some(NodeEnum::SelectStmt(select)) = query.node.as_mut() else { return Err(broken()) };
+    let Some(NodeEnum::ResTarget(target)) = select.target_list.first_mut().and_then(|t| t.node.as_mut()) else { return Err(broken()) };
+    let mut value = *target.val.take().ok_or_else(broken)?;
+    fill(&mut value, operands).ok_or_else(broken)?;
+    Ok(value)
+}
+
+/// Walks the node kinds that the templates have.
+pub(super) fn fill(value: &mut Node, operands: &[Node]) -> Option<()> {
+    let all = |list: &mut [Node]| list.iter_mut().try_for_each(|n| fill(n, operands));
+    match value.node.as_mut()? {
+        NodeEnum::ParamRef(p) => {
+            let index = usize::try_from(p.number).ok()?.checked_sub(1)?;
+            *value = operands.get(index)?.clone();
+            Some(())
+        }
+        NodeEnum::FuncCall(x) => all(&mut x.args),
+        NodeEnum::BoolExpr(x) => all(&mut x.args),
+        NodeEnum::CaseExpr(x) => {
+            all(&mut x.args)?;
+            x.defresult.as_mut().map_or(Some(()), |n| fill(n, operands))
+        }
+        NodeEnum::CaseWhen(x) => {
+            fill(x.expr.as_mut()?, operands)?;
+            fill(x.result.as_mut()?, operands)
+        }
+        NodeEnum::AExpr(x) => [x.lexpr.as_mut(), x.rexpr.as_mut()].into_iter().flatten().try_for_each(|n| fill(n, operands)),
+        NodeEnum::TypeCast(x) => fill(x.arg.as_mut()?, operands),
+        NodeEnum::NullTest(x) => fill(x.arg.as_mut()?, operands),
+        // These hold no operand.
+        NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::SubLink(_) => Some(()),
+        _ => None,
+    }
+}

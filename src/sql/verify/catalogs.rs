@@ -1,0 +1,381 @@
+//! PostgreSQL's own catalogs: each reference is exactly the query of the table, each look-up by name or number exactly its expression.
+
+use super::{Res, Walk, disagree, fields, is_place, is_zero, kind, list, names, text};
+use crate::sql::catalogs::functions::{self, Argument, Template};
+use crate::sql::catalogs::{Answer, Form, quote_name, quote_text, regtypes};
+use serde_json::Value;
+
+/// A place in an expression where the client's own argument stands.
+struct Hole<'v> {
+    client: &'v Value,
+    /// What a literal name has to have become.
+    literal: Option<String>,
+}
+
+impl Walk<'_> {
+    /// Before a statement: where a value may be shown by name, and whether `tableoid` may be added.
+    pub(super) fn look_for_catalogs(&mut self, c: &Value) {
+        self.allowed.clear();
+        self.tableoid = false;
+        if let Some(("PrepareStmt" | "DeclareCursorStmt" | "ExplainStmt" | "CopyStmt", inner)) = kind(c) {
+            return self.look_for_catalogs(&inner["query"]);
+        }
+        let Some(select) = fields(c, "SelectStmt") else { return };
+        let printed = select.to_string();
+        self.tableoid =
+            printed.contains("\"sval\":\"tableoid\"") && !printed.contains("\"AStar\"") && !printed.contains("\"is_natural\":true");
+        if select["larg"].is_null() {
+            for target in ["target_list", "sort_clause", "group_clause"].iter().flat_map(|k| list(select, k)) {
+                let value = match kind(target) {
+                    Some(("ResTarget", t)) => &t["val"],
+                    Some(("SortBy", s)) => &s["node"],
+                    _ => target,
+                };
+                self.allow(value);
+            }
+        }
+    }
+
+    /// What stands here in the client's text may be shown by name: itself, or what a CASE or a subquery of nothing else gives.
+    fn allow(&mut self, value: &Value) {
+        if let Some(case) = fields(value, "CaseExpr") {
+            let results = list(case, "args").iter().filter_map(|w| fields(w, "CaseWhen")).map(|w| &w["result"]);
+            let branches: Vec<&Value> = results.chain((!case["defresult"].is_null()).then_some(&case["defresult"])).collect();
+            let plain = |b: &&&Value| match kind(b) {
+                Some(("AConst", c)) => c["isnull"] == Value::Bool(true),
+                Some(("SubLink", _)) => true,
+                Some(("TypeCast", c)) => reg_type(&c["type_name"]).is_some(),
+                Some(("FuncCall", c)) => {
+                    names(list(c, "funcname")).last().is_some_and(|n| regtypes::looked_up_by(n).is_some() || *n == "pg_typeof")
+                }
+                _ => false,
+            };
+            if branches.iter().filter(plain).count() == branches.len() {
+                branches.into_iter().for_each(|b| self.allow(b));
+            }
+            return;
+        }
+        if let Some(link) = fields(value, "SubLink") {
+            if let Some(select) = fields(&link["subselect"], "SelectStmt").filter(|s| link["testexpr"].is_null() && s["larg"].is_null())
+                && let [target] = list(select, "target_list")
+                && let Some(target) = fields(target, "ResTarget")
+                && is_scalar(link)
+            {
+                self.allow(&target["val"]);
+            }
+            return;
+        }
+        if let Some(place) = kind(value).and_then(|(_, v)| v["location"].as_i64()) {
+            self.allowed.insert(place);
+        }
+    }
+
+    /// A relation of the system: None if the client names another.
+    pub(super) fn catalog_item(&mut self, fk: &str, f: &Value, c: &Value) -> Option<Res<()>> {
+        let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
+        if schema.is_empty() && self.ctes.iter().flatten().any(|n| n == name) {
+            return None;
+        }
+        let schema = self.catalog.system.schema_of(schema, name)?;
+        Some(self.catalog_reference(schema, name, fk, f, c))
+    }
+
+    fn catalog_reference(&mut self, schema: &str, name: &str, fk: &str, f: &Value, c: &Value) -> Res<()> {
+        let forms: &[Form] = if self.tableoid { &[Form::WithTableoid, Form::Plain] } else { &[Form::Plain] };
+        for form in forms {
+            match (self.catalog.system.answer(schema, name, *form), fk) {
+                (Some(Answer::Open), "RangeVar") if text(f, "schemaname") == schema => {
+                    self.proof.relations.push(format!("{schema}.{name}"));
+                    return self.rest(f, c, &["schemaname"]);
+                }
+                (Some(Answer::Query(query)), "RangeSubselect") => {
+                    let Some(wanted) = tree(&query) else { return disagree("a catalog's query cannot be read") };
+                    let alias = if c["alias"].is_null() {
+                        text(&f["alias"], "aliasname") == text(c, "relname") && list(&f["alias"], "colnames").is_empty()
+                    } else {
+                        f["alias"] == c["alias"]
+                    };
+                    let plain = text(c, "catalogname").is_empty() && f["lateral"] == Value::Bool(false);
+                    if alias && plain && equal(&wanted, &without_barrier(&f["subquery"], &wanted)) {
+                        self.note_relations(&wanted);
+                        return Ok(());
+                    }
+                }
+                _ => {}
+            }
+        }
+        disagree("a catalog is not read as it has to be")
+    }
+
+    /// An expression of the client's that looks into the catalogs: None if it does not.
+    pub(super) fn catalog_expr(&mut self, f: &Value, c: &Value) -> Option<Res<()>> {
+        let (ck, cv) = kind(c)?;
+        match ck {
+            "FuncCall" => {
+                let cname = names(list(cv, "funcname"));
+                let name = match cname.as_slice() {
+                    [name] | ["pg_catalog", name] => *name,
+                    _ => return None,
+                };
+                if name == "pg_typeof" && !self.may_show(cv) {
+                    return Some(disagree("a type is named where it is looked up"));
+                }
+                if let Some(type_name) = regtypes::looked_up_by(name) {
+                    return Some(self.look_up_call(f, cv, type_name));
+                }
+                if regtypes::takes_anything(name) {
+                    list(cv, "args").iter().for_each(|a| self.allow(a));
+                }
+                if name == "current_setting" && !list(cv, "args").first().is_some_and(is_open) {
+                    return None;
+                }
+                functions::find(name).map(|templates| self.catalog_call(f, cv, templates))
+            }
+            "TypeCast" => match reg_type(&cv["type_name"]) {
+                Some(type_name) => Some(self.reg_cast(f, cv, type_name)),
+                None => {
+                    if is_plain_scalar(&cv["type_name"]) {
+                        self.allow(&cv["arg"]);
+                    }
+                    None
+                }
+            },
+            "ColumnRef" if list(cv, "fields").len() == 3 && fields(f, "ColumnRef").is_some_and(|f| list(f, "fields").len() == 2) => {
+                let (all, short) = (list(cv, "fields"), list(fields(f, "ColumnRef")?, "fields"));
+                let system = matches!(names(&all[..2]).as_slice(), [s, r] if self.catalog.system.schema_of(s, r).is_some());
+                let same = system && all[1..].iter().zip(short).all(|(a, b)| equal(a, b));
+                Some(if same { Ok(()) } else { disagree("a column lost its schema") })
+            }
+            "ColumnRef" if kind(f).is_some_and(|(k, _)| k == "CaseExpr") && self.may_show(cv) => {
+                let shown = ["regproc", "regtype"].iter().filter_map(|t| regtypes::shown(&self.catalog.system, t)).collect::<Vec<_>>();
+                let hole = [Hole { client: c, literal: None }];
+                Some(self.one_of(f, &shown, &hole))
+            }
+            _ => None,
+        }
+    }
+
+    fn may_show(&self, c: &Value) -> bool {
+        c["location"].as_i64().is_some_and(|place| self.allowed.contains(&place))
+    }
+
+    fn reg_cast(&mut self, f: &Value, c: &Value, type_name: &str) -> Res<()> {
+        let system = &self.catalog.system;
+        let by_name = self.may_show(c);
+        let mut forms = Vec::new();
+        if let Some(literal) = string_of(&c["arg"]) {
+            let (resolved, still_a_name) =
+                self.literal(literal, type_name, by_name).ok_or(super::Disagreement("a name is not known".into()))?;
+            let quoted = quote_text(&resolved);
+            if by_name {
+                forms.push(format!("{quoted}::pg_catalog.{type_name}"));
+            }
+            forms.push(if still_a_name {
+                format!("{quoted}::pg_catalog.{type_name}::pg_catalog.oid")
+            } else {
+                format!("{quoted}::pg_catalog.oid")
+            });
+            return self.one_of(f, &forms, &[]);
+        }
+        if by_name {
+            forms.extend(regtypes::shown(system, type_name));
+            forms.extend(regtypes::looked_up(system, type_name, false, false));
+        }
+        forms.push("$1::pg_catalog.oid".to_owned());
+        forms.extend(regtypes::looked_up(system, type_name, true, false));
+        self.allow(&c["arg"]);
+        self.one_of(f, &forms, &[Hole { client: &c["arg"], literal: None }])
+    }
+
+    /// What a literal has to become, and whether the server still reads it as a name.
+    fn literal(&self, literal: &str, type_name: &str, by_name: bool) -> Option<(String, bool)> {
+        let number = if literal == "-" { Some(0) } else { literal.parse::<u32>().ok().filter(|_| regtypes::is_number(literal)) };
+        if let Some(number) = number {
+            let set = regtypes::set_of(type_name)?;
+            return (!by_name || self.catalog.system.known.has(set, number)).then(|| (number.to_string(), false));
+        }
+        match type_name {
+            "regclass" => self.catalog.resolve_relation(literal).map(|(oid, _, _)| (oid.to_string(), false)),
+            "regnamespace" => self.catalog.resolve_namespace(literal).map(|oid| (oid.to_string(), false)),
+            "regtype" => self.catalog.resolve_type(literal).map(|t| (t, true)),
+            "regproc" => self.catalog.resolve_function(literal, false).map(|t| (t, true)),
+            "regprocedure" => self.catalog.resolve_function(literal, true).map(|t| (t, true)),
+            _ => None,
+        }
+    }
+
+    fn look_up_call(&mut self, f: &Value, c: &Value, type_name: &str) -> Res<()> {
+        let [argument] = list(c, "args") else { return disagree("a look-up of more than one name") };
+        let system = &self.catalog.system;
+        let mut forms: Vec<String> = regtypes::looked_up(system, type_name, true, true).into_iter().collect();
+        if self.may_show(c) {
+            forms.extend(regtypes::looked_up(system, type_name, false, true));
+        }
+        self.one_of(f, &forms, &[Hole { client: argument, literal: None }])
+    }
+
+    fn catalog_call(&mut self, f: &Value, c: &Value, templates: &[Template]) -> Res<()> {
+        let empty = |k: &str| c[k].is_null() || c[k] == Value::Bool(false) || c[k].as_array().is_some_and(Vec::is_empty);
+        if !["agg_order", "agg_filter", "over", "agg_distinct", "agg_star", "func_variadic", "agg_within_group"].iter().all(|k| empty(k)) {
+            return disagree("a catalog function is called in another way");
+        }
+        let arguments = list(c, "args");
+        for template in templates.iter().filter(|t| t.arguments.len() == arguments.len()) {
+            let Some(holes) = self.holes(template, arguments) else { continue };
+            if self.one_of(f, &[template.text(&self.catalog.system)], &holes).is_ok() {
+                return Ok(());
+            }
+        }
+        disagree("a catalog function is not called as it has to be")
+    }
+
+    fn holes<'v>(&self, template: &Template, arguments: &'v [Value]) -> Option<Vec<Hole<'v>>> {
+        let one = |(wanted, client): (&Argument, &'v Value)| {
+            let given = string_of(client);
+            let named = |text: &str| !regtypes::is_number(text);
+            let literal = match (wanted, given) {
+                (Argument::Exactly(text), given) => {
+                    given.filter(|g| g == text)?;
+                    None
+                }
+                (Argument::Column, _) if is_open(client) => None,
+                (Argument::Column, _) => return None,
+                (Argument::Literal, given) => {
+                    given?;
+                    None
+                }
+                (Argument::Table, given) => {
+                    let (_, schema, name) = self.catalog.resolve_relation(given?)?;
+                    Some(format!("{}.{}", quote_name(&schema), quote_name(&name)))
+                }
+                (Argument::Relation, Some(text)) if named(text) => Some(self.catalog.resolve_relation(text)?.0.to_string()),
+                (Argument::Namespace, Some(text)) if named(text) => Some(self.catalog.resolve_namespace(text)?.to_string()),
+                _ => None,
+            };
+            Some(Hole { client, literal })
+        };
+        template.arguments.iter().zip(arguments).map(one).collect()
+    }
+
+    /// The final expression is one of these, with the client's own in the holes.
+    fn one_of(&mut self, f: &Value, forms: &[String], holes: &[Hole<'_>]) -> Res<()> {
+        let (ctes, filters, levels) = (self.ctes.len(), self.filters.len(), self.levels.len());
+        for form in forms {
+            let Some(query) = tree(&format!("SELECT {form}")) else { continue };
+            let target = fields(&query, "SelectStmt").and_then(|s| list(s, "target_list").first());
+            let Some(wanted) = target.and_then(|t| fields(t, "ResTarget")).map(|t| &t["val"]) else { continue };
+            let before = (self.allowed.clone(), self.proof.clone());
+            if self.unify(wanted, f, holes).is_ok() {
+                self.note_relations(wanted);
+                return Ok(());
+            }
+            (self.allowed, self.proof) = before;
+            self.levels.truncate(levels);
+            self.ctes.truncate(ctes);
+            self.filters.truncate(filters);
+        }
+        disagree("a look into the catalogs is not made as it has to be")
+    }
+
+    fn unify(&mut self, wanted: &Value, f: &Value, holes: &[Hole<'_>]) -> Res<()> {
+        if let Some(("ParamRef", p)) = kind(wanted) {
+            let index = p["number"].as_i64().and_then(|n| usize::try_from(n - 1).ok());
+            let Some(hole) = index.and_then(|i| holes.get(i)) else { return disagree("an expression has another argument") };
+            return match &hole.literal {
+                Some(literal) if string_of(f) == Some(literal.as_str()) => Ok(()),
+                Some(_) => disagree("a name was looked up otherwise"),
+                None => self.same(f, hole.client),
+            };
+        }
+        match (wanted, f) {
+            (Value::Object(w), Value::Object(f)) if w.len() == f.len() => w.iter().try_for_each(|(key, value)| match f.get(key) {
+                Some(_) if is_place(key) => Ok(()),
+                Some(other) => self.unify(value, other, holes),
+                None => disagree("an expression has other fields"),
+            }),
+            (Value::Array(w), Value::Array(f)) if w.len() == f.len() => w.iter().zip(f).try_for_each(|(w, f)| self.unify(w, f, holes)),
+            (w, f) if w == f && !w.is_object() && !w.is_array() => Ok(()),
+            _ => disagree("an expression differs"),
+        }
+    }
+
+    /// The relations that a sanctioned text reads.
+    fn note_relations(&mut self, value: &Value) {
+        match value {
+            Value::Array(all) => all.iter().for_each(|v| self.note_relations(v)),
+            Value::Object(map) => {
+                for (key, inner) in map {
+                    if key == "RangeVar" {
+                        self.proof.relations.push(format!("{}.{}", text(inner, "schemaname"), text(inner, "relname")));
+                    }
+                    self.note_relations(inner);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The one statement of a text.
+fn tree(sql: &str) -> Option<Value> {
+    let parsed = pg_query::parse(sql, pg_query::ParserOptions::default()).ok()?;
+    let [statement] = parsed.protobuf.stmts.as_slice() else { return None };
+    serde_json::to_value(&statement.stmt).ok()
+}
+
+/// The same but for where things stand.
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| is_place(key) || equal(value, other)))
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (a, b) => a == b,
+    }
+}
+
+/// `OFFSET 0` only keeps conditions outside.
+fn without_barrier(f: &Value, wanted: &Value) -> Value {
+    let mut f = f.clone();
+    let barrier = fields(&f, "SelectStmt").is_some_and(|s| is_zero(&s["limit_offset"]) && s["limit_count"].is_null());
+    if barrier {
+        let option = fields(wanted, "SelectStmt").map(|s| s["limit_option"].clone()).unwrap_or_default();
+        let select = &mut f["node"]["SelectStmt"];
+        select["limit_offset"] = Value::Null;
+        select["limit_option"] = option;
+    }
+    f
+}
+
+fn string_of(value: &Value) -> Option<&str> {
+    fields(value, "AConst")?["val"]["Sval"]["sval"].as_str()
+}
+
+/// A column, or a parameter, perhaps cast.
+fn is_open(value: &Value) -> bool {
+    match kind(value) {
+        Some(("ColumnRef" | "ParamRef", _)) => true,
+        Some(("TypeCast", cast)) => fields(&cast["arg"], "ParamRef").is_some(),
+        _ => false,
+    }
+}
+
+/// The name of a type that looks names up.
+fn reg_type(type_name: &Value) -> Option<&str> {
+    let name = match names(list(type_name, "names")).as_slice() {
+        [name] | ["pg_catalog", name] => *name,
+        _ => return None,
+    };
+    (regtypes::set_of(name).is_some() && list(type_name, "array_bounds").is_empty()).then_some(name)
+}
+
+/// `(SELECT …)` as a value: PostgreSQL's EXPR_SUBLINK.
+fn is_scalar(link: &Value) -> bool {
+    link["sub_link_type"].as_i64() == Some(i64::from(pg_query::protobuf::SubLinkType::ExprSublink as i32))
+}
+
+fn is_plain_scalar(type_name: &Value) -> bool {
+    let names = names(list(type_name, "names"));
+    list(type_name, "array_bounds").is_empty()
+        && matches!(names.as_slice(), [n] | ["pg_catalog", n] if matches!(*n, "text" | "varchar" | "name" | "oid" | "int4" | "int8"))
+}
