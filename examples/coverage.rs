@@ -21,7 +21,8 @@ async fn main() {
     let text = std::fs::read_to_string(&policy).unwrap();
     let policy = partywall::policy::file::read(&mut Reader { file: policy.as_str().into(), findings: &mut findings }, &text);
     let policy = policy.unwrap_or_else(|| panic!("{findings:?}"));
-    let upstream = Upstream { name: "db".into(), address, database, user, password_file: None, ca: None };
+    let typed_user = Some(user.clone());
+    let upstream = Upstream { typed_user, name: "db".into(), address, database, user, password_file: None, ca: None };
     let catalog = Target::new(&upstream).unwrap().catalog(&policy).await.unwrap_or_else(|e| panic!("{e}"));
     let judge = Judge::new(Arc::new(policy), Arc::new(catalog));
     let (mut catalogs, mut accepted_file, mut accepted_text) = (false, None, String::new());
