@@ -128,6 +128,10 @@ impl Rewriter<'_> {
                 .hint("CREATE TEMP TABLE is allowed; other tables are the operator's to make.")
                 .at(place));
         }
+        // It would hide the catalog from unqualified names.
+        if self.cx.catalog.system.schema_of("", &var.relname).is_some() {
+            return Err(Refusal::not_understood("a temporary table with the name of a catalog is not supported").at(place));
+        }
         if self.cx.private.temps.len() >= Temps::MAX && self.temp_of(var).is_none() {
             return Err(Refusal::with_state("53400", "too many temporary tables"));
         }
