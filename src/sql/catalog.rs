@@ -28,7 +28,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "relations",
-        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2, 3",
     },
     CatalogQuery {
@@ -149,6 +149,8 @@ pub struct Relation {
     pub referenced_by: Vec<u32>,
     /// Has triggers of the application's that DELETE or TRUNCATE fires.
     pub triggers_on_delete: bool,
+    /// Upstream's role may TRUNCATE it.
+    pub may_truncate: bool,
     /// A view's query, as the server prints it.
     pub definition: Option<String>,
     /// What the policy says.
@@ -234,6 +236,7 @@ impl Catalog {
                 columns: columns.remove(&oid).unwrap_or_default(),
                 keys: keys.remove(&oid).unwrap_or_default(),
                 referenced_by: rows("references").iter().filter(|r| number(r, 0) == oid).map(|r| number(r, 1)).collect(),
+                may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
                 triggers_on_delete: rows("triggers").iter().any(|r| number(r, 0) == oid),
                 definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
                 rule: entry.rule.clone(),

@@ -16,6 +16,8 @@ pub fn judge() -> Judge {
         entry("loose", scoped()),
         entry("countries", TableRule::SharedRead),
         entry("secrets", TableRule::Hidden),
+        entry("v_orders", scoped()),
+        entry("v_secrets", scoped()),
     ];
     let policy = Policy {
         name: "shop".into(),
@@ -30,6 +32,11 @@ pub fn judge() -> Judge {
     let rows = |lines: &str| -> catalog::Rows {
         lines.lines().map(|l| l.split_whitespace().map(|w| Some(w.replace('~', ""))).collect()).collect()
     };
+    let view = |oid: &str, text: &str| vec![Some(oid.to_owned()), Some(text.to_owned())];
+    let views = vec![
+        view("6", " SELECT orders.id,\n    orders.tenant_id,\n    orders.note\n   FROM orders\n  WHERE (orders.total > 0);"),
+        view("7", " SELECT secrets.id, secrets.tenant_id FROM secrets;"),
+    ];
     let mut columns = String::new();
     for (oid, names, tenant_not_null) in [
         (1, "id tenant_id customer total note", "t"),
@@ -37,6 +44,8 @@ pub fn judge() -> Judge {
         (3, "id tenant_id note", "f"),
         (4, "code name", "t"),
         (5, "id", "t"),
+        (6, "id tenant_id note", "f"),
+        (7, "id tenant_id", "f"),
     ] {
         for name in names.split(' ') {
             let type_oid = if matches!(name, "id" | "order_id" | "line" | "qty" | "total") { 23 } else { 25 };
@@ -46,7 +55,13 @@ pub fn judge() -> Judge {
     }
     let answers = HashMap::from([
         ("path", rows("public")),
-        ("relations", rows("1 public orders r\n2 public items r\n3 public loose r\n4 public countries r\n5 public secrets r")),
+        (
+            "relations",
+            rows(
+                "1 public orders r\n2 public items r\n3 public loose r\n4 public countries r\n5 public secrets r\n6 public v_orders v\n7 public v_secrets v",
+            ),
+        ),
+        ("views", views),
         ("columns", rows(&columns)),
         ("keys", rows("1 orders_pkey f 1 tenant_id\n1 orders_pkey f 2 id\n2 items_pkey f 1 order_id\n2 items_pkey f 2 line")),
         ("functions", rows("lower pg_catalog\nquery_to_xml pg_catalog\npg_read_file pg_catalog\nleak public")),
@@ -124,6 +139,31 @@ fn what_is_the_sessions_own_is_rewritten_as_the_cases_say() {
 #[test]
 fn copies_are_rewritten_as_the_cases_say() {
     check("copy.txt", include_str!("../../tests/sql/copy.txt"));
+}
+
+#[test]
+fn attacks_on_names_are_held() {
+    check("attacks/names.txt", include_str!("../../tests/sql/attacks/names.txt"));
+}
+
+#[test]
+fn attacks_by_functions_operators_and_types_are_held() {
+    check("attacks/functions.txt", include_str!("../../tests/sql/attacks/functions.txt"));
+}
+
+#[test]
+fn attacks_by_writes_are_held() {
+    check("attacks/writes.txt", include_str!("../../tests/sql/attacks/writes.txt"));
+}
+
+#[test]
+fn attacks_by_errors_are_held() {
+    check("attacks/errors.txt", include_str!("../../tests/sql/attacks/errors.txt"));
+}
+
+#[test]
+fn attacks_by_other_statements_are_held() {
+    check("attacks/statements.txt", include_str!("../../tests/sql/attacks/statements.txt"));
 }
 
 #[test]

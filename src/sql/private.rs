@@ -79,6 +79,7 @@ pub fn temporary(name: &str, columns: Vec<String>) -> Arc<Relation> {
         keys: Vec::new(),
         referenced_by: Vec::new(),
         triggers_on_delete: false,
+        may_truncate: true,
         definition: None,
         rule: TableRule::SharedRead,
         place: Place { file: "".into(), line: 0, column: 0 },

@@ -66,7 +66,7 @@ impl Rewriter<'_> {
             && let Some(guard) = self.guard(&relation, &relation.name)?
         {
             *item = wrap(var, if left_out!(self.cx, Wrap) { nodes::truth(true) } else { guard.predicate() });
-            push(scope, name, Thing::Wrapped(relation))?;
+            push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?;
             return Ok(Vec::new());
         }
         let guard = self.guard(&relation, &name)?;
@@ -103,9 +103,10 @@ impl Rewriter<'_> {
             barrier(&mut select);
         }
         let name = alias.aliasname.clone();
+        let thing = if alias.colnames.is_empty() { Thing::Wrapped(relation.clone()) } else { Thing::Opaque };
         let subquery = nodes::boxed(nodes::node(NodeEnum::SelectStmt(select)));
         *item = nodes::node(NodeEnum::RangeSubselect(Box::new(RangeSubselect { lateral: false, subquery, alias: Some(alias) })));
-        push(scope, name, Thing::Wrapped(relation.clone()))?.locks_shared = shared;
+        push(scope, name, thing)?.locks_shared = shared;
         Ok(())
     }
 
@@ -187,22 +188,7 @@ impl Rewriter<'_> {
         } else {
             self.join_condition(join, here, scope, first)?;
         }
-        for (index, item) in scope.items.iter_mut().enumerate().skip(first) {
-            item.nullable |= match kind {
-                JoinType::JoinLeft => index >= middle,
-                JoinType::JoinRight => index < middle,
-                JoinType::JoinFull => true,
-                _ => false,
-            };
-        }
-        if let Some(alias) = &join.join_using_alias {
-            push(scope, alias.aliasname.clone(), Thing::Opaque)?;
-        }
-        if let Some(alias) = &join.alias {
-            let shared = scope.items[first..].iter().any(|i| i.locks_shared);
-            scope.items.truncate(first);
-            push(scope, alias.aliasname.clone(), Thing::Opaque)?.locks_shared = shared;
-        }
+        close(join, kind, scope, first, middle)?;
         Ok(up)
     }
 
@@ -260,7 +246,10 @@ impl Rewriter<'_> {
                     name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
                 }
                 if !left_out!(self.cx, FromFunction) {
-                    result = result.and_then(|()| self.expr(part).map(|_| ()));
+                    result = result.and_then(|()| match part.node.as_mut() {
+                        Some(NodeEnum::FuncCall(call)) if is_unnest_of_several(call) => self.exprs(&mut call.args).map(|_| ()),
+                        _ => self.expr(part).map(|_| ()),
+                    });
                 }
             }
         }
@@ -281,6 +270,34 @@ impl Rewriter<'_> {
             _ => Err(Refusal::not_understood("this column definition is not supported")),
         }
     }
+}
+
+/// What a join leaves to be seen of its items, which stand from `first` on, the right side's from `middle` on.
+fn close(join: &JoinExpr, kind: JoinType, scope: &mut Scope, first: usize, middle: usize) -> Res<()> {
+    for (index, item) in scope.items.iter_mut().enumerate().skip(first) {
+        item.nullable |= match kind {
+            JoinType::JoinLeft => index >= middle,
+            JoinType::JoinRight => index < middle,
+            JoinType::JoinFull => true,
+            _ => false,
+        };
+    }
+    if let Some(alias) = &join.join_using_alias {
+        push(scope, alias.aliasname.clone(), Thing::Opaque)?;
+    }
+    if let Some(alias) = &join.alias {
+        let shared = scope.items[first..].iter().any(|i| i.locks_shared);
+        scope.items.truncate(first);
+        push(scope, alias.aliasname.clone(), Thing::Opaque)?.locks_shared = shared;
+    }
+    Ok(())
+}
+
+/// `unnest(a, b)` in FROM stands for pg_catalog.unnest of each, and only under its bare name.
+fn is_unnest_of_several(call: &pg::FuncCall) -> bool {
+    let plain = call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none();
+    let flags = call.agg_star || call.agg_distinct || call.func_variadic || call.agg_within_group;
+    nodes::names(&call.funcname).is_some_and(|n| n == ["unnest"]) && call.args.len() > 1 && plain && !flags
 }
 
 /// The query of a view, as upstream prints it.

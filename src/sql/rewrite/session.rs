@@ -195,6 +195,10 @@ impl Rewriter<'_> {
         }
         let truncated = vars.iter().map(|v| self.relation(&mut v.clone())).collect::<Res<Vec<_>>>()?;
         for relation in &truncated {
+            // It becomes a DELETE, which another privilege allows.
+            if !relation.may_truncate {
+                return Err(Refusal::not_allowed(format!("permission denied for table {}", relation.name)));
+            }
             if relation.referenced_by.iter().any(|oid| !truncated.iter().any(|t| t.oid == *oid)) {
                 return Err(Refusal::not_understood("cannot truncate a table referenced in a foreign key constraint")
                     .hint(format!("Name the tables that refer to \"{}\", or use DELETE.", relation.name)));

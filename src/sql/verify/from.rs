@@ -38,7 +38,7 @@ impl Walk<'_> {
             ("RangeTableSample", "RangeTableSample") => self.sample(fv, cv, sinks, level),
             ("RangeSubselect", "RangeSubselect") => self.subselect(fv, cv, level),
             ("RangeFunction", "RangeFunction") => {
-                self.beside(level, |walk| walk.rest(fv, cv, &[]))?;
+                self.beside(level, |walk| walk.functions(fv, cv))?;
                 let call = list(fv, "functions").first().and_then(|l| fields(l, "List")).and_then(|l| list(l, "items").first());
                 let own = call.and_then(|c| fields(c, "FuncCall")).and_then(|c| names(list(c, "funcname")).last().map(|s| (*s).to_owned()));
                 let name = if fv["alias"].is_null() { own.unwrap_or_default() } else { text(&fv["alias"], "aliasname").to_owned() };
@@ -54,6 +54,28 @@ impl Walk<'_> {
         let result = walk(self);
         self.levels.pop();
         result
+    }
+
+    /// Functions in FROM. `unnest(a, b)` stands for pg_catalog.unnest of each, and only here and under its bare name.
+    fn functions(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let (fs, cs) = (list(f, "functions"), list(c, "functions"));
+        if fs.len() != cs.len() {
+            return disagree("FROM has other functions");
+        }
+        for (f, c) in fs.iter().zip(cs) {
+            let call = |v: &Value| fields(v, "List").and_then(|l| fields(list(l, "items").first()?, "FuncCall")).cloned();
+            match (call(f), call(c)) {
+                (Some(fv), Some(cv)) if is_unnest_of_several(&fv) => {
+                    self.rest(&fv, &cv, &["funcname"])?;
+                    let others = |v: &Value| fields(v, "List").map(|l| list(l, "items")[1..].to_vec()).unwrap_or_default();
+                    if !is_unnest_of_several(&cv) || others(f).iter().chain(&others(c)).any(|o| kind(o).is_some()) {
+                        return disagree("another function is called");
+                    }
+                }
+                _ => self.same(f, c)?,
+            }
+        }
+        self.rest(f, c, &["functions"])
     }
 
     fn subselect(&mut self, f: &Value, c: &Value, level: &mut Level) -> Res<()> {
@@ -126,8 +148,10 @@ impl Walk<'_> {
             return disagree("a wrapped relation has another name");
         }
         let name = text(&f["alias"], "aliasname").to_owned();
+        let renamed = !list(&f["alias"], "colnames").is_empty();
+        let known = |relation| Some(relation).filter(|_| !renamed);
         if let Some(seen) = self.view(select, c)? {
-            return push(level, Seen { name, ..seen });
+            return push(level, Seen { name, relation: seen.relation.and_then(known), ..seen });
         }
         let [table] = list(select, "from_clause") else { return disagree("a wrapped relation has other company") };
         let Some(table) = fields(table, "RangeVar") else { return disagree("a wrapped relation is none") };
@@ -143,7 +167,7 @@ impl Walk<'_> {
         let same_table = table["alias"].is_null() && table["inh"] == c["inh"] && table["relpersistence"] == c["relpersistence"];
         if guard == Some(wanted) && star && bare && same_table && is_zero(&select["limit_offset"]) {
             hold(&mut self.proof, Hold::Wrapped, table, c, &name);
-            push(level, Seen { name, relation: Some(relation), ..Seen::default() })
+            push(level, Seen { name, relation: known(relation), ..Seen::default() })
         } else {
             disagree("a wrapped relation is not sound")
         }
@@ -218,6 +242,12 @@ pub(super) fn push(level: &mut Level, item: Seen) -> Res<()> {
     }
     level.items.push(item);
     Ok(())
+}
+
+fn is_unnest_of_several(call: &Value) -> bool {
+    let plain = list(call, "agg_order").is_empty() && call["agg_filter"].is_null() && call["over"].is_null();
+    let flags = ["agg_star", "agg_distinct", "func_variadic", "agg_within_group"].iter().all(|k| call[*k] == Value::Bool(false));
+    names(list(call, "funcname")) == ["unnest"] && list(call, "args").len() > 1 && plain && flags
 }
 
 fn is_star(target: &Value) -> bool {

@@ -78,6 +78,100 @@ const CASES: &[(&str, &str, &[&str])] = &[
             "WITH orders AS (SELECT 1) SELECT * FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
         ],
     ),
+    (
+        "SELECT o.id FROM orders o LEFT JOIN items i ON i.order_id = o.id WHERE i.sku::int = 1",
+        "SELECT o.id FROM public.orders o LEFT JOIN public.items i ON i.tenant_id OPERATOR(pg_catalog.=) $1 AND i.order_id = o.id \
+         WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND CASE WHEN i.tenant_id IS NULL OR i.tenant_id OPERATOR(pg_catalog.=) $1 THEN i.sku::int END = 1",
+        &[
+            // A fence that takes a row that is not there for another tenant's.
+            "SELECT o.id FROM public.orders o LEFT JOIN public.items i ON i.tenant_id OPERATOR(pg_catalog.=) $1 AND i.order_id = o.id \
+             WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND CASE WHEN i.tenant_id OPERATOR(pg_catalog.=) $1 THEN i.sku::int END = 1",
+            // By a column that is not the tenant's, and by a relation that is not there.
+            "SELECT o.id FROM public.orders o LEFT JOIN public.items i ON i.tenant_id OPERATOR(pg_catalog.=) $1 AND i.order_id = o.id \
+             WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND CASE WHEN o.note OPERATOR(pg_catalog.=) $1 THEN i.sku::int END = 1",
+            "SELECT o.id FROM public.orders o LEFT JOIN public.items i ON i.tenant_id OPERATOR(pg_catalog.=) $1 AND i.order_id = o.id \
+             WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND CASE WHEN x.tenant_id OPERATOR(pg_catalog.=) $1 THEN i.sku::int END = 1",
+        ],
+    ),
+    (
+        "SELECT 1 FROM orders o, (SELECT 'x' AS tenant_id) s WHERE o.note::int = 1",
+        "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id) s WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND \
+         CASE WHEN o.tenant_id OPERATOR(pg_catalog.=) $1 THEN o.note::int END = 1",
+        &[
+            // The client's own column would decide.
+            "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id) s WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND \
+             CASE WHEN s.tenant_id OPERATOR(pg_catalog.=) $1 THEN o.note::int END = 1",
+            "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id) s WHERE s.tenant_id OPERATOR(pg_catalog.=) $1 AND o.note::int = 1",
+        ],
+    ),
+    (
+        "SELECT note FROM orders GROUP BY note HAVING note ~ 'x'",
+        "SELECT note FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 GROUP BY note \
+         HAVING CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>=) 0 THEN note ~ 'x' END",
+        &[
+            "SELECT note FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 GROUP BY note \
+             HAVING CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>=) 1 THEN note ~ 'x' END",
+            "SELECT note FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 GROUP BY note \
+             HAVING CASE WHEN pg_catalog.count(note) OPERATOR(pg_catalog.>=) 0 THEN note ~ 'x' END",
+            "SELECT note FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 GROUP BY note \
+             HAVING CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>=) 0 THEN note ~ 'x' ELSE true END",
+            "SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>=) 0 THEN note END FROM public.orders \
+             WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 GROUP BY note HAVING note ~ 'x'",
+        ],
+    ),
+    (
+        "SELECT id FROM v_orders",
+        "SELECT id FROM (SELECT orders.id, orders.tenant_id, orders.note FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 \
+         AND orders.total > 0) v_orders",
+        &[
+            "SELECT id FROM public.v_orders WHERE v_orders.tenant_id OPERATOR(pg_catalog.=) $1",
+            "SELECT id FROM (SELECT * FROM public.v_orders WHERE v_orders.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) v_orders",
+            "SELECT id FROM (SELECT orders.id, orders.tenant_id, orders.note FROM public.orders WHERE orders.total > 0) v_orders",
+            "SELECT id FROM (SELECT orders.id, orders.tenant_id, orders.note FROM public.orders \
+             WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1) v_orders",
+            "SELECT id FROM (SELECT orders.id, orders.tenant_id, orders.note FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 \
+             AND orders.total > 0) x",
+        ],
+    ),
+    (
+        "MERGE INTO orders o USING items i ON i.order_id = o.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id) VALUES (1)",
+        "MERGE INTO public.orders o USING (SELECT * FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) i \
+         ON o.tenant_id OPERATOR(pg_catalog.=) $1 AND i.order_id = o.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, tenant_id) VALUES (1, $1)",
+        &[
+            "MERGE INTO public.orders o USING (SELECT * FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) i \
+             ON i.order_id = o.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, tenant_id) VALUES (1, $1)",
+            "MERGE INTO public.orders o USING public.items i ON o.tenant_id OPERATOR(pg_catalog.=) $1 AND i.tenant_id OPERATOR(pg_catalog.=) $1 \
+             AND i.order_id = o.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, tenant_id) VALUES (1, $1)",
+            "MERGE INTO public.orders o USING (SELECT * FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) i \
+             ON o.tenant_id OPERATOR(pg_catalog.=) $1 AND i.order_id = o.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id) VALUES (1)",
+            "MERGE INTO public.orders o USING (SELECT * FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) i \
+             ON o.tenant_id OPERATOR(pg_catalog.=) $1 AND i.order_id = o.id WHEN MATCHED THEN DELETE \
+             WHEN NOT MATCHED THEN INSERT (id, tenant_id) VALUES (1, 'globex')",
+        ],
+    ),
+    (
+        "INSERT INTO orders (id, tenant_id) SELECT line, tenant_id FROM items",
+        "INSERT INTO public.orders (id, tenant_id) SELECT line, CASE WHEN CASE WHEN tenant_id OPERATOR(pg_catalog.=) $1 THEN true ELSE \
+         ('partywall:tenant' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.left(tenant_id::pg_catalog.text, 0), ''))::pg_catalog.bool END \
+         THEN $1::pg_catalog.text END FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1",
+        &[
+            "INSERT INTO public.orders (id, tenant_id) SELECT line, tenant_id FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1",
+            "INSERT INTO public.orders (id, tenant_id) SELECT line, CASE WHEN CASE WHEN tenant_id OPERATOR(pg_catalog.=) $1 THEN true ELSE true END \
+             THEN $1::pg_catalog.text END FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1",
+            "INSERT INTO public.orders (id, tenant_id) SELECT line, CASE WHEN CASE WHEN sku OPERATOR(pg_catalog.=) $1 THEN true ELSE \
+             ('partywall:tenant' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.left(tenant_id::pg_catalog.text, 0), ''))::pg_catalog.bool END \
+             THEN $1::pg_catalog.text END FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1",
+        ],
+    ),
+    (
+        "SELECT id FROM orders FOR UPDATE",
+        "SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+        &[
+            "SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
+            "SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 FOR UPDATE OF orders",
+            "SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 FOR UPDATE NOWAIT",
+        ],
+    ),
 ];
 
 #[test]
@@ -112,6 +206,31 @@ fn a_relation_is_found_wherever_it_hides() {
         "LOCK TABLE public.orders",
         "TRUNCATE public.orders",
         "PREPARE p AS TABLE public.orders",
+        // And what is none, but must be PostgreSQL's own or harmless.
+        "SELECT pg_catalog.pg_read_file('x')",
+        "SELECT public.leak(1)",
+        "SELECT lower('x')",
+        "SELECT 1 @# 2",
+        "SELECT 1 OPERATOR(public.+) 2",
+        "SELECT 1 ORDER BY 1 USING @#",
+        "SELECT 1 IN (SELECT 1) OR 1 @# ANY (SELECT 1)",
+        "SELECT 'x'::regclass",
+        "SELECT 'x'::evil.mood",
+        "SELECT 'x' COLLATE public.evil",
+        "SELECT ('x').leak",
+        "SELECT s.leak FROM (SELECT 1) s",
+        "SELECT pg_catalog.set_config('role', 'x', false)",
+        "SELECT pg_catalog.current_setting('data_directory')",
+        "SELECT xmlelement(name a)",
+        "SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS b int)",
+        "SELECT JSON_OBJECT('a': 1)",
+        "SELECT code FROM public.countries FOR UPDATE",
+        "SELECT code FROM (SELECT code FROM public.countries) c FOR UPDATE OF c",
+        "SELECT code FROM public.countries TABLESAMPLE public.evil (1)",
+        "CREATE TABLE x AS SELECT 1",
+        "DO 'x'",
+        "CALL leak()",
+        "ALTER SYSTEM SET a = 1",
     ] {
         assert!(verify(text, text, judge.catalog(), 1).is_err(), "passed: {text}");
     }

@@ -132,10 +132,10 @@ impl Walk<'_> {
         let (fcols, ccols) = (list(f, "cols"), list(c, "cols"));
         let name = |v: &Value| fields(v, "ResTarget").map(|t| text(t, "name").to_owned()).unwrap_or_default();
         let last = fcols.last().is_some_and(|l| name(l) == column) && !ccols.iter().any(|v| name(v) == column);
-        // Without a column list of the client's the tenant column may be the table's last and the client's own.
+        // Without a list of the client's own, the last column is the added one unless the client gave it a value.
         let source = fields(&c["select_stmt"], "SelectStmt");
         let first = source.and_then(|s| list(s, "values_lists").first()).and_then(|r| fields(r, "List")).map(|r| list(r, "items").len());
-        let added = last && !(ccols.is_empty() && first == Some(fcols.len()));
+        let added = last && !(ccols.is_empty() && width(&c["select_stmt"]) == Some(fcols.len()));
         let named = if added { &fcols[..fcols.len() - 1] } else { fcols };
         if fcols.iter().filter(|v| name(v) == column).count() != 1 {
             return disagree("the tenant column is not written exactly once");
@@ -337,6 +337,19 @@ fn is_nothing_of_a_column(value: &Value) -> bool {
 pub(super) fn never_sets(targets: &[Value], column: &str) -> Res<()> {
     let sets = targets.iter().filter_map(|t| fields(t, "ResTarget")).any(|t| text(t, "name") == column);
     if sets { disagree("the tenant column is assigned") } else { Ok(()) }
+}
+
+/// How many values each row of a source has; None where a star hides it.
+fn width(source: &Value) -> Option<usize> {
+    let mut select = fields(source, "SelectStmt")?;
+    while !select["larg"].is_null() {
+        select = &select["larg"];
+    }
+    if let Some(row) = list(select, "values_lists").first() {
+        return Some(list(fields(row, "List")?, "items").len());
+    }
+    let targets = list(select, "target_list");
+    (!targets.iter().any(holds_star)).then_some(targets.len())
 }
 
 fn holds_star(target: &Value) -> bool {
