@@ -43,16 +43,6 @@ pub fn answer(session: &mut Session, entry: &Entry, request: &Request) -> Result
             session.setup.peers.update(session.setup.id, |me| me.name = session.name.clone());
             encode::simple(&mut out, "OK");
         }
-        "client getredir" => encode::integer(&mut out, -1),
-        "client trackinginfo" => {
-            encode::map(&mut out, session.resp, 3);
-            encode::bulk(&mut out, b"flags");
-            encode::bulks(&mut out, if session.resp == Resp::Three { b'~' } else { b'*' }, &["off"]);
-            encode::bulk(&mut out, b"redirect");
-            encode::integer(&mut out, -1);
-            encode::bulk(&mut out, b"prefixes");
-            encode::bulks::<&str>(&mut out, b'*', &[]);
-        }
         "client no-evict" if ["on", "off"].iter().any(|w| is_word(request.arg(2), w)) => encode::simple(&mut out, "OK"),
         "client no-evict" => return Err(syntax()),
         "client info" => {

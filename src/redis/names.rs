@@ -53,6 +53,9 @@ impl Names {
     pub fn unquote(&self, line: &[u8], quotes: &[Bytes]) -> Vec<u8> {
         const FIRST: &[u8] = b"-NOGROUP No such key '";
         const LAST: &[u8] = b" for key name '";
+        if let Some(rest) = line.strip_prefix(b"-ERR Prefix '").and_then(|rest| rest.strip_prefix(self.prefix.as_ref())) {
+            return [b"-ERR Prefix '".as_slice(), &self.without_last(rest)].concat();
+        }
         for key in quotes {
             let (own, long) = (quoted(b"", key), quoted(&self.prefix, key));
             if let Some(rest) = line.strip_prefix(FIRST).and_then(|rest| rest.strip_prefix(long.as_slice())) {
@@ -64,6 +67,20 @@ impl Names {
             }
         }
         line.to_vec()
+    }
+}
+
+impl Names {
+    /// What CLIENT TRACKING says of a second prefix, behind the first.
+    fn without_last(&self, text: &[u8]) -> Vec<u8> {
+        let quoted = [b" prefix '".as_slice(), &self.prefix].concat();
+        match text.windows(quoted.len()).rposition(|window| window == quoted) {
+            Some(at) => {
+                let (before, behind) = text.split_at(at + quoted.len());
+                [before.strip_suffix(self.prefix.as_ref()).unwrap_or(before), behind].concat()
+            }
+            None => text.to_vec(),
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //! what the published specifications describe, finds other keys than the server (`GEORADIUS k 0 0 1 m STORE x STORE y` writes y).
 
 use super::commands::{Access, Entry};
-use super::understand::{Place, Refusal, c_string, is_word, syntax};
+use super::understand::{Place, Plan, Refusal, c_string, is_word, syntax};
 use super::wire::Request;
+use bytes::Bytes;
 
 type Places = Result<Vec<(usize, Place)>, Refusal>;
 
@@ -97,6 +98,34 @@ pub fn xread(entry: &Entry, request: &Request) -> Places {
         }
     }
     Err(syntax())
+}
+
+/// CLIENT TRACKING: prefixes are the tenant's, and without one a broadcast is about its own keys. Messages go to the connection itself only.
+pub fn tracking(request: &Request) -> Result<Plan, Refusal> {
+    let (mut plan, mut broadcast, mut at) = (Plan::default(), false, 3);
+    while at < request.len() {
+        let (arg, more) = (request.arg(at), at + 1 < request.len());
+        if is_word(arg, "redirect") && more {
+            return Err(Refusal::late("The client ID you want redirect to does not exist"));
+        } else if is_word(arg, "bcast") {
+            broadcast = true;
+            at += 1;
+        } else if ["optin", "optout", "noloop"].iter().any(|w| is_word(arg, w)) {
+            at += 1;
+        } else if is_word(arg, "prefix") && more {
+            // A channel's place: a prefix is put before it, and no shared key is looked for.
+            plan.places.push((at + 1, Place::Channel));
+            at += 2;
+        } else {
+            return Err(syntax());
+        }
+    }
+    plan.within_own = broadcast && plan.places.is_empty();
+    plan.reply.quotes = plan.places.iter().map(|(at, _)| request.bytes(*at)).collect();
+    if plan.within_own {
+        plan.reply.quotes.push(Bytes::new());
+    }
+    Ok(plan)
 }
 
 #[cfg(test)]

@@ -311,6 +311,7 @@ impl Stripper {
             (Shape::First, 1) => index == 0,
             (Shape::Scan { hide: Some(secret) }, 1) if index == 0 => return Some(Cut::Cursor(*secret)),
             (Shape::Scan { .. }, 2) => outer.is_some_and(|o| o.index == 1),
+            (Shape::Prefixes, 2) => outer.is_some_and(|o| o.index == 5),
             (Shape::Even, 1) => index.is_multiple_of(2),
             (Shape::Streams, 1) => top.is_some_and(|l| l.kind == b'%') && index.is_multiple_of(2),
             (Shape::Streams, 2) => outer.is_some_and(|o| o.kind == b'*') && index == 0,

@@ -16,10 +16,15 @@ pub fn command(out: &mut BytesMut, request: &Request, plan: &Plan, names: &Names
     let befores = befores(request, plan, names)?;
     // A pattern that the client left out stands for all of its own.
     let left_out = plan.places.last().filter(|(at, place)| *at == request.len() && *place == Place::Pattern);
-    encode::header(out, b'*', request.len() + usize::from(left_out.is_some()));
+    let more = usize::from(left_out.is_some()) + if plan.within_own { 2 } else { 0 };
+    encode::header(out, b'*', request.len() + more);
     args(out, request, &befores);
     if left_out.is_some() {
         encode::bulk(out, &names.all());
+    }
+    if plan.within_own {
+        encode::bulk(out, b"PREFIX");
+        encode::bulk(out, names.prefix());
     }
     Ok(())
 }

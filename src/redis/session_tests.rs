@@ -160,12 +160,30 @@ fn reset_never_reaches_upstream() {
     let mut talk = Talk::new();
     talk.say("SUBSCRIBE a");
     talk.hear("*3\r\n$9\r\nsubscribe\r\n$6\r\nacme:a\r\n:1\r\n");
-    assert_eq!(talk.say("RESET;GET k"), "UNWATCH;SELECT 0;UNSUBSCRIBE;GET acme:k");
-    assert_eq!(
-        talk.hear("-ERR Can't execute\r\n-ERR Can't execute\r\n*3\r\n$11\r\nunsubscribe\r\n$6\r\nacme:a\r\n:0\r\n$1\r\nv\r\n"),
-        "+RESET $1 v"
-    );
+    assert_eq!(talk.say("RESET;GET k"), "UNSUBSCRIBE;UNWATCH;SELECT 0;CLIENT TRACKING OFF;GET acme:k");
+    assert_eq!(talk.hear("*3\r\n$11\r\nunsubscribe\r\n$6\r\nacme:a\r\n:0\r\n+OK\r\n+OK\r\n+OK\r\n$1\r\nv\r\n"), "+RESET $1 v");
     assert!(talk.closed.is_none());
+}
+
+#[test]
+fn tracking_is_of_own_keys() {
+    let mut talk = Talk::new();
+    talk.say("HELLO 3");
+    talk.hear("%1\r\n+a\r\n+b\r\n");
+    let sent = talk.say(
+        "CLIENT TRACKING ON BCAST;CLIENT TRACKING ON BCAST PREFIX acme: PREFIX \"\";CLIENT TRACKING ON REDIRECT 5;CLIENT TRACKINGINFO",
+    );
+    assert_eq!(sent, "CLIENT TRACKING ON BCAST PREFIX acme:;CLIENT TRACKING ON BCAST PREFIX acme:acme: PREFIX acme:;CLIENT TRACKINGINFO");
+    assert_eq!(talk.hear(">2\r\n$10\r\ninvalidate\r\n*1\r\n$6\r\nacme:k\r\n+OK\r\n"), ">2 $10 invalidate *1 $1 k +OK");
+    let overlap =
+        "-ERR Prefix 'acme:acme:' overlaps with another provided prefix 'acme:'. Prefixes for a single client must not overlap.\r\n";
+    let words = "-ERR Prefix 'acme:' overlaps with another provided prefix ''. Prefixes for a single client must not overlap. \
+        -ERR The client ID you want redirect to does not exist";
+    assert_eq!(talk.hear(overlap), words);
+    let info = "%3\r\n$5\r\nflags\r\n~1\r\n$2\r\non\r\n$8\r\nredirect\r\n:0\r\n$8\r\nprefixes\r\n*1\r\n$5\r\nacme:\r\n";
+    assert!(talk.hear(info).ends_with("$8 prefixes *1 $0"));
+    talk.hear(">2\r\n$10\r\ninvalidate\r\n*1\r\n$8\r\nglobex:k\r\n");
+    assert_eq!(talk.closed, Some(Close::UpstreamBroke("a name of somebody else")));
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum Shape {
     Even,
     /// `[[name, entries], …]`, or a map by name.
     Streams,
+    /// CLIENT TRACKINGINFO: `prefixes` are the sixth element.
+    Prefixes,
     /// A message of this kind.
     Message(Message),
     /// What EXEC answers: a reply for each command.

@@ -25,6 +25,8 @@ pub struct Plan {
     pub places: Vec<(usize, Place)>,
     /// Names in the reply.
     pub reply: Reply,
+    /// `PREFIX` and the tenant's own prefix go behind all.
+    pub within_own: bool,
 }
 
 /// A refusal, with the error's first word and its whole text.
@@ -97,8 +99,8 @@ fn unknown(request: &Request) -> Refusal {
 
 /// Where the names of a command of the table stand. Errors: what is not understood.
 pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
-    let plain = |places| Plan { places, reply: Reply::default() };
-    let shaped = |places, shape| Plan { places, reply: Reply { shape, quotes: Vec::new() } };
+    let plain = |places| Plan { places, ..Plan::default() };
+    let shaped = |places, shape: Shape| Plan { places, reply: shape.into(), ..Plan::default() };
     match entry.rule {
         Rule::Pass => Ok(Plan::default()),
         Rule::Keys => Ok(plain(ranges(entry, request.len())?)),
@@ -106,7 +108,7 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
         Rule::KeysQuoting => {
             let places = ranges(entry, request.len())?;
             let quotes = places.iter().map(|(at, _)| request.bytes(*at)).collect();
-            Ok(Plan { places, reply: Reply { shape: Shape::Plain, quotes } })
+            Ok(Plan { places, reply: Reply { shape: Shape::Plain, quotes }, ..Plan::default() })
         }
         Rule::NumKeys => Ok(plain(counted(entry, request)?)),
         Rule::NumKeysFirst => Ok(shaped(counted(entry, request)?, Shape::First)),
@@ -115,8 +117,10 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
         Rule::XRead | Rule::XReadGroup => {
             let places = super::options::xread(entry, request)?;
             let quotes = places.iter().map(|(at, _)| request.bytes(*at)).collect();
-            Ok(Plan { places, reply: Reply { shape: Shape::Streams, quotes } })
+            Ok(Plan { places, reply: Reply { shape: Shape::Streams, quotes }, ..Plan::default() })
         }
+        Rule::Tracking if entry.name == "client trackinginfo" => Ok(shaped(Vec::new(), Shape::Prefixes)),
+        Rule::Tracking => super::options::tracking(request),
         Rule::Publish => Ok(plain(vec![(1, Place::Channel)])),
         Rule::PubSub => Ok(match entry.name {
             "pubsub channels" | "pubsub shardchannels" if request.len() <= 3 => shaped(vec![(2, Place::Pattern)], Shape::Each),
@@ -129,9 +133,7 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
             _ => return Err(Refusal::noperm(entry)),
         }),
         Rule::NoCluster => Err(Refusal { late: true, ..Refusal::early("ERR", "This instance has cluster support disabled") }),
-        Rule::Refused | Rule::Session | Rule::Keyspace | Rule::Subscribe | Rule::Local | Rule::Tracking | Rule::Script => {
-            Err(Refusal::noperm(entry))
-        }
+        Rule::Refused | Rule::Session | Rule::Keyspace | Rule::Subscribe | Rule::Local | Rule::Script => Err(Refusal::noperm(entry)),
     }
 }
 
@@ -139,7 +141,7 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
 pub fn beginning(request: &Request, count: usize) -> Result<Plan, Refusal> {
     match find(request.arg(0), Some(request.arg(1))) {
         Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) => {
-            Ok(Plan { places: ranges(entry, count)?, reply: Reply::default() })
+            Ok(Plan { places: ranges(entry, count)?, ..Plan::default() })
         }
         _ => Err(Refusal::late("too big request")),
     }

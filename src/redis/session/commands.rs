@@ -15,7 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Where the names of a subscription stand.
 pub(in crate::redis) fn subscription(entry: &Entry, count: usize) -> Plan {
     let place = if entry.name.starts_with('p') { Place::Pattern } else { Place::Channel };
-    Plan { places: (1..count).map(|at| (at, place)).collect(), reply: Reply::default() }
+    Plan { places: (1..count).map(|at| (at, place)).collect(), ..Plan::default() }
 }
 
 impl Session {
@@ -96,16 +96,7 @@ impl Session {
 
     /// As RESET does, without its change of user: step by step, in silence.
     fn reset(&mut self, turn: &mut Turn) {
-        let discard: &[&[&str]] = if self.transaction.take().is_some() { &[&["DISCARD"]] } else { &[] };
-        for command in discard.iter().chain(&[["UNWATCH"].as_slice(), &["SELECT", "0"]]) {
-            encode::command(&mut turn.to_upstream, command);
-            self.awaited.push_back(Awaited::Reply(Shape::Silence.into()));
-        }
-        if self.resp == Resp::Three {
-            encode::command(&mut turn.to_upstream, &["HELLO", "2"]);
-            self.awaited.push_back(Awaited::Hello(Shape::Silence.into(), Resp::Two));
-            self.resp = Resp::Two;
-        }
+        // First, for a subscriber may say nothing else.
         let gone = std::mem::take(&mut self.subscriptions);
         let kinds = [
             ("UNSUBSCRIBE", gone.channels.len(), Message::Channel),
@@ -115,6 +106,16 @@ impl Session {
         for (command, left, shape) in kinds.into_iter().filter(|(_, left, _)| *left > 0) {
             encode::command(&mut turn.to_upstream, &[command]);
             self.awaited.push_back(Awaited::Confirmations { left, shape, then: 0, silent: true });
+        }
+        let discard: &[&[&str]] = if self.transaction.take().is_some() { &[&["DISCARD"]] } else { &[] };
+        for command in discard.iter().chain(&[["UNWATCH"].as_slice(), &["SELECT", "0"], &["CLIENT", "TRACKING", "OFF"]]) {
+            encode::command(&mut turn.to_upstream, command);
+            self.awaited.push_back(Awaited::Reply(Shape::Silence.into()));
+        }
+        if self.resp == Resp::Three {
+            encode::command(&mut turn.to_upstream, &["HELLO", "2"]);
+            self.awaited.push_back(Awaited::Hello(Shape::Silence.into(), Resp::Two));
+            self.resp = Resp::Two;
         }
         self.name = Bytes::new();
         self.setup.peers.update(self.setup.id, |me| (me.channels, me.patterns, me.name) = Default::default());
@@ -126,6 +127,12 @@ impl Session {
             return Err(Refusal::early("ERR", format!("{} is not supported inside MULTI by this proxy", entry.name.to_ascii_uppercase())));
         }
         let plan = subscription(entry, request.len());
+        // The server's own channels would have to be filtered by what they say.
+        if !entry.name.contains("unsubscribe")
+            && request.iter().skip(1).any(|name| [b"__key".as_slice(), b"__redis__:"].iter().any(|own| name.starts_with(own)))
+        {
+            return Err(Refusal::early("NOPERM", "this user has no permissions to access one of the channels used as arguments"));
+        }
         let names: Vec<Bytes> = (1..request.len()).map(|at| request.bytes(at)).collect();
         let set = match entry.name {
             "subscribe" | "unsubscribe" => &mut self.subscriptions.channels,
