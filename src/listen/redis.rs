@@ -176,6 +176,7 @@ impl Service {
             secret: self.secret,
             peers,
             address,
+            upstream_id: upstream.id,
             config_passes: self.config.unsafe_config_passes,
         };
         Ok((meter, upstream, Session::new(setup)))

@@ -24,6 +24,7 @@ pub enum Rule {
     PubSub,
     Local,
     Tracking,
+    Clients,
     Script,
     NoCluster,
     /// Stands in no rule.
@@ -177,6 +178,7 @@ fn rule(word: &str) -> Rule {
         "pubsub" => Rule::PubSub,
         "local" => Rule::Local,
         "tracking" => Rule::Tracking,
+        "clients" => Rule::Clients,
         "script" => Rule::Script,
         "nocluster" => Rule::NoCluster,
         _ => Rule::Refused,

@@ -51,6 +51,7 @@ fn explain_for(names: &Names, request: &wire::Request) -> Result<Explained, Refu
         Rule::Session => return Ok(Explained::Answered("the session keeps transactions, protocol and identity itself")),
         Rule::Keyspace => return Ok(Explained::Answered("the wall walks the tenant's own keys with SCAN")),
         Rule::Script => return Ok(Explained::Answered("the script runs with a redis.call that puts the prefix before every key")),
+        Rule::Clients => return Ok(Explained::Answered("the wall finds the tenant's own clients")),
         Rule::Local => return Ok(Explained::Answered("the wall answers for the tenant alone")),
         _ => {}
     }

@@ -14,6 +14,7 @@ fn setup(version: &str) -> Setup {
         secret: 1,
         peers: Default::default(),
         address: "127.0.0.1:9".into(),
+        upstream_id: 77,
         config_passes: false,
     }
 }

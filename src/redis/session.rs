@@ -18,6 +18,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 mod answers;
+mod clients;
 mod commands;
 
 pub(super) use commands::subscription;
@@ -48,6 +49,8 @@ pub struct Setup {
     pub peers: Arc<Tenant>,
     /// The client's `host:port`.
     pub address: String,
+    /// Upstream's number of its connection.
+    pub upstream_id: u64,
     /// For tests of the wall only: CONFIG passes.
     pub config_passes: bool,
 }
@@ -139,7 +142,7 @@ impl Drop for Session {
 impl Session {
     /// A new conversation.
     pub fn new(setup: Setup) -> Self {
-        setup.peers.join(setup.id, setup.address.clone());
+        setup.peers.join(setup.id, setup.upstream_id, setup.address.clone());
         Self {
             setup,
             resp: Resp::Two,
@@ -274,6 +277,7 @@ impl Session {
             }
             Rule::Keyspace => self.keyspace_command(entry, request, turn),
             Rule::Subscribe => self.subscribe(entry, request, turn),
+            Rule::Clients => self.clients(entry, request, turn),
             Rule::Script => match super::script::command(entry, request, &self.setup, &mut turn.to_upstream)? {
                 Scripted::Sent => self.sent(Reply::default(), turn),
                 Scripted::Answer(words) => {

@@ -24,6 +24,7 @@ impl Talk {
             secret: 1,
             peers: Default::default(),
             address: "127.0.0.1:9".into(),
+            upstream_id: 77,
             config_passes: false,
         };
         Self { session: Session::new(setup), client: BytesMut::new(), upstream: BytesMut::new(), turn: Turn::default(), closed: None }
@@ -184,6 +185,16 @@ fn tracking_is_of_own_keys() {
     assert!(talk.hear(info).ends_with("$8 prefixes *1 $0"));
     talk.hear(">2\r\n$10\r\ninvalidate\r\n*1\r\n$8\r\nglobex:k\r\n");
     assert_eq!(talk.closed, Some(Close::UpstreamBroke("a name of somebody else")));
+}
+
+#[test]
+fn clients_are_the_tenants_own() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("CLIENT UNBLOCK 77;CLIENT UNBLOCK 7 ERROR;CLIENT KILL ID 77"), "CLIENT UNBLOCK 77 ERROR");
+    assert_eq!(talk.heard(), ":0");
+    assert_eq!(talk.hear(":0\r\n"), ":0 :0");
+    assert_eq!(talk.say("CLIENT KILL ID 7;CLIENT KILL 127.0.0.1:1;CLIENT KILL ID 7 SKIPME no"), "CLIENT KILL ID 77 SKIPME no");
+    assert_eq!(talk.hear(":1\r\n"), ":0 -ERR No such client :1");
 }
 
 #[test]

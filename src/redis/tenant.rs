@@ -16,6 +16,8 @@ pub struct Tenant {
 /// What a connection shows of itself.
 #[derive(Clone, Default)]
 pub struct Member {
+    /// Upstream's number of the connection.
+    pub upstream_id: u64,
     /// `host:port` of the client.
     pub address: String,
     /// `CLIENT SETNAME`
@@ -46,8 +48,8 @@ impl Tenant {
     }
 
     /// A connection begins.
-    pub fn join(&self, id: u64, address: String) {
-        self.members().insert(id, Member { address, resp: 2, ..Member::default() });
+    pub fn join(&self, id: u64, upstream_id: u64, address: String) {
+        self.members().insert(id, Member { upstream_id, address, resp: 2, ..Member::default() });
     }
 
     /// It ended.
@@ -71,6 +73,11 @@ impl Tenant {
     /// Patterns that anybody listens to, each once.
     pub fn patterns(&self) -> usize {
         self.members().values().flat_map(|member| member.patterns.iter().cloned()).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Upstream's numbers of the connections that are wanted.
+    pub fn upstream_ids(&self, wanted: impl Fn(u64, &Member) -> bool) -> Vec<u64> {
+        self.members().iter().filter(|(id, member)| wanted(**id, member)).map(|(_, member)| member.upstream_id).collect()
     }
 
     /// CLIENT LIST: a line each of those that are wanted.

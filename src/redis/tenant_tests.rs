@@ -5,13 +5,14 @@ use super::*;
 #[test]
 fn connections_come_and_go() {
     let tenant = Tenant::default();
-    tenant.join(1, "127.0.0.1:1".into());
-    tenant.join(2, "127.0.0.1:2".into());
+    tenant.join(1, 11, "127.0.0.1:1".into());
+    tenant.join(2, 12, "127.0.0.1:2".into());
     tenant.update(2, |m| (m.blocked, m.name, m.last) = (true, Bytes::from_static(b"w"), "blpop"));
     tenant.update(3, |m| m.blocked = true);
     assert_eq!(tenant.counts(), (2, 1));
     assert!(tenant.list("acme", |id, _| id == 2).starts_with("id=2 addr=127.0.0.1:2 laddr= fd=0 name=w age=0 idle=0 flags=b db=0"));
     assert_eq!(tenant.list("acme", |_, _| true).lines().count(), 2);
+    assert_eq!(tenant.upstream_ids(|_, member| member.blocked), [12]);
     for id in [1, 2] {
         tenant.update(id, |m| _ = m.patterns.insert(Bytes::from_static(b"p*")));
     }

@@ -42,6 +42,8 @@ pub struct Connection {
     pub input: BytesMut,
     /// `redis_version`
     pub version: String,
+    /// The server's number of the connection.
+    pub id: u64,
 }
 
 impl Target {
@@ -55,7 +57,7 @@ impl Target {
 
     /// Connects, authenticates, and asks for the version. Errors: see [`ConnectError`].
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let mut connection = Connection { stream: self.open().await?, input: BytesMut::new(), version: String::new() };
+        let mut connection = Connection { stream: self.open().await?, input: BytesMut::new(), version: String::new(), id: 0 };
         let mut out = BytesMut::new();
         match (&self.user, &self.password) {
             (Some(user), Some(password)) => encode::command(&mut out, &["AUTH", user, password]),
@@ -72,6 +74,10 @@ impl Target {
         let info = connection.bulk().await?;
         connection.version =
             info.lines().find_map(|line| line.strip_prefix("redis_version:")).ok_or(ConnectError::Protocol)?.trim().to_owned();
+        out.clear();
+        encode::command(&mut out, &["CLIENT", "ID"]);
+        connection.stream.write_all(&out).await?;
+        connection.id = connection.line().await?.strip_prefix(':').and_then(|id| id.parse().ok()).ok_or(ConnectError::Protocol)?;
         Ok(connection)
     }
 

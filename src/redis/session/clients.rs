@@ -1,0 +1,97 @@
+//! CLIENT KILL and CLIENT UNBLOCK: the tenant's own clients only, by way of upstream's connection of each.
+
+use super::{Awaited, Session};
+use crate::redis::commands::Entry;
+use crate::redis::encode;
+use crate::redis::shape::{Reply, Shape};
+use crate::redis::tenant::Member;
+use crate::redis::understand::{Refusal, is_word, syntax};
+use crate::redis::wire::{Request, integer};
+use crate::session::{Fact, Turn};
+use bytes::{Bytes, BytesMut};
+
+/// Which clients KILL is about.
+#[derive(Debug, Default)]
+struct Filter {
+    id: Option<u64>,
+    address: Option<Bytes>,
+    skips_itself: bool,
+}
+
+impl Session {
+    pub(super) fn clients(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        if self.transaction.is_some() {
+            let name = entry.name.to_ascii_uppercase();
+            return Err(Refusal::early("ERR", format!("{name} is not supported inside MULTI by this proxy")));
+        }
+        if entry.name == "client unblock" { self.unblock(request, turn) } else { self.kill(request, turn) }
+    }
+
+    fn unblock(&mut self, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        let how: &[u8] = match request.arg(3) {
+            b"" if request.len() == 3 => b"TIMEOUT",
+            word if is_word(word, "timeout") && request.len() == 4 => b"TIMEOUT",
+            word if is_word(word, "error") && request.len() == 4 => b"ERROR",
+            _ => return Err(Refusal::late("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        };
+        let id = integer(request.arg(2)).ok_or_else(|| Refusal::late("value is not an integer or out of range"))?;
+        let found = self.setup.peers.upstream_ids(|peer, _| i64::try_from(peer) == Ok(id));
+        match found.first() {
+            Some(upstream) => {
+                encode::command(&mut turn.to_upstream, &[b"CLIENT".as_slice(), b"UNBLOCK", upstream.to_string().as_bytes(), how]);
+                self.sent(Reply::default(), turn)
+            }
+            None => {
+                self.answer(Bytes::from_static(b":0\r\n"), turn);
+                Ok(())
+            }
+        }
+    }
+
+    fn kill(&mut self, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        let old = request.len() == 3;
+        let filter = if old { Filter { address: Some(request.bytes(2)), ..Filter::default() } } else { filter(request)? };
+        let me = self.setup.id;
+        let wanted = |id: u64, member: &Member| {
+            filter.id.is_none_or(|wanted| wanted == id)
+                && filter.address.as_ref().is_none_or(|wanted| wanted == member.address.as_bytes())
+                && !(filter.skips_itself && id == me)
+        };
+        let found = self.setup.peers.upstream_ids(wanted);
+        for upstream in &found {
+            encode::command(&mut turn.to_upstream, &["CLIENT", "KILL", "ID", &upstream.to_string(), "SKIPME", "no"]);
+            turn.facts.push(Fact::Permitted);
+            self.awaited.push_back(Awaited::Reply(Shape::Silence.into()));
+        }
+        let mut words = BytesMut::new();
+        match (old, found.len()) {
+            (true, 0) => return Err(Refusal::late("No such client")),
+            (true, _) => encode::simple(&mut words, "OK"),
+            (false, count) => encode::integer(&mut words, i64::try_from(count).unwrap_or(i64::MAX)),
+        }
+        self.answer(words.freeze(), turn);
+        Ok(())
+    }
+}
+
+fn filter(request: &Request) -> Result<Filter, Refusal> {
+    let mut filter = Filter { skips_itself: true, ..Filter::default() };
+    let mut at = 2;
+    while at < request.len() {
+        let (word, value) = (request.arg(at), request.arg(at + 1));
+        if at + 1 >= request.len() {
+            return Err(syntax());
+        } else if is_word(word, "id") {
+            let id = integer(value).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
+            filter.id = Some(id.ok_or_else(|| Refusal::late("client-id should be greater than 0"))?);
+        } else if is_word(word, "addr") {
+            filter.address = Some(request.bytes(at + 1));
+        } else if is_word(word, "skipme") && (is_word(value, "yes") || is_word(value, "no")) {
+            filter.skips_itself = is_word(value, "yes");
+        } else {
+            return Err(syntax());
+        }
+        at += 2;
+    }
+    Ok(filter)
+}
