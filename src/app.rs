@@ -117,7 +117,7 @@ async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, so
 async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<redis::Service> {
     let upstream = || format!("upstream `{}` at {}", listener.upstream.name, listener.upstream.address);
     let target = crate::upstream::redis::Target::new(&listener.upstream).with_context(upstream)?;
-    let version = target.connect().await.with_context(upstream)?.version;
+    let version = target.version().await.with_context(upstream)?;
     let (name, policy) = (&listener.name, &listener.policy.name);
     let tls = tls(listener)?;
     println!("{name}: redis on {} → {} (version {version}, policy `{policy}`)", socket.address(), listener.upstream.address);
@@ -130,6 +130,7 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
         metrics,
         // RandomState is keyed by the system's randomness: who does not know the key cannot guess the value.
         secret: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
+        version,
         tenants: Mutex::default(),
     })
 }

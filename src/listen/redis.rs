@@ -35,6 +35,8 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// Of the process: hides cursors.
     pub secret: u64,
+    /// The server's, as it was at the start.
+    pub version: String,
     /// By tenant.
     pub tenants: Mutex<HashMap<TenantId, Arc<Tenant>>>,
 }
@@ -172,7 +174,7 @@ impl Service {
             names,
             tenant: tenant.as_str().to_owned(),
             id: connection,
-            version: upstream.version.clone(),
+            version: self.version.clone(),
             secret: self.secret,
             peers,
             address,

@@ -220,7 +220,13 @@ local function run(...)
     if WHOLE[name] then return WHOLE[name](args) end
     local wrong = place(args, name, rule)
     if wrong then return { err = wrong.err } end
-    local reply = raw_pcall(unpack(args))
+    local reply
+    if #args > 3 then
+        -- As many as the client's own call could have: unpack has a bound.
+        reply = raw_pcall(args[1], args[2], args[3], unpack(args, 4))
+    else
+        reply = raw_pcall(unpack(args))
+    end
     if type(reply) == 'table' and reply.err then return unquote(reply) end
     local shape = match(rule, '>(%a+)$')
     return shape and REPLIES[shape](reply) or reply
@@ -255,10 +261,24 @@ local api = {
     REDIS_VERSION = raw.REDIS_VERSION, REDIS_VERSION_NUM = raw.REDIS_VERSION_NUM,
 }
 
-local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,newproxy,getfenv,setfenv,os,' ..
+local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,setmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,newproxy,getfenv,setfenv,os,' ..
     '__redis__err__handler=...;return function(...) '
-local globals, meta, json
+local globals, meta, json, fix
 local chunk
+
+-- Tables that a script may not change; each is its own script's only.
+local fixed = {}
+local function readonly(values)
+    local table = setmetatable({}, { __index = values, __newindex = function() raw_error('Attempt to modify a readonly table', 2) end })
+    fixed[table] = true
+    return table
+end
+api = readonly(api)
+
+function fix(table, own)
+    if fixed[table] then raw_error('Attempt to modify a readonly table', 2) end
+    return setmetatable(table, own)
+end
 
 local function hide(outer)
     return outer(api, api, globals, chunk, function(piece, name)
@@ -269,7 +289,7 @@ local function hide(outer)
             pieces[#pieces + 1] = part
         end
         return chunk(concat(pieces), name)
-    end, meta, json, keys, argv, function() return 0 end, function() return 0 end)
+    end, meta, fix, json, keys, argv, function() return 0 end, function() return 0 end)
 end
 
 function chunk(source, name)
@@ -286,23 +306,26 @@ end
 
 -- Only tables show theirs: that of strings is all tenants'.
 function meta(value)
-    if type(value) == 'table' then return metatable(value) end
+    if type(value) == 'table' and not fixed[value] then return metatable(value) end
+    return nil
 end
 
 -- Settings of cjson would last: the script has an instance of its own.
-json = find(text, 'cjson', 1, true) and cjson.new() or {}
-globals = { redis = api, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, loadstring = chunk }
-for _, name in pairs({ 'string', 'bit', 'cmsgpack', 'math', 'table', 'struct', 'xpcall', 'tostring', 'setmetatable', 'next', 'assert', 'tonumber',
+json = readonly(find(text, 'cjson', 1, true) and cjson.new() or {})
+globals = { redis = api, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, setmetatable = fix, loadstring = chunk }
+for _, name in pairs({ 'string', 'bit', 'cmsgpack', 'math', 'table', 'struct', 'xpcall', 'tostring', 'next', 'assert', 'tonumber',
     'rawequal', 'rawset', 'pcall', 'coroutine', 'type', 'select', 'unpack', 'pairs', 'rawget', 'ipairs', '_VERSION', 'error' }) do
     globals[name] = _G[name]
 end
-globals._G = globals
+globals._G = readonly(globals)
+globals = globals._G
 
 local script, wrong = chunk(text, '@user_script')
 if not script then return { err = 'ERR Error compiling script (new function): ' .. wrong } end
 local done, result = xpcall(script, handler)
 if done then return result end
-local line = result.partywall_line or result.line
+local said = type(result.err) == 'string' and tonumber(match(result.err, '^ERR user_script:(%d+): '))
+local line = result.partywall_line or said or result.line
 if line == 0 and not find(text, '\n', 1, true) then line = 1 end
 if line == 0 then result.err = tostring(result.err) .. ' script: ' .. sha
 elseif line then result.err = tostring(result.err) .. ' script: ' .. sha .. ', on @user_script:' .. line .. '.' end

@@ -77,7 +77,12 @@ impl Tenant {
 
     /// Upstream's numbers of the connections that are wanted.
     pub fn upstream_ids(&self, wanted: impl Fn(u64, &Member) -> bool) -> Vec<u64> {
-        self.members().iter().filter(|(id, member)| wanted(**id, member)).map(|(_, member)| member.upstream_id).collect()
+        self.members()
+            .iter()
+            .filter(|(id, member)| wanted(**id, member))
+            .map(|(_, member)| member.upstream_id)
+            .filter(|id| *id != 0)
+            .collect()
     }
 
     /// CLIENT LIST: a line each of those that are wanted.

@@ -40,9 +40,7 @@ pub struct Connection {
     pub stream: Stream,
     /// Bytes read past the last answer.
     pub input: BytesMut,
-    /// `redis_version`
-    pub version: String,
-    /// The server's number of the connection.
+    /// The server's number of the connection; 0 where it does not say, as while a script keeps it busy.
     pub id: u64,
 }
 
@@ -55,9 +53,9 @@ impl Target {
         Ok(Self { address: upstream.address.clone(), user: upstream.typed_user.clone(), password, tls })
     }
 
-    /// Connects, authenticates, and asks for the version. Errors: see [`ConnectError`].
+    /// Connects and authenticates. Errors: see [`ConnectError`].
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let mut connection = Connection { stream: self.open().await?, input: BytesMut::new(), version: String::new(), id: 0 };
+        let mut connection = Connection { stream: self.open().await?, input: BytesMut::new(), id: 0 };
         let mut out = BytesMut::new();
         match (&self.user, &self.password) {
             (Some(user), Some(password)) => encode::command(&mut out, &["AUTH", user, password]),
@@ -69,16 +67,25 @@ impl Target {
             connection.line().await?;
             out.clear();
         }
+        encode::command(&mut out, &["CLIENT", "ID"]);
+        connection.stream.write_all(&out).await?;
+        connection.id = match connection.line().await {
+            Ok(line) => line.strip_prefix(':').and_then(|id| id.parse().ok()).ok_or(ConnectError::Protocol)?,
+            Err(ConnectError::Server(_)) => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(connection)
+    }
+
+    /// `redis_version` of the server. Errors: as for a connection.
+    pub async fn version(&self) -> Result<String, ConnectError> {
+        let mut connection = self.connect().await?;
+        let mut out = BytesMut::new();
         encode::command(&mut out, &["INFO", "server"]);
         connection.stream.write_all(&out).await?;
         let info = connection.bulk().await?;
-        connection.version =
-            info.lines().find_map(|line| line.strip_prefix("redis_version:")).ok_or(ConnectError::Protocol)?.trim().to_owned();
-        out.clear();
-        encode::command(&mut out, &["CLIENT", "ID"]);
-        connection.stream.write_all(&out).await?;
-        connection.id = connection.line().await?.strip_prefix(':').and_then(|id| id.parse().ok()).ok_or(ConnectError::Protocol)?;
-        Ok(connection)
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).ok_or(ConnectError::Protocol)?;
+        Ok(version.trim().to_owned())
     }
 
     async fn open(&self) -> Result<Stream, ConnectError> {
