@@ -18,27 +18,23 @@ pub fn hide(cursor: u64, secret: u64) -> Option<u64> {
     if cursor >> CURSOR_BITS != 0 {
         return None;
     }
-    let mut hidden = cursor;
-    while cursor != 0 {
-        hidden = rounds(hidden, secret, [0, 1, 2, 3]);
-        if hidden != 0 {
-            break;
-        }
+    if cursor == 0 {
+        return Some(0);
     }
-    Some(hidden)
+    // Where the permutation leads to zero, which is taken, it is applied once more.
+    let once = rounds(cursor, secret, [0, 1, 2, 3]);
+    Some(if once == 0 { rounds(once, secret, [0, 1, 2, 3]) } else { once })
 }
 
 /// The cursor behind a hidden one; every number has one.
 pub fn reveal(hidden: u64, secret: u64) -> u64 {
     let hidden = hidden & ((1 << CURSOR_BITS) - 1);
-    let mut cursor = hidden;
-    while hidden != 0 {
-        cursor = swap(rounds(swap(cursor), secret, [3, 2, 1, 0]));
-        if cursor != 0 {
-            break;
-        }
+    if hidden == 0 {
+        return 0;
     }
-    cursor
+    let back = |number| swap(rounds(swap(number), secret, [3, 2, 1, 0]));
+    let once = back(hidden);
+    if once == 0 { back(once) } else { once }
 }
 
 const HALF: u64 = (1 << (CURSOR_BITS / 2)) - 1;

@@ -215,7 +215,7 @@ impl Walk {
                 return Ok(Progress::Done(out.freeze()));
             }
             Job::Size(seen) => {
-                seen.extend(names.iter().map(|name| hash(name)));
+                seen.extend(names.iter().map(hash));
                 if done {
                     encode::integer(&mut out, i64::try_from(seen.len()).unwrap_or(i64::MAX));
                 }
@@ -234,7 +234,7 @@ impl Walk {
                 }
             }
             Job::Info { seen, counts, .. } => {
-                seen.extend(names.iter().map(|name| hash(name)));
+                seen.extend(names.iter().map(hash));
                 if let (true, Some(database)) = (done, self.database) {
                     counts.push((database, seen.len()));
                     seen.clear();

@@ -68,7 +68,7 @@ fn what_the_server_refuses_is_refused() {
         assert_eq!(whole(bytes), (Vec::new(), Some(error.clone())), "{}", bytes.escape_ascii());
     }
     assert_eq!(scan(&[&[b'A'; 70_000]]).1, Some(Line("inline request")));
-    assert_eq!(scan(&[&[b'*'], &[b'1'; 70_000]]).1, Some(Line("mbulk count string")));
+    assert_eq!(scan(&[b"*", &[b'1'; 70_000]]).1, Some(Line("mbulk count string")));
     assert_eq!(WireError::Dollar(b'\n').to_string(), "expected '$', got '\\n'");
 }
 
