@@ -66,6 +66,12 @@ pub const QUERIES: &[CatalogQuery] = &[
         sql: "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND (t.tgtype & 40) <> 0",
     },
     CatalogQuery {
+        name: "sequences",
+        sql: "SELECT d.refobjid, n.nspname, s.relname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
+              JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') AND s.relkind = 'S'",
+    },
+    CatalogQuery {
         name: "deferrable",
         sql: "SELECT k.conrelid, n.nspname, k.conname FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
               WHERE k.condeferrable",
@@ -128,6 +134,8 @@ pub struct Catalog {
     pub deferrable: BTreeSet<(String, String)>,
     /// PostgreSQL's own catalogs, as a tenant sees them.
     pub system: System,
+    /// Sequences that columns of listed tables own, as (schema, name).
+    pub sequences: BTreeSet<(String, String)>,
 }
 
 /// A listed relation.
@@ -247,6 +255,8 @@ impl Catalog {
             problems.extend(check_relation(&relation));
             catalog.has_json |= relation.columns.iter().any(|c| c.json);
             if relation.rule != TableRule::Hidden {
+                let owned = rows("sequences").iter().filter(|r| number(r, 0) == oid);
+                catalog.sequences.extend(owned.map(|r| (text(r, 1), text(r, 2))));
                 let own = rows("deferrable").iter().filter(|r| number(r, 0) == oid);
                 catalog.deferrable.extend(own.map(|r| (text(r, 1), text(r, 2))));
                 catalog.relations.insert((schema, name), Arc::new(relation));
@@ -303,7 +313,17 @@ impl Catalog {
         functions.sort();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
-        (all, functions, operators, &self.search_path, &self.types, self.server_version, &self.deferrable, &self.system.known)
+        (
+            all,
+            functions,
+            operators,
+            &self.search_path,
+            &self.types,
+            self.server_version,
+            &self.deferrable,
+            &self.sequences,
+            &self.system.known,
+        )
             .hash(&mut hasher);
         hasher.finish()
     }

@@ -33,6 +33,7 @@ pub mod refusal;
 mod rewrite;
 mod scope;
 pub mod second_opinion;
+mod sequences;
 pub mod settings;
 mod syntax;
 pub mod verify;

@@ -101,3 +101,15 @@ fn channels_are_the_tenants_own() {
     assert_eq!(two.query("SELECT pg_notify('', 'x')").unwrap_err().code, "22023");
     assert_eq!(two.extended("SELECT pg_notify($1, 'x')", &[Some(&"y".repeat(64))]).unwrap_err().code, "22023");
 }
+
+#[test]
+fn sequences_of_listed_tables() {
+    let database = shop();
+    database.psql("CREATE SEQUENCE orders_seq OWNED BY orders.id; CREATE SEQUENCE loose_seq");
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    assert_eq!(acme.query("SELECT nextval('orders_seq'), currval('public.orders_seq')").unwrap().text(), "1|1");
+    assert_eq!(acme.query("INSERT INTO orders (id, item) VALUES (nextval('orders_seq') + 100, 'x') RETURNING id").unwrap().text(), "102");
+    assert_eq!(acme.query("SELECT nextval('loose_seq')").unwrap_err().code, "42P01");
+    assert_eq!(acme.query("SELECT setval('orders_seq', 1)").unwrap_err().code, "42501");
+}

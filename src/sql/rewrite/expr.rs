@@ -229,6 +229,10 @@ impl Rewriter<'_> {
             [schema, name] => (schema.as_str(), name.as_str()),
             _ => return Err(Refusal::not_understood("this function name is not supported").at(place)),
         };
+        if matches!(schema, "" | "pg_catalog") && matches!(name, "nextval" | "currval") {
+            let name = name.to_owned();
+            return self.sequence_call(call, &name).map_err(|r| r.at(place));
+        }
         let mut traits = self.exprs(&mut call.args)?;
         traits.add(self.exprs(&mut call.agg_order)?);
         traits.add(self.optional(call.agg_filter.as_mut())?);
@@ -246,6 +250,7 @@ impl Rewriter<'_> {
         }
         if matches!(schema, "" | "pg_catalog") && name == "pg_notify" {
             self.notify_call(call).map_err(|r| r.at(place))?;
+            traits.uses.push(Use::Any);
             return Ok(traits.raising());
         }
         if let Some(schema) = self.listed_function(schema, name) {

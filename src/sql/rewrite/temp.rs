@@ -4,12 +4,12 @@ use super::from::barriers;
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
 use crate::sql::private::{self, TEMP, Temps, channel, channel_value};
-use crate::sql::scope::{Item, Scope, Thing};
-use crate::sql::{Kind, Refusal, nodes};
+use crate::sql::scope::{Item, Scope, Thing, Traits, Use};
+use crate::sql::{Kind, Refusal, nodes, sequences};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     ColumnDef, ConstrType, Constraint, CreateStmt, CreateTableAsStmt, DropStmt, FuncCall, InsertStmt, IntoClause, Node, ObjectType,
-    OnCommitAction, RangeVar, SelectStmt, a_const,
+    OnCommitAction, RangeVar, SelectStmt, TypeName, a_const,
 };
 use std::sync::Arc;
 
@@ -280,6 +280,33 @@ impl Rewriter<'_> {
         Ok(())
     }
 
+    /// `nextval('name')` and `currval` of a sequence that a listed table owns, also written `'name'::regclass`.
+    pub(super) fn sequence_call(&mut self, call: &mut FuncCall, name: &str) -> Res<Traits> {
+        let literal = |n: &Node| match n.node.as_ref() {
+            Some(NodeEnum::AConst(c)) => match &c.val {
+                Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let text = match call.args.as_slice() {
+            [one] => match one.node.as_ref() {
+                Some(NodeEnum::TypeCast(x)) if x.type_name.as_ref().is_some_and(is_regclass) => x.arg.as_deref().and_then(literal),
+                _ => literal(one),
+            },
+            _ => None,
+        };
+        let Some(text) = text.filter(|_| call.over.is_none() && call.agg_filter.is_none() && call.agg_order.is_empty()) else {
+            return Err(Refusal::not_allowed(format!("permission denied for function {name}"))
+                .detail("Only a literal name of a sequence is allowed."));
+        };
+        let sent = sequences::resolve(self.cx.catalog, &text).ok_or_else(|| Refusal::no_relation(&text))?;
+        call.args = vec![nodes::text(&sent)];
+        call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
+        // Its effect must not tell of rows that the guard removes, so it is fenced like what can fail on any of them.
+        Ok(Traits { uses: vec![Use::Any], ..Traits::default() }.raising())
+    }
+
     /// Each channel's parameter is used for nothing else.
     pub(super) fn channels_stand_alone(&self) -> Res<()> {
         let shared = |n: &u16| self.seen.iter().filter(|s| *s == n).count() != 1;
@@ -288,6 +315,11 @@ impl Rewriter<'_> {
         }
         Ok(())
     }
+}
+
+fn is_regclass(name: &TypeName) -> bool {
+    let plain = name.array_bounds.is_empty() && name.typmods.is_empty();
+    plain && matches!(nodes::names(&name.names).as_deref(), Some(["regclass"] | ["pg_catalog", "regclass"]))
 }
 
 fn no_channel() -> Refusal {

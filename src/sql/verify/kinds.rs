@@ -126,6 +126,9 @@ impl Walk<'_> {
         if !theirs {
             return disagree("another function is called");
         }
+        if let ["pg_catalog", "nextval" | "currval"] = fname.as_slice() {
+            return self.sequence(f, c);
+        }
         if fname == ["pg_catalog", "pg_notify"] {
             return self.notify(f, c);
         }

@@ -2,9 +2,9 @@
 
 use super::scopes::{Level, Seen};
 use super::{Res, Walk, disagree, fields, kind, list, names, text};
-use crate::sql::Kind;
 use crate::sql::catalog::Relation;
 use crate::sql::private::{TEMP, channel, channel_value, temporary};
+use crate::sql::{Kind, sequences};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -174,6 +174,20 @@ impl Walk<'_> {
             return disagree("a channel is not the tenant's");
         }
         self.rest(f, c, &["conditionname", "payload_location"])
+    }
+
+    /// `nextval('"schema"."name"')` of a sequence that a listed table owns, which is the one the client names.
+    pub(super) fn sequence(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let literal = |v: &Value| Some(fields(v, "AConst")?["val"]["Sval"]["sval"].as_str()?.to_owned());
+        let theirs = match list(c, "args") {
+            [one] => fields(one, "TypeCast").map_or_else(|| literal(one), |cast| literal(&cast["arg"])),
+            _ => None,
+        };
+        let wanted = theirs.and_then(|name| sequences::resolve(self.catalog, &name));
+        match list(f, "args") {
+            [one] if wanted.is_some() && literal(one) == wanted => self.rest(f, c, &["funcname", "args"]),
+            _ => disagree("a sequence is not a listed table's"),
+        }
     }
 
     /// `pg_notify(channel, …)`: a literal is the tenant's channel; a parameter is mapped when its value is known.
