@@ -57,13 +57,11 @@ fn asyncpg() {
 }
 
 #[test]
-#[ignore = "reads pg_type at connect"]
 fn sqlalchemy() {
     run("sqlalchemy_client.py");
 }
 
 #[test]
-#[ignore = "bulk_create uses unnest of several arrays"]
 fn django() {
     run("django_client.py");
 }
