@@ -51,7 +51,6 @@ fn psycopg3() {
 }
 
 #[test]
-#[ignore = "its pool's reset calls pg_advisory_unlock_all"]
 fn asyncpg() {
     run("asyncpg_client.py");
 }
