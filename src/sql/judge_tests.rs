@@ -37,22 +37,6 @@ pub fn judge() -> Judge {
         view("6", " SELECT orders.id,\n    orders.tenant_id,\n    orders.note\n   FROM orders\n  WHERE (orders.total > 0);"),
         view("7", " SELECT secrets.id, secrets.tenant_id FROM secrets;"),
     ];
-    let mut columns = String::new();
-    for (oid, names, tenant_not_null) in [
-        (1, "id tenant_id customer total note", "t"),
-        (2, "order_id line sku qty tenant_id", "t"),
-        (3, "id tenant_id note", "f"),
-        (4, "code name", "t"),
-        (5, "id", "t"),
-        (6, "id tenant_id note", "f"),
-        (7, "id tenant_id", "f"),
-    ] {
-        for name in names.split(' ') {
-            let type_oid = if matches!(name, "id" | "order_id" | "line" | "qty" | "total") { 23 } else { 25 };
-            let not_null = if name == "tenant_id" { tenant_not_null } else { "f" };
-            columns.push_str(&format!("{oid} {name} {type_oid} {not_null} f {type_oid} t\n"));
-        }
-    }
     let answers = HashMap::from([
         ("path", rows("public")),
         (
@@ -62,7 +46,7 @@ pub fn judge() -> Judge {
             ),
         ),
         ("views", views),
-        ("columns", rows(&columns)),
+        ("columns", rows(&columns())),
         ("keys", rows("1 orders_pkey f 1 tenant_id\n1 orders_pkey f 2 id\n2 items_pkey f 1 order_id\n2 items_pkey f 2 line")),
         ("functions", rows("lower pg_catalog\nquery_to_xml pg_catalog\npg_read_file pg_catalog\nleak public")),
         ("operators", rows("@#")),
@@ -79,6 +63,26 @@ pub fn judge() -> Judge {
     ]);
     let catalog = Catalog::build(&policy, &answers).unwrap_or_else(|p| panic!("{p:?}"));
     Judge::new(Arc::new(policy), Arc::new(catalog))
+}
+
+fn columns() -> String {
+    let mut columns = String::new();
+    for (oid, names, tenant_not_null) in [
+        (1, "id tenant_id customer total note", "t"),
+        (2, "order_id line sku qty tenant_id", "t"),
+        (3, "id tenant_id note", "f"),
+        (4, "code name", "t"),
+        (5, "id", "t"),
+        (6, "id tenant_id note", "f"),
+        (7, "id tenant_id", "f"),
+    ] {
+        for name in names.split(' ') {
+            let type_oid = if matches!(name, "id" | "order_id" | "line" | "qty" | "total") { 23 } else { 25 };
+            let not_null = if name == "tenant_id" { tenant_not_null } else { "f" };
+            columns.push_str(&format!("{oid} {name} {type_oid} {not_null} f {type_oid} t\n"));
+        }
+    }
+    columns
 }
 
 fn outcome(judge: &Judge, sql: &str) -> String {

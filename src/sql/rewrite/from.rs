@@ -7,7 +7,7 @@
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
 use crate::sql::nodes;
-use crate::sql::scope::{Item, Scope, Thing};
+use crate::sql::scope::{Item, Scope, Thing, Traits};
 
 use crate::sql::{Refusal, parse, scope};
 use pg_query::NodeEnum;
@@ -119,16 +119,33 @@ impl Rewriter<'_> {
             return Err(refused);
         }
         self.levels.push(scope.clone());
-        let arguments = self.exprs(&mut sample.args).and_then(|_| self.optional(sample.repeatable.as_mut()));
+        let arguments = self.sample_arguments(sample);
         self.levels.pop();
-        arguments?;
+        let fixed = arguments?.uses.is_empty();
         let Some(relation) = sample.relation.as_mut() else { return Err(refused) };
         match relation.node.as_ref() {
-            Some(NodeEnum::RangeVar(var)) if !self.is_cte(var) => {}
+            Some(NodeEnum::RangeVar(var)) if !self.is_cte(var) && !self.relation(&mut var.clone())?.is_expanded() => {}
             _ => return Err(refused),
         }
         let guards = self.table(relation, filter, scope)?;
-        if matches!(relation.node, Some(NodeEnum::RangeVar(_))) { Ok(guards) } else { Err(refused) }
+        if matches!(relation.node, Some(NodeEnum::RangeVar(_))) {
+            return Ok(guards);
+        }
+        // The table was wrapped: the sample is taken inside, where nothing beside it can be seen.
+        let mut wrapped = std::mem::take(relation.as_mut());
+        let Some(NodeEnum::RangeSubselect(sub)) = wrapped.node.as_mut() else { return Err(refused) };
+        let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_mut().and_then(|q| q.node.as_mut()) else { return Err(refused) };
+        let Some(inside) = select.from_clause.first_mut().filter(|_| fixed) else { return Err(refused) };
+        sample.relation = nodes::boxed(std::mem::take(inside));
+        *inside = std::mem::take(item);
+        *item = wrapped;
+        Ok(guards)
+    }
+
+    fn sample_arguments(&mut self, sample: &mut pg::RangeTableSample) -> Res<Traits> {
+        let mut traits = self.exprs(&mut sample.args)?;
+        traits.add(self.optional(sample.repeatable.as_mut())?);
+        Ok(traits)
     }
 
     fn join(&mut self, join: &mut JoinExpr, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
@@ -246,10 +263,7 @@ impl Rewriter<'_> {
                     name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
                 }
                 if !left_out!(self.cx, FromFunction) {
-                    result = result.and_then(|()| match part.node.as_mut() {
-                        Some(NodeEnum::FuncCall(call)) if is_unnest_of_several(call) => self.exprs(&mut call.args).map(|_| ()),
-                        _ => self.expr(part).map(|_| ()),
-                    });
+                    result = result.and_then(|()| self.expr(part).map(|_| ()));
                 }
             }
         }
@@ -291,13 +305,6 @@ fn close(join: &JoinExpr, kind: JoinType, scope: &mut Scope, first: usize, middl
         push(scope, alias.aliasname.clone(), Thing::Opaque)?.locks_shared = shared;
     }
     Ok(())
-}
-
-/// `unnest(a, b)` in FROM stands for pg_catalog.unnest of each, and only under its bare name.
-fn is_unnest_of_several(call: &pg::FuncCall) -> bool {
-    let plain = call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none();
-    let flags = call.agg_star || call.agg_distinct || call.func_variadic || call.agg_within_group;
-    nodes::names(&call.funcname).is_some_and(|n| n == ["unnest"]) && call.args.len() > 1 && plain && !flags
 }
 
 /// The query of a view, as upstream prints it.

@@ -36,9 +36,10 @@ impl Walk<'_> {
             ("RangeSubselect", "RangeVar") => self.wrapped(fv, cv, level),
             ("JoinExpr", "JoinExpr") => self.join(fv, cv, sinks, level),
             ("RangeTableSample", "RangeTableSample") => self.sample(fv, cv, sinks, level),
+            ("RangeSubselect", "RangeTableSample") => self.wrapped_sample(fv, cv, level),
             ("RangeSubselect", "RangeSubselect") => self.subselect(fv, cv, level),
             ("RangeFunction", "RangeFunction") => {
-                self.beside(level, |walk| walk.functions(fv, cv))?;
+                self.beside(level, |walk| walk.rest(fv, cv, &[]))?;
                 let call = list(fv, "functions").first().and_then(|l| fields(l, "List")).and_then(|l| list(l, "items").first());
                 let own = call.and_then(|c| fields(c, "FuncCall")).and_then(|c| names(list(c, "funcname")).last().map(|s| (*s).to_owned()));
                 let name = if fv["alias"].is_null() { own.unwrap_or_default() } else { text(&fv["alias"], "aliasname").to_owned() };
@@ -54,28 +55,6 @@ impl Walk<'_> {
         let result = walk(self);
         self.levels.pop();
         result
-    }
-
-    /// Functions in FROM. `unnest(a, b)` stands for pg_catalog.unnest of each, and only here and under its bare name.
-    fn functions(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let (fs, cs) = (list(f, "functions"), list(c, "functions"));
-        if fs.len() != cs.len() {
-            return disagree("FROM has other functions");
-        }
-        for (f, c) in fs.iter().zip(cs) {
-            let call = |v: &Value| fields(v, "List").and_then(|l| fields(list(l, "items").first()?, "FuncCall")).cloned();
-            match (call(f), call(c)) {
-                (Some(fv), Some(cv)) if is_unnest_of_several(&fv) => {
-                    self.rest(&fv, &cv, &["funcname"])?;
-                    let others = |v: &Value| fields(v, "List").map(|l| list(l, "items")[1..].to_vec()).unwrap_or_default();
-                    if !is_unnest_of_several(&cv) || others(f).iter().chain(&others(c)).any(|o| kind(o).is_some()) {
-                        return disagree("another function is called");
-                    }
-                }
-                _ => self.same(f, c)?,
-            }
-        }
-        self.rest(f, c, &["functions"])
     }
 
     fn subselect(&mut self, f: &Value, c: &Value, level: &mut Level) -> Res<()> {
@@ -125,15 +104,29 @@ impl Walk<'_> {
 
     /// A built-in method judges each row or block by itself.
     fn sample(&mut self, f: &Value, c: &Value, sinks: &[usize], level: &mut Level) -> Res<()> {
-        let method = names(list(f, "method"));
-        if !matches!(method.as_slice(), ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]) {
-            return disagree("this way of sampling is not proved");
-        }
+        sampling(f)?;
         self.beside(level, |walk| walk.rest(f, c, &["relation"]))?;
         match (fields(&f["relation"], "RangeVar"), fields(&c["relation"], "RangeVar")) {
             (Some(f), Some(c)) => self.table(f, c, sinks, level),
             _ => disagree("a sample of something else"),
         }
+    }
+
+    /// A sample of a wrapped relation is taken inside, by arguments that read nothing beside it.
+    fn wrapped_sample(&mut self, f: &Value, c: &Value, level: &mut Level) -> Res<()> {
+        let mut plain = f.clone();
+        let inside = plain.pointer_mut("/subquery/node/SelectStmt/from_clause/0").map(Value::take).unwrap_or_default();
+        let (Some(sample), Some(var)) = (fields(&inside, "RangeTableSample"), fields(&c["relation"], "RangeVar")) else {
+            return disagree("a sample became something else");
+        };
+        sampling(sample)?;
+        let reads = |v: &Value| v.to_string().contains("\"ColumnRef\"") || v.to_string().contains("\"SubLink\"");
+        if reads(&sample["args"]) || reads(&sample["repeatable"]) {
+            return disagree("a sample depends on what stands beside it");
+        }
+        self.rest(sample, c, &["relation"])?;
+        plain["subquery"]["node"]["SelectStmt"]["from_clause"][0] = sample["relation"].clone();
+        self.wrapped(&plain, var, level)
     }
 
     /// `(SELECT * FROM schema.t WHERE guard OFFSET 0) AS alias` for `t AS alias`, or a view's own query.
@@ -235,6 +228,14 @@ impl Walk<'_> {
     }
 }
 
+/// A built-in method judges each row or block by itself.
+fn sampling(f: &Value) -> Res<()> {
+    match names(list(f, "method")).as_slice() {
+        ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"] => Ok(()),
+        _ => disagree("this way of sampling is not proved"),
+    }
+}
+
 /// Adds an item: a name that stands twice could make a guard speak of the wrong one.
 pub(super) fn push(level: &mut Level, item: Seen) -> Res<()> {
     if !item.name.is_empty() && level.items.iter().any(|i| i.name == item.name) {
@@ -242,12 +243,6 @@ pub(super) fn push(level: &mut Level, item: Seen) -> Res<()> {
     }
     level.items.push(item);
     Ok(())
-}
-
-fn is_unnest_of_several(call: &Value) -> bool {
-    let plain = list(call, "agg_order").is_empty() && call["agg_filter"].is_null() && call["over"].is_null();
-    let flags = ["agg_star", "agg_distinct", "func_variadic", "agg_within_group"].iter().all(|k| call[*k] == Value::Bool(false));
-    names(list(call, "funcname")) == ["unnest"] && list(call, "args").len() > 1 && plain && flags
 }
 
 fn is_star(target: &Value) -> bool {

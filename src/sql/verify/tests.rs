@@ -164,6 +164,22 @@ const CASES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "INSERT INTO orders (id) VALUES (1) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO public.orders (id, tenant_id) VALUES (1, $1) ON CONFLICT (id, tenant_id) DO NOTHING",
+        &["INSERT INTO public.orders (id, tenant_id) VALUES (1, $1) ON CONFLICT (id) DO NOTHING"],
+    ),
+    (
+        "SELECT 1 FROM orders o TABLESAMPLE bernoulli (5) FULL JOIN items ON true",
+        "SELECT 1 FROM (SELECT * FROM public.orders TABLESAMPLE bernoulli(5) WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) o \
+         FULL JOIN (SELECT * FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) items ON true",
+        &[
+            "SELECT 1 FROM (SELECT * FROM public.orders TABLESAMPLE bernoulli(6) WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) o \
+             FULL JOIN (SELECT * FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) items ON true",
+            "SELECT 1 FROM (SELECT * FROM public.orders TABLESAMPLE bernoulli(5) OFFSET 0) o \
+             FULL JOIN (SELECT * FROM public.items WHERE items.tenant_id OPERATOR(pg_catalog.=) $1 OFFSET 0) items ON true",
+        ],
+    ),
+    (
         "SELECT id FROM orders FOR UPDATE",
         "SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
         &[

@@ -3,7 +3,7 @@
 use super::from;
 use super::scopes::{Level, Seen};
 use super::{Found, Held, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, text, utility};
-use crate::sql::catalog::Relation;
+use crate::sql::catalog::{Key, Relation};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -24,6 +24,18 @@ impl Target {
     /// The names of the first columns of the table.
     pub(super) fn first_columns(&self, count: usize) -> Vec<String> {
         self.relation.columns.iter().take(count).map(|c| c.name.clone()).collect()
+    }
+
+    /// Whether every key that this conflict target can mean holds the tenant column.
+    fn is_private(&self, infer: &Value) -> bool {
+        let holds = |key: &Key| key.columns.contains(&self.column);
+        if infer.is_null() {
+            return self.relation.keys.iter().all(holds);
+        }
+        match text(infer, "conname") {
+            "" => list(infer, "index_elems").iter().filter_map(|e| fields(e, "IndexElem")).any(|e| text(e, "name") == self.column),
+            name => self.relation.keys.iter().any(|k| k.name == name && holds(k)),
+        }
     }
 
     /// Takes the target's guard out of those found in a filter.
@@ -276,7 +288,8 @@ impl Walk<'_> {
         }
         never_sets(list(f, "target_list"), column)?;
         if f["action"].as_i64() != Some(3) {
-            return self.rest(f, c, &["infer"]);
+            // A key that tenants share would turn an INSERT into nothing where another has the row.
+            return if target.is_private(fi) { self.rest(f, c, &["infer"]) } else { disagree("a conflict may be with another tenant") };
         }
         let client = c["location"].as_u64().and_then(|l| usize::try_from(l).ok());
         let reference = target.reference.clone();
