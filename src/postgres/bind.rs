@@ -88,10 +88,7 @@ fn with_channels(bind: &Bind<'_>, prepared: &Prepared, tenant: &TenantId) -> Res
     for index in 0..bind.count {
         let value = wire::value(&mut values)?;
         let name = value.filter(|_| prepared.channels.contains(&(index + 1)));
-        let mapped = match name.map(wire::utf8).transpose()? {
-            Some(name) => Some(channel_value(tenant, name)),
-            None => None,
-        };
+        let mapped = name.map(wire::utf8).transpose()?.map(|name| channel_value(tenant, name));
         match mapped.as_deref().map(str::as_bytes).or(value) {
             None => out.put_i32(-1),
             Some(value) => {
