@@ -23,10 +23,12 @@ impl Rewriter<'_> {
                 }
                 return Ok(fenced);
             }
-            Some(NodeEnum::NullTest(x)) if x.arg.as_ref().is_some_and(|a| !is_row(a)) => return self.condition_of(x.arg.as_mut()),
+            Some(NodeEnum::NullTest(x)) if !is_row_of(x.arg.as_deref()) => return self.condition_of(x.arg.as_mut()),
             Some(NodeEnum::BooleanTest(x)) => return self.condition_of(x.arg.as_mut()),
-            Some(NodeEnum::AExpr(x)) if !is_row_of(x.lexpr.as_ref()) && !is_row_of(x.rexpr.as_ref()) => return self.comparison(condition),
-            Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_ref()) && x.oper_name.is_empty() => {
+            Some(NodeEnum::AExpr(x)) if !is_row_of(x.lexpr.as_deref()) && !is_row_of(x.rexpr.as_deref()) => {
+                return self.comparison(condition);
+            }
+            Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_deref()) && x.oper_name.is_empty() => {
                 let mut test = x.testexpr.take();
                 let fenced = self.condition_of(test.as_mut());
                 let traits = self.sublink(x);
@@ -100,10 +102,6 @@ impl Rewriter<'_> {
     }
 }
 
-fn is_row(node: &Node) -> bool {
-    matches!(node.node, Some(NodeEnum::RowExpr(_) | NodeEnum::ColumnRef(_)))
-}
-
-fn is_row_of(node: Option<&Box<Node>>) -> bool {
+fn is_row_of(node: Option<&Node>) -> bool {
     node.is_some_and(|n| matches!(n.node, Some(NodeEnum::RowExpr(_))))
 }

@@ -190,8 +190,7 @@ impl Walk<'_> {
         if let ([.., item, field], true) = (named.as_slice(), named.len() == parts.len()) {
             self.field(Some(item), field)?;
         }
-        if named.len() < parts.len() && (named.len() + 1 != parts.len() || !parts.last().and_then(kind).is_some_and(|(k, _)| k == "AStar"))
-        {
+        if named.len() < parts.len() && (named.len() + 1 != parts.len() || parts.last().and_then(kind).is_none_or(|(k, _)| k != "AStar")) {
             return disagree("this column reference is not proved");
         }
         self.rest(f, c, &[])

@@ -139,6 +139,9 @@ struct Listed {
     column: Option<String>,
 }
 
+/// Parts of the final text and of the client's that are still to be compared.
+type Pairs<'v> = Vec<(&'v Value, &'v Value)>;
+
 /// The kind and fields of a wrapped node.
 fn kind(value: &Value) -> Option<(&str, &Value)> {
     let inner = value.get("node")?.as_object()?;
@@ -266,7 +269,7 @@ impl Walk<'_> {
     }
 
     /// Takes the guards off the front of a condition; what is left is still to be compared with the client's, pair by pair.
-    fn split<'v>(&self, f: &'v Value, c: &'v Value) -> Res<(Vec<Found>, Vec<(&'v Value, &'v Value)>)> {
+    fn split<'v>(&self, f: &'v Value, c: &'v Value) -> Res<(Vec<Found>, Pairs<'v>)> {
         if let Some(found) = self.guard(f) {
             return if c.is_null() { Ok((vec![found], Vec::new())) } else { disagree("the client's condition is gone") };
         }
@@ -284,7 +287,7 @@ impl Walk<'_> {
         Ok((guards, rest))
     }
 
-    fn pairs(&mut self, pairs: Vec<(&Value, &Value)>) -> Res<()> {
+    fn pairs(&mut self, pairs: Pairs<'_>) -> Res<()> {
         pairs.into_iter().try_for_each(|(f, c)| self.same(f, c))
     }
 

@@ -344,7 +344,7 @@ fn is_nothing_of_a_column(value: &Value) -> bool {
         && is_zero(zero)
         && fields(&cast["arg"], "ColumnRef").is_some()
         && names(list(&cast["type_name"], "names")) == ["pg_catalog", "text"]
-        && fields(empty, "AConst").is_some_and(|e| e["val"]["Sval"]["sval"] == Value::from(""))
+        && fields(empty, "AConst").is_some_and(|e| e["val"]["Sval"]["sval"] == "")
 }
 
 pub(super) fn never_sets(targets: &[Value], column: &str) -> Res<()> {
