@@ -278,3 +278,27 @@ fn what_is_not_listed_cannot_be_learnt_of() {
     acme.sync();
     assert_eq!(acme.answers().pop().unwrap().unwrap_err().code, "0A000");
 }
+
+/// Each relation of the system with its columns by name.
+const RELATIONS: &str = "SELECT format('%s FROM %s.%s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), n.nspname, c.relname) \
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+     WHERE n.nspname IN ('pg_catalog', 'information_schema') AND c.relkind IN ('r', 'v') GROUP BY n.nspname, c.relname ORDER BY 1";
+
+#[test]
+fn no_column_of_any_catalog_names_what_is_not_listed() {
+    let pair = pair();
+    let mut acme = Client::tenant(pair.wall.port("pg"), "acme");
+    let (mut read, mut named) = (0, 0);
+    for relation in pair.shared.psql(RELATIONS).lines() {
+        match acme.query(&format!("SELECT {relation}")) {
+            Ok(rows) => {
+                read += 1;
+                let text = rows.text();
+                assert!(!text.contains("hush") && !text.contains("globex"), "{relation}\n{text}");
+            }
+            Err(refused) => assert_eq!(refused.code, "42501", "{relation}: {}", refused.message),
+        }
+        named += usize::from(pair.shared.psql(&format!("SELECT {relation}")).contains("hush"));
+    }
+    assert!(read > 110 && named > 20, "{read} can be read, {named} name it in the shared database");
+}

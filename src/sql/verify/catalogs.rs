@@ -379,3 +379,7 @@ fn is_plain_scalar(type_name: &Value) -> bool {
     list(type_name, "array_bounds").is_empty()
         && matches!(names.as_slice(), [n] | ["pg_catalog", n] if matches!(*n, "text" | "varchar" | "name" | "oid" | "int4" | "int8"))
 }
+
+#[cfg(test)]
+#[path = "catalogs_tests.rs"]
+mod tests;
