@@ -80,3 +80,12 @@ fn a_function_that_is_not_there_has_the_clients_name() {
     pass(&mut out, b'E', fields, |_| None).unwrap();
     assert_eq!(wire::fields(&out[5..]).unwrap()[1], (b'M', &b"function abs(unknown, integer) does not exist"[..]));
 }
+
+#[test]
+fn an_exclusion_constraint_does_not_quote_the_row_that_was_there() {
+    let fields: &[(u8, &[u8])] =
+        &[(b'C', b"23P01"), (b'M', b"conflicting key value"), (b'D', b"Key (room)=(7) conflicts with (room)=(SECRET)")];
+    assert_eq!(passed(b'E', fields, |_| None), [(b'C', "23P01".to_owned()), (b'M', "conflicting key value".to_owned())]);
+    let fields: &[(u8, &[u8])] = &[(b'C', b"23505"), (b'D', b"Key (id)=(1) already exists.")];
+    assert_eq!(passed(b'E', fields, |_| None).len(), 2, "a unique key's detail holds only what the session itself sent");
+}
