@@ -83,7 +83,7 @@ pub fn from_dump(policy: &Policy, text: &str) -> Result<Catalog, Vec<CatalogProb
 /// A catalog from the policy alone: each listed table is taken to have every column that `sql` could mean, of type text. So what must be
 /// fenced is fenced, if too often. None where the columns must be known: an INSERT without a column list.
 pub fn guessed(policy: &Policy, sql: &str) -> Option<Result<Catalog, Vec<CatalogProblem>>> {
-    if pg_query::parse(sql, pg_query::ParserOptions::default()).is_ok_and(|p| p.protobuf.stmts.iter().any(|s| needs_columns(s))) {
+    if pg_query::parse(sql, pg_query::ParserOptions::default()).is_ok_and(|p| p.protobuf.stmts.iter().any(needs_columns)) {
         return None;
     }
     let words: Vec<String> = pg_query::scan(sql).map(|s| names(sql, &s.tokens)).unwrap_or_default();

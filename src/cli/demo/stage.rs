@@ -260,8 +260,8 @@ admin: 127.0.0.1:{}
     pub fn received_since(&self, length: usize) -> anyhow::Result<String> {
         let log = fs::read(self.dir.join("postgres.log"))?;
         let text = String::from_utf8_lossy(log.get(length..).unwrap_or_default()).into_owned();
-        let statements = text.lines().filter_map(|l| l.strip_prefix("app LOG:  statement: "));
-        Ok(statements.last().unwrap_or_default().to_owned())
+        let mut statements = text.lines().filter_map(|l| l.strip_prefix("app LOG:  statement: "));
+        Ok(statements.next_back().unwrap_or_default().to_owned())
     }
 }
 

@@ -45,7 +45,7 @@ impl Known {
                 let known = |o: &Object| o.1 < FIRST_USER_OID || all.contains(o);
                 let parents = all.contains(&edge.parent) && edge.second.as_ref().is_none_or(known);
                 // A rule shows the text of its query: only one that names nothing unknown is shown.
-                let plain = edge.child.0 != 'W' || uses.get(&edge.child.1).is_none_or(|used| used.iter().all(|o| known(o)));
+                let plain = edge.child.0 != 'W' || uses.get(&edge.child.1).is_none_or(|used| used.iter().all(known));
                 if parents && plain {
                     all.insert(edge.child);
                 }

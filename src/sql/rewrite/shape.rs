@@ -108,7 +108,7 @@ pub(super) fn once(template: &str, index: usize, operand: &Node) -> Res<()> {
     let tree = serde_json::to_value(operand).map(|t| t.to_string()).unwrap_or_default();
     let called = |name: &&str| tree.contains(&format!("\"sval\":\"{name}\""));
     let own = tree.contains("FuncCall") && !tree.contains("\"pg_catalog\"");
-    if many && tree.contains("FuncCall") && (CHANGING.iter().any(|n| called(&n)) || own) {
+    if many && tree.contains("FuncCall") && (CHANGING.iter().any(called) || own) {
         return Err(Refusal::not_understood("a changing expression is not supported here"));
     }
     Ok(())

@@ -157,10 +157,11 @@ impl Rewriter<'_> {
                 _ => return Err(Refusal::not_understood("this DROP is not supported")),
             };
             let own = matches!(schema, "" | TEMP) && self.cx.private.temps.get(name).is_some();
+            let may_be_missing = x.missing_ok && matches!(schema, "" | TEMP);
             if !own && self.cx.catalog.find(schema, name).is_some() {
                 return Err(Refusal::with_state("42501", format!("must be owner of table {name}")));
             }
-            if !own && !(x.missing_ok && matches!(schema, "" | TEMP)) {
+            if !own && !may_be_missing {
                 return Err(Refusal::with_state("42P01", format!("table \"{name}\" does not exist")));
             }
             dropped.push(name.clone());
