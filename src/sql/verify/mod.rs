@@ -174,9 +174,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Parts of the final and of the client's condition that stand at the same place.
-type Pairs<'v> = Vec<(&'v Value, &'v Value)>;
-
 impl Walk<'_> {
     /// The final value is the client's, up to sanctioned additions inside.
     fn same(&mut self, f: &Value, c: &Value) -> Res<()> {
