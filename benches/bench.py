@@ -80,7 +80,8 @@ def on_cpu(child):
 
 def end(child):
     if child.poll() is None:
-        child.send_signal(signal.SIGINT)
+        # PostgreSQL waits for its clients on SIGTERM.
+        child.send_signal(signal.SIGINT if child.args[0].endswith("/postgres") else signal.SIGTERM)
         try:
             child.wait(10)
         except subprocess.TimeoutExpired:
