@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home=target/clients
-python='psycopg[binary]==3.* asyncpg==0.* SQLAlchemy[asyncio]==2.* Django==5.* psycopg2-binary==2.*'
-node='pg@8'
+python='psycopg[binary]==3.* asyncpg==0.* SQLAlchemy[asyncio]==2.* Django==5.* psycopg2-binary==2.* redis==5.*'
+node='pg@8 ioredis@5'
 mkdir -p "$home"
 exec 9>"$home/lock"; flock 9
 want="$python $node"

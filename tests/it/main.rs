@@ -14,6 +14,7 @@ mod oracle;
 mod own;
 mod pgbench;
 mod redis;
+mod redis_clients;
 mod schemas;
 mod scripts;
 mod smoke;

@@ -9,7 +9,8 @@ use std::time::Duration;
 const POLICY: &str = "version: 1\nname: test\ntenants: { id: '[a-z0-9][a-z0-9-]{0,62}' }\n\
     identity: { startup: { trust: [loopback] } }\nredis: { prefix: '{tenant}:', shared: { read: [ 'common:*' ] } }\n";
 
-fn start() -> (Redis, Wall) {
+/// A server, and the wall before it on port `redis`.
+pub fn start() -> (Redis, Wall) {
     let redis = Redis::start();
     let config = format!(
         "listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [startup] }}\n\
