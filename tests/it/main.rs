@@ -15,6 +15,7 @@ mod own;
 mod pgbench;
 mod redis;
 mod redis_clients;
+mod redis_hostile;
 mod schemas;
 mod scripts;
 mod smoke;
