@@ -92,7 +92,7 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
             let keys = count(request)?;
             let noscript = || Refusal { late: true, ..Refusal::early("NOSCRIPT", "No matching script. Please use EVAL.") };
             let text = setup.peers.scripts.text(request.arg(1)).ok_or_else(noscript)?;
-            // Should upstream not know the wrapper, the client hears NOSCRIPT and sends the text: then the wrapper goes along.
+            // Should upstream not know the wrapper, the client hears NOSCRIPT and sends or loads the text: then the wrapper goes along.
             let first = (if entry.name == "evalsha" { b"EVALSHA".as_slice() } else { b"EVALSHA_RO" }, wrapper().1.as_bytes());
             run(out, first, (&text, &super::lossy(request.arg(1)).to_ascii_lowercase()), keys, request, setup)?;
             return Ok(Scripted::Sent);
@@ -101,7 +101,10 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
             let text = request.arg(2);
             refuse_flags(text)?;
             let sha = setup.peers.scripts.keep(text);
-            encode::command(out, &[b"EVAL".as_slice(), TRY.as_bytes(), b"0", text, sha.as_bytes()]);
+            // Tried within the wrapper, which upstream thereby knows when EVALSHA comes: drivers do not send the text again.
+            let (names, try_sha) = (&setup.names, sha1::hex(TRY.as_bytes()));
+            let own = [names.prefix().as_ref(), names.escaped(), TRY.as_bytes(), try_sha.as_bytes(), b"2", text, sha.as_bytes()];
+            encode::command(out, &[&[b"EVAL".as_slice(), wrapper().0.as_bytes(), b"0"], own.as_slice()].concat());
             return Ok(Scripted::Sent);
         }
         "script exists" => {

@@ -31,7 +31,9 @@ def pipelines(r, me):
     assert r.delete("z", "h") == 2
 
 
-def transactions(r, other, me):
+def transactions(r, other):
+    r.set("n", 1)
+    other.set("n", 5)
     with r.pipeline() as pipe:
         pipe.watch("n")
         other.incr("n")  # the other tenant's n is another key
@@ -46,8 +48,9 @@ def transactions(r, other, me):
         with raises(redis.WatchError):
             pipe.execute()
     assert r.transaction(lambda pipe: (pipe.multi(), pipe.incr("n")), "n") == [13]
+    assert other.get("n") == "6"
     r.delete("n")
-    other.decr("n")
+    other.delete("n")
 
 
 def messages(r, other, me):
@@ -141,15 +144,14 @@ def run(tenants, resp):
         pipelines(r, me)
     assert [r.get("k") for r in both] == list(tenants)
     for (r, other), me in zip((both, both[::-1]), tenants):
-        transactions(r, other, me)
-        other.set("n", 1)
+        transactions(r, other)
         messages(r, other, me)
-        other.delete("n")
         walks(r, me)
         locks(r, other)
         blocking(r, other, me, resp, me)
         streams(r, resp, me)
         scripts(r, other, me)
+    for r in both:
         r.set("n", 1)
     for r, me in zip(both, tenants):
         assert set(r.keys("*")) == {"k", "n"} and r.get("k") == me

@@ -67,6 +67,10 @@ fn redis_cli() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     };
+    // On a server that has run no script yet.
+    assert_eq!(say("acme", &["SCRIPT", "LOAD", "return 1"]), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+    assert_eq!(say("acme", &["EVALSHA", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", "0"]), "1");
+    assert!(say("acme", &["SCRIPT", "LOAD", "return return"]).contains("ERR Error compiling script (new function): user_script:1:"));
     for tenant in ["acme", "globex"] {
         assert_eq!(say(tenant, &["SET", "k", tenant]), "OK");
         assert_eq!(say(tenant, &["-3", "HSET", "h", "f", tenant]), "1");
