@@ -342,6 +342,12 @@ impl Generator {
     fn merge(&mut self) -> String {
         self.note(F::Merge);
         let t = self.name("m");
+        if self.random.percent(25) {
+            return format!(
+                "MERGE INTO labels {t} USING products s ON {t}.name = s.sku WHEN MATCHED THEN DO NOTHING \
+                 WHEN NOT MATCHED THEN INSERT (name, weight) VALUES (s.sku, s.divisor)"
+            );
+        }
         let key = self.random.pick(&["'alpha'", "'beta2'", "'fresh'", "'gamma'"]);
         let source = match self.random.below(3) {
             0 => format!("(VALUES ({key}, 3), ('other', 4)) AS s(name, weight)"),

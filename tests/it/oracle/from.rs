@@ -133,7 +133,19 @@ impl Generator {
                 }
             }
         }
-        if found.is_empty() { None } else { Some(self.random.pick(&found)) }
+        // As programs that know of tenants write it; it lets the planner move the guard from one table to the other.
+        let both = left.iter().flat_map(|a| right.iter().map(move |b| (a, b))).find(|(a, b)| {
+            let named = |i: &Item| i.columns.iter().any(|c| c.name == "tenant_id");
+            named(a) && named(b)
+        });
+        match both {
+            _ if found.is_empty() => None,
+            Some((a, b)) if self.random.percent(25) => {
+                self.note(F::TenantColumn);
+                Some(format!("{}.tenant_id = {}.tenant_id AND {}", a.alias, b.alias, self.random.pick(&found)))
+            }
+            _ => Some(self.random.pick(&found)),
+        }
     }
 
     /// A single item.

@@ -18,7 +18,7 @@ impl Generator {
                 && !groups.contains(&text)
                 && items.iter().any(|i| text.starts_with(&format!("{}.", i.alias)))
             {
-                above.push(Col { name: text.clone(), tag: Tag::Plain, ..column });
+                above.push(Col { name: text.clone(), ..column });
                 groups.push(text);
             }
         }
