@@ -14,7 +14,8 @@ impl Generator {
         let mut groups = Vec::new();
         let whole = self.functional(&items, &mut groups, &mut above);
         for _ in 0..if whole { 0 } else { self.random.below(3) } {
-            if let Some((text, column)) = self.column(|c| c.ty != Ty::Json)
+            let tagged = self.random.percent(40);
+            if let Some((text, column)) = self.column(|c| c.ty != Ty::Json && (c.tag != Tag::Plain || !tagged))
                 && !groups.contains(&text)
                 && items.iter().any(|i| text.starts_with(&format!("{}.", i.alias)))
             {
@@ -63,7 +64,8 @@ impl Generator {
         self.note(F::Having);
         let before = self.features;
         self.features &= !(F::Exists.bit() | F::InSubquery.bit() | F::AnyAll.bit() | F::ScalarSubquery.bit());
-        let condition = self.condition(2);
+        let failing = if self.random.percent(30) { self.poison(Ty::Bool) } else { None };
+        let condition = failing.unwrap_or_else(|| self.condition(2));
         if self.features & (F::Exists.bit() | F::InSubquery.bit() | F::AnyAll.bit() | F::ScalarSubquery.bit()) != 0 {
             self.note(F::SubqueryInHaving);
         }
