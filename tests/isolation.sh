@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 SUITE=${ISOLATION_SUITE:-../shared/isolation/postgres}
 if [ ! -d "$SUITE" ]; then echo "isolation: skipped, $SUITE is not there"; exit 0; fi
-TARGET=${CARGO_TARGET_DIR:-target}
+TARGET=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 WALL=$TARGET/debug/partywall
 [ -x "$WALL" ] && [ -n "${ISOLATION_NO_BUILD:-}" ] || cargo build --quiet
 
