@@ -105,7 +105,10 @@ impl Rewriter<'_> {
         let names = nodes::names(named).ok_or_else(|| Refusal::not_understood("this column reference is not supported").at(place))?;
         let used = match (names.as_slice(), star) {
             ([], true) => Use::Any,
-            ([name], false) => Use::Bare((*name).to_owned()),
+            ([name], false) => {
+                self.own_names(name, place)?;
+                Use::Bare((*name).to_owned())
+            }
             ([relation], true) => Use::Of((*relation).to_owned()),
             ([relation, field], false) => {
                 self.field(field, Some(relation), place)?;
@@ -119,6 +122,14 @@ impl Rewriter<'_> {
             _ => return Err(Refusal::not_understood("cross-database references are not supported").at(place)),
         };
         Ok(Traits { uses: vec![used], ..Traits::default() })
+    }
+
+    /// A whole row, as JSON say, tells the names that the table's columns have: of a wrapped one those that the client gave them.
+    fn own_names(&self, name: &str, place: Option<u32>) -> Res<()> {
+        if self.renamed.iter().any(|r| r == name) {
+            return Err(Refusal::not_understood("a whole row of a table with renamed columns is not supported").at(place));
+        }
+        Ok(())
     }
 
     /// `x.f` may be the call `f(x)`: a field that is no column of the relation must not be the name of a function that is not listed.
@@ -232,6 +243,15 @@ impl Rewriter<'_> {
         if matches!(schema, "" | "pg_catalog") && matches!(name, "nextval" | "currval") {
             let name = name.to_owned();
             return self.sequence_call(call, &name).map_err(|r| r.at(place));
+        }
+        for argument in &call.args {
+            if let Some(NodeEnum::ColumnRef(row)) = &argument.node
+                && let [relation, star] = row.fields.as_slice()
+                && matches!(star.node, Some(NodeEnum::AStar(_)))
+                && let Some([name]) = nodes::names(std::slice::from_ref(relation)).as_deref()
+            {
+                self.own_names(name, place)?;
+            }
         }
         let mut traits = self.exprs(&mut call.args)?;
         traits.add(self.exprs(&mut call.agg_order)?);

@@ -66,6 +66,7 @@ impl Rewriter<'_> {
             && let Some(guard) = self.guard(&relation, &relation.name)?
         {
             *item = wrap(var, if left_out!(self.cx, Wrap) { nodes::truth(true) } else { guard.predicate() });
+            self.renamed.extend(renamed.then(|| name.clone()));
             push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?;
             return Ok(Vec::new());
         }

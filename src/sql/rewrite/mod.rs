@@ -132,6 +132,8 @@ struct Rewriter<'a> {
     cursor: Option<String>,
     /// How many references to shared relations there were so far.
     shared: usize,
+    /// Names of wrapped tables with renamed columns: their whole rows would tell the new names.
+    renamed: Vec<String>,
     /// How many views' definitions the walk is in.
     views: usize,
     catalogs: catalogs::Seen,
@@ -160,6 +162,7 @@ impl<'a> Rewriter<'a> {
             seen: Vec::new(),
             cursor: None,
             shared: 0,
+            renamed: Vec::new(),
             views: 0,
             catalogs: catalogs::Seen::default(),
         }

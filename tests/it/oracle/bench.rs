@@ -128,7 +128,7 @@ fn config(port: u16, pairs: usize) -> String {
 
 fn judge(port: u16, policy: Policy) -> Judge {
     let mut client = connected(Client::connect(port, &[("user", "postgres"), ("database", "shared_0")]));
-    let answers = QUERIES.iter().map(|q| (q.name, client.query(q.sql).unwrap().rows)).collect();
+    let answers = QUERIES.iter().chain(partywall::sql::catalogs::QUERIES).map(|q| (q.name, client.query(q.sql).unwrap().rows)).collect();
     let catalog = Catalog::build(&policy, &answers).unwrap_or_else(|p| panic!("{p:?}"));
     Judge::new(Arc::new(policy), Arc::new(catalog))
 }

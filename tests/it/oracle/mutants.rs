@@ -17,7 +17,6 @@ const BEYOND_PROOF: &[Mutant] = &[
     Mutant::ConflictNothing,
     Mutant::OwnLiteral,
     Mutant::SharedLock,
-    Mutant::UnlistedFunction,
     Mutant::Fence,
     Mutant::SubqueryBarrier,
     Mutant::CteBarrier,
