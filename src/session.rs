@@ -20,6 +20,8 @@ pub enum Fact {
     Permitted,
     /// One was refused, with its SQLSTATE or the first word of the Redis error.
     Refused(&'static str),
+    /// A text goes upstream that only one of the two parsers could read.
+    Alone,
     /// The answer to one came back whole (latency stops here).
     Answered,
     /// Upstream's catalog is another than the judge's: read it again (not more often than every few seconds; a client can cause it).

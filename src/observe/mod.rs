@@ -32,9 +32,9 @@ struct StatementLabels {
     verdict: String,
 }
 
-/// The labels of latencies.
+/// The labels of what is told by listener and tenant alone.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct LatencyLabels {
+struct TenantLabels {
     listener: String,
     tenant: String,
 }
@@ -46,7 +46,8 @@ pub struct Metrics {
     connections: Family<ConnectionLabels, Counter>,
     open: Family<ConnectionLabels, Gauge>,
     statements: Family<StatementLabels, Counter>,
-    latency: Family<LatencyLabels, Histogram, fn() -> Histogram>,
+    latency: Family<TenantLabels, Histogram, fn() -> Histogram>,
+    alone: Family<TenantLabels, Counter>,
     tenants: Mutex<BTreeMap<String, u32>>,
     labels: Mutex<BTreeSet<String>>,
     next: AtomicU64,
@@ -61,8 +62,11 @@ impl Default for Metrics {
         registry.register("open_connections", "Connections open now", Family::clone(&open));
         registry.register("statements", "Statements and commands by verdict", statements.clone());
         registry.register("latency_seconds", "From a statement's judgement to its whole answer", latency.clone());
+        let alone = Family::default();
+        let text = "Texts sent to PostgreSQL that the second parser could not read";
+        registry.register("second_opinion_absent", text, Family::clone(&alone));
         let (tenants, labels) = (Mutex::default(), Mutex::default());
-        Self { registry, connections, open, statements, latency, tenants, labels, next: AtomicU64::new(1) }
+        Self { registry, connections, open, statements, latency, alone, tenants, labels, next: AtomicU64::new(1) }
     }
 }
 
@@ -144,7 +148,7 @@ impl Meter {
         let label = metrics.label(tenant);
         let permitted = StatementLabels { listener: listener.to_owned(), tenant: label.clone(), verdict: "permitted".into() };
         let permitted = metrics.statements.get_or_create(&permitted).clone();
-        let latency = LatencyLabels { listener: listener.to_owned(), tenant: label.clone() };
+        let latency = TenantLabels { listener: listener.to_owned(), tenant: label.clone() };
         let latency = metrics.latency.get_or_create(&latency).clone();
         metrics.open.get_or_create(&ConnectionLabels { listener: listener.to_owned(), outcome: "open".into() }).inc();
         metrics.connection(listener, "served");
@@ -181,6 +185,11 @@ impl Meter {
                         verdict: format!("refused_{state}"),
                     };
                     self.metrics.statements.get_or_create(&labels).inc();
+                }
+                Fact::Alone => {
+                    let (listener, tenant) = (self.listener.clone(), self.label.clone());
+                    tracing::debug!(listener, tenant, connection = self.connection, "no second opinion");
+                    self.metrics.alone.get_or_create(&TenantLabels { listener, tenant }).inc();
                 }
                 Fact::Answered => {
                     if let Some(start) = starts.pop_front() {

@@ -91,7 +91,7 @@ fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
 }
 
 fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
-    let fields = reader.fields(node, &["layout", "tables", "functions", "explain"], &["backstop", "verify_rows", "second_opinion"]);
+    let fields = reader.fields(node, &["layout", "tables", "functions", "explain", "second_opinion"], &["backstop", "verify_rows"]);
     if let Some(value) = fields.get("layout")
         && reader.text(value).as_deref() != Some("rows")
     {
@@ -100,7 +100,17 @@ fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
     let explain = fields.get("explain").map(|n| explain(reader, n)).unwrap_or_default();
     let tables = fields.get("tables").map(|n| tables(reader, n)).unwrap_or_default();
     let functions = fields.get("functions").map(items).unwrap_or_default().iter().filter_map(|n| function(reader, n)).collect();
-    PostgresPolicy { tables, functions, explain }
+    let second_opinion = fields.get("second_opinion").map(|n| second_opinion(reader, n)).unwrap_or_default();
+    PostgresPolicy { tables, functions, explain, second_opinion }
+}
+
+fn second_opinion(reader: &mut Reader<'_>, node: &Node) -> SecondOpinion {
+    match reader.text(node).as_deref() {
+        Some("required") => return SecondOpinion::Required,
+        Some("when_readable") => {}
+        _ => reader.say(node, "`second_opinion` is either `when_readable` or `required`", "write `second_opinion: when_readable`"),
+    }
+    SecondOpinion::WhenReadable
 }
 
 fn explain(reader: &mut Reader<'_>, node: &Node) -> Explain {

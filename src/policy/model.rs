@@ -109,6 +109,18 @@ pub struct PostgresPolicy {
     pub functions: Vec<FunctionEntry>,
     /// What EXPLAIN shows.
     pub explain: Explain,
+    /// Whether a second parser must have read what is sent.
+    pub second_opinion: SecondOpinion,
+}
+
+/// `postgres.second_opinion`: what becomes of a statement that the second parser cannot read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondOpinion {
+    /// It runs on the first parser's word, and is counted.
+    #[default]
+    WhenReadable,
+    /// It is refused.
+    Required,
 }
 
 /// `postgres.explain`: what tenants learn of plans.

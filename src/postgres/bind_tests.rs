@@ -18,6 +18,7 @@ fn prepared(client_params: u16, tenant_types: &[u32], own: &[(u16, u32)]) -> Pre
         own,
         channels: Vec::new(),
         kind: Kind::Read,
+        assurance: std::sync::Arc::default(),
     }
 }
 

@@ -47,6 +47,7 @@ impl Statement {
             own: Vec::new(),
             channels: Vec::new(),
             kind: (*preparation.kind).clone(),
+            assurance: Arc::default(),
         };
         Self { sql: sql.clone(), prepared: Arc::new(prepared), types: Vec::new(), generation }
     }

@@ -199,6 +199,7 @@ impl<J: Judging> Session<J> {
         match judged {
             Ok(Some((sql, script))) => {
                 turn.facts.push(Fact::Permitted);
+                turn.facts.extend(script.assurance.alone.then_some(Fact::Alone));
                 self.queue.push(Expect::Script { sql: sql.into(), script, done: 0, generation: self.generation });
             }
             Ok(None) => return Step::Wait,
@@ -223,6 +224,7 @@ impl<J: Judging> Session<J> {
         let prepared = self.judge.extended_for(parse.sql, declared, &self.tenant, &self.own.temps)?;
         let types = bind::types(&parse.types, &prepared)?;
         encode::parse(&mut turn.to_upstream, parse.name, prepared.outgoing.as_str(), &types).map_err(|e| errors::unreadable(&e))?;
+        turn.facts.extend(prepared.assurance.alone.then_some(Fact::Alone));
         let statement = Statement { sql: parse.sql.into(), prepared, types, generation: self.generation };
         self.queue.push(Expect::Parse { name: parse.name.into(), statement: Arc::new(statement) });
         Ok(Step::Done)

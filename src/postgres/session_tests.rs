@@ -5,7 +5,7 @@ use super::*;
 use crate::policy::TenantPattern;
 use crate::session::Session as _;
 use crate::sql::private::{Temps, temporary};
-use crate::sql::{CopyFormat, CopyIn, Gain, Kind, Outgoing, OwnParameter, Preparation, Prepared, Script};
+use crate::sql::{Assurance, CopyFormat, CopyIn, Gain, Kind, Outgoing, OwnParameter, Preparation, Prepared, Script};
 use std::path::Path;
 
 #[path = "model_tests.rs"]
@@ -37,7 +37,7 @@ impl Judging for Fake {
         let guard = |one: &str| if one.contains("guarded") { format!("{one} of {}", tenant.as_str()) } else { one.to_owned() };
         let outgoing = Outgoing::for_tests(&sql.split(';').map(guard).collect::<Vec<_>>().join(";"));
         let kinds = sql.split(';').map(str::trim).filter(|s| !s.is_empty()).map(kind).collect();
-        Ok(Arc::new(Script { outgoing, kinds }))
+        Ok(Arc::new(Script { outgoing, kinds, assurance: assurance(sql) }))
     }
 
     fn extended(&self, sql: &str, declared: u16, _: &TenantId) -> Result<Arc<Prepared>, Refusal> {
@@ -48,7 +48,15 @@ impl Judging for Fake {
         let own = sql.split_once("own $").map(|(_, n)| OwnParameter { number: n[..1].parse().unwrap(), type_oid: 25 });
         let tenant_types = if guarded { vec![25] } else { Vec::new() };
         let (outgoing, own) = (Outgoing::for_tests(&text), own.into_iter().collect());
-        Ok(Arc::new(Prepared { outgoing, client_params, tenant_types, own, channels: Vec::new(), kind: kind(sql) }))
+        Ok(Arc::new(Prepared {
+            outgoing,
+            client_params,
+            tenant_types,
+            own,
+            channels: Vec::new(),
+            kind: kind(sql),
+            assurance: assurance(sql),
+        }))
     }
 
     /// `temps` shows which temporary tables it was told of.
@@ -58,12 +66,17 @@ impl Judging for Fake {
         }
         let known: Vec<&str> = ["a", "b", "c"].into_iter().filter(|name| temps.get(name).is_some()).collect();
         let outgoing = Outgoing::for_tests(&format!("temps {}", known.join(" ")));
-        Ok(Arc::new(Script { outgoing, kinds: vec![Kind::Read].into() }))
+        Ok(Arc::new(Script { outgoing, kinds: vec![Kind::Read].into(), assurance: assurance(sql) }))
     }
 
     fn position(&self, client_sql: &str, _: &Outgoing, server_position: u32) -> Option<u32> {
         (server_position <= u32::try_from(client_sql.len()).unwrap()).then_some(server_position)
     }
+}
+
+/// `alone`: only one parser could read it.
+fn assurance(sql: &str) -> Arc<Assurance> {
+    Arc::new(Assurance { alone: sql.contains("alone") })
 }
 
 fn kind(sql: &str) -> Kind {
@@ -195,6 +208,18 @@ impl Run {
             other => panic!("no such line: {other}"),
         }
     }
+}
+
+#[test]
+fn a_text_that_one_parser_alone_could_read_is_told() {
+    let tenant = TenantPattern::new("[a-z]+").unwrap().accept("acme").unwrap();
+    let mut session = Session::new(Fake(1), tenant);
+    let (mut input, mut turn) = (BytesMut::new(), Turn::default());
+    encode::query(&mut input, "alone").unwrap();
+    encode::query(&mut input, "seconded").unwrap();
+    encode::parse(&mut input, "", "alone", &[]).unwrap();
+    session.from_client(&mut input, &mut turn).unwrap();
+    assert_eq!(turn.facts, [Fact::Permitted, Fact::Alone, Fact::Permitted, Fact::Alone]);
 }
 
 #[test]

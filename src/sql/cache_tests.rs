@@ -6,7 +6,7 @@ use crate::sql::outgoing::Template;
 
 fn judged(text: &str) -> Arc<Judged> {
     let template = Arc::new(Template::new(text.to_owned(), 1, Vec::new()).unwrap());
-    Arc::new(Judged { template, first: 1, private: false, statements: Vec::new(), script: None, prepared: None })
+    Arc::new(Judged { template, first: 1, private: false, assurance: Arc::default(), statements: Vec::new(), script: None, prepared: None })
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn judge() -> Judge {
         version: 1,
         tenants: TenantPattern::new("[a-z0-9-]{1,63}").unwrap(),
         identity: IdentitySources::default(),
-        postgres: Some(PostgresPolicy { tables, functions: Vec::new(), explain: crate::policy::Explain::Plan }),
+        postgres: Some(PostgresPolicy { tables, explain: crate::policy::Explain::Plan, ..PostgresPolicy::default() }),
         redis: None,
         limits: Limits::default(),
     };
@@ -267,4 +267,21 @@ fn temporary_tables_are_known_from_one_statement_to_the_next() {
         let script = judge.simple_for("SELECT id FROM orders", &tenant("acme"), &temps).unwrap();
         assert_eq!(script.outgoing.as_str(), wanted);
     }
+}
+
+#[test]
+fn without_a_second_opinion_a_statement_is_counted_or_refused() {
+    let readable = "SELECT id FROM orders";
+    let unreadable = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n FROM t) SEARCH DEPTH FIRST BY n SET s SELECT id FROM orders";
+    let by_default = judge();
+    for (sql, alone) in [(readable, false), (unreadable, true)] {
+        assert_eq!(by_default.simple(sql, &tenant("acme")).unwrap().assurance.alone, alone, "{sql}");
+        assert_eq!(by_default.extended(sql, 0, &tenant("acme")).unwrap().assurance.alone, alone, "{sql}");
+    }
+    let mut policy = (**by_default.policy()).clone();
+    policy.postgres.as_mut().unwrap().second_opinion = SecondOpinion::Required;
+    let strict = Judge::new(Arc::new(policy), by_default.catalog().clone());
+    assert!(strict.simple(readable, &tenant("acme")).is_ok());
+    let refusal = strict.simple(unreadable, &tenant("acme")).unwrap_err();
+    assert_eq!((refusal.sqlstate, refusal.detail.as_deref()), ("0A000", Some("The second parser cannot read it.")));
 }

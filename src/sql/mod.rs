@@ -45,7 +45,7 @@ pub use kind::{CopyFormat, CopyIn, Gain, Kind, Preparation};
 pub use outgoing::Outgoing;
 pub use refusal::Refusal;
 
-use crate::policy::{Policy, TenantId};
+use crate::policy::{Policy, SecondOpinion, TenantId};
 use private::{Private, Temps};
 use std::sync::Arc;
 
@@ -56,6 +56,15 @@ pub struct Script {
     pub outgoing: Outgoing,
     /// One entry a statement.
     pub kinds: Arc<[Kind]>,
+    /// What else is known of it.
+    pub assurance: Arc<Assurance>,
+}
+
+/// How far a text was looked at beside its proof.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assurance {
+    /// The second parser could not read it: its relations stand on one parser's word.
+    pub alone: bool,
 }
 
 /// A statement for the extended protocol; shared by all tenants.
@@ -73,6 +82,8 @@ pub struct Prepared {
     pub channels: Vec<u16>,
     /// What it is.
     pub kind: Kind,
+    /// What else is known of it.
+    pub assurance: Arc<Assurance>,
 }
 
 /// A client parameter that must be the tenant's own id.
@@ -102,6 +113,7 @@ pub struct Judged {
     first: u16,
     /// Holds what is one session's own.
     private: bool,
+    assurance: Arc<Assurance>,
     statements: Vec<Statement>,
     /// A simple query's, where nothing of the tenant stands in the text.
     script: Option<Arc<Script>>,
@@ -151,7 +163,8 @@ impl Judge {
             Some(script) if judged.template.is_closed() => script.clone(),
             script => {
                 let kinds = script.as_ref().map_or_else(|| Arc::from([]), |s| s.kinds.clone());
-                Arc::new(Script { outgoing: judged.template.filled(tenant.as_str()), kinds })
+                let assurance = judged.assurance.clone();
+                Arc::new(Script { outgoing: judged.template.filled(tenant.as_str()), kinds, assurance })
             }
         })
     }
@@ -170,8 +183,8 @@ impl Judge {
         }
         let kind = judged.statements.first().map_or(Kind::Empty, |s| s.kind.clone());
         let outgoing = judged.template.filled(tenant.as_str());
-        let (tenant_types, own, channels) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, channels, kind }))
+        let (tenant_types, own, channels, assurance) = (Vec::new(), Vec::new(), Vec::new(), judged.assurance.clone());
+        Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, channels, kind, assurance }))
     }
 
     fn judged(&self, sql: &str, declared: Option<u16>, private: &Private) -> Result<Arc<Judged>, Refusal> {
@@ -197,7 +210,8 @@ impl Judge {
         }
         let (done, first) = self.rewritten(sql, &stmts, declared, private)?;
         let text = parse::deparse(done.iter().map(|d| d.stmt.clone()).collect())?;
-        let places = self.prove(sql, &text, first, private)?;
+        let (places, assurance) = self.prove(sql, &text, first, private)?;
+        let assurance = Arc::new(assurance);
         let private = done.iter().any(|d| d.private);
         let template = Arc::new(outgoing::Template::new(text, first, places)?);
         let mut prepared = None;
@@ -206,14 +220,15 @@ impl Judge {
         for d in done {
             if declared.is_some() && !d.literal {
                 let (outgoing, kind) = (template.outgoing(), d.kind.clone());
-                let (tenant_types, own, channels) = (d.tenant_types, d.own, d.channels);
-                prepared = Some(Arc::new(Prepared { outgoing, client_params: first - 1, tenant_types, own, channels, kind }));
+                let (tenant_types, own, channels, assurance) = (d.tenant_types, d.own, d.channels, assurance.clone());
+                prepared = Some(Arc::new(Prepared { outgoing, client_params: first - 1, tenant_types, own, channels, kind, assurance }));
             }
             kinds.push(d.kind.clone());
             statements.push(Statement { kind: d.kind, own_literals: d.own_literals, unlike_literals: d.unlike_literals });
         }
-        let script = declared.is_none().then(|| Arc::new(Script { outgoing: template.outgoing(), kinds: kinds.into() }));
-        Ok(Judged { template, first, private, statements, script, prepared })
+        let script = Script { outgoing: template.outgoing(), kinds: kinds.into(), assurance: assurance.clone() };
+        let script = declared.is_none().then(|| Arc::new(script));
+        Ok(Judged { template, first, private, assurance, statements, script, prepared })
     }
 
     /// The statements with their guards, and the number of the first parameter that carries the tenant.
@@ -254,16 +269,23 @@ impl Judge {
     }
 
     /// Nothing enters the cache unproved. Gives the places of the same tokens in the final and in the client's text.
-    fn prove(&self, sql: &str, text: &str, first: u16, private: &Private) -> Result<Vec<(usize, usize)>, Refusal> {
+    fn prove(&self, sql: &str, text: &str, first: u16, private: &Private) -> Result<(Vec<(usize, usize)>, Assurance), Refusal> {
         #[cfg(feature = "mutants")]
         if self.mutation.is_some_and(|m| m.unproved) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Assurance::default()));
         }
         let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
         let proof = verify::verify_for(sql, text, &self.catalog, first, private).map_err(|d| unproved(d.to_string()))?;
-        match second_opinion::relations(text) {
+        let required = self.policy.postgres.as_ref().is_some_and(|p| p.second_opinion == SecondOpinion::Required);
+        let seen = second_opinion::relations(text);
+        let assurance = Assurance { alone: seen.is_none() };
+        match seen {
             Some(seen) if seen != proof.relations => Err(unproved("Two parsers see different relations.".into())),
-            _ => Ok(proof.places),
+            None if required => {
+                let refusal = unproved("The second parser cannot read it.".into());
+                Err(refusal.hint(format!("{} says `second_opinion: required`.", self.policy.file)))
+            }
+            _ => Ok((proof.places, assurance)),
         }
     }
 }

@@ -114,6 +114,7 @@ fn what_the_reader_refuses_is_not_valid() {
         "identity: { mtls: { uri: 'spiffe://x/y' } }",
         "identity: { static: { tenant: a, env: B } }",
         "postgres: { layout: schema }",
+        "postgres: { second_opinion: never }",
         "postgres: { tables: { orders: { scoped: t } } }",
         "postgres: { tables: { a.b: { shared: write } } }",
         "postgres: { tables: { a.b: { scoped: t, hidden: true } } }",
