@@ -22,6 +22,7 @@ pub type Rows = Vec<Vec<Option<String>>>;
 /// The queries to run, in any order. All names are qualified, so no search_path can mislead them.
 pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery { name: "version", sql: "SELECT pg_catalog.current_setting('server_version_num')" },
+    CatalogQuery { name: "settings", sql: "SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings" },
     CatalogQuery {
         name: "path",
         sql: "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS x(s, n) ORDER BY n",
@@ -132,6 +133,8 @@ pub struct Catalog {
     pub types: BTreeMap<String, String>,
     /// Deferrable constraints of listed tables, as (schema, name).
     pub deferrable: BTreeSet<(String, String)>,
+    /// Names of the server's settings, in lower case; none where they are not known.
+    pub settings: BTreeSet<String>,
     /// PostgreSQL's own catalogs, as a tenant sees them.
     pub system: System,
     /// Sequences that columns of listed tables own, as (schema, name).
@@ -227,6 +230,7 @@ impl Catalog {
         let mut keys = read_keys(rows("keys"));
         let mut catalog = Self {
             search_path: rows("path").iter().map(|r| text(r, 0)).collect(),
+            settings: rows("settings").iter().map(|r| text(r, 0)).collect(),
             server_version: rows("version").first().map(|r| number(r, 0)).unwrap_or_default(),
             ..Self::default()
         };
@@ -320,6 +324,7 @@ impl Catalog {
             &self.search_path,
             &self.types,
             self.server_version,
+            &self.settings,
             &self.deferrable,
             &self.sequences,
             &self.system.known,

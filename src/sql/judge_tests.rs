@@ -188,6 +188,11 @@ fn a_named_tenant_column_takes_only_the_own_id() {
     assert_eq!(judge.simple(sql, &tenant("globex")).unwrap_err().sqlstate, "42501");
     let prepared = judge.extended("INSERT INTO orders (id, tenant_id) VALUES ($1, $2)", 0, &tenant("acme")).unwrap();
     assert_eq!(prepared.own, [OwnParameter { number: 2, type_oid: 25 }]);
+    let prepared = judge.extended("UPDATE orders SET tenant_id = $2::text WHERE id = $1", 0, &tenant("acme")).unwrap();
+    assert_eq!(prepared.own, [OwnParameter { number: 2, type_oid: 25 }]);
+    let update = "UPDATE orders SET tenant_id = 'acme', note = 'x' WHERE id = 1";
+    assert!(judge.simple(update, &tenant("acme")).is_ok());
+    assert_eq!(judge.simple(update, &tenant("globex")).unwrap_err().sqlstate, "42501");
 }
 
 #[test]

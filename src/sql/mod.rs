@@ -47,6 +47,7 @@ pub use refusal::Refusal;
 
 use crate::policy::{Policy, SecondOpinion, TenantId};
 use private::{Private, Temps};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A simple-query text, ready for one tenant.
@@ -210,7 +211,7 @@ impl Judge {
         }
         let (done, first) = self.rewritten(sql, &stmts, declared, private)?;
         let text = parse::deparse(done.iter().map(|d| d.stmt.clone()).collect())?;
-        let (places, assurance) = self.prove(sql, &text, first, private)?;
+        let (places, assurance) = self.prove(sql, &text, first, private, &done)?;
         let assurance = Arc::new(assurance);
         let private = done.iter().any(|d| d.private);
         let template = Arc::new(outgoing::Template::new(text, first, places)?);
@@ -269,13 +270,23 @@ impl Judge {
     }
 
     /// Nothing enters the cache unproved. Gives the places of the same tokens in the final and in the client's text.
-    fn prove(&self, sql: &str, text: &str, first: u16, private: &Private) -> Result<(Vec<(usize, usize)>, Assurance), Refusal> {
+    fn prove(
+        &self,
+        sql: &str,
+        text: &str,
+        first: u16,
+        private: &Private,
+        done: &[rewrite::Rewritten],
+    ) -> Result<(Vec<(usize, usize)>, Assurance), Refusal> {
         #[cfg(feature = "mutants")]
         if self.mutation.is_some_and(|m| m.unproved) {
             return Ok((Vec::new(), Assurance::default()));
         }
         let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
         let proof = verify::verify_for(sql, text, &self.catalog, first, private).map_err(|d| unproved(d.to_string()))?;
+        if !every_own_is_checked(done, &proof) {
+            return Err(unproved("A value of the tenant column would not be checked.".into()));
+        }
         let required = self.policy.postgres.as_ref().is_some_and(|p| p.second_opinion == SecondOpinion::Required);
         let seen = second_opinion::relations(text);
         let assurance = Assurance { alone: seen.is_none() };
@@ -288,6 +299,13 @@ impl Judge {
             _ => Ok((proof.places, assurance)),
         }
     }
+}
+
+/// What the verifier saw written into tenant columns is what will be compared with the tenant's id.
+fn every_own_is_checked(done: &[rewrite::Rewritten], proof: &verify::Proof) -> bool {
+    let literals: BTreeSet<&String> = done.iter().flat_map(|d| &d.own_literals).collect();
+    let parameters: BTreeSet<u16> = done.iter().flat_map(|d| &d.own).map(|o| o.number).collect();
+    literals == proof.own_literals.iter().collect() && parameters == proof.own_parameters.iter().copied().collect()
 }
 
 impl Statement {

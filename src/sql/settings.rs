@@ -1,6 +1,7 @@
 //! Which settings a tenant may SET, SHOW, `set_config` and put into its startup message.
 
 use super::Refusal;
+use std::collections::BTreeSet;
 
 /// Settings that change only how this session sees its own values, or its own limits.
 const SAFE: &[&str] = &[
@@ -71,6 +72,43 @@ const READABLE: &[&str] = &[
 pub fn may_show(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SAFE.contains(&name.as_str()) || READABLE.contains(&name.as_str())
+}
+
+/// Settings that the server shows to nobody but superusers and their like, so its own list may lack them.
+const UNSEEN: &[&str] = &[
+    "all",
+    "config_file",
+    "data_directory",
+    "dynamic_library_path",
+    "external_pid_file",
+    "hba_file",
+    "ident_file",
+    "krb_server_keyfile",
+    "local_preload_libraries",
+    "log_directory",
+    "log_filename",
+    "primary_conninfo",
+    "primary_slot_name",
+    "promote_trigger_file",
+    "restore_command",
+    "role",
+    "session_authorization",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "ssl_ca_file",
+    "ssl_cert_file",
+    "ssl_key_file",
+    "stats_temp_directory",
+    "unix_socket_directories",
+];
+
+/// What a name that is not safe is refused with: one that the server does not have (`known` are its names) in the server's words.
+pub fn refused(name: &str, known: &BTreeSet<String>, otherwise: &str) -> Refusal {
+    let lower = name.to_ascii_lowercase();
+    if known.is_empty() || known.contains(&lower) || UNSEEN.contains(&lower.as_str()) {
+        return Refusal::not_allowed(format!("permission denied to {otherwise} \"{lower}\""));
+    }
+    Refusal::with_state("42704", format!("unrecognized configuration parameter \"{name}\""))
 }
 
 /// The names that may be read, in lower case.

@@ -1,6 +1,7 @@
 //! Tests against real servers: one binary, a module a theme.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::result_large_err, reason = "a test stops where it fails")]
 
+mod applications;
 mod catalogs;
 mod cli;
 mod copy;

@@ -264,7 +264,7 @@ impl Rewriter<'_> {
             return Ok(traits.raising());
         }
         if matches!(schema, "" | "pg_catalog") && matches!(name, "set_config" | "current_setting") {
-            setting_call(name, &call.args).map_err(|r| r.at(place))?;
+            setting_call(self.cx.catalog, name, &call.args).map_err(|r| r.at(place))?;
             call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
             return Ok(traits.raising());
         }
@@ -357,7 +357,7 @@ fn plain_pattern(pattern: &Node) -> bool {
 }
 
 /// `set_config('TimeZone', 'UTC', false)` is a SET; anything but literals is refused.
-fn setting_call(name: &str, args: &[Node]) -> Res<()> {
+fn setting_call(catalog: &crate::sql::Catalog, name: &str, args: &[Node]) -> Res<()> {
     let literal = |n: Option<&Node>| match n.and_then(|n| n.node.as_ref()) {
         Some(NodeEnum::AConst(c)) => match &c.val {
             Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
@@ -370,7 +370,7 @@ fn setting_call(name: &str, args: &[Node]) -> Res<()> {
     };
     let setting = literal(args.first()).ok_or_else(refused)?;
     if name == "current_setting" {
-        return if settings::may_show(&setting) { Ok(()) } else { Err(refused()) };
+        return if settings::may_show(&setting) { Ok(()) } else { Err(settings::refused(&setting, &catalog.settings, "examine")) };
     }
     let value = literal(args.get(1)).ok_or_else(refused)?;
     settings::may_set(&setting, Some(&value))

@@ -1,6 +1,7 @@
 //! MERGE: the target's guard stands in ON, so that another tenant's row is no match; sources are wrapped, since ON filters none of their rows.
 
 use super::from::{Filter, barriers, push};
+use super::own::tenant_type;
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
 use crate::sql::scope::{Guard, Scope};
@@ -54,7 +55,7 @@ impl Rewriter<'_> {
         self.optional(when.condition.as_mut())?;
         match CmdType::try_from(when.command_type).unwrap_or(CmdType::Undefined) {
             CmdType::CmdUpdate => {
-                self.no_tenant_assignment(relation, &when.target_list)?;
+                self.own_assignments(relation, &mut when.target_list, false)?;
                 self.assignments(&mut when.target_list)
             }
             CmdType::CmdInsert => self.merge_insert(when, relation, guard),
@@ -83,7 +84,7 @@ impl Rewriter<'_> {
         for (target, value) in when.target_list.iter().zip(&mut when.values) {
             if matches!(&target.node, Some(NodeEnum::ResTarget(t)) if t.name == guard.column) {
                 own = true;
-                self.own_expression(value, guard, tenant_type(relation, guard))?;
+                self.own_expression(value, guard, tenant_type(relation, &guard.column))?;
             } else if !matches!(value.node, Some(NodeEnum::SetToDefault(_))) {
                 self.expr(value)?;
             }
@@ -99,9 +100,4 @@ impl Rewriter<'_> {
 
 fn named(column: &str) -> Node {
     nodes::node(NodeEnum::ResTarget(Box::new(ResTarget { name: column.to_owned(), location: -1, ..Default::default() })))
-}
-
-/// As the tenant's parameter has it.
-fn tenant_type(relation: &Relation, guard: &Guard) -> u32 {
-    relation.column(&guard.column).map_or(25, |c| if c.type_oid == 1043 { 25 } else { c.type_oid })
 }

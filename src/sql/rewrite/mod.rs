@@ -9,6 +9,7 @@ mod expr;
 mod fence;
 mod from;
 mod merge;
+mod own;
 mod select;
 mod session;
 mod shape;
@@ -239,7 +240,7 @@ impl<'a> Rewriter<'a> {
         let Some(relation) = self.cx.catalog.find(&var.schemaname, &var.relname) else {
             let name = if var.schemaname.is_empty() { var.relname.clone() } else { format!("{}.{}", var.schemaname, var.relname) };
             return Err(Refusal::no_relation(&name)
-                .hint(format!("To let tenants use it, list it under postgres.tables in {}.", self.cx.policy.file))
+                .hint(format!("Tenants see the tables that postgres.tables in {} lets them see.", self.cx.policy.file))
                 .at(place));
         };
         var.schemaname.clone_from(&relation.schema);

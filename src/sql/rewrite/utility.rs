@@ -19,7 +19,7 @@ impl Rewriter<'_> {
             }
             NodeEnum::VariableSetStmt(x) => set(self.cx.catalog, x),
             NodeEnum::VariableShowStmt(x) if settings::may_show(&x.name) => Ok(Kind::Setting),
-            NodeEnum::VariableShowStmt(x) => Err(Refusal::not_allowed(format!("permission denied to examine \"{}\"", x.name))),
+            NodeEnum::VariableShowStmt(x) => Err(settings::refused(&x.name, &self.cx.catalog.settings, "examine")),
             NodeEnum::DiscardStmt(x) => match DiscardMode::try_from(x.target).unwrap_or(DiscardMode::Undefined) {
                 DiscardMode::DiscardAll => Ok(Kind::DiscardAll),
                 DiscardMode::DiscardTemp => Ok(Kind::DiscardTemp),
@@ -50,6 +50,13 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
         K::VarSetMulti if matches!(x.name.as_str(), "TRANSACTION" | "SESSION CHARACTERISTICS") => Ok(Kind::Transaction),
         K::VarResetAll => Ok(Kind::Setting),
         K::VarSetDefault | K::VarReset if x.name.eq_ignore_ascii_case("search_path") => Ok(Kind::Setting),
+        // A custom one would come to be; it is not the server's to know.
+        _ if !x.name.contains('.')
+            && !settings::may_show(&x.name)
+            && !matches!(x.name.as_str(), "TRANSACTION" | "TRANSACTION SNAPSHOT" | "SESSION CHARACTERISTICS") =>
+        {
+            Err(settings::refused(&x.name, &catalog.settings, "set parameter"))
+        }
         K::VarSetDefault | K::VarReset => settings::may_set(&x.name, None).map(|()| Kind::Setting),
         K::VarSetValue if x.name.eq_ignore_ascii_case("search_path") => search_path(catalog, &x.args),
         K::VarSetValue => {

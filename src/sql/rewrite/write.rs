@@ -1,14 +1,14 @@
 //! INSERT, UPDATE, DELETE: the tenant column is written by the wall and by nobody else.
 
 use super::from::{barriers, push};
+use super::own::tenant_type;
 use super::{Res, Rewriter};
-use crate::policy::TableRule;
 use crate::sql::catalog::Relation;
 use crate::sql::scope::{Guard, Scope, Thing};
-use crate::sql::{OwnParameter, Refusal, nodes};
+use crate::sql::{Refusal, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    DeleteStmt, InsertStmt, Node, OnConflictAction, OnConflictClause, RangeVar, ResTarget, ReturningClause, SelectStmt, UpdateStmt, a_const,
+    DeleteStmt, InsertStmt, Node, OnConflictAction, OnConflictClause, RangeVar, ResTarget, ReturningClause, SelectStmt, UpdateStmt,
 };
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl Rewriter<'_> {
 
     fn update(&mut self, x: &mut UpdateStmt) -> Res<()> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
-        self.no_tenant_assignment(&relation, &x.target_list)?;
+        self.own_assignments(&relation, &mut x.target_list, false)?;
         let fences = self.fences;
         let (scope, mut guards) = self.from_list(&mut x.from_clause, scope)?;
         if left_out!(self.cx, UpdateFrom) {
@@ -124,22 +124,6 @@ impl Rewriter<'_> {
         self.exprs(&mut returning.exprs).map(|_| ())
     }
 
-    pub(super) fn no_tenant_assignment(&self, relation: &Relation, targets: &[Node]) -> Res<()> {
-        let TableRule::Scoped { column } = &relation.rule else { return Ok(()) };
-        for target in targets {
-            if let Some(NodeEnum::ResTarget(t)) = &target.node
-                && t.name == *column
-                && !left_out!(self.cx, TenantAssigned)
-            {
-                return Err(Refusal::not_allowed(format!("column \"{column}\" of relation \"{}\" cannot be updated", relation.name))
-                    .detail("It says whose the row is.")
-                    .hint_at("It is the tenant column", &relation.place)
-                    .at(self.at(t.location)));
-            }
-        }
-        Ok(())
-    }
-
     /// SET a = …, SET (a, b) = …, SET a[1] = …
     pub(super) fn assignments(&mut self, targets: &mut [Node]) -> Res<()> {
         for target in targets {
@@ -195,7 +179,7 @@ impl Rewriter<'_> {
 
     fn insert(&mut self, x: &mut InsertStmt) -> Res<()> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
-        let tenant_type = relation.column(&guard.column).map_or(25, |c| if c.type_oid == 1043 { 25 } else { c.type_oid });
+        let tenant_type = tenant_type(&relation, &guard.column);
         for column in &mut x.cols {
             if let Some(NodeEnum::ResTarget(t)) = column.node.as_mut() {
                 self.target_indirection(t)?;
@@ -281,75 +265,6 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// What the client writes into the tenant column must be its own id: a literal or a parameter, checked when it is known.
-    pub(super) fn own_value(&mut self, value: &mut Node, column: &str, type_oid: u32) -> Res<()> {
-        match &value.node {
-            Some(NodeEnum::ParamRef(p)) => {
-                let number = p.number;
-                self.expr(value)?;
-                let number = u16::try_from(number).map_err(|_| Refusal::with_state("42P02", "there is no such parameter"))?;
-                self.own.push(OwnParameter { number, type_oid });
-                return Ok(());
-            }
-            Some(NodeEnum::AConst(c)) => {
-                let literal = match &c.val {
-                    Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
-                    Some(a_const::Val::Ival(i)) => Some(i.ival.to_string()),
-                    Some(a_const::Val::Fval(f)) => Some(f.fval.clone()),
-                    _ => None,
-                };
-                if let Some(literal) = literal {
-                    if !left_out!(self.cx, OwnLiteral) {
-                        self.own_literals.push(literal);
-                    }
-                    return Ok(());
-                }
-            }
-            _ => {}
-        }
-        let place = nodes::location(value).and_then(|l| self.at(l));
-        Err(Refusal::not_allowed(format!("column \"{column}\" takes only this tenant's own id, as a literal or a parameter")).at(place))
-    }
-
-    /// What a query puts into the tenant column must be the tenant's own id: a literal or parameter as in VALUES, a column by a check
-    /// at run time.
-    fn own_in_arms(&mut self, select: &mut SelectStmt, index: usize, guard: &Guard, tenant_type: u32) -> Res<()> {
-        if select.larg.is_some() || select.rarg.is_some() {
-            return [select.larg.as_mut(), select.rarg.as_mut()]
-                .into_iter()
-                .flatten()
-                .try_for_each(|side| self.own_in_arms(side, index, guard, tenant_type));
-        }
-        for row in &mut select.values_lists {
-            let value = match row.node.as_mut() {
-                Some(NodeEnum::List(list)) => list.items.get_mut(index),
-                _ => None,
-            };
-            self.own_value(value.ok_or_else(too_few)?, &guard.column, tenant_type)?;
-        }
-        if !select.values_lists.is_empty() {
-            return Ok(());
-        }
-        if width(select).is_none() {
-            return Err(Refusal::not_understood("INSERT of the tenant column from SELECT * is not supported").hint("Name the columns."));
-        }
-        let value = match select.target_list.get_mut(index).and_then(|t| t.node.as_mut()) {
-            Some(NodeEnum::ResTarget(target)) => target.val.as_mut(),
-            _ => None,
-        };
-        self.own_expression(value.ok_or_else(too_few)?, guard, tenant_type)
-    }
-
-    /// A literal, a parameter or a column that must be the tenant's own id.
-    pub(super) fn own_expression(&mut self, value: &mut Node, guard: &Guard, tenant_type: u32) -> Res<()> {
-        if !matches!(value.node, Some(NodeEnum::ColumnRef(_))) {
-            return self.own_value(value, &guard.column, tenant_type);
-        }
-        self.expr(value)?;
-        *value = own_column(std::mem::take(value), guard, tenant_type);
-        Ok(())
-    }
-
     fn conflict(&mut self, conflict: Option<&mut Box<OnConflictClause>>, relation: &Relation, guard: &Guard) -> Res<()> {
         let Some(conflict) = conflict else { return Ok(()) };
         let private = self.infer(conflict, relation, &guard.column)?;
@@ -363,7 +278,7 @@ impl Rewriter<'_> {
             };
         }
         self.upsert = true;
-        self.no_tenant_assignment(relation, &conflict.target_list)?;
+        self.own_assignments(relation, &mut conflict.target_list, true)?;
         let mut level = self.levels.last().cloned().unwrap_or_default();
         push(&mut level, "excluded".into(), Thing::Wrapped(Arc::new(relation.clone())))?;
         self.levels.push(level);
@@ -379,16 +294,8 @@ impl Rewriter<'_> {
     }
 }
 
-fn too_few() -> Refusal {
+pub(super) fn too_few() -> Refusal {
     Refusal::syntax("INSERT has more target columns than expressions")
-}
-
-/// `CASE WHEN CASE WHEN column = $tenant THEN true ELSE <fails> END THEN $tenant::type END`: the tenant's own id, or an error.
-fn own_column(column: Node, guard: &Guard, tenant_type: u32) -> Node {
-    let tenant = || nodes::parameter(guard.parameter);
-    let own = nodes::operator("=", column.clone(), tenant());
-    let check = nodes::case(own, nodes::truth(true), Some(marker_on(column, "partywall:tenant")));
-    nodes::case(check, nodes::cast(tenant(), cast_name(tenant_type)), None)
 }
 
 /// An expression that fails with the wall's own marker, and nothing of the row, when a write meets another tenant's row.
@@ -397,7 +304,7 @@ pub(super) fn marker(guard: &Guard, text: &str) -> Node {
 }
 
 /// The same for any column: it has to read the row, or the planner would run it at once.
-fn marker_on(column: Node, text: &str) -> Node {
+pub(super) fn marker_on(column: Node, text: &str) -> Node {
     let call = pg_query::protobuf::FuncCall {
         funcname: vec![nodes::string("pg_catalog"), nodes::string("left")],
         args: vec![nodes::cast(column, "text"), nodes::integer(0)],
@@ -415,7 +322,7 @@ fn marker_on(column: Node, text: &str) -> Node {
 }
 
 /// How many columns a source has; None where a star hides it.
-fn width(select: &SelectStmt) -> Option<usize> {
+pub(super) fn width(select: &SelectStmt) -> Option<usize> {
     if let Some(left) = &select.larg {
         return width(left);
     }

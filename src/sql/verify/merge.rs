@@ -1,7 +1,7 @@
 //! MERGE: the target's guard is in ON and nowhere else, sources filter themselves, each inserted row is the tenant's.
 
 use super::scopes::Level;
-use super::write::{Target, never_sets};
+use super::write::Target;
 use super::{Hold, Res, Walk, disagree, fields, hold, list, text};
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ impl Walk<'_> {
             return disagree("MERGE would write rows of other tenants");
         }
         if f["command_type"].as_i64() != Some(INSERT) {
-            never_sets(list(f, "target_list"), &target.column)?;
+            self.sets_own(list(f, "target_list"), target, false)?;
             return self.rest(f, c, &[]);
         }
         let mut plain = f.clone();
@@ -51,7 +51,7 @@ impl Walk<'_> {
             return disagree("the tenant column is not written exactly once");
         }
         if list(c, "values").len() == list(f, "values").len() {
-            self.own_expression(&mut plain["values"][index])?;
+            self.own_expression(&mut plain["values"][index], target)?;
         } else {
             let value = plain["values"].as_array_mut().and_then(Vec::pop).unwrap_or_default();
             let last = plain["target_list"].as_array_mut().and_then(Vec::pop).unwrap_or_default();

@@ -9,6 +9,7 @@ mod copy;
 mod from;
 mod kinds;
 mod merge;
+mod own;
 mod scopes;
 mod temp;
 mod utility;
@@ -36,6 +37,10 @@ pub struct Proof {
     pub relations: Vec<String>,
     /// What the rewriter added, in the order it was proved.
     pub held: Vec<Held>,
+    /// Literals and parameters of the client that stand for the tenant column: each must be compared with the tenant's id.
+    pub own_literals: Vec<String>,
+    /// See `own_literals`.
+    pub own_parameters: Vec<u16>,
 }
 
 /// An addition that was proved.

@@ -66,6 +66,15 @@ const CASES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "UPDATE orders SET tenant_id = 'acme'",
+        "UPDATE public.orders SET tenant_id = 'acme' WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
+        &[
+            "UPDATE public.orders SET tenant_id = 'globex' WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
+            "UPDATE public.orders SET tenant_id = note WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
+            "UPDATE public.orders SET tenant_id = 'acme'::varchar(2) WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
+        ],
+    ),
+    (
         "DELETE FROM orders",
         "DELETE FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1",
         &["DELETE FROM public.orders", "DELETE FROM ONLY public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) $1"],
@@ -249,5 +258,22 @@ fn a_relation_is_found_wherever_it_hides() {
         "ALTER SYSTEM SET a = 1",
     ] {
         assert!(verify(text, text, judge.catalog(), 1).is_err(), "passed: {text}");
+    }
+}
+
+#[test]
+fn what_the_client_writes_into_the_tenant_column_is_noted() {
+    let judge = crate::sql::tests::judge();
+    let proof = |sql: &str, sent: &str| verify(sql, sent, judge.catalog(), 3).unwrap_or_default();
+    let sql = "UPDATE orders SET tenant_id = $1 WHERE id = 1";
+    let noted = proof(sql, "UPDATE public.orders SET tenant_id = $1 WHERE orders.tenant_id OPERATOR(pg_catalog.=) $3 AND id = 1");
+    assert_eq!((noted.own_parameters.as_slice(), noted.own_literals.len()), (&[1][..], 0));
+    let sql = "INSERT INTO orders (id, tenant_id) VALUES (1, 'acme'), (2, 'x'::text)";
+    let noted = proof(sql, "INSERT INTO public.orders (id, tenant_id) VALUES (1, 'acme'), (2, 'x'::text)");
+    assert_eq!(noted.own_literals, ["acme", "x"]);
+    for unsound in ["note", "excluded.tenant_id", "DEFAULT", "'x'::char(1)", "lower('x')", "NULL"] {
+        let sql = format!("UPDATE orders SET tenant_id = {unsound}");
+        let sent = format!("UPDATE public.orders SET tenant_id = {unsound} WHERE orders.tenant_id OPERATOR(pg_catalog.=) $3");
+        assert!(verify(&sql, &sent, judge.catalog(), 3).is_err(), "{unsound}");
     }
 }

@@ -26,6 +26,23 @@ impl Target {
         self.relation.columns.iter().take(count).map(|c| c.name.clone()).collect()
     }
 
+    /// Is this PostgreSQL's own type of the tenant column, with nothing that could change a value?
+    pub(super) fn has_type(&self, name: &Value) -> bool {
+        let whole = ["array_bounds", "typmods"].iter().all(|k| list(name, k).is_empty()) && name["setof"] != Value::Bool(true);
+        let own = match names(list(name, "names")).as_slice() {
+            [own] | ["pg_catalog", own] => (*own).to_owned(),
+            _ => return false,
+        };
+        let wanted: &[&str] = match self.relation.column(&self.column).map(|c| c.type_oid) {
+            Some(20) => &["int8"],
+            Some(21) => &["int2"],
+            Some(23) => &["int4"],
+            Some(2950) => &["uuid"],
+            _ => &["text", "varchar"],
+        };
+        whole && wanted.contains(&own.as_str())
+    }
+
     /// Whether every key that this conflict target can mean holds the tenant column.
     fn is_private(&self, infer: &Value) -> bool {
         let holds = |key: &Key| key.columns.contains(&self.column);
@@ -77,7 +94,7 @@ impl Walk<'_> {
         let depth = self.ctes.len();
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
-        never_sets(list(f, "target_list"), &target.column)?;
+        self.sets_own(list(f, "target_list"), &target, false)?;
         if utility::is_current_of(&f["where_clause"], &c["where_clause"]) && list(f, from).is_empty() && f["with_clause"].is_null() {
             self.levels.push(Level { items: vec![target.seen()] });
             self.rest(f, c, &["relation", "where_clause"])?;
@@ -120,7 +137,7 @@ impl Walk<'_> {
             (Some(f), Some(c), true) => self.source(f, c)?,
             (Some(fs), Some(cs), false) => {
                 let mut plain = fs.clone();
-                self.own_arms(&mut plain, cs, position(f, &column))?;
+                self.own_arms(&mut plain, cs, position(f, &column), &target)?;
                 self.select(&plain, cs)?;
             }
             _ => return disagree("the source of an INSERT differs"),
@@ -211,60 +228,6 @@ impl Walk<'_> {
         if number.is_some_and(|n| n >= self.first) { Ok(()) } else { disagree("the tenant column is not written by the wall") }
     }
 
-    /// Where the client names the tenant column: each arm's value at that place is sound; a checked column is put back as it was.
-    fn own_arms(&self, f: &mut Value, c: &Value, position: usize) -> Res<()> {
-        if !c["larg"].is_null() {
-            self.own_arms(&mut f["larg"], &c["larg"], position)?;
-            return self.own_arms(&mut f["rarg"], &c["rarg"], position);
-        }
-        let rows = list(c, "values_lists");
-        for row in rows {
-            let value = fields(row, "List").and_then(|r| list(r, "items").get(position));
-            self.own_value(value.unwrap_or(&Value::Null))?;
-        }
-        if !rows.is_empty() {
-            return Ok(());
-        }
-        if list(c, "target_list").iter().take(position).any(holds_star) {
-            return disagree("the tenant column may stand elsewhere");
-        }
-        let Some(value) = f["target_list"].get_mut(position).and_then(|t| t["node"].get_mut("ResTarget")?.get_mut("val")) else {
-            return disagree("the tenant column takes nothing");
-        };
-        self.own_expression(value)
-    }
-
-    /// A literal, a parameter, or a column that is checked at run time, which is put back as the client wrote it.
-    pub(super) fn own_expression(&self, value: &mut Value) -> Res<()> {
-        if let Some((when, case)) = one_case(value) {
-            let Some((check, inner)) = one_case(&when["expr"]) else { return disagree("the tenant column takes an unchecked value") };
-            let own = fields(&check["expr"], "AExpr");
-            let own = own.filter(|x| x["kind"].as_i64() == Some(1) && names(list(x, "name")) == ["pg_catalog", "="]);
-            let truth = fields(&check["result"], "AConst").is_some_and(|t| t["val"]["Boolval"]["boolval"] == Value::Bool(true));
-            let Some(own) = own.filter(|_| truth && case["defresult"].is_null() && is_marker(&inner["defresult"], "partywall:tenant"))
-            else {
-                return disagree("the tenant column takes an unchecked value");
-            };
-            self.tenant_value(&own["rexpr"])?;
-            self.tenant_value(&when["result"])?;
-            if fields(&own["lexpr"], "ColumnRef").is_none() {
-                return disagree("the tenant column takes an unchecked value");
-            }
-            *value = own["lexpr"].clone();
-            return Ok(());
-        }
-        self.own_value(value)
-    }
-
-    /// Literals and parameters of the client: their values are checked when they are known.
-    fn own_value(&self, value: &Value) -> Res<()> {
-        match kind(value) {
-            Some(("ParamRef", p)) if p["number"].as_i64().is_some_and(|n| n < self.first) => Ok(()),
-            Some(("AConst", v)) if v["isnull"] == Value::Bool(false) => Ok(()),
-            _ => disagree("the tenant column takes something that cannot be checked"),
-        }
-    }
-
     fn conflict(&mut self, f: &Value, c: &Value, target: &Target) -> Res<()> {
         let column = target.column.as_str();
         if f.is_null() && c.is_null() {
@@ -286,7 +249,7 @@ impl Walk<'_> {
         } else {
             self.same(fi, ci)?;
         }
-        never_sets(list(f, "target_list"), column)?;
+        self.sets_own(list(f, "target_list"), target, true)?;
         if f["action"].as_i64() != Some(3) {
             // A key that tenants share would turn an INSERT into nothing where another has the row.
             return if target.is_private(fi) { self.rest(f, c, &["infer"]) } else { disagree("a conflict may be with another tenant") };
@@ -317,14 +280,14 @@ impl Walk<'_> {
 }
 
 /// The one WHEN of a CASE without argument, and the CASE.
-fn one_case(value: &Value) -> Option<(&Value, &Value)> {
+pub(super) fn one_case(value: &Value) -> Option<(&Value, &Value)> {
     let case = fields(value, "CaseExpr")?;
     let [when] = list(case, "args") else { return None };
     case["arg"].is_null().then_some((fields(when, "CaseWhen")?, case))
 }
 
 /// `('marker' OPERATOR(pg_catalog.||) …)::pg_catalog.bool`, which always fails: no such text is a boolean.
-fn is_marker(value: &Value, marker: &str) -> bool {
+pub(super) fn is_marker(value: &Value, marker: &str) -> bool {
     let Some(cast) = fields(value, "TypeCast") else { return false };
     let Some(joined) = fields(&cast["arg"], "AExpr") else { return false };
     let literal = fields(&joined["lexpr"], "AConst").map(|l| &l["val"]["Sval"]["sval"]);
@@ -347,11 +310,6 @@ fn is_nothing_of_a_column(value: &Value) -> bool {
         && fields(empty, "AConst").is_some_and(|e| e["val"]["Sval"]["sval"] == "")
 }
 
-pub(super) fn never_sets(targets: &[Value], column: &str) -> Res<()> {
-    let sets = targets.iter().filter_map(|t| fields(t, "ResTarget")).any(|t| text(t, "name") == column);
-    if sets { disagree("the tenant column is assigned") } else { Ok(()) }
-}
-
 /// How many values each row of a source has; None where a star hides it.
 fn width(source: &Value) -> Option<usize> {
     let mut select = fields(source, "SelectStmt")?;
@@ -365,7 +323,7 @@ fn width(source: &Value) -> Option<usize> {
     (!targets.iter().any(holds_star)).then_some(targets.len())
 }
 
-fn holds_star(target: &Value) -> bool {
+pub(super) fn holds_star(target: &Value) -> bool {
     let value = fields(target, "ResTarget").map(|t| &t["val"]);
     let last = value.and_then(|v| match kind(v)? {
         ("ColumnRef", c) => list(c, "fields").last(),
