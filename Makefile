@@ -1,10 +1,11 @@
-.PHONY: help demo demo-check test oracle mutants isolation functions bench lint install fmt
+.PHONY: help demo demo-check test drivers oracle mutants isolation functions bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
 	@echo "make demo        two tenants side by side on throwaway servers; Ctrl-C ends it"
 	@echo "make demo-check  the same, checked, and ended"
 	@echo "make test        lint and all tests"
+	@echo "make drivers     every driver that can be had, directly and as two tenants; writes docs/COMPATIBILITY.md (ONLY='asyncpg,psql')"
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
 	@echo "make bench       pgbench and redis-benchmark: direct, relay, pgbouncer, wall (release build; minutes)"
@@ -32,8 +33,14 @@ lint: install
 
 test: lint
 	cargo test
+	python3 tests/drivers/run.py --quick
 	cargo test --features mutants --test it every_protection
 	bash tests/isolation.sh
+
+# Installs under target/drivers (and by Debian's packages), runs on servers of its own.
+drivers: install
+	cargo build --quiet
+	nice python3 tests/drivers/run.py --docs docs/COMPATIBILITY.md --only "$(ONLY)" $(ARGS)
 
 # The same random statements through the wall and on a private database: N of them by SEED, or one CASE alone.
 N ?= 200000

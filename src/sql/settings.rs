@@ -46,6 +46,9 @@ const SAFE: &[&str] = &[
     "xmloption",
 ];
 
+/// Safe settings that [`may_set`] keeps some values from.
+const VALUES_MATTER: &[&str] = &["client_encoding", "standard_conforming_strings", "client_min_messages"];
+
 /// Settings that may be read and not changed.
 const READABLE: &[&str] = &[
     "integer_datetimes",
@@ -114,6 +117,12 @@ pub fn refused(name: &str, known: &BTreeSet<String>, otherwise: &str) -> Refusal
 /// The names that may be read, in lower case.
 pub fn readable() -> impl Iterator<Item = &'static str> {
     SAFE.iter().chain(READABLE).copied()
+}
+
+/// May it be set to a value that is known only when the statement runs? Not where the wall keeps some values from it.
+pub fn may_set_any(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SAFE.contains(&name.as_str()) && !VALUES_MATTER.contains(&name.as_str())
 }
 
 /// May it be set to this value? `value` is None for DEFAULT and RESET. Errors: 42501 with the reason.

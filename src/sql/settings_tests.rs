@@ -18,3 +18,14 @@ fn pinned_ones_keep_their_value() {
     assert!(may_set("client_encoding", Some("SJIS")).is_err());
     assert!(may_set("client_min_messages", Some("debug5")).is_err());
 }
+
+#[test]
+fn a_value_not_known_yet_is_for_settings_that_take_any() {
+    assert!(may_set_any("jit") && may_set_any("TimeZone"));
+    for name in SAFE {
+        // Each that refuses some value of a setting must be among those that matter.
+        let picky = may_set(name, Some("no such value")).is_err();
+        assert_eq!(may_set_any(name), !picky, "{name}");
+    }
+    assert!(!may_set_any("role") && !may_set_any("server_version"));
+}

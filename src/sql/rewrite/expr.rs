@@ -356,7 +356,7 @@ fn plain_pattern(pattern: &Node) -> bool {
     }
 }
 
-/// `set_config('TimeZone', 'UTC', false)` is a SET; anything but literals is refused.
+/// `set_config('TimeZone', 'UTC', false)` is a SET; the name is a literal, and so is the value, or it is a parameter where any will do.
 fn setting_call(catalog: &crate::sql::Catalog, name: &str, args: &[Node]) -> Res<()> {
     let literal = |n: Option<&Node>| match n.and_then(|n| n.node.as_ref()) {
         Some(NodeEnum::AConst(c)) => match &c.val {
@@ -371,6 +371,9 @@ fn setting_call(catalog: &crate::sql::Catalog, name: &str, args: &[Node]) -> Res
     let setting = literal(args.first()).ok_or_else(refused)?;
     if name == "current_setting" {
         return if settings::may_show(&setting) { Ok(()) } else { Err(settings::refused(&setting, &catalog.settings, "examine")) };
+    }
+    if matches!(args.get(1).and_then(|n| n.node.as_ref()), Some(NodeEnum::ParamRef(_))) && settings::may_set_any(&setting) {
+        return Ok(());
     }
     let value = literal(args.get(1)).ok_or_else(refused)?;
     settings::may_set(&setting, Some(&value))

@@ -135,7 +135,10 @@ impl Walk<'_> {
         let literal =
             |index: usize| list(f, "args").get(index).and_then(|a| fields(a, "AConst")).and_then(|a| a["val"]["Sval"]["sval"].as_str());
         let listed = match (*schema, *name) {
-            ("pg_catalog", "set_config") => literal(0).zip(literal(1)).is_some_and(|(n, v)| settings::may_set(n, Some(v)).is_ok()),
+            ("pg_catalog", "set_config") => literal(0).is_some_and(|name| match literal(1) {
+                Some(value) => settings::may_set(name, Some(value)).is_ok(),
+                None => list(f, "args").get(1).is_some_and(|a| fields(a, "ParamRef").is_some()) && settings::may_set_any(name),
+            }),
             ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
             ("pg_catalog", name) if functions::find(name).is_some() => true,
             ("information_schema", "_pg_expandarray") => true,

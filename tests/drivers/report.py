@@ -1,0 +1,37 @@
+"""docs/COMPATIBILITY.md from a run's results."""
+
+HEAD = """# Drivers
+
+Made by `make drivers`; not written by hand. Each driver's program (`tests/drivers/`) ran on a private database and then, unchanged, as
+two tenants at once through the wall, with the same ids. A column passes where every line that it printed is the same, and holds what
+`tests/drivers/expected.txt` demands; `rows`: what the shared database holds for each tenant afterwards is what the private one holds, and
+no session saw a row of another. Numbers refer to the notes below.
+"""
+TITLES = {"postgres": "PostgreSQL", "redis": "Redis"}
+CELLS = {"pass": "pass", "fail": "**fail**", "none": "–"}
+
+
+def page(results, columns):
+    parts = [HEAD]
+    for kind, group in results.items():
+        names, notes = columns[kind], []
+        lines = [f"| driver | version | tenant by | {' | '.join(names)} |", "|" + "---|" * (len(names) + 3)]
+        for result in group:
+            driver = result.driver
+            language = driver.get("language")
+            title = f"{driver['name']} ({language})" if language else driver["name"]
+            if result.state == "not available":
+                notes.append(f"{driver['name']}: not available here: {result.why[0]}")
+                lines.append(f"| {title} | not available [{len(notes)}] | | {' | '.join('' for _ in names)} |")
+                continue
+            marks = {}
+            for why in [*result.why, *driver.get("notes", [])]:
+                notes.append(f"{driver['name']}, {why.strip()}")
+                marks.setdefault(why.split(":")[0], []).append(f"[{len(notes)}]")
+            cells = [" ".join([CELLS[result.columns[name]], *marks.pop(name, [])]) for name in names]
+            rest = " ".join(mark for some in marks.values() for mark in some)
+            by = {"options": "startup parameter", "listener": "listener"}[driver.get("tenant", "options")]
+            lines.append(f"| {title} | {result.version} | {' '.join([by, rest]).strip()} | {' | '.join(cells)} |")
+        parts.append(f"## {TITLES[kind]}\n\n" + "\n".join(lines) + "\n")
+        parts.append("".join(f"{n}. {note}\n" for n, note in enumerate(notes, 1)))
+    return "\n".join(part for part in parts if part)
