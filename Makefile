@@ -1,4 +1,4 @@
-.PHONY: help demo demo-check test drivers oracle mutants isolation functions bench lint install fmt
+.PHONY: help demo demo-check test drivers oracle mutants isolation functions fuzz coverage sqlsmith bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -8,6 +8,7 @@ help:
 	@echo "make drivers     every driver that can be had, directly and as two tenants; writes docs/COMPATIBILITY.md (ONLY='asyncpg,psql')"
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
+	@echo "make fuzz        each fuzz target for FUZZ_SECONDS=1800 (needs a nightly toolchain and cargo-fuzz)"
 	@echo "make bench       pgbench and redis-benchmark: direct, relay, pgbouncer, wall (release build; minutes)"
 
 demo: install
@@ -51,6 +52,15 @@ oracle: install
 # The rewriter with one of its protections left out, for each of them: who notices.
 mutants: install
 	MUTANTS_ALL=1 cargo test --features mutants --test it every_protection -- --nocapture
+
+# Each target of fuzz/ for FUZZ_SECONDS, one after another (FUZZ_TARGETS: which); `cargo test` runs a slice of them on any toolchain.
+FUZZ_SECONDS ?= 1800
+FUZZ_TARGETS ?= sql postgres_wire redis_wire
+fuzz: install
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@set -e; for target in $(FUZZ_TARGETS); do mkdir -p fuzz/found/$$target; \
+	  cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -rss_limit_mb=4096; \
+	done
 
 isolation:
 	bash tests/isolation.sh $(ONLY)

@@ -1,0 +1,8 @@
+-- What the fuzz targets judge against.
+CREATE TABLE orders (id int NOT NULL, tenant_id text NOT NULL, customer int, total numeric, note text, PRIMARY KEY (tenant_id, id));
+CREATE TABLE items (order_id int NOT NULL, line int NOT NULL, sku text, qty int, tenant_id text NOT NULL, PRIMARY KEY (tenant_id, order_id, line));
+CREATE TABLE loose (id int, tenant_id text, note text, data jsonb, at timestamptz, tags text[]);
+CREATE TABLE "Quoted" ("Id" int, tenant_id text NOT NULL, "a""b" text);
+CREATE TABLE countries (code text PRIMARY KEY, name text NOT NULL);
+CREATE TABLE secrets (id int, value text);
+CREATE FUNCTION slugify(text) RETURNS text LANGUAGE sql AS 'select $1';
