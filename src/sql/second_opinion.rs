@@ -57,9 +57,9 @@ fn walk(value: &Value, seen: &mut BTreeSet<String>) {
                         // COPY's
                         note(inner.get("table_name"), seen);
                         if let (Some(schema), Some(name)) =
-                            (inner.get("schema_name").and_then(Value::as_str), inner.get("table_name").and_then(Value::as_str))
+                            (inner.get("schema_name").and_then(word), inner.get("table_name").and_then(word))
                         {
-                            seen.insert(format!("{}.{}", schema.to_lowercase(), name.to_lowercase()));
+                            seen.insert(format!("{schema}.{name}"));
                         }
                     }
                     "Lock" => {
@@ -87,7 +87,10 @@ fn note(name: Option<&Value>, seen: &mut BTreeSet<String>) {
 }
 
 fn ident(part: &Value) -> Option<String> {
-    let ident = part.get("Identifier")?;
+    word(part.get("Identifier")?)
+}
+
+fn word(ident: &Value) -> Option<String> {
     let raw = ident.get("value")?.as_str()?;
     Some(if ident.get("quote_style").is_none_or(Value::is_null) { raw.to_lowercase() } else { raw.replace("\"\"", "\"") })
 }
