@@ -22,6 +22,10 @@ pub enum Fact {
     Refused(&'static str),
     /// A text goes upstream that only one of the two parsers could read.
     Alone,
+    /// One whose rows should be checked went upstream, and how much of them can be; see `verify_rows`.
+    Rows(&'static str),
+    /// A row of another tenant's came back, and did not go on.
+    RowMismatch,
     /// The answer to one came back whole (latency stops here).
     Answered,
     /// Upstream's catalog is another than the judge's: read it again (not more often than every few seconds; a client can cause it).
@@ -35,6 +39,8 @@ pub enum Close {
     Bye,
     /// The client broke the protocol.
     ClientBroke(&'static str),
+    /// A row that was checked is another tenant's.
+    RowMismatch,
     /// Upstream broke the protocol or said something that the session did not expect.
     UpstreamBroke(&'static str),
 }

@@ -32,6 +32,14 @@ struct StatementLabels {
     verdict: String,
 }
 
+/// The labels of statements by how their rows are checked.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RowLabels {
+    listener: String,
+    tenant: String,
+    checked: String,
+}
+
 /// The labels of what is told by listener and tenant alone.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct TenantLabels {
@@ -48,6 +56,8 @@ pub struct Metrics {
     statements: Family<StatementLabels, Counter>,
     latency: Family<TenantLabels, Histogram, fn() -> Histogram>,
     alone: Family<TenantLabels, Counter>,
+    rows: Family<RowLabels, Counter>,
+    mismatches: Family<TenantLabels, Counter>,
     tenants: Mutex<BTreeMap<String, u32>>,
     labels: Mutex<BTreeSet<String>>,
     next: AtomicU64,
@@ -65,8 +75,11 @@ impl Default for Metrics {
         let alone = Family::default();
         let text = "Texts sent to PostgreSQL that the second parser could not read";
         registry.register("second_opinion_absent", text, Family::clone(&alone));
+        let (rows, mismatches) = (Family::default(), Family::default());
+        registry.register("verify_rows", "Statements to be checked row by row, by how much could be", Family::clone(&rows));
+        registry.register("row_mismatch", "Sessions ended because a row was another tenant's", Family::clone(&mismatches));
         let (tenants, labels) = (Mutex::default(), Mutex::default());
-        Self { registry, connections, open, statements, latency, alone, tenants, labels, next: AtomicU64::new(1) }
+        Self { registry, connections, open, statements, latency, alone, rows, mismatches, tenants, labels, next: AtomicU64::new(1) }
     }
 }
 
@@ -190,6 +203,16 @@ impl Meter {
                     let (listener, tenant) = (self.listener.clone(), self.label.clone());
                     tracing::debug!(listener, tenant, connection = self.connection, "no second opinion");
                     self.metrics.alone.get_or_create(&TenantLabels { listener, tenant }).inc();
+                }
+                Fact::Rows(checked) => {
+                    let (listener, tenant) = (self.listener.clone(), self.label.clone());
+                    let checked = checked.to_owned();
+                    self.metrics.rows.get_or_create(&RowLabels { listener, tenant, checked }).inc();
+                }
+                Fact::RowMismatch => {
+                    let (listener, tenant) = (self.listener.clone(), self.label.clone());
+                    tracing::error!(listener, tenant, connection = self.connection, "a row of another tenant came back; session ended");
+                    self.metrics.mismatches.get_or_create(&TenantLabels { listener, tenant }).inc();
                 }
                 Fact::Answered => {
                     if let Some(start) = starts.pop_front() {

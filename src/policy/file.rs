@@ -91,7 +91,7 @@ fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
 }
 
 fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
-    let fields = reader.fields(node, &["layout", "tables", "functions", "explain", "second_opinion"], &["backstop", "verify_rows"]);
+    let fields = reader.fields(node, &["layout", "tables", "functions", "explain", "second_opinion", "verify_rows"], &["backstop"]);
     if let Some(value) = fields.get("layout")
         && reader.text(value).as_deref() != Some("rows")
     {
@@ -101,7 +101,18 @@ fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
     let tables = fields.get("tables").map(|n| tables(reader, n)).unwrap_or_default();
     let functions = fields.get("functions").map(items).unwrap_or_default().iter().filter_map(|n| function(reader, n)).collect();
     let second_opinion = fields.get("second_opinion").map(|n| second_opinion(reader, n)).unwrap_or_default();
-    PostgresPolicy { tables, functions, explain, second_opinion }
+    let verify_rows = fields.get("verify_rows").map(|n| verify_rows(reader, n)).unwrap_or_default();
+    PostgresPolicy { tables, functions, explain, second_opinion, verify_rows }
+}
+
+fn verify_rows(reader: &mut Reader<'_>, node: &Node) -> VerifyRows {
+    match reader.text(node).as_deref() {
+        Some("off") => return VerifyRows::Off,
+        Some("sample") => return VerifyRows::Sample,
+        Some("all") => return VerifyRows::All,
+        _ => reader.say(node, "`verify_rows` is `off`, `sample` or `all`", "write `verify_rows: sample`"),
+    }
+    VerifyRows::Off
 }
 
 fn second_opinion(reader: &mut Reader<'_>, node: &Node) -> SecondOpinion {

@@ -111,6 +111,25 @@ pub struct PostgresPolicy {
     pub explain: Explain,
     /// Whether a second parser must have read what is sent.
     pub second_opinion: SecondOpinion,
+    /// Whether the rows that come back are checked.
+    pub verify_rows: VerifyRows,
+}
+
+/// `postgres.verify_rows`: whose statements return the tenant column as well, to be checked in each row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VerifyRows {
+    /// No statement's.
+    #[default]
+    Off,
+    /// One of [`VerifyRows::EVERY`] texts'.
+    Sample,
+    /// All that can.
+    All,
+}
+
+impl VerifyRows {
+    /// With `sample`, one of so many texts is checked.
+    pub const EVERY: u32 = 16;
 }
 
 /// `postgres.second_opinion`: what becomes of a statement that the second parser cannot read.

@@ -4,6 +4,7 @@ use super::encode;
 use super::wire::{self, Bind, Reader, WireError};
 use crate::policy::TenantId;
 use crate::sql::private::channel_value;
+use crate::sql::rows::{self, oid};
 use crate::sql::{OwnParameter, Prepared, Refusal};
 use bytes::{BufMut, BytesMut};
 
@@ -148,19 +149,6 @@ fn format(bind: &Bind<'_>, index: u16) -> u16 {
     }
 }
 
-mod oid {
-    //! pg_type.oid of the types whose binary form is compared.
-    pub const NAME: u32 = 19;
-    pub const INT8: u32 = 20;
-    pub const INT2: u32 = 21;
-    pub const INT4: u32 = 23;
-    pub const TEXT: u32 = 25;
-    pub const UNKNOWN: u32 = 705;
-    pub const BPCHAR: u32 = 1042;
-    pub const VARCHAR: u32 = 1043;
-    pub const UUID: u32 = 2950;
-}
-
 /// Does a value of the declared type, assigned to the column's, keep what its bytes say? `007` as an integer put into a text
 /// column would not.
 fn agree(declared: u32, column: u32) -> bool {
@@ -170,25 +158,7 @@ fn agree(declared: u32, column: u32) -> bool {
 }
 
 fn is_own(value: Option<&[u8]>, format: u16, type_oid: u32, tenant: &TenantId) -> bool {
-    let (Some(value), id) = (value, tenant.as_str()) else { return false };
-    if format == TEXT {
-        return value == id.as_bytes();
-    }
-    match type_oid {
-        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN => value == id.as_bytes(),
-        oid::INT2 => id.parse::<i16>().is_ok_and(|n| value == n.to_be_bytes()),
-        oid::INT4 => id.parse::<i32>().is_ok_and(|n| value == n.to_be_bytes()),
-        oid::INT8 => id.parse::<i64>().is_ok_and(|n| value == n.to_be_bytes()),
-        oid::UUID => uuid(id).is_some_and(|n| value == n.to_be_bytes()),
-        _ => false,
-    }
-}
-
-/// The canonical form, 8-4-4-4-12 hex digits.
-fn uuid(id: &str) -> Option<u128> {
-    let digits: String = id.split('-').collect();
-    let shaped = id.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    shaped.then(|| u128::from_str_radix(&digits, 16).ok()).flatten()
+    value.is_some_and(|value| rows::same(value, format, type_oid, tenant))
 }
 
 fn not_own(own: &OwnParameter) -> Refusal {

@@ -40,7 +40,7 @@ impl<J: Judging> Session<J> {
             Expect::Script { script, done, .. } => {
                 script.kinds.get(*done..).unwrap_or_default().iter().filter(|k| matches!(k, Kind::CopyIn(_))).count()
             }
-            Expect::Execute { statement: Some(s) } => usize::from(matches!(s.prepared.kind, Kind::CopyIn(_))),
+            Expect::Execute { statement: Some(s), .. } => usize::from(matches!(s.prepared.kind, Kind::CopyIn(_))),
             _ => 0,
         });
         self.queue.may_copy() && owed.sum::<usize>() > begun
@@ -78,7 +78,7 @@ impl<J: Judging> Session<J> {
     pub(super) fn copy_begins(&mut self, frame: &Frame, turn: &mut Turn) -> Result<(), Close> {
         let kind = match self.queue.peek() {
             Some(Expect::Script { script, done, .. }) => script.kinds.get(*done),
-            Some(Expect::Execute { statement: Some(s) }) => Some(&s.prepared.kind),
+            Some(Expect::Execute { statement: Some(s), .. }) => Some(&s.prepared.kind),
             _ => None,
         };
         match (kind, frame.tag, &self.copying) {

@@ -28,7 +28,10 @@ impl<J: Judging> Session<J> {
                     return Err(too_many_portals());
                 }
                 Kind::Listen(_) => self.may_listen()?,
-                Kind::Fetch(name) => self.fresh_portal(name)?,
+                Kind::Fetch(name) => {
+                    self.fresh_portal(name)?;
+                    self.plain_portal(name)?;
+                }
                 Kind::Positioned(name) => {
                     let here = before.iter().any(|k| matches!(k, Kind::Declare { name: n, .. } if n == name));
                     if !here && !self.has_cursor(name) {
@@ -46,7 +49,7 @@ impl<J: Judging> Session<J> {
     fn may_execute(&self, name: &str) -> Result<bool, Refusal> {
         match names::find(name, &self.queue, &self.known) {
             Found::Statement(s) if s.generation != self.generation => Err(outdated()),
-            Found::Statement(s) if !s.prepared.tenant_types.is_empty() || !s.prepared.own.is_empty() || !s.prepared.channels.is_empty() => {
+            Found::Statement(s) if is_the_protocols(&s) => {
                 Err(Refusal::not_understood("EXECUTE of a statement that was prepared by the protocol is not supported")
                     .hint("Prepare it by PREPARE, or execute it by the protocol."))
             }
@@ -68,9 +71,9 @@ impl<J: Judging> Session<J> {
     /// Generations of all that the portal may be: what was sent since, or else what is there.
     fn generations(&self, portal: &str) -> Vec<u64> {
         let sent = self.queue.backwards().filter_map(|e| match e {
-            Expect::Bind { portal: p, statement } if **p == *portal => Some(statement.generation),
+            Expect::Bind { portal: p, statement, .. } if **p == *portal => Some(statement.generation),
             Expect::Script { script, generation, .. } if script.kinds.iter().any(|k| declares(k, portal)) => Some(*generation),
-            Expect::Execute { statement: Some(s) } if declares(&s.prepared.kind, portal) => Some(s.generation),
+            Expect::Execute { statement: Some(s), .. } if declares(&s.prepared.kind, portal) => Some(s.generation),
             _ => None,
         });
         let sent: Vec<u64> = sent.collect();
@@ -90,12 +93,16 @@ impl<J: Judging> Session<J> {
     }
 
     /// The statement that a portal runs when upstream reads an Execute sent now.
-    pub(super) fn bound(&self, portal: &str) -> Option<Arc<Statement>> {
+    pub(super) fn bound(&self, portal: &str) -> (Option<Arc<Statement>>, u16) {
         let sent = self.queue.backwards().find_map(|e| match e {
-            Expect::Bind { portal: p, statement } if **p == *portal => Some(statement.clone()),
+            Expect::Bind { portal: p, statement, format } if **p == *portal => Some((Some(statement.clone()), *format)),
+            Expect::ClosePortal(p) if **p == *portal => Some((None, 0)),
+            Expect::Script { script, .. } if script.kinds.iter().any(|k| declares(k, portal)) => Some((None, 0)),
+            Expect::Execute { statement: Some(s), .. } if declares(&s.prepared.kind, portal) => Some((None, 0)),
             _ => None,
         });
-        sent.or_else(|| self.portals.get(portal).and_then(|p| p.statement.clone()))
+        let there = || self.portals.get(portal).map(|p| (p.statement.clone(), p.format));
+        sent.or_else(there).unwrap_or_default()
     }
 
     /// Takes in what a completed statement has done.
@@ -110,7 +117,7 @@ impl<J: Judging> Session<J> {
             }
             Kind::Deallocate(None) => self.known.clear(),
             Kind::Declare { name, hold } => {
-                self.portals.insert(name.as_str().into(), Portal { statement: None, generation, hold: *hold });
+                self.portals.insert(name.as_str().into(), Portal { statement: None, format: 0, generation, hold: *hold });
             }
             Kind::ClosePortal(Some(name)) => {
                 self.portals.remove(name.as_str());
@@ -126,6 +133,12 @@ impl<J: Judging> Session<J> {
             Kind::Transaction | Kind::Setting | Kind::Discard | Kind::Execute(_) | Kind::Fetch(_) => {}
         }
     }
+}
+
+/// It waits for more than a client's EXECUTE gives it, or returns more than the client may see.
+fn is_the_protocols(s: &Statement) -> bool {
+    let p = &s.prepared;
+    !p.tenant_types.is_empty() || !p.own.is_empty() || !p.channels.is_empty() || !p.assurance.columns(0).is_empty()
 }
 
 /// 53400 with the cap.

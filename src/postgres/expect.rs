@@ -37,15 +37,19 @@ pub enum Expect {
         portal: Arc<str>,
         /// The statement bound to it.
         statement: Arc<Statement>,
+        /// Of the columns that the wall added.
+        format: u16,
     },
     /// Describe of a statement: ParameterDescription, then what [`Expect::Columns`] waits for.
     Parameters(Arc<Statement>),
-    /// Describe: RowDescription or NoData.
-    Columns,
+    /// Describe: RowDescription or NoData. The statement, where the wall may have added columns.
+    Columns(Option<Arc<Statement>>),
     /// Execute: rows, then CommandComplete, PortalSuspended or EmptyQueryResponse.
     Execute {
         /// What was bound to the portal; None for a cursor.
         statement: Option<Arc<Statement>>,
+        /// Of the columns that the wall added.
+        format: u16,
     },
     /// Close of a statement: CloseComplete.
     CloseStatement(Arc<str>),
@@ -71,7 +75,7 @@ impl Expect {
     fn copies_in(&self) -> bool {
         match self {
             Self::Script { script, .. } => script.kinds.iter().any(|k| matches!(k, Kind::CopyIn(_))),
-            Self::Execute { statement: Some(s) } => matches!(s.prepared.kind, Kind::CopyIn(_)),
+            Self::Execute { statement: Some(s), .. } => matches!(s.prepared.kind, Kind::CopyIn(_)),
             _ => false,
         }
     }

@@ -15,6 +15,7 @@ mod names;
 mod own;
 pub mod parameters;
 mod replies;
+mod rows;
 pub mod session;
 pub mod startup;
 pub mod wire;

@@ -35,7 +35,8 @@ impl Statement {
 
     fn is_same(&self, other: &Self) -> bool {
         let same_text = self.generation == other.generation && self.sql == other.sql && self.types == other.types;
-        same_text && self.prepared.client_params == other.prepared.client_params && self.prepared.kind == other.prepared.kind
+        let same_rows = self.prepared.assurance.rows == other.prepared.assurance.rows;
+        same_text && same_rows && self.prepared.client_params == other.prepared.client_params && self.prepared.kind == other.prepared.kind
     }
 
     /// The statement that a PREPARE in the text `sql` makes: no parameter of it is the wall's.
@@ -58,6 +59,8 @@ impl Statement {
 pub struct Portal {
     /// What was bound; None for a cursor.
     pub statement: Option<Arc<Statement>>,
+    /// Of the columns that the wall added.
+    pub format: u16,
     /// Which of the session's judges let it through.
     pub generation: u64,
     /// It outlives its transaction.
@@ -101,7 +104,7 @@ pub fn find(name: &str, queue: &Queue, known: &Known) -> Found {
                 let last = script.kinds.iter().rev().find_map(|k| by_kind(k, name, sql, *generation));
                 last.map(Arc::new)
             }
-            Expect::Execute { statement: Some(s) } if prepares(&s.prepared.kind, name) => {
+            Expect::Execute { statement: Some(s), .. } if prepares(&s.prepared.kind, name) => {
                 by_kind(&s.prepared.kind, name, &s.sql, s.generation).map(Arc::new)
             }
             Expect::CloseStatement(n) if **n == *name => {

@@ -59,7 +59,7 @@ impl<J: Judging> Session<J> {
         let changes = |k: &Kind| matches!(k, Kind::CreateTemp { .. } | Kind::DropTemp(_) | Kind::DiscardAll | Kind::DiscardTemp);
         self.queue.forwards().any(|e| match e {
             Expect::Script { script, .. } => script.kinds.iter().any(changes),
-            Expect::Execute { statement: Some(s) } => changes(&s.prepared.kind),
+            Expect::Execute { statement: Some(s), .. } => changes(&s.prepared.kind),
             _ => false,
         })
     }

@@ -18,7 +18,9 @@ const ROW_BYTES: usize = HEADER_BYTES + 2;
 impl<J: Judging> Session<J> {
     pub(super) fn replies(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
         loop {
-            self.rows(input, turn)?;
+            if !self.checked_rows(input, turn)? {
+                self.rows(input, turn)?;
+            }
             if self.row_bytes > 0 {
                 return Ok(());
             }
@@ -64,6 +66,10 @@ impl<J: Judging> Session<J> {
             b'A' => return self.notification(frame, turn),
             b'Z' => self.ready(frame, turn)?,
             b't' => return self.parameters(frame, turn),
+            b'T' => {
+                self.row_description(frame, turn)?;
+                return self.answered(b'T', turn);
+            }
             b'G' | b'H' => return self.copy_begins(frame, turn),
             b'c' => return self.copy_out_ends(frame, turn),
             b'C' => {
@@ -87,8 +93,9 @@ impl<J: Judging> Session<J> {
             (Expect::Parse { name, statement }, b'1') => {
                 self.known.insert(name.clone(), statement.clone());
             }
-            (Expect::Bind { portal, statement }, b'2') => {
-                let portal_is = Portal { statement: Some(statement.clone()), generation: statement.generation, hold: false };
+            (Expect::Bind { portal, statement, format }, b'2') => {
+                let portal_is =
+                    Portal { statement: Some(statement.clone()), format: *format, generation: statement.generation, hold: false };
                 self.portals.insert(portal.clone(), portal_is);
             }
             (Expect::CloseStatement(name), b'3') => {
@@ -97,7 +104,7 @@ impl<J: Judging> Session<J> {
             (Expect::ClosePortal(portal), b'3') => {
                 self.portals.remove(portal);
             }
-            (Expect::Columns, b'T' | b'n') => {}
+            (Expect::Columns(_), b'T' | b'n') => {}
             (Expect::Execute { .. }, b's' | b'I') => turn.facts.push(Fact::Answered),
             _ => return Err(UNEXPECTED),
         }
@@ -116,7 +123,7 @@ impl<J: Judging> Session<J> {
                 *done += 1;
                 (kind.clone(), sql.clone(), *generation)
             }
-            Expect::Execute { statement } => {
+            Expect::Execute { statement, .. } => {
                 let statement = statement.clone();
                 turn.facts.push(Fact::Answered);
                 self.queue.pop();
@@ -141,7 +148,7 @@ impl<J: Judging> Session<J> {
         let Expect::Parameters(statement) = next else { return Err(BROKEN) };
         let client = usize::from(statement.prepared.client_params);
         let added = statement.prepared.tenant_types.len();
-        *next = Expect::Columns;
+        *next = Expect::Columns(Some(statement.clone()));
         self.flow = Flow::Open;
         let mut reader = Reader::new(frame.body());
         let count = reader.u16().map_err(|_| BROKEN)?;
@@ -196,7 +203,7 @@ impl<J: Judging> Session<J> {
                     Some(Expect::Parse { statement, .. } | Expect::Bind { statement, .. }) => {
                         Some((statement.sql.clone(), &statement.prepared.outgoing))
                     }
-                    Some(Expect::Execute { statement: Some(s) }) => Some((s.sql.clone(), &s.prepared.outgoing)),
+                    Some(Expect::Execute { statement: Some(s), .. }) => Some((s.sql.clone(), &s.prepared.outgoing)),
                     _ => None,
                 };
                 let position = |p| text.and_then(|(sql, outgoing)| judge.position(&sql, outgoing, p));

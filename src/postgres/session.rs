@@ -8,7 +8,7 @@ use super::expect::{Expect, Queue};
 use super::names::{self, Found, Known, Portals, Statement};
 use super::own::Own;
 use super::wire::{self, CLIENT_LONG_BYTES, Frame, Target};
-use super::{Judging, bind, effects, encode, errors};
+use super::{Judging, bind, effects, encode, errors, rows};
 use crate::policy::TenantId;
 use crate::session::{Close, Fact, Turn};
 use crate::sql::Refusal;
@@ -200,6 +200,7 @@ impl<J: Judging> Session<J> {
             Ok(Some((sql, script))) => {
                 turn.facts.push(Fact::Permitted);
                 turn.facts.extend(script.assurance.alone.then_some(Fact::Alone));
+                rows::told(&script.assurance, turn);
                 self.queue.push(Expect::Script { sql: sql.into(), script, done: 0, generation: self.generation });
             }
             Ok(None) => return Step::Wait,
@@ -242,12 +243,17 @@ impl<J: Judging> Session<J> {
         };
         let prepared = &statement.prepared;
         bind::check(&message, prepared, &statement.types, &self.tenant)?;
-        if prepared.tenant_types.is_empty() && prepared.channels.is_empty() {
+        let added = prepared.assurance.columns(0).len();
+        let mut format = 0;
+        if prepared.tenant_types.is_empty() && prepared.channels.is_empty() && added == 0 {
             turn.to_upstream.extend_from_slice(&frame.bytes);
         } else {
+            let results;
+            (results, format) = rows::formats(message.results, added);
+            let message = wire::Bind { results: &results, ..message.clone() };
             bind::write(&mut turn.to_upstream, &message, prepared, &self.tenant).map_err(|e| errors::unreadable(&e))?;
         }
-        self.queue.push(Expect::Bind { portal: message.portal.into(), statement });
+        self.queue.push(Expect::Bind { portal: message.portal.into(), statement, format });
         Ok(Step::Done)
     }
 
@@ -255,7 +261,7 @@ impl<J: Judging> Session<J> {
         let expect = match wire::target(frame.body()).map_err(|e| errors::unreadable(&e))? {
             Target::Portal(name) => {
                 names::admit(name)?;
-                Expect::Columns
+                Expect::Columns(self.bound(name).0)
             }
             Target::Statement(name) => match self.statement(name)? {
                 Some(statement) => Expect::Parameters(statement),
@@ -271,7 +277,7 @@ impl<J: Judging> Session<J> {
         let portal = wire::execute(frame.body()).map_err(|e| errors::unreadable(&e))?;
         names::admit(portal)?;
         self.fresh_portal(portal)?;
-        let statement = self.bound(portal);
+        let (statement, format) = self.bound(portal);
         if let Some(bound) = &statement
             && !self.may_run(std::slice::from_ref(&bound.prepared.kind))?
         {
@@ -279,7 +285,10 @@ impl<J: Judging> Session<J> {
         }
         turn.to_upstream.extend_from_slice(&frame.bytes);
         turn.facts.push(Fact::Permitted);
-        self.queue.push(Expect::Execute { statement });
+        if let Some(bound) = &statement {
+            rows::told(&bound.prepared.assurance, turn);
+        }
+        self.queue.push(Expect::Execute { statement, format });
         Ok(Step::Done)
     }
 

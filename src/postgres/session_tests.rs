@@ -5,6 +5,7 @@ use super::*;
 use crate::policy::TenantPattern;
 use crate::session::Session as _;
 use crate::sql::private::{Temps, temporary};
+use crate::sql::rows::{Checked, Coverage, RowCheck};
 use crate::sql::{Assurance, CopyFormat, CopyIn, Gain, Kind, Outgoing, OwnParameter, Preparation, Prepared, Script};
 use std::path::Path;
 
@@ -74,9 +75,14 @@ impl Judging for Fake {
     }
 }
 
-/// `alone`: only one parser could read it.
+/// `alone`: only one parser could read it. `checked`: its rows have an added column at the end, NULL in outer joins where it says `outer`.
 fn assurance(sql: &str) -> Arc<Assurance> {
-    Arc::new(Assurance { alone: sql.contains("alone") })
+    let columns = |one: &str| one.contains("checked").then_some(Checked { type_oid: 25, nullable: one.contains("outer") });
+    let check = |one: &str| RowCheck {
+        columns: columns(one).into_iter().collect(),
+        coverage: if one.contains("checked") { Coverage::Whole } else { Coverage::Nothing },
+    };
+    Arc::new(Assurance { alone: sql.contains("alone"), rows: sql.split(';').map(check).collect() })
 }
 
 fn kind(sql: &str) -> Kind {
@@ -219,6 +225,7 @@ fn a_text_that_one_parser_alone_could_read_is_told() {
     encode::query(&mut input, "seconded").unwrap();
     encode::parse(&mut input, "", "alone", &[]).unwrap();
     session.from_client(&mut input, &mut turn).unwrap();
+    turn.facts.retain(|f| !matches!(f, Fact::Rows(_)));
     assert_eq!(turn.facts, [Fact::Permitted, Fact::Alone, Fact::Permitted, Fact::Alone]);
 }
 

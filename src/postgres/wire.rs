@@ -147,6 +147,11 @@ impl<'a> Reader<'a> {
         if self.0.is_empty() { Ok(()) } else { Err(WireError::Trailing) }
     }
 
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        self.0.len()
+    }
+
     /// Is nothing left?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

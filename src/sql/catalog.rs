@@ -81,6 +81,7 @@ pub const QUERIES: &[CatalogQuery] = &[
         name: "functions",
         sql: "SELECT DISTINCT p.proname, n.nspname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace",
     },
+    CatalogQuery { name: "aggregates", sql: "SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p WHERE p.prokind = 'a'" },
     CatalogQuery {
         name: "operators",
         // Those of extensions that are known to compute and do nothing else are the server's as much as pg_catalog's.
@@ -125,6 +126,8 @@ pub struct Catalog {
     pub user_functions: HashSet<String>,
     /// All function names that exist and are not in the table of allowed ones.
     pub unsafe_fields: HashSet<String>,
+    /// Names of aggregates, of any schema.
+    pub aggregates: HashSet<String>,
     /// Operator names (`@#`) defined outside pg_catalog and outside known extensions.
     pub user_operators: HashSet<String>,
     /// Some column of a listed relation may hold a json value.
@@ -279,6 +282,7 @@ impl Catalog {
         let functions = policy.postgres.as_ref().map(|p| p.functions.as_slice()).unwrap_or_default();
         let is_listed = |schema: &str, name: &str| functions.iter().any(|f| f.schema == schema && f.name == name);
         catalog.system = System::read(answers, &listed, is_listed, &catalog.search_path);
+        catalog.aggregates = rows("aggregates").iter().map(|r| text(r, 0)).collect();
         catalog.read_names(rows("functions"), rows("operators"), rows("types"));
         if !problems.is_empty() {
             return Err(problems);

@@ -33,7 +33,7 @@ impl Judge {
     /// Explains a simple query of this tenant. Errors: the refusal that a client would get.
     pub fn explain(&self, sql: &str, tenant: &TenantId) -> Result<Explanation, Refusal> {
         let private = Private { tenant: Some(tenant.clone()), ..Private::default() };
-        let judged = self.judge(sql, None, &private)?;
+        let judged = self.judge(sql, None, &private, false)?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
         let first = judged.first;
         let proof = verify::verify_for(sql, judged.template.as_str(), &self.catalog, first, &private)

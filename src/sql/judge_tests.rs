@@ -48,6 +48,7 @@ pub fn judge() -> Judge {
         ("views", views),
         ("columns", rows(&columns())),
         ("keys", rows("1 orders_pkey f 1 tenant_id\n1 orders_pkey f 2 id\n2 items_pkey f 1 order_id\n2 items_pkey f 2 line")),
+        ("aggregates", rows("count\nmax\nstring_agg")),
         ("functions", rows("lower pg_catalog\nquery_to_xml pg_catalog\npg_read_file pg_catalog\nleak public")),
         ("operators", rows("@#")),
         ("sequences", rows("1 public orders_id_seq\n5 public secrets_id_seq")),

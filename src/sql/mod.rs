@@ -32,6 +32,7 @@ mod parse;
 pub mod private;
 pub mod refusal;
 mod rewrite;
+pub mod rows;
 mod scope;
 pub mod second_opinion;
 mod sequences;
@@ -45,10 +46,12 @@ pub use kind::{CopyFormat, CopyIn, Gain, Kind, Preparation};
 pub use outgoing::Outgoing;
 pub use refusal::Refusal;
 
-use crate::policy::{Policy, SecondOpinion, TenantId};
+use crate::policy::{Policy, SecondOpinion, TenantId, VerifyRows};
 use private::{Private, Temps};
+use rows::{Checked, RowCheck};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A simple-query text, ready for one tenant.
 #[derive(Clone, Debug)]
@@ -66,6 +69,15 @@ pub struct Script {
 pub struct Assurance {
     /// The second parser could not read it: its relations stand on one parser's word.
     pub alone: bool,
+    /// What is checked in its rows, one entry a statement; empty where nothing is.
+    pub rows: Vec<RowCheck>,
+}
+
+impl Assurance {
+    /// The columns that the wall added to what the statement of this index returns.
+    pub fn columns(&self, index: usize) -> &[Checked] {
+        self.rows.get(index).map(|r| r.columns.as_slice()).unwrap_or_default()
+    }
 }
 
 /// A statement for the extended protocol; shared by all tenants.
@@ -102,6 +114,10 @@ pub struct Judge {
     policy: Arc<Policy>,
     catalog: Arc<Catalog>,
     cache: Arc<cache::Cache>,
+    /// The same for texts whose rows are checked.
+    checked: Arc<cache::Cache>,
+    /// Counts texts, to take samples.
+    texts: Arc<AtomicU32>,
     #[cfg(feature = "mutants")]
     mutation: Option<mutants::Mutation>,
 }
@@ -136,6 +152,8 @@ impl Judge {
             policy,
             catalog,
             cache: Arc::default(),
+            checked: Arc::default(),
+            texts: Arc::default(),
             #[cfg(feature = "mutants")]
             mutation: None,
         }
@@ -189,19 +207,30 @@ impl Judge {
     }
 
     fn judged(&self, sql: &str, declared: Option<u16>, private: &Private) -> Result<Arc<Judged>, Refusal> {
+        let rows = self.wants_rows();
+        let cache = if rows { &self.checked } else { &self.cache };
         if !private.temps.may_be_named(sql)
-            && let Some(hit) = self.cache.get(sql, declared)
+            && let Some(hit) = cache.get(sql, declared)
         {
             return Ok(hit);
         }
-        let judged = Arc::new(self.judge(sql, declared, private)?);
+        let judged = Arc::new(self.judge(sql, declared, private, rows)?);
         if !judged.private {
-            self.cache.put(sql, declared, judged.clone());
+            cache.put(sql, declared, judged.clone());
         }
         Ok(judged)
     }
 
-    fn judge(&self, sql: &str, declared: Option<u16>, private: &Private) -> Result<Judged, Refusal> {
+    /// Whether the rows of the next text are checked.
+    fn wants_rows(&self) -> bool {
+        match self.policy.postgres.as_ref().map(|p| p.verify_rows) {
+            None | Some(VerifyRows::Off) => false,
+            Some(VerifyRows::Sample) => self.texts.fetch_add(1, Ordering::Relaxed).is_multiple_of(VerifyRows::EVERY),
+            Some(VerifyRows::All) => true,
+        }
+    }
+
+    fn judge(&self, sql: &str, declared: Option<u16>, private: &Private, rows: bool) -> Result<Judged, Refusal> {
         let stmts = parse::parse(sql)?;
         if (1..160_000).contains(&self.catalog.server_version) {
             parse::numbers_as_before_16(sql)?;
@@ -209,9 +238,10 @@ impl Judge {
         if declared.is_some() && stmts.len() > 1 {
             return Err(Refusal::syntax("cannot insert multiple commands into a prepared statement"));
         }
-        let (done, first) = self.rewritten(sql, &stmts, declared, private)?;
+        let (done, first) = self.rewritten(sql, &stmts, declared, private, rows)?;
         let text = parse::deparse(done.iter().map(|d| d.stmt.clone()).collect())?;
         let (places, assurance) = self.prove(sql, &text, first, private, &done)?;
+
         let assurance = Arc::new(assurance);
         let private = done.iter().any(|d| d.private);
         let template = Arc::new(outgoing::Template::new(text, first, places)?);
@@ -239,6 +269,7 @@ impl Judge {
         stmts: &[pg_query::protobuf::RawStmt],
         declared: Option<u16>,
         private: &Private,
+        rows: bool,
     ) -> Result<(Vec<rewrite::Rewritten>, u16), Refusal> {
         // The tenant's parameters follow the client's: how many those are is known after a first walk.
         let mut first = declared.unwrap_or(0).saturating_add(1);
@@ -253,6 +284,7 @@ impl Judge {
                     source: sql,
                     parameters: declared.is_some(),
                     first,
+                    rows,
                     #[cfg(feature = "mutants")]
                     mutant: self.mutation.map(|m| m.mutant),
                 };
@@ -278,9 +310,10 @@ impl Judge {
         private: &Private,
         done: &[rewrite::Rewritten],
     ) -> Result<(Vec<(usize, usize)>, Assurance), Refusal> {
+        let rows: Vec<RowCheck> = done.iter().map(|d| d.rows.clone()).collect();
         #[cfg(feature = "mutants")]
         if self.mutation.is_some_and(|m| m.unproved) {
-            return Ok((Vec::new(), Assurance::default()));
+            return Ok((Vec::new(), Assurance { alone: false, rows }));
         }
         let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
         let proof = verify::verify_for(sql, text, &self.catalog, first, private).map_err(|d| unproved(d.to_string()))?;
@@ -289,7 +322,13 @@ impl Judge {
         }
         let required = self.policy.postgres.as_ref().is_some_and(|p| p.second_opinion == SecondOpinion::Required);
         let seen = second_opinion::relations(text);
-        let assurance = Assurance { alone: seen.is_none() };
+        let counts = rows.iter().map(|r| r.columns.len());
+        let columns = rows.iter().flat_map(|r| &r.columns);
+        if !(counts.eq(proof.row_counts.iter().copied()) && columns.eq(&proof.rows)) {
+            return Err(unproved("The columns to be checked are others.".into()));
+        }
+        let asked = rows.iter().any(|r| *r != RowCheck::default());
+        let assurance = Assurance { alone: seen.is_none(), rows: if asked { rows } else { Vec::new() } };
         match seen {
             Some(seen) if seen != proof.relations => Err(unproved("Two parsers see different relations.".into())),
             None if required => {
@@ -324,4 +363,4 @@ impl Statement {
 
 #[cfg(test)]
 #[path = "judge_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -72,7 +72,14 @@ impl super::Judge {
     /// The same judge with one protection less.
     pub fn mutated(&self, mutation: Mutation) -> Self {
         let (policy, catalog) = (self.policy.clone(), self.catalog.clone());
-        Self { policy, catalog, cache: Default::default(), mutation: Some(mutation) }
+        Self {
+            policy,
+            catalog,
+            cache: Default::default(),
+            checked: Default::default(),
+            texts: Default::default(),
+            mutation: Some(mutation),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod pgbench;
 mod redis;
 mod redis_clients;
 mod redis_hostile;
+mod rows;
 mod schemas;
 mod scripts;
 mod smoke;

@@ -273,6 +273,7 @@ impl Rewriter<'_> {
             traits.uses.push(Use::Any);
             return Ok(traits.raising());
         }
+        self.rows_call(call, name);
         if let Some(schema) = self.listed_function(schema, name) {
             call.funcname = vec![nodes::string(&schema), nodes::string(name)];
             return Ok(traits.raising());

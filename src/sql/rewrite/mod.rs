@@ -10,6 +10,7 @@ mod fence;
 mod from;
 mod merge;
 mod own;
+mod rows;
 mod select;
 mod session;
 mod shape;
@@ -19,6 +20,7 @@ mod write;
 
 use super::catalog::{Catalog, Relation};
 use super::private::Private;
+use super::rows::RowCheck;
 use super::scope::{Guard, Scope};
 use super::{Kind, OwnParameter, Refusal};
 use crate::policy::{Policy, TableRule};
@@ -51,6 +53,8 @@ pub struct Rewritten {
     pub literal: bool,
     /// It holds what is this session's own.
     pub private: bool,
+    /// What its rows show of whose they are.
+    pub rows: RowCheck,
 }
 
 /// What the rewriter looks at and never changes.
@@ -68,6 +72,8 @@ pub struct Context<'a> {
     pub parameters: bool,
     /// Number of the first parameter that carries the tenant.
     pub first: u16,
+    /// Whether rows are to show whose they are.
+    pub rows: bool,
     /// The protection that is left out.
     #[cfg(feature = "mutants")]
     pub mutant: Option<super::mutants::Mutant>,
@@ -84,7 +90,9 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, cte_barriers: bool) -> Res<(Rew
     let mut rewriter = Rewriter::new(context, cte_barriers);
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
+    rewriter.rows_begin(inner);
     let kind = rewriter.statement(inner)?;
+    let rows = rewriter.row_check(&kind, inner);
     rewriter.channels_stand_alone()?;
     let again = rewriter.raised && rewriter.has_ctes && !cte_barriers;
     let done = Rewritten {
@@ -98,6 +106,7 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, cte_barriers: bool) -> Res<(Rew
         channels: rewriter.channels,
         literal: rewriter.literal,
         private: rewriter.private,
+        rows,
     };
     Ok((done, again))
 }
@@ -138,6 +147,7 @@ struct Rewriter<'a> {
     /// How many views' definitions the walk is in.
     views: usize,
     catalogs: catalogs::Seen,
+    rows: rows::Rows,
 }
 
 impl<'a> Rewriter<'a> {
@@ -166,6 +176,7 @@ impl<'a> Rewriter<'a> {
             renamed: Vec::new(),
             views: 0,
             catalogs: catalogs::Seen::default(),
+            rows: rows::Rows::default(),
         }
     }
 
@@ -256,6 +267,7 @@ impl<'a> Rewriter<'a> {
                 let found = relation.column(column).ok_or_else(|| Refusal::no_relation(&relation.name))?;
                 let (not_null, type_oid) = (found.not_null, found.type_oid);
                 let parameter = self.tenant_parameter(type_oid)?;
+                self.rows.guards += 1;
                 Ok(Some(Guard { reference: reference.to_owned(), column: column.clone(), not_null, parameter }))
             }
         }

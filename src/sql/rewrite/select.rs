@@ -14,8 +14,9 @@ impl Rewriter<'_> {
             return Err(Refusal::not_allowed("SELECT INTO is not allowed"));
         }
         let names = self.ctes.len();
+        let top = std::mem::take(&mut self.rows.top);
         let traits = self.with(select.with_clause.as_mut()).and_then(|()| match (select.larg.is_some(), select.rarg.is_some()) {
-            (false, false) => self.simple_select(select),
+            (false, false) => self.simple_select(select, top),
             _ => self.set_operation(select),
         });
         self.ctes.truncate(names);
@@ -38,14 +39,14 @@ impl Rewriter<'_> {
         }
     }
 
-    fn simple_select(&mut self, select: &mut SelectStmt) -> Res<Traits> {
+    fn simple_select(&mut self, select: &mut SelectStmt, top: bool) -> Res<Traits> {
         let fences = self.fences;
         let (scope, guards) = self.from_list(&mut select.from_clause, Scope::default())?;
         if !select.locking_clause.is_empty() {
             self.locking(select, &scope)?;
         }
         self.levels.push(scope);
-        let traits = self.clauses(select, guards);
+        let traits = self.clauses(select, guards, top);
         self.levels.pop();
         let traits = traits?;
         if self.fences != fences && !left_out!(self.cx, SubqueryBarrier) {
@@ -63,7 +64,7 @@ impl Rewriter<'_> {
         Ok((scope, guards))
     }
 
-    fn clauses(&mut self, select: &mut SelectStmt, guards: Vec<Node>) -> Res<Traits> {
+    fn clauses(&mut self, select: &mut SelectStmt, guards: Vec<Node>, top: bool) -> Res<Traits> {
         if let Some(condition) = select.where_clause.as_mut() {
             self.condition(condition)?;
         }
@@ -72,6 +73,7 @@ impl Rewriter<'_> {
         if let Some(level) = self.levels.last_mut() {
             level.passed = true;
         }
+        let aggregates = self.rows_aggregates();
         let mut traits = if left_out!(self.cx, TargetList) { Traits::default() } else { self.exprs(&mut select.target_list)? };
         for row in &mut select.values_lists {
             traits.add(self.expr(row)?);
@@ -86,6 +88,9 @@ impl Rewriter<'_> {
             self.having(having)?;
         }
         self.tail(select)?;
+        if top {
+            self.rows_select(select, aggregates);
+        }
         Ok(traits)
     }
 

@@ -19,6 +19,8 @@ impl Rewriter<'_> {
             return Ok(());
         }
         let names = self.ctes.len();
+        let top = std::mem::take(&mut self.rows.top);
+        let merges = matches!(node, NodeEnum::MergeStmt(_));
         let with = match node {
             NodeEnum::InsertStmt(x) => x.with_clause.as_mut(),
             NodeEnum::UpdateStmt(x) => x.with_clause.as_mut(),
@@ -26,7 +28,9 @@ impl Rewriter<'_> {
             NodeEnum::MergeStmt(x) => x.with_clause.as_mut(),
             _ => return Err(Refusal::not_understood("not a write")),
         };
-        let result = self.with(with).and_then(|()| match self.write_temp(node)? {
+        let walked = self.with(with);
+        self.rows.returning = top && !merges;
+        let result = walked.and_then(|()| match self.write_temp(node)? {
             true => Ok(()),
             false => match node {
                 NodeEnum::InsertStmt(x) => self.insert(x),
@@ -121,7 +125,9 @@ impl Rewriter<'_> {
         if !returning.options.is_empty() {
             return Err(Refusal::not_understood("RETURNING WITH is not supported"));
         }
-        self.exprs(&mut returning.exprs).map(|_| ())
+        self.exprs(&mut returning.exprs)?;
+        self.rows_returning(&mut returning.exprs);
+        Ok(())
     }
 
     /// SET a = …, SET (a, b) = …, SET a[1] = …

@@ -10,6 +10,7 @@ mod from;
 mod kinds;
 mod merge;
 mod own;
+mod rows;
 mod scopes;
 mod temp;
 mod utility;
@@ -17,6 +18,7 @@ mod write;
 
 use super::catalog::{Catalog, Relation};
 use super::private::{Private, TEMP};
+use super::rows::Checked;
 use crate::policy::TableRule;
 use scopes::Level;
 use serde_json::{Map, Value};
@@ -41,6 +43,10 @@ pub struct Proof {
     pub own_literals: Vec<String>,
     /// See `own_literals`.
     pub own_parameters: Vec<u16>,
+    /// Columns added to what each statement returns.
+    pub rows: Vec<Checked>,
+    /// How many of them each statement has.
+    pub row_counts: Vec<usize>,
 }
 
 /// An addition that was proved.
@@ -89,14 +95,21 @@ pub fn verify(client: &str, outgoing: &str, catalog: &Catalog, first: u16) -> Re
 
 /// The same for a session that has something of its own.
 pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, private: &Private) -> Res<Proof> {
-    let (client, outgoing) = (statements(client)?, statements(outgoing)?);
+    let source = client;
+    let (client, mut outgoing) = (statements(client)?, statements(outgoing)?);
     if client.len() != outgoing.len() {
         return disagree("the number of statements differs");
     }
     let mut walk = Walk::new(catalog, first, private);
-    for (f, c) in outgoing.iter().zip(&client) {
+    for (f, c) in outgoing.iter_mut().zip(&client) {
         walk.look_for_catalogs(&c["stmt"]);
+        walk.detach_rows(f, source)?;
+        let before = walk.proof.rows.len();
         walk.statement(&f["stmt"], &c["stmt"])?;
+        if walk.added.is_some() {
+            return disagree("added columns were not proved");
+        }
+        walk.proof.row_counts.push(walk.proof.rows.len() - before);
     }
     let mut proof = walk.proof;
     proof.relations.sort();
@@ -136,6 +149,8 @@ struct Walk<'a> {
     allowed: HashSet<i64>,
     /// `tableoid` may be a column of a catalog.
     tableoid: bool,
+    /// Columns of the whole statement that are still to be proved.
+    added: Option<Vec<Found>>,
 }
 
 /// A relation as the policy has it: its tenant column, if it is scoped.
@@ -175,7 +190,7 @@ impl<'a> Walk<'a> {
     fn new(catalog: &'a Catalog, first: u16, private: &Private) -> Self {
         let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
         let (proof, allowed, private) = (Proof::default(), HashSet::new(), private.clone());
-        Self { catalog, first: i64::from(first), ctes, filters, levels, shared: 0, proof, private, allowed, tableoid: false }
+        Self { catalog, first: i64::from(first), ctes, filters, levels, shared: 0, proof, private, allowed, tableoid: false, added: None }
     }
 }
 
@@ -326,7 +341,7 @@ impl Walk<'_> {
     }
 
     fn select(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let names = self.ctes.len();
+        let (names, added) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
         if !f["into_clause"].is_null() {
             return disagree("SELECT INTO is not proved");
@@ -345,6 +360,7 @@ impl Walk<'_> {
         if level.locks_shared(list(f, "locking_clause")) {
             return disagree("rows that all tenants share are locked");
         }
+        self.rows_belong(added, &level)?;
         self.levels.push(level);
         self.pairs(condition)?;
         self.having(&f["having_clause"], &c["having_clause"])?;

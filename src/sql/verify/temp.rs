@@ -113,7 +113,7 @@ impl Walk<'_> {
 
     /// A write to a temporary table: what it reads is proved as in any query.
     pub(super) fn write_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let depth = self.ctes.len();
+        let (depth, added) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
         let (ft, ct) = (&f["relation"], &c["relation"]);
         let relation = Some(self.table_of(ft, ct)?.relation);
@@ -127,10 +127,12 @@ impl Walk<'_> {
                 self.filters.push(guards);
                 let level = self.from_list(list(f, from), list(c, from), target)?;
                 self.used_up()?;
+                self.rows_belong(added, &level)?;
                 self.levels.push(level);
                 self.pairs(condition)?;
                 self.rest(f, c, &["with_clause", "relation", "where_clause", from])?;
             }
+            None if added.is_some() => return disagree("columns were added to a temporary table's"),
             None => self.insert_temp(f, c, target)?,
         }
         self.levels.pop();

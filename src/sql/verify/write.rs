@@ -91,12 +91,14 @@ impl Walk<'_> {
     }
 
     fn guarded_write(&mut self, f: &Value, c: &Value, from: &str) -> Res<()> {
-        let depth = self.ctes.len();
+        let (depth, added) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
         self.sets_own(list(f, "target_list"), &target, false)?;
         if utility::is_current_of(&f["where_clause"], &c["where_clause"]) && list(f, from).is_empty() && f["with_clause"].is_null() {
-            self.levels.push(Level { items: vec![target.seen()] });
+            let level = Level { items: vec![target.seen()] };
+            self.rows_belong(added, &level)?;
+            self.levels.push(level);
             self.rest(f, c, &["relation", "where_clause"])?;
             self.levels.pop();
             return Ok(());
@@ -107,6 +109,7 @@ impl Walk<'_> {
         self.filters.push(guards);
         let level = self.from_list(list(f, from), list(c, from), Level { items: vec![target.seen()] })?;
         self.used_up()?;
+        self.rows_belong(added, &level)?;
         self.levels.push(level);
         self.pairs(condition)?;
         self.rest(f, c, &["with_clause", "relation", "where_clause", from])?;
@@ -119,7 +122,7 @@ impl Walk<'_> {
         if self.is_temp(&c["relation"]) {
             return self.write_temp(f, c);
         }
-        let depth = self.ctes.len();
+        let (depth, added_rows) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
         let column = target.column.clone();
@@ -143,6 +146,7 @@ impl Walk<'_> {
             _ => return disagree("the source of an INSERT differs"),
         }
         let mut level = Level { items: vec![target.seen()] };
+        self.rows_belong(added_rows, &level)?;
         let excluded = Seen { name: "excluded".into(), relation: Some(target.relation.clone()), ..Seen::default() };
         self.levels.push(level.clone());
         self.rest(f, c, &["with_clause", "relation", "cols", "select_stmt", "on_conflict_clause"])?;

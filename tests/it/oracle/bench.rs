@@ -25,11 +25,11 @@ pub struct Bench {
 }
 
 /// The policy as one file.
-struct OneFile;
+struct OneFile(String);
 
 impl Files for OneFile {
     fn text(&self, _: &Path) -> Result<String, String> {
-        Ok(POLICY.into())
+        Ok(self.0.clone())
     }
     fn policies(&self, path: &Path) -> Result<Vec<PathBuf>, String> {
         Ok(vec![path.into()])
@@ -39,6 +39,12 @@ impl Files for OneFile {
 impl Bench {
     /// Makes `pairs` pairs of databases; with the wall before the shared ones, or only its judge.
     pub fn start(pairs: usize, with_wall: bool) -> Self {
+        Self::start_with(pairs, with_wall, "")
+    }
+
+    /// The same with further lines under the policy's `postgres:`.
+    pub fn start_with(pairs: usize, with_wall: bool, keys: &str) -> Self {
+        let text = POLICY.replace("\npostgres:\n", &format!("\npostgres:\n{keys}"));
         let server = Postgres::start_with("shared_buffers = 128MB\nautovacuum = on\nautovacuum_naptime = 5s\n", TRUST, &[]);
         let run = |db: &str, sql: &str| server.psql(db, sql);
         run("postgres", "CREATE DATABASE base");
@@ -60,9 +66,9 @@ impl Bench {
             run(&format!("private_{n}"), "VACUUM ANALYZE");
             run(&format!("shared_{n}"), "VACUUM ANALYZE");
         }
-        let policy = load_policy(Path::new("policies/test.yaml"), &OneFile).unwrap_or_else(|f| panic!("{f:?}"));
+        let policy = load_policy(Path::new("policies/test.yaml"), &OneFile(text.clone())).unwrap_or_else(|f| panic!("{f:?}"));
         let judge = judge(server.port, policy);
-        let wall = with_wall.then(|| Wall::start(&config(server.port, pairs), &[("test.yaml", POLICY)]));
+        let wall = with_wall.then(|| Wall::start(&config(server.port, pairs), &[("test.yaml", &text)]));
         Self { server, wall, judge }
     }
 

@@ -47,3 +47,13 @@ fn the_wall_answers_as_a_private_database_would() {
         assert!(report.same * 100 >= report.statements * 75, "too few statements are valid to show anything");
     }
 }
+
+#[test]
+fn it_answers_the_same_while_every_row_is_checked() {
+    let (statements, seed) = (variable("ROWS_N", 800), variable("ORACLE_SEED", 2));
+    let only = std::env::var("ORACLE_CASE").ok().and_then(|v| v.parse().ok());
+    let plan = run::Plan { statements, seed, pairs: if only.is_some() { 1 } else { 2 }, only, enough: 20 };
+    let report = run::run(&bench::Bench::start_with(plan.pairs, true, "  verify_rows: all\n"), plan);
+    report.print(false);
+    assert_eq!(report.differences.len(), 0, "see above");
+}

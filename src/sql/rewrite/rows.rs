@@ -1,0 +1,116 @@
+//! `verify_rows`: the tenant column of each guarded relation beside what the client selects, for the session to check and take out again.
+//!
+//! Only where one more column changes nothing else: a plain SELECT that is the whole statement, without DISTINCT, GROUP BY and aggregates, and
+//! RETURNING. What stands in a subquery, a WITH query or an aggregate is not seen by it.
+
+use super::Rewriter;
+use crate::policy::TableRule;
+use crate::sql::rows::{Checked, Coverage, NAME, RowCheck, column_name};
+use crate::sql::scope::{Item, Thing};
+use crate::sql::{Kind, nodes};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{FuncCall, Node, ResTarget, ReturningClause, SelectStmt};
+
+/// What the walk notes for it.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// The query that is entered next is the whole statement.
+    pub(super) top: bool,
+    /// The same of a write's RETURNING.
+    pub(super) returning: bool,
+    /// Columns that were added, in order.
+    pub(super) added: Vec<Checked>,
+    /// How many references were given a guard.
+    pub(super) guards: usize,
+    /// How many aggregates, or what may be one, stood outside WHERE so far.
+    aggregates: usize,
+}
+
+impl Rewriter<'_> {
+    /// To be called before the whole statement is walked.
+    pub(super) fn rows_begin(&mut self, node: &NodeEnum) {
+        let returns = match node {
+            NodeEnum::SelectStmt(select) => select.into_clause.is_none(),
+            NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => true,
+            _ => false,
+        };
+        self.rows.top = returns && self.cx.rows && !self.cx.source.contains(NAME);
+    }
+
+    /// Notes a call that may be an aggregate of any level around.
+    pub(super) fn rows_call(&mut self, call: &FuncCall, name: &str) {
+        let inner = call.agg_star && self.levels.len() > 1;
+        let aggregates = &self.cx.catalog.aggregates;
+        let may_be_one = aggregates.is_empty() || aggregates.contains(name);
+        self.rows.aggregates += usize::from(may_be_one && call.over.is_none() && !inner);
+    }
+
+    /// How many of them there were; to be given to [`Rewriter::rows_select`].
+    pub(super) fn rows_aggregates(&self) -> usize {
+        self.rows.aggregates
+    }
+
+    /// Adds the columns to a plain SELECT, whose level is the innermost.
+    pub(super) fn rows_select(&mut self, select: &mut SelectStmt, aggregates: usize) {
+        let lists = [&select.distinct_clause, &select.group_clause, &select.values_lists];
+        if aggregates == self.rows.aggregates && lists.iter().all(|l| l.is_empty()) && select.having_clause.is_none() {
+            self.rows_add(&mut select.target_list);
+        }
+    }
+
+    /// Adds them to RETURNING.
+    pub(super) fn rows_returning(&mut self, targets: &mut Vec<Node>) {
+        if std::mem::take(&mut self.rows.returning) {
+            self.rows_add(targets);
+        }
+    }
+
+    /// What is checked of a statement that was walked; nothing where nothing is asked for.
+    pub(super) fn row_check(&mut self, kind: &Kind, node: &NodeEnum) -> RowCheck {
+        let returning = |x: &Option<ReturningClause>| x.as_ref().is_some_and(|r| !r.exprs.is_empty());
+        let returns = match node {
+            NodeEnum::SelectStmt(_) => true,
+            NodeEnum::InsertStmt(x) => returning(&x.returning_clause),
+            NodeEnum::UpdateStmt(x) => returning(&x.returning_clause),
+            NodeEnum::DeleteStmt(x) => returning(&x.returning_clause),
+            NodeEnum::MergeStmt(x) => returning(&x.returning_clause),
+            _ => kind == &Kind::CopyOut,
+        };
+        let elsewhere = matches!(kind, Kind::Fetch(_) | Kind::Execute(_));
+        let columns = std::mem::take(&mut self.rows.added);
+        let coverage = match (columns.len(), self.rows.guards) {
+            _ if !self.cx.rows => Coverage::Nothing,
+            _ if elsewhere => Coverage::Unchecked,
+            (_, 0) => Coverage::Nothing,
+            _ if !returns => Coverage::Nothing,
+            (0, _) => Coverage::Unchecked,
+            (added, guards) if added == guards => Coverage::Whole,
+            _ => Coverage::Part,
+        };
+        RowCheck { columns, coverage }
+    }
+
+    fn rows_add(&mut self, targets: &mut Vec<Node>) {
+        let items = self.levels.last().map(|l| l.items.as_slice()).unwrap_or_default();
+        let added: Vec<(Checked, Node)> = items.iter().filter_map(column).collect();
+        for (checked, val) in added {
+            let name = column_name(self.rows.added.len());
+            let target = ResTarget { name, val: nodes::boxed(val), location: -1, ..Default::default() };
+            targets.push(nodes::node(NodeEnum::ResTarget(Box::new(target))));
+            self.rows.added.push(checked);
+        }
+    }
+}
+
+fn column(item: &Item) -> Option<(Checked, Node)> {
+    let (relation, column) = match &item.thing {
+        Thing::Guarded(relation, guard) => (relation, guard.column.clone()),
+        Thing::Wrapped(relation) => match &relation.rule {
+            TableRule::Scoped { column } => (relation, column.clone()),
+            _ => return None,
+        },
+        Thing::Shared(_) | Thing::Opaque => return None,
+    };
+    let type_oid = relation.column(&column)?.type_oid;
+    Some((Checked { type_oid, nullable: item.nullable }, nodes::column(&item.name, &column)))
+}

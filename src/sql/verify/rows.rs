@@ -1,0 +1,97 @@
+//! `verify_rows`: columns that the wall adds at the end of what a statement returns. Each is the tenant column of a relation of the statement's
+//! own level, and stands where one column more changes nothing else.
+
+use super::scopes::Level;
+use super::{Found, Res, Walk, disagree, fields, kind, list, names, text};
+use crate::policy::TableRule;
+use crate::sql::rows::Checked;
+use serde_json::Value;
+
+/// What the names of such columns begin with.
+const OWN: &str = "partywall row ";
+
+impl Walk<'_> {
+    /// Takes the added columns off a statement; the walk proves them when it knows the statement's level.
+    pub(super) fn detach_rows(&mut self, f: &mut Value, client: &str) -> Res<()> {
+        // A client that names a column so gets none.
+        if client.contains(OWN) {
+            return Ok(());
+        }
+        let (mut added, aggregates) = (Vec::new(), self.catalog.aggregates.clone());
+        let Some(statement) = f.pointer_mut("/stmt/node").and_then(Value::as_object_mut) else { return Ok(()) };
+        let Some((name, statement)) = statement.iter_mut().next() else { return Ok(()) };
+        let way = match name.as_str() {
+            "SelectStmt" => "/target_list",
+            "InsertStmt" | "UpdateStmt" | "DeleteStmt" => "/returning_clause/exprs",
+            _ => return Ok(()),
+        };
+        let Some(Value::Array(targets)) = statement.pointer_mut(way) else { return Ok(()) };
+        while let Some(last) = targets.last().filter(|t| is_own(t)) {
+            added.push(added_column(last)?);
+            targets.pop();
+        }
+        added.reverse();
+        if added.is_empty() {
+            return Ok(());
+        }
+        if way == "/target_list" && !is_plain(statement, &aggregates) {
+            return disagree("a column was added to what is grouped");
+        }
+        self.added = Some(added);
+        Ok(())
+    }
+
+    /// Each of them is the tenant column of an item of this level.
+    pub(super) fn rows_belong(&mut self, added: Option<Vec<Found>>, level: &Level) -> Res<()> {
+        for found in added.unwrap_or_default() {
+            let item = level.items.iter().find(|i| i.name == found.reference);
+            let relation = item.and_then(|i| i.relation.as_ref());
+            let (Some(item), Some(relation)) = (item, relation) else { return disagree("an added column is of no relation here") };
+            let is_tenants = matches!(&relation.rule, TableRule::Scoped { column } if *column == found.column);
+            match relation.column(&found.column).filter(|_| is_tenants) {
+                Some(column) => self.proof.rows.push(Checked { type_oid: column.type_oid, nullable: item.nullable }),
+                None => return disagree("an added column is not the tenant's"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_own(target: &Value) -> bool {
+    fields(target, "ResTarget").is_some_and(|t| text(t, "name").starts_with(OWN))
+}
+
+/// `reference.column AS "partywall row n"`
+fn added_column(target: &Value) -> Res<Found> {
+    let Some(target) = fields(target, "ResTarget") else { return disagree("an added column is none") };
+    let column = fields(&target["val"], "ColumnRef").filter(|c| list(c, "fields").len() == 2);
+    match column.map(|c| names(list(c, "fields"))).as_deref() {
+        Some([reference, column]) if list(target, "indirection").is_empty() => {
+            Ok(Found { reference: (*reference).to_owned(), column: (*column).to_owned() })
+        }
+        _ => disagree("an added column computes something"),
+    }
+}
+
+/// No DISTINCT, grouping, set operation, and no call that may be an aggregate of this level.
+fn is_plain(select: &Value, aggregates: &std::collections::HashSet<String>) -> bool {
+    let empty = ["distinct_clause", "group_clause", "values_lists"].iter().all(|k| list(select, k).is_empty());
+    let none = ["having_clause", "larg", "rarg", "into_clause"].iter().all(|k| select[*k].is_null());
+    empty && none && ["target_list", "sort_clause"].iter().all(|k| list(select, k).iter().all(|v| !aggregated(v, true, aggregates)))
+}
+
+fn aggregated(value: &Value, here: bool, aggregates: &std::collections::HashSet<String>) -> bool {
+    if let Some(call) = fields(value, "FuncCall") {
+        let named = names(list(call, "funcname")).last().is_some_and(|n| aggregates.is_empty() || aggregates.contains(*n));
+        let inner = call["agg_star"] == Value::Bool(true) && !here;
+        if named && call["over"].is_null() && !inner {
+            return true;
+        }
+    }
+    let here = here && kind(value).is_none_or(|(k, _)| k != "SubLink");
+    match value {
+        Value::Object(all) => all.values().any(|v| aggregated(v, here, aggregates)),
+        Value::Array(all) => all.iter().any(|v| aggregated(v, here, aggregates)),
+        _ => false,
+    }
+}
