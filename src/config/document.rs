@@ -73,7 +73,8 @@ impl Reader<'_> {
         self.say_at((at.line, at.column), message, fix);
     }
 
-    fn say_at(&mut self, (line, column): (u32, u32), message: impl Into<String>, fix: impl Into<String>) {
+    /// Reports something at a line and column.
+    pub fn say_at(&mut self, (line, column): (u32, u32), message: impl Into<String>, fix: impl Into<String>) {
         let file = self.file.to_string();
         self.findings.push(Finding { file, line, column, message: message.into(), fix: fix.into() });
     }

@@ -4,6 +4,9 @@ use super::model::*;
 use crate::config::document::{Fields, Node, Reader, Value, entries, items};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+/// Longest chain of `through` tables.
+const THROUGH_MAX: usize = 8;
+
 /// Reads one policy file. None where a finding leaves nothing to build; every finding is in the reader.
 pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     let before = reader.findings.len();
@@ -99,6 +102,7 @@ fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
     }
     let explain = fields.get("explain").map(|n| explain(reader, n)).unwrap_or_default();
     let tables = fields.get("tables").map(|n| tables(reader, n)).unwrap_or_default();
+    parents(reader, &tables);
     let functions = fields.get("functions").map(items).unwrap_or_default().iter().filter_map(|n| function(reader, n)).collect();
     let second_opinion = fields.get("second_opinion").map(|n| second_opinion(reader, n)).unwrap_or_default();
     let verify_rows = fields.get("verify_rows").map(|n| verify_rows(reader, n)).unwrap_or_default();
@@ -157,8 +161,12 @@ fn tables(reader: &mut Reader<'_>, node: &Node) -> Vec<TableEntry> {
 }
 
 fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<TableRule> {
-    let fields = reader.fields(node, &["scoped", "shared", "hidden"], &["through"]);
-    match (fields.get("scoped"), fields.get("shared"), fields.get("hidden")) {
+    let fields = reader.fields(node, &["scoped", "through", "shared", "hidden"], &[]);
+    if let (Some(through), 1) = (fields.get("through"), entries(node).len()) {
+        return through_rule(reader, through).map(TableRule::Through);
+    }
+    let only = |key: &str| fields.get(key).filter(|_| fields.get("through").is_none());
+    match (only("scoped"), only("shared"), only("hidden")) {
         (Some(scoped), None, None) => scoped_rule(reader, scoped),
         (None, Some(shared), None) if reader.text(shared).as_deref() == Some("read") => Some(TableRule::SharedRead),
         (None, Some(shared), None) => {
@@ -167,7 +175,7 @@ fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<TableRule> {
         }
         (None, None, Some(Node { value: Value::Bool(true), .. })) => Some(TableRule::Hidden),
         _ => {
-            reader.say(node, "a table is exactly one of `scoped`, `shared`, `hidden`", "write e.g. `{ scoped: tenant_id }`");
+            reader.say(node, "a table is exactly one of `scoped`, `through`, `shared`, `hidden`", "write e.g. `{ scoped: tenant_id }`");
             None
         }
     }
@@ -187,6 +195,57 @@ fn scoped_rule(reader: &mut Reader<'_>, node: &Node) -> Option<TableRule> {
     }
     let column = reader.need(&fields, "column")?;
     reader.text(column).map(|column| TableRule::Scoped { column })
+}
+
+/// `{ table: schema.parent, on: { column: parent's column } }`
+fn through_rule(reader: &mut Reader<'_>, node: &Node) -> Option<Through> {
+    let fields = reader.fields(node, &["table", "on"], &[]);
+    let table = reader.need(&fields, "table")?;
+    let text = reader.text(table)?;
+    let parent = text.split_once('.').filter(|(s, n)| !s.is_empty() && !n.is_empty() && !text.contains(['*', '?']));
+    let Some((schema, name)) = parent else {
+        reader.say(table, format!("`{text}` names no table"), "write `schema.table`, without globs");
+        return None;
+    };
+    let place = reader.need(&fields, "on")?;
+    let mut on = Vec::new();
+    for (column, value) in entries(place) {
+        on.push((column.clone(), reader.text(value)?));
+    }
+    if on.is_empty() {
+        reader.say(place, "`on` names no columns", "write `on: { order_id: id }`: the table's column and the parent's");
+        return None;
+    }
+    Some(Through { schema: schema.into(), table: name.into(), on })
+}
+
+/// The parent of a `through` table is listed and leads, perhaps through others, to one with a tenant column.
+fn parents(reader: &mut Reader<'_>, tables: &[TableEntry]) {
+    for entry in tables {
+        let (mut at, mut steps) = (entry, 0);
+        while let TableRule::Through(through) = &at.rule {
+            let name = format!("{}.{}", through.schema, through.table);
+            let found = deciding_entry(tables, &through.schema, &through.table).map(|index| &tables[index]);
+            steps += 1;
+            let (message, fix) = match found.map(|e| &e.rule) {
+                Some(TableRule::Scoped { .. } | TableRule::Through(_)) if steps <= THROUGH_MAX => {
+                    at = found.unwrap_or(entry);
+                    continue;
+                }
+                Some(TableRule::Through(_)) => (
+                    format!("`{}.{}` never comes to a table with a tenant column", entry.schema, entry.name),
+                    format!("end the chain with a `scoped` table after at most {THROUGH_MAX} steps"),
+                ),
+                Some(_) => (format!("`{name}` has no tenant"), "name a table that is `scoped` or `through`".to_owned()),
+                None => (format!("`{name}` is not listed"), format!("list `{name}` under `tables`, too")),
+            };
+            // A fault further up is told there.
+            if steps == 1 || steps > THROUGH_MAX {
+                reader.say_at((entry.place.line, entry.place.column), message, fix);
+            }
+            break;
+        }
+    }
 }
 
 fn function(reader: &mut Reader<'_>, node: &Node) -> Option<FunctionEntry> {

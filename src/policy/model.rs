@@ -173,10 +173,49 @@ pub enum TableRule {
         /// The tenant column.
         column: String,
     },
+    /// A row belongs to the tenant who owns the row of another table that it refers to.
+    Through(Through),
     /// All tenants read the same rows; nobody writes.
     SharedRead,
     /// Does not exist for tenants.
     Hidden,
+}
+
+/// How a row without a tenant column finds the row that says whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Through {
+    /// Schema of the parent.
+    pub schema: String,
+    /// The parent.
+    pub table: String,
+    /// Columns of the table and those of the parent that they equal.
+    pub on: Vec<(String, String)>,
+}
+
+impl PostgresPolicy {
+    /// The entry that decides on a relation.
+    pub fn deciding(&self, schema: &str, name: &str) -> Option<&TableEntry> {
+        deciding_entry(&self.tables, schema, name).map(|index| &self.tables[index])
+    }
+}
+
+/// An exact name decides before a glob; among globs the first in the file.
+pub fn deciding_entry(entries: &[TableEntry], schema: &str, name: &str) -> Option<usize> {
+    let exact = entries.iter().position(|e| e.schema == schema && e.name == name);
+    exact.or_else(|| entries.iter().position(|e| glob(&e.schema, schema) && glob(&e.name, name)))
+}
+
+/// `*` any run of characters, `?` one.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let mut chars = pattern.chars();
+    match chars.next() {
+        None => text.is_empty(),
+        Some('*') => (0..=text.len()).filter(|&i| text.is_char_boundary(i)).any(|i| glob(chars.as_str(), &text[i..])),
+        Some(wanted) => {
+            let mut rest = text.chars();
+            rest.next().is_some_and(|c| wanted == '?' || c == wanted) && glob(chars.as_str(), rest.as_str())
+        }
+    }
 }
 
 /// One line of `postgres.functions`.

@@ -3,7 +3,8 @@
 //! The shell runs each of [`QUERIES`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
 use super::catalogs::System;
-use crate::policy::{Place, Policy, TableEntry, TableRule};
+use super::links::{self, ForeignKey};
+use crate::policy::{Place, Policy, TableRule, deciding_entry};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -29,13 +30,14 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "relations",
-        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'), \
+              c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2, 3",
     },
     CatalogQuery {
         name: "columns",
         sql: "SELECT a.attrelid, a.attname, a.atttypid, a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', \
-              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c', a.attgenerated <> '' \
+              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c', a.attgenerated <> '', a.atthasdef OR a.attidentity <> '' \
               FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
               LEFT JOIN pg_catalog.pg_type e ON e.typarray = base_type.base \
@@ -50,7 +52,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "keys",
-        sql: "SELECT i.indrelid, x.relname, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, k.n, COALESCE(a.attname, '') FROM pg_catalog.pg_index i \
+        sql: "SELECT i.indrelid, x.relname, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, k.n, COALESCE(a.attname, ''), i.indisunique AND i.indimmediate AND i.indisvalid FROM pg_catalog.pg_index i \
               JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, n) ON k.n <= i.indnkeyatts \
@@ -61,6 +63,15 @@ pub const QUERIES: &[CatalogQuery] = &[
         name: "references",
         sql: "SELECT k.confrelid, k.conrelid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
               WHERE k.contype = 'f' AND NOT c.relispartition",
+    },
+    CatalogQuery {
+        name: "foreign",
+        // Where the parent is partitioned, each partition has a constraint of its own beside the one that was written.
+        sql: "SELECT k.conrelid, n.nspname, p.relname, k.conname, f.n, c.attname, a.attname, k.condeferrable, k.confdeltype, k.confupdtype, k.convalidated \
+              FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
+              CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) WITH ORDINALITY AS f(own, theirs, n) \
+              JOIN pg_catalog.pg_attribute c ON c.attrelid = k.conrelid AND c.attnum = f.own JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = f.theirs \
+              WHERE k.contype = 'f' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint q WHERE q.oid = k.conparentid AND q.conrelid = k.conrelid) ORDER BY 1, 4, 5",
     },
     CatalogQuery {
         name: "triggers",
@@ -159,6 +170,10 @@ pub struct Relation {
     pub columns: Vec<Column>,
     /// Unique and exclusion keys.
     pub keys: Vec<Key>,
+    /// Foreign keys of its own.
+    pub foreign: Vec<ForeignKey>,
+    /// Has children by inheritance, whose rows are in no key of its own.
+    pub inherited: bool,
     /// Tables whose foreign keys refer to it.
     pub referenced_by: Vec<u32>,
     /// Has triggers of the application's that DELETE or TRUNCATE fires.
@@ -190,6 +205,8 @@ pub struct Column {
     pub json: bool,
     /// GENERATED … AS (expression): nobody writes it.
     pub computed: bool,
+    /// Has a DEFAULT, or is an identity.
+    pub default: bool,
 }
 
 /// A unique or exclusion constraint or index.
@@ -201,6 +218,8 @@ pub struct Key {
     pub columns: Vec<String>,
     /// Has expressions or a WHERE.
     pub partial: bool,
+    /// No two rows have the same key at any moment.
+    pub unique: bool,
 }
 
 impl Relation {
@@ -231,6 +250,7 @@ impl Catalog {
         let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut columns = read_columns(rows("columns"));
         let mut keys = read_keys(rows("keys"));
+        let mut foreign = links::read(rows("foreign"));
         let mut catalog = Self {
             search_path: rows("path").iter().map(|r| text(r, 0)).collect(),
             settings: rows("settings").iter().map(|r| text(r, 0)).collect(),
@@ -250,6 +270,8 @@ impl Catalog {
                 kind: text(row, 3).chars().next().unwrap_or('?'),
                 columns: columns.remove(&oid).unwrap_or_default(),
                 keys: keys.remove(&oid).unwrap_or_default(),
+                foreign: foreign.remove(&oid).unwrap_or_default(),
+                inherited: text(row, 5) == "t",
                 referenced_by: rows("references").iter().filter(|r| number(r, 0) == oid).map(|r| number(r, 1)).collect(),
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
                 triggers_on_delete: rows("triggers").iter().any(|r| number(r, 0) == oid),
@@ -276,6 +298,7 @@ impl Catalog {
                 place: Some(entry.place.clone()),
             });
         }
+        problems.extend(links::check(&catalog));
         let listed = policy.postgres.iter().flat_map(|p| &p.functions);
         catalog.functions = listed.map(|f| (f.schema.clone(), f.name.clone())).collect();
         let listed: Vec<u32> = catalog.relations.values().map(|r| r.oid).collect();
@@ -338,25 +361,6 @@ impl Catalog {
     }
 }
 
-/// An exact name decides before a glob; among globs the first in the file.
-fn deciding_entry(entries: &[TableEntry], schema: &str, name: &str) -> Option<usize> {
-    let exact = entries.iter().position(|e| e.schema == schema && e.name == name);
-    exact.or_else(|| entries.iter().position(|e| glob(&e.schema, schema) && glob(&e.name, name)))
-}
-
-/// `*` any run of characters, `?` one.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
-    let mut chars = pattern.chars();
-    match chars.next() {
-        None => text.is_empty(),
-        Some('*') => (0..=text.len()).filter(|&i| text.is_char_boundary(i)).any(|i| glob(chars.as_str(), &text[i..])),
-        Some(wanted) => {
-            let mut rest = text.chars();
-            rest.next().is_some_and(|c| wanted == '?' || c == wanted) && glob(chars.as_str(), rest.as_str())
-        }
-    }
-}
-
 fn check_relation(relation: &Relation) -> Option<CatalogProblem> {
     let TableRule::Scoped { column: tenant } = &relation.rule else { return None };
     let full = format!("{}.{}", relation.schema, relation.name);
@@ -390,6 +394,7 @@ fn read_columns(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Column>> {
             deterministic: text(row, 6) != "f",
             json: text(row, 7) == "t",
             computed: text(row, 8) == "t",
+            default: text(row, 9) == "t",
         });
     }
     all
@@ -401,7 +406,7 @@ fn read_keys(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Key>> {
         let keys = all.entry(number(row, 0)).or_default();
         let name = text(row, 1);
         if keys.last().is_none_or(|k| k.name != name) {
-            keys.push(Key { name, columns: Vec::new(), partial: text(row, 2) == "t" });
+            keys.push(Key { name, columns: Vec::new(), partial: text(row, 2) == "t", unique: text(row, 5) != "f" });
         }
         if let Some(key) = keys.last_mut() {
             key.columns.push(text(row, 4));
@@ -410,10 +415,10 @@ fn read_keys(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Key>> {
     all
 }
 
-fn text(row: &[Option<String>], index: usize) -> String {
+pub(super) fn text(row: &[Option<String>], index: usize) -> String {
     row.get(index).cloned().flatten().unwrap_or_default()
 }
 
-fn number(row: &[Option<String>], index: usize) -> u32 {
+pub(super) fn number(row: &[Option<String>], index: usize) -> u32 {
     text(row, index).parse().unwrap_or_default()
 }

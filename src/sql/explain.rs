@@ -54,6 +54,7 @@ impl Judge {
         let relation = name.and_then(|key| self.catalog.relations.get(&key));
         let column = match relation.map(|r| &r.rule) {
             Some(TableRule::Scoped { column }) => column.as_str(),
+            Some(TableRule::Through(_)) => "parent",
             _ => "the tenant column",
         };
         let (kind, text) = match held.hold {

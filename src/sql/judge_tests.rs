@@ -101,12 +101,15 @@ fn tenant(id: &str) -> TenantId {
 
 /// A case is a statement, `=>` on a line of its own, and what is sent; or `! SQLSTATE …`, of which the start counts.
 fn check(file: &str, text: &str) {
-    let judge = judge();
+    check_with(&judge(), file, text);
+}
+
+fn check_with(judge: &Judge, file: &str, text: &str) {
     let mut wrong = String::new();
     let mut count = 0;
     for case in text.split("\n\n").map(str::trim).filter(|c| !c.is_empty() && !c.starts_with('#')) {
         let (sql, wanted) = case.split_once("\n=>\n").unwrap_or((case, "(nothing)"));
-        let got = outcome(&judge, sql);
+        let got = outcome(judge, sql);
         let good = if wanted.starts_with('!') { got.starts_with(wanted) } else { got == wanted };
         if !good {
             wrong.push_str(&format!("{sql}\n=>\n{got}\n\n"));
@@ -115,6 +118,21 @@ fn check(file: &str, text: &str) {
     }
     assert!(count > 0, "{file} has no case");
     assert!(wrong.is_empty(), "{file}: these came out otherwise:\n\n{wrong}");
+}
+
+/// A schema file and a policy file, as `partywall explain --schema` would have them.
+fn judge_of(policy: &str, schema: &str) -> Judge {
+    let mut findings = crate::config::document::Findings::new();
+    let read = crate::policy::file::read(&mut crate::config::document::Reader { file: "p.yaml".into(), findings: &mut findings }, policy);
+    let policy = read.unwrap_or_else(|| panic!("{findings:?}"));
+    let catalog = offline::from_dump(&policy, schema).unwrap_or_else(|p| panic!("{p:?}"));
+    Judge::new(Arc::new(policy), Arc::new(catalog))
+}
+
+#[test]
+fn through_tables_are_rewritten_as_the_cases_say() {
+    let judge = judge_of(include_str!("../../tests/sql/through.yaml"), include_str!("../../tests/sql/through.sql"));
+    check_with(&judge, "through.txt", include_str!("../../tests/sql/through.txt"));
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub mod catalogs;
 mod explain;
 pub mod functions;
 mod kind;
+pub mod links;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod nodes;

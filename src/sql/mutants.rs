@@ -66,6 +66,10 @@ mutants! {
     Returning = "the walk of RETURNING",
     Set = "the walk of SET",
     FromFunction = "the walk of functions in FROM",
+    ThroughLink = "the link to the parent in a guard by way of it",
+    EarlyParents = "the wrapping of such a table beside a subquery that can fail",
+    KeepsRows = "the refusal to delete a parent that no foreign key holds",
+    OnAssigned = "the refusal to assign the columns that lead to the parent",
 }
 
 impl super::Judge {

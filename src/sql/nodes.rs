@@ -97,6 +97,39 @@ pub fn any_count() -> Node {
     operator(">=", node(NodeEnum::FuncCall(Box::new(count))), integer(0))
 }
 
+/// `EXISTS (query)`
+pub fn exists(query: pg::SelectStmt) -> Node {
+    let (sub_link_type, subselect) = (pg::SubLinkType::ExistsSublink as i32, boxed(node(NodeEnum::SelectStmt(Box::new(query)))));
+    node(NodeEnum::SubLink(Box::new(pg::SubLink { sub_link_type, subselect, location: -1, ..Default::default() })))
+}
+
+/// `schema.table alias`
+pub fn table(schema: &str, table: &str, alias: &str) -> Node {
+    let alias = Some(pg::Alias { aliasname: alias.to_owned(), colnames: Vec::new() });
+    let (schemaname, relname) = (schema.to_owned(), table.to_owned());
+    node(NodeEnum::RangeVar(pg::RangeVar {
+        schemaname,
+        relname,
+        alias,
+        inh: true,
+        relpersistence: "p".into(),
+        location: -1,
+        ..Default::default()
+    }))
+}
+
+/// `SELECT values FROM items`
+pub fn query(values: Vec<Node>, from_clause: Vec<Node>) -> pg::SelectStmt {
+    let target = |val: Node| node(NodeEnum::ResTarget(Box::new(pg::ResTarget { val: boxed(val), location: -1, ..Default::default() })));
+    pg::SelectStmt {
+        target_list: values.into_iter().map(target).collect(),
+        from_clause,
+        limit_option: pg::LimitOption::Default as i32,
+        op: pg::SetOperation::SetopNone as i32,
+        ..Default::default()
+    }
+}
+
 /// A boolean constant.
 pub fn truth(value: bool) -> Node {
     let val = Some(a_const::Val::Boolval(pg::Boolean { boolval: value }));

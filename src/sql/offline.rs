@@ -43,6 +43,19 @@ struct Column {
     not_null: bool,
     generated: bool,
     deterministic: bool,
+    default: bool,
+}
+
+/// A foreign key: its name, the parent, columns of both sides, deferrable, the actions on DELETE and UPDATE, valid.
+#[derive(Clone, Debug, Default)]
+struct Foreign {
+    name: String,
+    parent: (String, String),
+    columns: Vec<String>,
+    theirs: Vec<String>,
+    deferrable: bool,
+    actions: (String, String),
+    valid: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -51,6 +64,8 @@ struct Table {
     columns: Vec<Column>,
     /// Name, partial, columns.
     keys: Vec<(String, bool, Vec<String>)>,
+    primary: Vec<String>,
+    foreign: Vec<Foreign>,
 }
 
 /// What a file defines.
@@ -90,17 +105,42 @@ pub fn guessed(policy: &Policy, sql: &str) -> Option<Result<Catalog, Vec<Catalog
     let mut schema = Schema::default();
     for entry in policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default() {
         let mut names: Vec<String> = words.clone();
-        if let TableRule::Scoped { column } = &entry.rule
-            && !names.contains(column)
-        {
-            names.push(column.clone());
+        let mut foreign = Vec::new();
+        match &entry.rule {
+            TableRule::Scoped { column, .. } => names.push(column.clone()),
+            TableRule::Through(through) => {
+                let (columns, theirs): (Vec<_>, Vec<_>) = through.on.iter().cloned().unzip();
+                names.extend(columns.iter().cloned());
+                let (name, actions) = (format!("{}_fkey", entry.name), ("c".to_owned(), "c".to_owned()));
+                let parent = (through.schema.clone(), through.table.clone());
+                foreign.push(Foreign { name, parent, columns, theirs, deferrable: false, actions, valid: true });
+            }
+            _ => {}
         }
-        let column = |name: String| Column { name, type_oid: 25, not_null: false, generated: false, deterministic: true };
-        let table = Table { kind: "r", columns: names.into_iter().map(column).collect(), keys: Vec::new() };
+        let tables = policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default();
+        let mut keys = Vec::new();
+        for child in tables {
+            let TableRule::Through(through) = &child.rule else { continue };
+            if crate::policy::glob(&entry.schema, &through.schema) && crate::policy::glob(&entry.name, &through.table) {
+                let theirs: Vec<String> = through.on.iter().map(|(_, theirs)| theirs.clone()).collect();
+                names.extend(theirs.iter().cloned());
+                keys.push((format!("{}_key", through.table), false, theirs));
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        let column = |name: String| Column { name, type_oid: 25, not_null: false, generated: false, deterministic: true, default: false };
+        let columns = names.into_iter().map(column).collect();
+        let table = Table { kind: "r", columns, keys, foreign, ..Table::default() };
         // A glob stands for the tables that the statement names; one that it does not name must not be missed.
-        let mut meant: Vec<String> = if entry.name.contains(['*', '?']) { words.clone() } else { Vec::new() };
+        let parents = tables.iter().filter_map(|t| match &t.rule {
+            TableRule::Through(through) => Some(through.table.clone()),
+            _ => None,
+        });
+        let mut meant: Vec<String> =
+            if entry.name.contains(['*', '?']) { words.iter().cloned().chain(parents).collect() } else { Vec::new() };
         meant.push(entry.name.clone());
-        meant.retain(|name| crate::sql::catalog::glob(&entry.name, name));
+        meant.retain(|name| crate::policy::glob(&entry.name, name));
         for name in meant {
             let key = (entry.schema.clone(), name);
             if !schema.tables.iter().any(|(k, _)| *k == key) {
@@ -252,8 +292,10 @@ impl Schema {
         let collation = column.coll_clause.as_ref().and_then(|c| qualified(&c.collname)).map(|(_, name)| name);
         let deterministic = collation.is_none_or(|c| !self.loose_collations.contains(&c));
         let name = column.colname.clone();
+        let type_name = column.type_name.as_ref().and_then(|t| qualified(&t.names)).map(|(_, name)| name);
+        let default = type_name.is_some_and(|t| t.ends_with("serial"));
         table.columns.retain(|c| c.name != name);
-        table.columns.push(Column { name, type_oid, not_null: column.is_not_null, generated: false, deterministic });
+        table.columns.push(Column { name, type_oid, not_null: column.is_not_null, generated: false, deterministic, default });
         for constraint in &column.constraints {
             if let Some(NodeEnum::Constraint(constraint)) = &constraint.node {
                 constrain(&of.1, table, constraint, Some(&column.colname));
@@ -320,7 +362,33 @@ impl Schema {
             put("relations", &[&oid, schema, name, table.kind]);
             for c in &table.columns {
                 let type_oid = c.type_oid.to_string();
-                put("columns", &[&oid, &c.name, &type_oid, flag(c.not_null), flag(c.generated), &type_oid, flag(c.deterministic)]);
+                put(
+                    "columns",
+                    &[
+                        &oid,
+                        &c.name,
+                        &type_oid,
+                        flag(c.not_null),
+                        flag(c.generated),
+                        &type_oid,
+                        flag(c.deterministic),
+                        "f",
+                        "f",
+                        flag(c.default),
+                    ],
+                );
+            }
+            for key in &table.foreign {
+                let parent = self.tables.iter().find(|(k, _)| *k == key.parent).map(|(_, t)| t.primary.as_slice()).unwrap_or_default();
+                let theirs = if key.theirs.is_empty() { parent } else { &key.theirs };
+                for (n, (own, theirs)) in key.columns.iter().zip(theirs).enumerate() {
+                    let (n, late) = ((n + 1).to_string(), flag(key.deferrable));
+                    let (deleted, updated) = (&key.actions.0, &key.actions.1);
+                    put(
+                        "foreign",
+                        &[&oid, &key.parent.0, &key.parent.1, &key.name, &n, own, theirs, late, deleted, updated, flag(key.valid)],
+                    );
+                }
             }
             for (key, partial, columns) in &table.keys {
                 for (n, column) in columns.iter().enumerate() {
@@ -344,12 +412,30 @@ fn constrain(of: &str, table: &mut Table, constraint: &Constraint, column: Optio
     };
     let kind = ConstrType::try_from(constraint.contype).unwrap_or(ConstrType::Undefined);
     match kind {
+        ConstrType::ConstrDefault => each(table, &|c| c.default = true),
+        ConstrType::ConstrForeign => {
+            let Some(parent) = constraint.pktable.as_ref().map(key) else { return };
+            let list = |names: &[Node]| nodes::names(names).unwrap_or_default().into_iter().map(str::to_owned).collect::<Vec<_>>();
+            let mut columns = list(&constraint.fk_attrs);
+            columns.extend(column.filter(|_| constraint.fk_attrs.is_empty()).map(str::to_owned));
+            let name = if constraint.conname.is_empty() { format!("{of}_{}_fkey", columns.join("_")) } else { constraint.conname.clone() };
+            table.foreign.push(Foreign {
+                name,
+                parent,
+                columns,
+                theirs: list(&constraint.pk_attrs),
+                deferrable: constraint.deferrable,
+                actions: (constraint.fk_del_action.clone(), constraint.fk_upd_action.clone()),
+                valid: !constraint.skip_validation,
+            });
+        }
         ConstrType::ConstrNotnull => each(table, &|c| c.not_null = true),
-        ConstrType::ConstrGenerated => each(table, &|c| c.generated = true),
+        ConstrType::ConstrGenerated => each(table, &|c| (c.generated, c.default) = (true, true)),
         ConstrType::ConstrIdentity if constraint.generated_when == "a" => each(table, &|c| c.generated = true),
         ConstrType::ConstrPrimary | ConstrType::ConstrUnique => {
             if kind == ConstrType::ConstrPrimary {
                 each(table, &|c| c.not_null = true);
+                table.primary.clone_from(&columns);
             }
             let end = if kind == ConstrType::ConstrPrimary { "pkey".to_owned() } else { format!("{}_key", columns.join("_")) };
             let name = if constraint.conname.is_empty() { format!("{of}_{end}") } else { constraint.conname.clone() };

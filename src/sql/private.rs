@@ -77,6 +77,8 @@ pub fn temporary(name: &str, columns: Vec<String>) -> Arc<Relation> {
         kind: 'r',
         columns: columns.into_iter().map(column).collect(),
         keys: Vec::new(),
+        foreign: Vec::new(),
+        inherited: false,
         referenced_by: Vec::new(),
         triggers_on_delete: false,
         may_truncate: true,

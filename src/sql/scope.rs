@@ -2,7 +2,7 @@
 
 use super::catalog::Relation;
 use super::nodes;
-use pg_query::protobuf::Node;
+use pg_query::protobuf::{Node, SelectStmt};
 use std::sync::Arc;
 
 /// The tenant's predicate for one reference to a scoped relation.
@@ -16,18 +16,57 @@ pub struct Guard {
     pub not_null: bool,
     /// The parameter that carries the tenant.
     pub parameter: u16,
+    /// From the relation to the one with the tenant column, where it has none of its own.
+    pub through: Vec<Step>,
+}
+
+/// One step from a row to the row that it belongs to.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The parent's schema.
+    pub schema: String,
+    /// The parent.
+    pub table: String,
+    /// Columns of the row and those of the parent that they equal.
+    pub on: Vec<(String, String)>,
 }
 
 impl Guard {
-    /// `reference.column OPERATOR(pg_catalog.=) $n`
+    /// `reference.column OPERATOR(pg_catalog.=) $n`, or that such a parent exists.
     pub fn predicate(&self) -> Node {
-        nodes::operator("=", nodes::column(&self.reference, &self.column), nodes::parameter(self.parameter))
+        let Some(first) = self.through.first() else {
+            return nodes::operator("=", nodes::column(&self.reference, &self.column), nodes::parameter(self.parameter));
+        };
+        let own = first.on.iter().map(|(own, _)| nodes::column(&self.reference, own)).collect();
+        nodes::exists(owners(&self.through, own, &self.column, self.parameter))
     }
 
     /// The same, true also where an outer join made the row up.
     pub fn predicate_or_absent(&self) -> Node {
-        nodes::or(vec![nodes::is_null(nodes::column(&self.reference, &self.column)), self.predicate()])
+        nodes::or(vec![nodes::is_null(nodes::column(&self.reference, self.witness())), self.predicate()])
     }
+
+    /// A column that is NULL only where there is no row, if [`Self::not_null`].
+    pub fn witness(&self) -> &str {
+        self.through.first().and_then(|s| s.on.first()).map_or(&self.column, |(own, _)| own)
+    }
+}
+
+/// `SELECT 1 FROM parent partywall_1, … WHERE partywall_1.id = <value> AND … AND partywall_n.tenant = $n`: the tenant's own rows that
+/// `values`, in the order of the first step's columns, lead to.
+pub fn owners(steps: &[Step], values: Vec<Node>, column: &str, parameter: u16) -> SelectStmt {
+    let alias = |index: usize| format!("partywall_{}", index + 1);
+    let mut conditions = Vec::new();
+    let mut values = Some(values);
+    for (index, step) in steps.iter().enumerate() {
+        let own = values.take().unwrap_or_else(|| step.on.iter().map(|(own, _)| nodes::column(&alias(index - 1), own)).collect());
+        let equal = step.on.iter().zip(own).map(|((_, theirs), own)| nodes::operator("=", nodes::column(&alias(index), theirs), own));
+        conditions.extend(equal);
+    }
+    let last = alias(steps.len().saturating_sub(1));
+    conditions.push(nodes::operator("=", nodes::column(&last, column), nodes::parameter(parameter)));
+    let from = steps.iter().enumerate().map(|(index, s)| nodes::table(&s.schema, &s.table, &alias(index))).collect();
+    SelectStmt { where_clause: nodes::boxed(nodes::and(conditions)), ..nodes::query(vec![nodes::integer(1)], from) }
 }
 
 /// What a name in FROM stands for.

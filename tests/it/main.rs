@@ -23,4 +23,5 @@ mod scripts;
 mod smoke;
 mod statements;
 mod support;
+mod through;
 mod tls;

@@ -77,6 +77,7 @@ impl Rewriter<'_> {
         let format = self.copy_options(&x.options)?;
         let header = header(&x.options)?;
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
+        self.no_through(&relation, "COPY")?;
         let named = columns_of(&relation, &x.attlist)?;
         let at = named.iter().position(|c| *c == guard.column);
         let gain = match (x.attlist.is_empty(), at) {

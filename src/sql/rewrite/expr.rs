@@ -9,6 +9,12 @@ use pg_query::protobuf::{AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, No
 impl Rewriter<'_> {
     /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.
     pub(super) fn expr(&mut self, expr: &mut Node) -> Res<Traits> {
+        let traits = self.any_expr(expr)?;
+        self.raisings += usize::from(traits.raises());
+        Ok(traits)
+    }
+
+    fn any_expr(&mut self, expr: &mut Node) -> Res<Traits> {
         if let Some(traits) = self.catalog_expr(expr)? {
             return Ok(traits);
         }
@@ -223,7 +229,9 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
         if !left_out!(self.cx, Sublink) {
+            let raisings = self.raisings;
             self.select(select)?;
+            self.not_before_parents(raisings, link.location)?;
         }
         traits.uses.push(Use::Any);
         if link.sub_link_type == SubLinkType::CteSublink as i32 || link.sub_link_type == SubLinkType::MultiexprSublink as i32 {

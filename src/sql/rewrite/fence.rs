@@ -89,8 +89,8 @@ impl Rewriter<'_> {
             } else {
                 let place = nodes::location(condition).and_then(|l| self.at(l));
                 return Err(Refusal::not_understood("a condition that can fail cannot be guarded across an outer join here")
-                    .detail(format!("Column \"{}\" of \"{}\" may be NULL.", guard.column, guard.reference))
-                    .hint("Declare the tenant column NOT NULL.")
+                    .detail(format!("Column \"{}\" of \"{}\" may be NULL.", guard.witness(), guard.reference))
+                    .hint("Declare the column NOT NULL.")
                     .at(place));
             }
         }

@@ -62,7 +62,8 @@ impl Rewriter<'_> {
         if relation.is_expanded() {
             return self.view(item, &relation, scope).map(|()| Vec::new());
         }
-        if (filter == Filter::None || (renamed && !left_out!(self.cx, Renamed)))
+        let wrapped = self.mode.wrapped_through && relation.through().is_some();
+        if (filter == Filter::None || wrapped || (renamed && !left_out!(self.cx, Renamed)))
             && let Some(guard) = self.guard(&relation, &relation.name)?
         {
             *item = wrap(var, if left_out!(self.cx, Wrap) { nodes::truth(true) } else { guard.predicate() });
@@ -237,7 +238,9 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood("this kind of subquery is not supported"));
         };
         let shared = self.shared;
+        let raisings = self.raisings;
         let traits = if left_out!(self.cx, Derived) { Ok(Default::default()) } else { self.select(select) };
+        self.not_before_parents(raisings, -1)?;
         if sub.lateral {
             self.levels.pop();
         }
@@ -251,6 +254,7 @@ impl Rewriter<'_> {
 
     fn from_function(&mut self, function: &mut RangeFunction, scope: &mut Scope) -> Res<()> {
         self.levels.push(scope.clone());
+        let raisings = self.raisings;
         let mut result = Ok(());
         let mut name = String::new();
         for entry in &mut function.functions {
@@ -268,6 +272,7 @@ impl Rewriter<'_> {
                 }
             }
         }
+        result = result.and_then(|()| self.not_before_parents(raisings, -1));
         self.levels.pop();
         result?;
         for definition in &mut function.coldeflist {

@@ -38,6 +38,7 @@ impl Rewriter<'_> {
         self.condition(on)?;
         let guards = if left_out!(self.cx, MergeTarget) { Vec::new() } else { vec![guard.predicate()] };
         x.join_condition = nodes::guarded(guards, x.join_condition.take());
+        self.write_passed(true);
         for when in &mut x.merge_when_clauses {
             let Some(NodeEnum::MergeWhenClause(when)) = when.node.as_mut() else {
                 return Err(Refusal::not_understood("this part of MERGE is not supported"));
@@ -59,12 +60,14 @@ impl Rewriter<'_> {
                 self.assignments(&mut when.target_list)
             }
             CmdType::CmdInsert => self.merge_insert(when, relation, guard),
-            CmdType::CmdDelete | CmdType::CmdNothing => Ok(()),
+            CmdType::CmdDelete => self.keeps_its_rows(relation, None),
+            CmdType::CmdNothing => Ok(()),
             _ => Err(Refusal::not_understood("this part of MERGE is not supported")),
         }
     }
 
     fn merge_insert(&mut self, when: &mut MergeWhenClause, relation: &Relation, guard: &Guard) -> Res<()> {
+        self.no_through(relation, "MERGE")?;
         if when.target_list.is_empty() {
             if when.values.len() > relation.columns.len() {
                 return Err(Refusal::syntax("INSERT has more expressions than target columns"));

@@ -15,6 +15,7 @@ mod select;
 mod session;
 mod shape;
 mod temp;
+mod through;
 mod utility;
 mod write;
 
@@ -81,20 +82,36 @@ pub struct Context<'a> {
 
 /// Rewrites one statement. Errors: the refusal, pointing into the client's text.
 pub fn rewrite(context: Context<'_>, stmt: &RawStmt) -> Res<Rewritten> {
-    let (rewritten, fenced_ctes) = attempt(context, stmt, false)?;
-    // An expression that raises may be run inside an inlined CTE: then every CTE becomes a barrier.
-    Ok(if fenced_ctes { attempt(context, stmt, true)?.0 } else { rewritten })
+    let mut mode = Mode::default();
+    loop {
+        let (rewritten, again) = attempt(context, stmt, mode)?;
+        if again == mode {
+            return Ok(rewritten);
+        }
+        mode = again;
+    }
 }
 
-fn attempt(context: Context<'_>, stmt: &RawStmt, cte_barriers: bool) -> Res<(Rewritten, bool)> {
-    let mut rewriter = Rewriter::new(context, cte_barriers);
+/// What a first walk may find to be needed everywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Mode {
+    /// An expression that raises may be run inside an inlined WITH query: then every one becomes a barrier.
+    cte_barriers: bool,
+    /// A subquery that raises may be run on a row before a guard by way of a parent, which is a join: then such tables are wrapped.
+    wrapped_through: bool,
+}
+
+/// Rewrites in a mode, and says in which it has to be.
+fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, Mode)> {
+    let mut rewriter = Rewriter::new(context, mode);
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
     rewriter.rows_begin(inner);
     let kind = rewriter.statement(inner)?;
     let rows = rewriter.row_check(&kind, inner);
     rewriter.channels_stand_alone()?;
-    let again = rewriter.raised && rewriter.has_ctes && !cte_barriers;
+    let cte_barriers = mode.cte_barriers || (rewriter.raised && rewriter.has_ctes);
+    let again = Mode { cte_barriers, wrapped_through: mode.wrapped_through || rewriter.early };
     let done = Rewritten {
         stmt,
         kind,
@@ -130,7 +147,11 @@ struct Rewriter<'a> {
     /// Some condition had to be fenced.
     raised: bool,
     has_ctes: bool,
-    cte_barriers: bool,
+    mode: Mode,
+    /// How many expressions can raise so far.
+    raisings: usize,
+    /// Something that raises may run before a guard by way of a parent.
+    early: bool,
     /// The tenant must stand in the text as a literal.
     literal: bool,
     /// It holds what is this session's own.
@@ -151,7 +172,7 @@ struct Rewriter<'a> {
 }
 
 impl<'a> Rewriter<'a> {
-    fn new(cx: Context<'a>, cte_barriers: bool) -> Self {
+    fn new(cx: Context<'a>, mode: Mode) -> Self {
         Self {
             cx,
             levels: Vec::new(),
@@ -166,7 +187,9 @@ impl<'a> Rewriter<'a> {
             has_write: false,
             raised: false,
             has_ctes: false,
-            cte_barriers,
+            mode,
+            raisings: 0,
+            early: false,
             literal: false,
             private: false,
             channels: Vec::new(),
@@ -268,8 +291,10 @@ impl<'a> Rewriter<'a> {
                 let (not_null, type_oid) = (found.not_null, found.type_oid);
                 let parameter = self.tenant_parameter(type_oid)?;
                 self.rows.guards += 1;
-                Ok(Some(Guard { reference: reference.to_owned(), column: column.clone(), not_null, parameter }))
+                let (reference, column, through) = (reference.to_owned(), column.clone(), Vec::new());
+                Ok(Some(Guard { reference, column, not_null, parameter, through }))
             }
+            TableRule::Through(_) => self.through_guard(relation, reference).map(Some),
         }
     }
 }

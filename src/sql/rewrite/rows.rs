@@ -104,12 +104,13 @@ impl Rewriter<'_> {
 
 fn column(item: &Item) -> Option<(Checked, Node)> {
     let (relation, column) = match &item.thing {
-        Thing::Guarded(relation, guard) => (relation, guard.column.clone()),
+        Thing::Guarded(relation, guard) if guard.through.is_empty() => (relation, guard.column.clone()),
         Thing::Wrapped(relation) => match &relation.rule {
             TableRule::Scoped { column } => (relation, column.clone()),
             _ => return None,
         },
-        Thing::Shared(_) | Thing::Opaque => return None,
+        // The tenant column of a row below a parent is the parent's.
+        Thing::Guarded(..) | Thing::Shared(_) | Thing::Opaque => return None,
     };
     let type_oid = relation.column(&column)?.type_oid;
     Some((Checked { type_oid, nullable: item.nullable }, nodes::column(&item.name, &column)))

@@ -172,7 +172,7 @@ impl Rewriter<'_> {
             let levels = std::mem::take(&mut self.levels);
             let result = self.cte_query(query);
             self.levels = levels;
-            let fragile = (result? || self.cte_barriers) && !left_out!(self.cx, CteBarrier);
+            let fragile = (result? || self.mode.cte_barriers) && !left_out!(self.cx, CteBarrier);
             if let NodeEnum::SelectStmt(select) = &mut *query
                 && fragile
                 && cte.ctematerialized != CteMaterialize::Always as i32

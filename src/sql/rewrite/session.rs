@@ -147,7 +147,7 @@ impl Rewriter<'_> {
                 return Err(Refusal::not_understood("this LOCK is not supported"));
             };
             let relation = self.relation(var)?;
-            if x.mode > 1 && !matches!(relation.rule, TableRule::Scoped { .. }) {
+            if x.mode > 1 && !matches!(relation.rule, TableRule::Scoped { .. } | TableRule::Through(_)) {
                 return Err(Refusal::not_allowed(format!("permission denied for table {}", relation.name))
                     .hint_at("It is `shared: read`", &relation.place)
                     .at(self.at(var.location)));

@@ -76,8 +76,10 @@ impl Rewriter<'_> {
             guards.insert(0, guard.predicate());
         }
         self.levels.push(scope);
-        let result =
-            self.assignments(&mut x.target_list).and_then(|()| self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut()));
+        self.write_passed(true);
+        let result = self.assignments(&mut x.target_list);
+        self.write_passed(false);
+        let result = result.and_then(|()| self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut()));
         self.levels.pop();
         if self.fences != fences {
             barriers(&mut x.from_clause);
@@ -86,7 +88,8 @@ impl Rewriter<'_> {
     }
 
     fn delete(&mut self, x: &mut DeleteStmt) -> Res<()> {
-        let (_, guard, scope) = self.target(x.relation.as_mut())?;
+        let (relation, guard, scope) = self.target(x.relation.as_mut())?;
+        self.keeps_its_rows(&relation, None)?;
         let fences = self.fences;
         let (scope, mut guards) = self.from_list(&mut x.using_clause, scope)?;
         if left_out!(self.cx, DeleteUsing) {
@@ -117,6 +120,7 @@ impl Rewriter<'_> {
             self.condition(condition)?;
         }
         *condition = nodes::guarded(guards, condition.take());
+        self.write_passed(true);
         self.returning(returning)
     }
 
@@ -185,6 +189,7 @@ impl Rewriter<'_> {
 
     fn insert(&mut self, x: &mut InsertStmt) -> Res<()> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
+        self.no_through(&relation, "INSERT")?;
         let tenant_type = tenant_type(&relation, &guard.column);
         for column in &mut x.cols {
             if let Some(NodeEnum::ResTarget(t)) = column.node.as_mut() {

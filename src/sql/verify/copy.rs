@@ -69,6 +69,9 @@ impl Walk<'_> {
 
     fn copy_in(&mut self, f: &Value, c: &Value) -> Res<()> {
         let Some(column) = self.table_of(&f["relation"], &c["relation"])?.column else { return disagree("COPY into a table of all") };
+        if column.is_empty() {
+            return disagree("COPY into this table is not proved");
+        }
         self.rest(&f["relation"], &c["relation"], &["schemaname"])?;
         let (written, theirs) = (names(list(f, "attlist")), self.columns_of(&c["relation"], list(c, "attlist")));
         let added = written.first() == Some(&column.as_str()) && !theirs.contains(&column.as_str());
@@ -84,7 +87,7 @@ impl Walk<'_> {
         }) else {
             return disagree("COPY has no guard");
         };
-        let wanted = Found { reference: text(&f["relation"], "relname").to_owned(), column };
+        let wanted = Found { reference: text(&f["relation"], "relname").to_owned(), column, exists: Value::Null };
         if self.guard(&when["expr"]) != Some(wanted) || !is_marker(otherwise) {
             return disagree("COPY has no guard");
         }

@@ -1,7 +1,7 @@
 //! Relations in FROM: each scoped one takes its guard out of a filter that filters exactly its rows.
 
 use super::scopes::{Level, Seen};
-use super::{Found, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, statements, text};
+use super::{Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, statements, text};
 use crate::sql::private::TEMP;
 use serde_json::Value;
 
@@ -91,12 +91,13 @@ impl Walk<'_> {
         if !list(&f["alias"], "colnames").is_empty() {
             return disagree("a guarded relation has renamed columns");
         }
-        let wanted = Found { reference: reference.clone(), column: column.clone() };
+        let wanted = self.wanted(&relation, &reference, &column)?;
         for sink in sinks {
             if let Some(index) = self.filters[*sink].iter().position(|g| *g == wanted) {
                 self.filters[*sink].remove(index);
                 hold(&mut self.proof, Hold::Filter, f, c, &reference);
-                return push(level, Seen { name: reference, relation: Some(relation), guard: Some(column), ..Seen::default() });
+                self.saw_parents(&relation);
+                return push(level, Seen { name: reference, relation: Some(relation), guard: Some(wanted), ..Seen::default() });
             }
         }
         disagree("a relation has no guard where one is needed")
@@ -152,7 +153,7 @@ impl Walk<'_> {
             return disagree("a relation is wrapped for nothing");
         };
         let guard = self.guard(&select["where_clause"]);
-        let wanted = Found { reference: text(table, "relname").to_owned(), column };
+        let wanted = self.wanted(&relation, text(table, "relname"), &column)?;
         let star = matches!(list(select, "target_list"), [t] if is_star(t));
         let empty = ["distinct_clause", "group_clause", "window_clause", "values_lists", "sort_clause", "locking_clause"];
         let bare = empty.iter().all(|k| list(select, k).is_empty())
@@ -160,6 +161,7 @@ impl Walk<'_> {
         let same_table = table["alias"].is_null() && table["inh"] == c["inh"] && table["relpersistence"] == c["relpersistence"];
         if guard == Some(wanted) && star && bare && same_table && is_zero(&select["limit_offset"]) {
             hold(&mut self.proof, Hold::Wrapped, table, c, &name);
+            self.saw_parents(&relation);
             push(level, Seen { name, relation: known(relation), ..Seen::default() })
         } else {
             disagree("a wrapped relation is not sound")

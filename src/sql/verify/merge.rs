@@ -8,6 +8,7 @@ use serde_json::Value;
 /// PostgreSQL's MergeMatchKind and CmdType as the tree has them.
 const NOT_MATCHED_BY_SOURCE: i64 = 2;
 const INSERT: i64 = 4;
+const DELETE: i64 = 5;
 
 impl Walk<'_> {
     pub(super) fn merge(&mut self, f: &Value, c: &Value) -> Res<()> {
@@ -16,6 +17,7 @@ impl Walk<'_> {
         let target = self.target(f, c)?;
         let (mut guards, condition) = self.split(&f["join_condition"], &c["join_condition"])?;
         target.take_guard(&mut guards)?;
+        self.saw_parents(&target.relation);
         hold(&mut self.proof, Hold::Filter, &f["relation"], &c["relation"], &target.reference);
         self.filters.push(guards);
         let mut level = Level { items: vec![target.seen()] };
@@ -41,7 +43,13 @@ impl Walk<'_> {
         }
         if f["command_type"].as_i64() != Some(INSERT) {
             self.sets_own(list(f, "target_list"), target, false)?;
+            if f["command_type"].as_i64() == Some(DELETE) {
+                self.keeps_its_rows(&target.relation, None)?;
+            }
             return self.rest(f, c, &[]);
+        }
+        if target.column.is_empty() {
+            return disagree("MERGE into this table is not proved");
         }
         let mut plain = f.clone();
         let place = |v: &Value| list(v, "target_list").iter().position(|t| name(t) == target.column);

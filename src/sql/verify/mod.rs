@@ -13,6 +13,7 @@ mod own;
 mod rows;
 mod scopes;
 mod temp;
+mod through;
 mod utility;
 mod write;
 
@@ -129,7 +130,10 @@ fn statements(text: &str) -> Res<Vec<Value>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
     reference: String,
+    /// Empty where the tenant column is a parent's.
     column: String,
+    /// Then: the whole guard without its places.
+    exists: Value,
 }
 
 struct Walk<'a> {
@@ -249,15 +253,18 @@ impl Walk<'_> {
         }
     }
 
-    /// `REF.column OPERATOR(pg_catalog.=) $tenant`
+    /// `REF.column OPERATOR(pg_catalog.=) $tenant`, or `EXISTS` of a parent for which that holds.
     fn guard(&self, value: &Value) -> Option<Found> {
+        if let Some(link) = fields(value, "SubLink") {
+            return self.exists_guard(value, link);
+        }
         let x = fields(value, "AExpr")?;
         let plain = x.get("kind").and_then(Value::as_i64) == Some(1) && names(list(x, "name")) == ["pg_catalog", "="];
         let number = fields(&x["rexpr"], "ParamRef")?.get("number")?.as_i64()?;
         let column = fields(&x["lexpr"], "ColumnRef")?;
         match names(list(column, "fields")).as_slice() {
             [reference, column] if plain && number >= self.first => {
-                Some(Found { reference: (*reference).to_owned(), column: (*column).to_owned() })
+                Some(Found { reference: (*reference).to_owned(), column: (*column).to_owned(), exists: Value::Null })
             }
             _ => None,
         }
@@ -285,7 +292,9 @@ impl Walk<'_> {
         let Some(test) = fields(absent, "NullTest") else { return false };
         let is_null = test.get("nulltesttype").and_then(Value::as_i64) == Some(1);
         let column = fields(&test["arg"], "ColumnRef").map(|c| names(list(c, "fields")));
-        is_null && column == Some(vec![found.reference.as_str(), found.column.as_str()])
+        // Which column tells that the row is absent is looked at where the relation is known.
+        let of_it = column.is_some_and(|c| c.len() == 2 && c[0] == found.reference && (c[1] == found.column || found.column.is_empty()));
+        is_null && of_it
     }
 
     /// Takes the guards off the front of a condition; what is left is still to be compared with the client's, pair by pair.
@@ -425,6 +434,8 @@ impl Walk<'_> {
         self.proof.relations.push(format!("{}.{}", relation.schema, relation.name));
         let column = match &relation.rule {
             TableRule::Scoped { column } => Some(column.clone()),
+            // The column is a parent's.
+            TableRule::Through(_) => Some(String::new()),
             TableRule::SharedRead => None,
             TableRule::Hidden => return disagree("a hidden relation is named"),
         };

@@ -67,7 +67,7 @@ fn added_column(target: &Value) -> Res<Found> {
     let column = fields(&target["val"], "ColumnRef").filter(|c| list(c, "fields").len() == 2);
     match column.map(|c| names(list(c, "fields"))).as_deref() {
         Some([reference, column]) if list(target, "indirection").is_empty() => {
-            Ok(Found { reference: (*reference).to_owned(), column: (*column).to_owned() })
+            Ok(Found { reference: (*reference).to_owned(), column: (*column).to_owned(), exists: Value::Null })
         }
         _ => disagree("an added column computes something"),
     }

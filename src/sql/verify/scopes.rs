@@ -18,8 +18,8 @@ pub(super) struct Seen {
     pub(super) name: String,
     /// The listed relation whose columns it has.
     pub(super) relation: Option<Arc<Relation>>,
-    /// Its tenant column, where a filter of this level guards it.
-    pub(super) guard: Option<String>,
+    /// Its guard, where a filter of this level has it.
+    pub(super) guard: Option<Found>,
     /// An outer join may have made its row up.
     pub(super) nullable: bool,
     /// Shared, or has shared relations inside.
@@ -41,6 +41,13 @@ impl Level {
     }
 }
 
+/// The column by whose NULL a fence tells that a row is absent.
+fn absent_by(part: &Value) -> &str {
+    let test = list(&part["node"]["BoolExpr"], "args").first().and_then(|a| fields(a, "NullTest"));
+    let column = test.and_then(|t| fields(&t["arg"], "ColumnRef")).map(|c| list(c, "fields")).unwrap_or_default();
+    column.last().and_then(|c| fields(c, "String")).map(|s| text(s, "sval")).unwrap_or_default()
+}
+
 impl Walk<'_> {
     /// Each guard of a fence speaks of a relation that a filter guards by the same column: where it is false the row is removed anyway,
     /// so the fence can keep an error from being raised and cannot change a result.
@@ -49,8 +56,8 @@ impl Walk<'_> {
         let alone = std::slice::from_ref(condition);
         for part in Self::parts(condition, 1).unwrap_or(alone) {
             let (found, absent) = match self.guard(part) {
-                Some(found) => (Some(found), false),
-                None => (Self::parts(part, 2).and_then(|p| self.guard(p.last()?)), true),
+                Some(found) => (Some(found), None),
+                None => (Self::parts(part, 2).and_then(|p| self.guard(p.last()?)), Some(absent_by(part))),
             };
             if !found.is_some_and(|f| self.is_guarded(&f, absent)) {
                 return disagree("a fence is for no guarded relation");
@@ -60,10 +67,15 @@ impl Walk<'_> {
     }
 
     /// Whether the reference means a guarded relation here. Unless `absent` rows pass too, the row must certainly be there.
-    fn is_guarded(&self, found: &Found, absent: bool) -> bool {
+    fn is_guarded(&self, found: &Found, absent: Option<&str>) -> bool {
         let mut levels = self.levels.iter().rev().enumerate();
         let Some((up, item)) = levels.find_map(|(up, level)| Some((up, level.find(&found.reference)?))) else { return false };
-        item.guard.as_ref() == Some(&found.column) && (absent || (up == 0 && !item.nullable))
+        let never_null = |column: &str| item.relation.as_ref().and_then(|r| r.column(column)).is_some_and(|c| c.not_null);
+        let there = match absent {
+            Some(column) => never_null(column),
+            None => up == 0 && !item.nullable,
+        };
+        item.guard.as_ref() == Some(found) && there
     }
 
     /// `x.f` is the call `f(x)` where `f` is no column of x: then `f` must not be the name of a function that is not allowed.

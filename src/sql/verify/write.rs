@@ -11,13 +11,14 @@ use std::sync::Arc;
 pub(super) struct Target {
     pub(super) reference: String,
     pub(super) column: String,
-    relation: Arc<Relation>,
+    pub(super) relation: Arc<Relation>,
+    guard: Found,
 }
 
 impl Target {
     /// As an item that a filter guards.
     pub(super) fn seen(&self) -> Seen {
-        let (name, guard) = (self.reference.clone(), Some(self.column.clone()));
+        let (name, guard) = (self.reference.clone(), Some(self.guard.clone()));
         Seen { name, relation: Some(self.relation.clone()), guard, ..Seen::default() }
     }
 
@@ -45,7 +46,10 @@ impl Target {
 
     /// Whether every key that this conflict target can mean holds the tenant column.
     fn is_private(&self, infer: &Value) -> bool {
-        let holds = |key: &Key| key.columns.contains(&self.column);
+        let holds = |key: &Key| match self.relation.through() {
+            Some(through) => through.on.iter().all(|(own, _)| key.columns.contains(own)),
+            None => key.columns.contains(&self.column),
+        };
         if infer.is_null() {
             return self.relation.keys.iter().all(holds);
         }
@@ -57,8 +61,7 @@ impl Target {
 
     /// Takes the target's guard out of those found in a filter.
     pub(super) fn take_guard(&self, guards: &mut Vec<Found>) -> Res<()> {
-        let wanted = Found { reference: self.reference.clone(), column: self.column.clone() };
-        let Some(index) = guards.iter().position(|g| *g == wanted) else { return disagree("the target of a write has no guard") };
+        let Some(index) = guards.iter().position(|g| *g == self.guard) else { return disagree("the target of a write has no guard") };
         guards.remove(index);
         Ok(())
     }
@@ -73,7 +76,8 @@ impl Walk<'_> {
         };
         self.rest(f, c, &["schemaname"])?;
         let reference = if f["alias"].is_null() { text(f, "relname") } else { text(&f["alias"], "aliasname") };
-        Ok(Target { reference: reference.to_owned(), column, relation })
+        let guard = self.wanted(&relation, reference, &column)?;
+        Ok(Target { reference: reference.to_owned(), column, relation, guard })
     }
 
     pub(super) fn update(&mut self, f: &Value, c: &Value) -> Res<()> {
@@ -95,6 +99,9 @@ impl Walk<'_> {
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
         self.sets_own(list(f, "target_list"), &target, false)?;
+        if f.get("target_list").is_none() {
+            self.keeps_its_rows(&target.relation, None)?;
+        }
         if utility::is_current_of(&f["where_clause"], &c["where_clause"]) && list(f, from).is_empty() && f["with_clause"].is_null() {
             let level = Level { items: vec![target.seen()] };
             self.rows_belong(added, &level)?;
@@ -105,6 +112,7 @@ impl Walk<'_> {
         }
         let (mut guards, condition) = self.split(&f["where_clause"], &c["where_clause"])?;
         target.take_guard(&mut guards)?;
+        self.saw_parents(&target.relation);
         hold(&mut self.proof, Hold::Filter, &f["relation"], &c["relation"], &target.reference);
         self.filters.push(guards);
         let level = self.from_list(list(f, from), list(c, from), Level { items: vec![target.seen()] })?;
@@ -126,6 +134,9 @@ impl Walk<'_> {
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
         let column = target.column.clone();
+        if column.is_empty() {
+            return disagree("INSERT into this table is not proved");
+        }
         let added = self.columns(f, c, &column)?;
         let how = if added { Hold::Inserted } else { Hold::Own };
         hold(&mut self.proof, how, &f["relation"], &c["relation"], &target.reference);
@@ -268,10 +279,10 @@ impl Walk<'_> {
     /// `CASE WHEN guard THEN <client's> ELSE <marker>::bool END`: another tenant's row is an error, never a silent nothing.
     fn upsert(&mut self, f: &Value, c: &Value, target: &Target) -> Res<()> {
         let Some((when, case)) = one_case(f) else { return disagree("an upsert has no guard") };
-        let wanted = Found { reference: target.reference.clone(), column: target.column.clone() };
-        if self.guard(&when["expr"]) != Some(wanted) {
+        if self.guard(&when["expr"]).as_ref() != Some(&target.guard) {
             return disagree("an upsert has no guard");
         }
+        self.saw_parents(&target.relation);
         if !is_marker(&case["defresult"], "partywall:upsert") {
             return disagree("an upsert that meets another tenant's row is not an error");
         }
