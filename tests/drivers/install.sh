@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what a group of drivers needs, under $CACHE where the language has a place for that, else from Debian's packages. Kept between runs.
-# usage: CACHE=directory install.sh python|node|java|go|ruby|php|perl|libpq|rust; the last line of a failure is shown as the reason.
+# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|libpq|rust; the last line of a failure is shown as the reason.
 set -euo pipefail
 cd "$(dirname "$0")"
 : "${CACHE:?}"
@@ -36,7 +36,18 @@ node() {
   once node "$(cat package.json)" make_modules
 }
 
+# Its program for migrations is fetched from elsewhere and not needed to make a client.
+prisma() {
+  node
+  make_client() {
+    rm -rf "$CACHE/node/prisma"; mkdir -p "$CACHE/node/prisma"; cp postgres/prisma/schema.prisma "$CACHE/node/prisma/"
+    (cd "$CACHE/node" && PRISMA_SCHEMA_ENGINE_BINARY=/bin/true node_modules/.bin/prisma generate --schema prisma/schema.prisma) >/dev/null 2>"$CACHE/prisma.log" ||
+      { tail -n 3 "$CACHE/prisma.log"; exit 1; }
+  }
+  once prisma "$(cat postgres/prisma/schema.prisma package.json)" make_client
+}
+
 case "$1" in
-  python | node) "$1" ;;
+  python | node | prisma) "$1" ;;
   *) echo "nothing is known of $1"; exit 1 ;;
 esac

@@ -79,8 +79,9 @@ class Kind:
         def normal(line):
             line = line.replace(self.mark(tenant), "mark")
             if tenant and line.startswith("introspection: "):
-                line = re.sub(r"\btenant_id, ?", "", line)
-                line = "" if "tenant_id" in line else line
+                if re.match(r"introspection: (column |reference \S+ )?tenant_id[ |]|.*\.tenant_id$", line):
+                    return ""
+                line = re.sub(r"\btenant_id, ?|, ?tenant_id\b", "", line)
             return re.sub(r"\b(private|shared)\b", "database", line)
         return normal
 

@@ -62,7 +62,7 @@ def run_program(driver, environment):
     """Its exit code, lines of standard output, and standard error."""
     command = [word.format(cache=CACHE) for word in driver["run"]]
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-    env = {**plain, "CACHE": CACHE, "NODE_PATH": f"{CACHE}/node/node_modules", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
+    env = {**plain, "CACHE": CACHE, "NODE_PATH": f"{CACHE}/node/node_modules", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC",
            **{k: str(v) for k, v in environment.items()}}
     try:
         done = subprocess.run(command, cwd=HERE, env=env, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS)
@@ -157,10 +157,9 @@ def tail(text):
 
 def show(kind, result, direct, tenants, verbose):
     for tenant, (code, lines, errors) in [("direct", direct), *zip(kind.TENANTS, tenants)]:
-        if verbose or code or "fail" in result.columns.values():
-            print(f"--- {result.driver['name']} {tenant}: exit {code}")
-            print("\n".join(lines if verbose else [line for line in lines if "! " in line]))
-            print("\n".join(errors.splitlines()[-25:]))
+        lines = lines if verbose else [line for line in lines if "! " in line]
+        if lines or code:
+            print("\n".join([f"--- {result.driver['name']} {tenant}: exit {code}", *lines, *errors.splitlines()[: 40 if verbose else 15]]))
 
 
 def main():

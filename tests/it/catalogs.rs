@@ -195,6 +195,9 @@ const EQUAL: &[&str] = &[
     "SELECT indexrelid::regclass, indisprimary, indisunique, indkey::int2[] FROM pg_index WHERE indrelid = 'items'::regclass ORDER BY 1::text",
     "SELECT classid::regclass::text, deptype, count(*) FROM pg_depend WHERE refobjid = 'orders'::regclass GROUP BY 1, 2 ORDER BY 1, 2",
     "SELECT has_table_privilege('orders', 'SELECT'), has_schema_privilege('public', 'USAGE')",
+    // Sequelize's way to a table's comments.
+    "SELECT s.relname, d.description FROM pg_catalog.pg_statio_all_tables s LEFT JOIN pg_catalog.pg_description d ON d.objoid = s.relid \
+     WHERE s.schemaname = 'public' ORDER BY 1, 2",
 ];
 
 #[test]
@@ -244,6 +247,8 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("SELECT * FROM pg_locks", "42501"),
     ("SELECT * FROM pg_authid", "42501"),
     ("SELECT * FROM pg_stat_user_tables", "42501"),
+    ("SELECT relid FROM pg_statio_all_tables WHERE relname ~ 'hush'", ""),
+    ("SELECT heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit FROM pg_statio_all_tables WHERE relname = 'orders'", "0"),
     ("SELECT rolname FROM pg_roles WHERE rolname = 'hush_role'", ""),
     ("SELECT datname FROM pg_database WHERE datname IN ('template1', 'test_2')", ""),
     ("SELECT name FROM pg_settings WHERE name = 'data_directory'", ""),
