@@ -24,12 +24,14 @@ mod explain;
 pub mod functions;
 mod kind;
 pub mod links;
+mod literals;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod nodes;
 pub mod offline;
 mod outgoing;
 mod parse;
+mod plans;
 pub mod private;
 pub mod refusal;
 mod rewrite;
@@ -117,6 +119,7 @@ pub struct Judge {
     cache: Arc<cache::Cache>,
     /// The same for texts whose rows are checked.
     checked: Arc<cache::Cache>,
+    plans: Arc<plans::Plans>,
     /// Counts texts, to take samples.
     texts: Arc<AtomicU32>,
     #[cfg(feature = "mutants")]
@@ -154,6 +157,7 @@ impl Judge {
             catalog,
             cache: Arc::default(),
             checked: Arc::default(),
+            plans: Arc::default(),
             texts: Arc::default(),
             #[cfg(feature = "mutants")]
             mutation: None,
@@ -177,8 +181,24 @@ impl Judge {
 
     /// The same in a session that has temporary tables.
     pub fn simple_for(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Result<Arc<Script>, Refusal> {
-        let judged = self.judged(sql, None, &Private { tenant: Some(tenant.clone()), temps: temps.clone() })?;
+        let private = Private { tenant: Some(tenant.clone()), temps: temps.clone() };
+        let rows = self.wants_rows();
+        let shape = if rows || temps.may_be_named(sql) { None } else { literals::shape(sql) };
+        let known = shape.as_ref().and_then(|shape| self.plans.get(shape));
+        if let (Some(shape), Some(plans::Known::Plan(plan))) = (&shape, &known) {
+            return plan.script(sql, shape, tenant);
+        }
+        let judged = self.judged(sql, None, &private, rows)?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
+        match (shape, known) {
+            (None, _) | (_, Some(plans::Known::Single | plans::Known::Plan(_))) => {}
+            (Some(shape), None) => self.plans.put(shape, plans::Known::Seen),
+            // Worth a second judgement only when a second text came.
+            (Some(shape), Some(plans::Known::Seen)) => {
+                let plan = self.plan(sql, &shape, &judged, &private);
+                self.plans.put(shape, plan.map_or(plans::Known::Single, plans::Known::Plan));
+            }
+        }
         Ok(match &judged.script {
             Some(script) if judged.template.is_closed() => script.clone(),
             script => {
@@ -196,7 +216,8 @@ impl Judge {
 
     /// The same in a session that has temporary tables.
     pub fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
-        let judged = self.judged(sql, Some(declared), &Private { tenant: Some(tenant.clone()), temps: temps.clone() })?;
+        let private = Private { tenant: Some(tenant.clone()), temps: temps.clone() };
+        let judged = self.judged(sql, Some(declared), &private, self.wants_rows())?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
         if let Some(prepared) = &judged.prepared {
             return Ok(prepared.clone());
@@ -207,8 +228,7 @@ impl Judge {
         Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, channels, kind, assurance }))
     }
 
-    fn judged(&self, sql: &str, declared: Option<u16>, private: &Private) -> Result<Arc<Judged>, Refusal> {
-        let rows = self.wants_rows();
+    fn judged(&self, sql: &str, declared: Option<u16>, private: &Private, rows: bool) -> Result<Arc<Judged>, Refusal> {
         let cache = if rows { &self.checked } else { &self.cache };
         if !private.temps.may_be_named(sql)
             && let Some(hit) = cache.get(sql, declared)
@@ -352,14 +372,17 @@ impl Statement {
     /// Its literals are what they must be for this tenant.
     fn fits(&self, tenant: &TenantId) -> Result<(), Refusal> {
         if self.own_literals.iter().any(|literal| literal != tenant.as_str()) {
-            return Err(Refusal::not_allowed("a row can only be written for this tenant")
-                .detail("The statement writes another value into the tenant column."));
+            return Err(foreign_tenant());
         }
         if self.unlike_literals.iter().any(|literal| literal == tenant.as_str()) {
             return Err(Refusal::not_understood("COPY with this NULL or DEFAULT is not supported").detail("It is the tenant's own id."));
         }
         Ok(())
     }
+}
+
+fn foreign_tenant() -> Refusal {
+    Refusal::not_allowed("a row can only be written for this tenant").detail("The statement writes another value into the tenant column.")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The text that goes upstream, and where in the client's text each of its parts came from.
 
+use super::literals::{self, Shape};
 use super::{Refusal, parse, syntax};
 use pg_query::protobuf::Token;
 use std::sync::Arc;
@@ -8,10 +9,32 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     text: Arc<str>,
-    /// Where the tenant's parameters stand: start and end in bytes, in order.
-    holes: Vec<(usize, usize)>,
+    /// Where the parameters stand that are not the client's, in order.
+    holes: Vec<Hole>,
     /// Byte offsets of the same token here and in the client's text, in order.
     places: Vec<(usize, usize)>,
+}
+
+/// A parameter's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hole {
+    /// Where it begins and ends, in bytes.
+    start: usize,
+    end: usize,
+    /// The client's constant of this number (from 0); None for the tenant.
+    constant: Option<usize>,
+}
+
+/// What stands in the holes of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Filling {
+    /// The parameters.
+    #[default]
+    Parameters,
+    /// The tenant as a literal of this length.
+    Tenant(usize),
+    /// The same, and the client's own constants.
+    Constants(usize),
 }
 
 /// Text that was judged, rewritten and verified. The only thing that may be sent to PostgreSQL as a statement; made only here.
@@ -20,19 +43,27 @@ pub struct Template {
 pub struct Outgoing {
     text: Arc<str>,
     template: Arc<Template>,
-    /// The length of the literal in each hole; None where the parameters stand.
-    literal: Option<usize>,
+    filling: Filling,
 }
 
 impl Template {
     /// Finds the tenant's parameters, those from `first` on, in a text the wall printed; `places` are the verifier's.
-    pub fn new(text: String, first: u16, mut places: Vec<(usize, usize)>) -> Result<Self, Refusal> {
+    pub fn new(text: String, first: u16, places: Vec<(usize, usize)>) -> Result<Self, Refusal> {
+        Self::with_holes(text, |number| (number >= first).then_some(None), places)
+    }
+
+    /// The same where the parameters before `first` stand for constants of the client's.
+    pub fn with_constants(text: String, first: u16, places: Vec<(usize, usize)>) -> Result<Self, Refusal> {
+        Self::with_holes(text, |number| Some((number < first).then(|| usize::from(number).checked_sub(1)).flatten()), places)
+    }
+
+    fn with_holes(text: String, hole: impl Fn(u16) -> Option<Option<usize>>, mut places: Vec<(usize, usize)>) -> Result<Self, Refusal> {
         let mut holes = Vec::new();
         for token in parse::scan(&text)?.tokens.iter().filter(|t| t.token == Token::Param as i32) {
             let (start, end) = (token.start as usize, token.end as usize);
             let number = text.get(start..end).and_then(|t| t.strip_prefix('$')?.parse::<u16>().ok());
-            if number.ok_or_else(|| Refusal::not_understood("token out of place"))? >= first {
-                holes.push((start, end));
+            if let Some(constant) = hole(number.ok_or_else(|| Refusal::not_understood("token out of place"))?) {
+                holes.push(Hole { start, end, constant });
             }
         }
         places.sort_unstable();
@@ -50,24 +81,48 @@ impl Template {
         self.holes.is_empty()
     }
 
+    /// The text and the places, to make another template of.
+    pub fn parts(&self) -> (String, Vec<(usize, usize)>) {
+        (self.text.to_string(), self.places.clone())
+    }
+
     /// The text as it is.
     pub fn outgoing(self: &Arc<Self>) -> Outgoing {
-        Outgoing { text: self.text.clone(), template: self.clone(), literal: None }
+        Outgoing { text: self.text.clone(), template: self.clone(), filling: Filling::Parameters }
     }
 
     /// The text with a literal in each hole.
     pub fn filled(self: &Arc<Self>, value: &str) -> Outgoing {
         let quoted = quote(value);
-        let mut out = String::with_capacity(self.text.len() + self.holes.len() * quoted.len());
+        let text = self.fill(quoted.len() * self.holes.len(), |_, out| out.push_str(&quoted));
+        Outgoing { text: text.into(), template: self.clone(), filling: Filling::Tenant(quoted.len()) }
+    }
+
+    /// The text with the tenant and the constants of the client's text, which is of this shape.
+    pub fn with(self: &Arc<Self>, tenant: &str, sql: &str, shape: &Shape) -> Outgoing {
+        let quoted = quote(tenant);
+        let text = self.fill(sql.len() + quoted.len() * self.holes.len(), |hole, out| match hole.constant {
+            None => out.push_str(&quoted),
+            Some(number) => {
+                if let Some(literal) = shape.literals.get(number) {
+                    out.push_str(&literal.printed(sql));
+                }
+            }
+        });
+        Outgoing { text: text.into(), template: self.clone(), filling: Filling::Constants(quoted.len()) }
+    }
+
+    fn fill(&self, more: usize, write: impl Fn(&Hole, &mut String)) -> String {
+        let mut out = String::with_capacity(self.text.len() + more);
         let mut done = 0;
-        for (start, end) in &self.holes {
+        for hole in &self.holes {
             // The scanner's own offsets: always inside, always in order.
-            out.push_str(self.text.get(done..*start).unwrap_or_default());
-            out.push_str(&quoted);
-            done = *end;
+            out.push_str(self.text.get(done..hole.start).unwrap_or_default());
+            write(hole, &mut out);
+            done = hole.end;
         }
         out.push_str(self.text.get(done..).unwrap_or_default());
-        Outgoing { text: out.into(), template: self.clone(), literal: Some(quoted.len()) }
+        out
     }
 }
 
@@ -82,25 +137,32 @@ impl Outgoing {
     pub fn client_position(&self, client_sql: &str, server_position: u32) -> Option<u32> {
         let index = usize::try_from(server_position).ok()?.checked_sub(1)?;
         let byte = self.text.char_indices().nth(index)?.0;
-        let here = self.in_template(byte)?;
+        let shape = matches!(self.filling, Filling::Constants(_)).then(|| literals::shape(client_sql)).flatten();
+        let here = self.in_template(byte, client_sql, shape.as_ref())?;
         let places = &self.template.places;
         let (_, client) = places.get(places.binary_search_by_key(&here, |(here, _)| *here).ok()?)?;
-        syntax::position(client_sql, *client)
+        let client = shape.as_ref().map_or(Some(*client), |shape| shape.place(*client))?;
+        syntax::position(client_sql, client)
     }
 
-    fn in_template(&self, byte: usize) -> Option<usize> {
-        let Some(literal) = self.literal else { return Some(byte) };
+    fn in_template(&self, byte: usize, client_sql: &str, shape: Option<&Shape>) -> Option<usize> {
+        let (Filling::Tenant(tenant) | Filling::Constants(tenant)) = self.filling else { return Some(byte) };
         let (mut grown, mut shrunk) = (0, 0);
-        for (start, end) in &self.template.holes {
-            let here = start + grown - shrunk;
+        for hole in &self.template.holes {
+            let here = hole.start + grown - shrunk;
             if byte < here {
                 break;
             }
-            if byte < here + literal {
+            let length = match hole.constant {
+                None => tenant,
+                Some(_) if byte == here => return Some(hole.start),
+                Some(number) => shape?.literals.get(number)?.printed(client_sql).len(),
+            };
+            if byte < here + length {
                 return None;
             }
-            grown += literal;
-            shrunk += end - start;
+            grown += length;
+            shrunk += hole.end - hole.start;
         }
         (byte + shrunk).checked_sub(grown)
     }
@@ -113,7 +175,7 @@ impl Outgoing {
 }
 
 /// A string literal that reads the same whatever `standard_conforming_strings` is.
-fn quote(value: &str) -> String {
+pub fn quote(value: &str) -> String {
     let body = value.replace('\'', "''");
     if body.contains('\\') { format!(" E'{}'", body.replace('\\', "\\\\")) } else { format!("'{body}'") }
 }
