@@ -7,7 +7,7 @@
 use super::literals::{Literal, Shape};
 use super::outgoing::Template;
 use super::private::Private;
-use super::{Judge, Judged, Kind, Refusal, Script, parse};
+use super::{Assurance, Judge, Judged, Kind, Refusal, Script, parse};
 use crate::policy::TenantId;
 use quick_cache::{Weighter, sync};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub enum Known {
 pub struct Plan {
     template: Arc<Template>,
     kinds: Arc<[Kind]>,
+    assurance: Arc<Assurance>,
     /// Constants that are written into a tenant column, by number from 0.
     own: Vec<usize>,
 }
@@ -76,7 +77,8 @@ impl Plan {
         if self.own.iter().any(|number| shape.literals.get(*number).is_none_or(foreign)) {
             return Err(super::foreign_tenant());
         }
-        Ok(Arc::new(Script { outgoing: self.template.with(tenant.as_str(), sql, shape), kinds: self.kinds.clone() }))
+        let outgoing = self.template.with(tenant.as_str(), sql, shape);
+        Ok(Arc::new(Script { outgoing, kinds: self.kinds.clone(), assurance: self.assurance.clone() }))
     }
 }
 
@@ -105,7 +107,8 @@ impl Judge {
         if own.len() != statement.own_literals.len() {
             return None;
         }
-        Some(Arc::new(Plan { template, kinds: Arc::from([statement.kind.clone()]), own }))
+        let (kinds, assurance) = (Arc::from([statement.kind.clone()]), prepared.assurance.clone());
+        Some(Arc::new(Plan { template, kinds, assurance, own }))
     }
 }
 
