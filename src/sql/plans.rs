@@ -91,7 +91,7 @@ impl Judge {
         }
         constants_stand_there(sql, shape)?;
         let declared = u16::try_from(shape.literals.len()).ok()?;
-        let open = self.judge(shape.text(), Some(declared), private).ok()?;
+        let open = self.judge(shape.text(), Some(declared), private, false).ok()?;
         let prepared = open.prepared.as_ref()?;
         let fits = prepared.kind == statement.kind && prepared.client_params == declared && prepared.channels.is_empty();
         if open.private || !fits {

@@ -13,7 +13,7 @@ fn tenant(id: &str) -> TenantId {
 /// What is sent when no plan is asked.
 fn alone(judge: &Judge, sql: &str, tenant: &TenantId) -> Result<String, Refusal> {
     let private = Private { tenant: Some(tenant.clone()), ..Private::default() };
-    let judged = judge.judge(sql, None, &private)?;
+    let judged = judge.judge(sql, None, &private, false)?;
     judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
     Ok(judged.template.filled(tenant.as_str()).as_str().to_owned())
 }
