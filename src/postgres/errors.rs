@@ -12,6 +12,8 @@ pub type Fields<'a> = [(u8, &'a [u8])];
 const MARKERS: &[(&[u8], &str)] = &[
     (b"partywall:upsert", "new row conflicts with a row that this session may not see"),
     (b"partywall:tenant", "a row can only be written for this tenant"),
+    (b"partywall:parent", "a row can only refer to a row of this tenant"),
+    (b"partywall:early", "a row can only refer to a row that was there before the statement"),
 ];
 
 const FUNCTION: &[u8] = b"function ";
@@ -41,6 +43,9 @@ pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnO
         refusal(out, &Refusal::not_allowed(*message));
         return Ok(());
     }
+    if let Some(broken) = field(fields, b'M').and_then(BrokenKey::read) {
+        return broken.write(out, tag);
+    }
     let place = field(fields, b'P').and_then(|p| std::str::from_utf8(p).ok()?.parse().ok()).and_then(position);
     let place = place.map(|p| p.to_string());
     // An exclusion constraint quotes the row that was there before: another tenant's, where the constraint lacks the tenant column.
@@ -63,6 +68,45 @@ pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnO
         }
     }
     encode::fields(out, tag, &kept)
+}
+
+/// A foreign key that a row breaks, as the wall's own check says it.
+struct BrokenKey {
+    /// Schema, table, constraint, columns, and the table that is referred to.
+    names: [String; 5],
+    values: String,
+}
+
+impl BrokenKey {
+    /// Reads `…partywall:key:["schema","table","constraint","columns","parent"]=values|partywall…`
+    fn read(message: &[u8]) -> Option<Self> {
+        let (_, rest) = std::str::from_utf8(message).ok()?.split_once("partywall:key:")?;
+        let mut parsed = serde_json::Deserializer::from_str(rest).into_iter::<[String; 5]>();
+        let names = parsed.next()?.ok()?;
+        let (values, _) = rest.get(parsed.byte_offset()..)?.strip_prefix('=')?.rsplit_once("|partywall")?;
+        Some(Self { names, values: values.to_owned() })
+    }
+
+    /// As the server says it.
+    fn write(&self, out: &mut BytesMut, tag: u8) -> Result<(), WireError> {
+        let [schema, table, constraint, columns, parent] = &self.names;
+        let message = format!("insert or update on table \"{table}\" violates foreign key constraint \"{constraint}\"");
+        let detail = format!("Key ({columns})=({}) is not present in table \"{parent}\".", self.values);
+        let texts = [
+            (b'S', "ERROR"),
+            (b'V', "ERROR"),
+            (b'C', "23503"),
+            (b'M', message.as_str()),
+            (b'D', detail.as_str()),
+            (b's', schema.as_str()),
+            (b't', table.as_str()),
+            (b'n', constraint.as_str()),
+            (b'F', "ri_triggers.c"),
+            (b'R', "ri_ReportViolation"),
+        ];
+        let fields: Vec<(u8, &[u8])> = texts.iter().map(|(code, text)| (*code, text.as_bytes())).collect();
+        encode::fields(out, tag, &fields)
+    }
 }
 
 /// The first field with this code.

@@ -89,3 +89,40 @@ fn an_exclusion_constraint_does_not_quote_the_row_that_was_there() {
     let fields: &[(u8, &[u8])] = &[(b'C', b"23505"), (b'D', b"Key (id)=(1) already exists.")];
     assert_eq!(passed(b'E', fields, |_| None).len(), 2, "a unique key's detail holds only what the session itself sent");
 }
+
+#[test]
+fn a_broken_key_is_told_as_the_server_tells_it() {
+    let marked = |names: &str, values: &str| format!("invalid input syntax for type boolean: \"partywall:key:{names}={values}|partywall\"");
+    let message = marked(r#"["public","a \"b\"","k","x, y","p"]"#, "7, |partywall=\"");
+    let fields: &Fields<'_> = &[(b'S', b"FEHLER"), (b'C', b"22P02"), (b'M', message.as_bytes()), (b'P', b"3")];
+    let seen = passed(b'E', fields, Some);
+    let wanted = [
+        (b'S', "ERROR"),
+        (b'V', "ERROR"),
+        (b'C', "23503"),
+        (b'M', "insert or update on table \"a \"b\"\" violates foreign key constraint \"k\""),
+        (b'D', "Key (x, y)=(7, |partywall=\") is not present in table \"p\"."),
+        (b's', "public"),
+        (b't', "a \"b\""),
+        (b'n', "k"),
+    ];
+    assert_eq!(seen[..8], wanted.map(|(code, text)| (code, text.to_owned())));
+    // What only looks like it passes as the server's own.
+    for names in ["", "[]", r#"["a"]"#, r#"["public","t","k","x","p"]"#] {
+        let message = format!("\"partywall:key:{names}\"");
+        let seen = passed(b'E', &[(b'C', b"22P02"), (b'M', message.as_bytes())], Some);
+        assert_eq!(seen[0], (b'C', "22P02".into()), "{names}");
+    }
+}
+
+#[test]
+fn a_row_below_nobodys_parent_says_nothing_of_it() {
+    for marker in ["partywall:parent", "partywall:early"] {
+        let message = format!("invalid input syntax for type boolean: \"{marker}\"");
+        let seen = passed(b'E', &[(b'C', b"22P02"), (b'M', message.as_bytes()), (b'D', b"7")], Some);
+        assert!(
+            seen.contains(&(b'C', "42501".into())) && !seen.iter().any(|(_, t)| t.contains("partywall") || t.contains('7')),
+            "{seen:?}"
+        );
+    }
+}

@@ -65,6 +65,7 @@ impl Judge {
             ),
             Hold::Inserted => ("tenant column", format!("{column} of every new row is '{}'", tenant.as_str())),
             Hold::Own => ("own value", format!("the statement writes {column} itself; '{}' is the only value it may", tenant.as_str())),
+            Hold::Linked => ("parent", "what the row refers to must be the tenant's own".into()),
             Hold::Upsert => ("upsert", "a conflict with a row that is another's fails".into()),
             Hold::Fence => ("fence", "this can fail on a row and quote it, so it runs only where the guard holds".into()),
         };

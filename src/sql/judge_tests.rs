@@ -129,10 +129,16 @@ fn judge_of(policy: &str, schema: &str) -> Judge {
     Judge::new(Arc::new(policy), Arc::new(catalog))
 }
 
+/// The judge of through.txt.
+pub fn through_judge() -> Judge {
+    judge_of(include_str!("../../tests/sql/through.yaml"), include_str!("../../tests/sql/through.sql"))
+}
+
 #[test]
 fn through_tables_are_rewritten_as_the_cases_say() {
-    let judge = judge_of(include_str!("../../tests/sql/through.yaml"), include_str!("../../tests/sql/through.sql"));
+    let judge = through_judge();
     check_with(&judge, "through.txt", include_str!("../../tests/sql/through.txt"));
+    check_with(&judge, "attacks/through.txt", include_str!("../../tests/sql/attacks/through.txt"));
 }
 
 #[test]

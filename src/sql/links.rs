@@ -24,7 +24,19 @@ pub struct ForeignKey {
 }
 
 /// Types by which rows may be told to refer to each other, with the name to cast to: those that `=` compares as they are.
-const KEY_TYPES: &[(u32, &str)] = &[(20, "int8"), (21, "int2"), (23, "int4"), (25, "text"), (1043, "varchar"), (2950, "uuid")];
+const KEY_TYPES: &[(u32, &str)] = &[
+    (20, "int8"),
+    (21, "int2"),
+    (23, "int4"),
+    (25, "text"),
+    (1042, "bpchar"),
+    (1043, "varchar"),
+    (1082, "date"),
+    (1114, "timestamp"),
+    (1184, "timestamptz"),
+    (1700, "numeric"),
+    (2950, "uuid"),
+];
 
 /// pg_catalog's name of such a type.
 pub fn key_type(oid: u32) -> Option<&'static str> {

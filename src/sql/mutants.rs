@@ -69,7 +69,11 @@ mutants! {
     ThroughLink = "the link to the parent in a guard by way of it",
     EarlyParents = "the wrapping of such a table beside a subquery that can fail",
     KeepsRows = "the refusal to delete a parent that no foreign key holds",
-    OnAssigned = "the refusal to assign the columns that lead to the parent",
+    OnAssigned = "the check of what is assigned to columns that lead to a parent",
+    ThroughInsert = "the check of new rows' parents",
+    ForeignKeys = "the check of what foreign keys without the tenant lead to",
+    ParentLock = "the lock on a parent that a check has seen",
+    CopyChecks = "the refusal to COPY into columns that lead to a parent",
 }
 
 impl super::Judge {

@@ -70,12 +70,16 @@ fn boolean(kind: BoolExprType, mut args: Vec<Node>) -> Node {
 
 /// `expr IS NULL`
 pub fn is_null(expr: Node) -> Node {
-    node(NodeEnum::NullTest(Box::new(NullTest {
-        arg: boxed(expr),
-        nulltesttype: NullTestType::IsNull as i32,
-        location: -1,
-        ..Default::default()
-    })))
+    null_test(expr, NullTestType::IsNull)
+}
+
+/// `expr IS NOT NULL`
+pub fn is_not_null(expr: Node) -> Node {
+    null_test(expr, NullTestType::IsNotNull)
+}
+
+fn null_test(expr: Node, kind: NullTestType) -> Node {
+    node(NodeEnum::NullTest(Box::new(NullTest { arg: boxed(expr), nulltesttype: kind as i32, location: -1, ..Default::default() })))
 }
 
 /// `CASE WHEN condition THEN result [ELSE otherwise] END`
@@ -99,8 +103,24 @@ pub fn any_count() -> Node {
 
 /// `EXISTS (query)`
 pub fn exists(query: pg::SelectStmt) -> Node {
-    let (sub_link_type, subselect) = (pg::SubLinkType::ExistsSublink as i32, boxed(node(NodeEnum::SelectStmt(Box::new(query)))));
-    node(NodeEnum::SubLink(Box::new(pg::SubLink { sub_link_type, subselect, location: -1, ..Default::default() })))
+    sublink(pg::SubLinkType::ExistsSublink, query)
+}
+
+/// `(query)`, one value.
+pub fn scalar(query: pg::SelectStmt) -> Node {
+    sublink(pg::SubLinkType::ExprSublink, query)
+}
+
+fn sublink(kind: pg::SubLinkType, query: pg::SelectStmt) -> Node {
+    let subselect = boxed(node(NodeEnum::SelectStmt(Box::new(query))));
+    node(NodeEnum::SubLink(Box::new(pg::SubLink { sub_link_type: kind as i32, subselect, location: -1, ..Default::default() })))
+}
+
+/// `(query) AS alias (columns)`, in FROM.
+pub fn subquery(query: pg::SelectStmt, alias: &str, colnames: Vec<Node>) -> Node {
+    let alias = Some(pg::Alias { aliasname: alias.to_owned(), colnames });
+    let subquery = boxed(node(NodeEnum::SelectStmt(Box::new(query))));
+    node(NodeEnum::RangeSubselect(Box::new(pg::RangeSubselect { lateral: false, subquery, alias })))
 }
 
 /// `schema.table alias`
@@ -128,6 +148,11 @@ pub fn query(values: Vec<Node>, from_clause: Vec<Node>) -> pg::SelectStmt {
         op: pg::SetOperation::SetopNone as i32,
         ..Default::default()
     }
+}
+
+/// NULL
+pub fn null() -> Node {
+    node(NodeEnum::AConst(AConst { isnull: true, location: -1, val: None }))
 }
 
 /// A boolean constant.

@@ -85,7 +85,7 @@ fn rows_are_changed_by_way_of_their_parents() {
     }
     assert_eq!(others(&database), before);
     assert_eq!(database.psql("SELECT count(*) FROM items"), "1");
-    for sql in ["INSERT INTO items VALUES (2, 2)", "UPDATE items SET order_id = 2", "COPY items FROM STDIN"] {
+    for sql in ["INSERT INTO items VALUES (2, 2)", "COPY items FROM STDIN"] {
         assert!(acme.query(sql).is_err(), "{sql}");
     }
 }
@@ -157,4 +157,194 @@ fn a_parent_stays_where_no_foreign_key_holds_its_rows() {
         let deleted = acme.query("DELETE FROM orders WHERE id = 3");
         assert_eq!(deleted.map(|a| a.tag).map_err(|e| e.code), if held { Ok("DELETE 1".into()) } else { Err("42501".into()) }, "{change}");
     }
+}
+
+/// What a row below order 2 (the other's), 9 (nobody's) and 1 (the own) comes to: SQLSTATE, or the tag.
+#[test]
+fn new_rows_stand_below_own_rows_only() {
+    let database = orders();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let before = others(&database);
+    for (sql, own) in [
+        ("INSERT INTO items (order_id, line) VALUES (ID, 7)", "INSERT 0 1"),
+        ("INSERT INTO items VALUES (3, 1), (ID, 8)", "INSERT 0 2"),
+        ("INSERT INTO items (line, order_id) SELECT 9, ID", "INSERT 0 1"),
+        ("INSERT INTO items (order_id, line) SELECT id, 10 FROM orders UNION SELECT ID, 11", "INSERT 0 3"),
+        ("INSERT INTO items VALUES (ID, 1) ON CONFLICT DO NOTHING", "INSERT 0 0"),
+        ("INSERT INTO items VALUES (1, 2) ON CONFLICT (order_id, line) DO UPDATE SET order_id = ID, line = 12", "INSERT 0 1"),
+        ("UPDATE items SET order_id = ID WHERE order_id = 3 AND line = 10", "UPDATE 0"),
+        ("UPDATE items SET order_id = order_id - 1 + ID WHERE line = 2", "UPDATE 1"),
+        ("WITH w AS (INSERT INTO items VALUES (ID, 13) RETURNING line) SELECT line FROM w", "SELECT 1"),
+        ("MERGE INTO items i USING orders o ON i.order_id = 99 WHEN NOT MATCHED AND o.id = 3 THEN INSERT VALUES (ID, 14)", "MERGE 1"),
+        ("MERGE INTO items i USING orders o ON i.order_id = o.id WHEN MATCHED AND line = 2 THEN UPDATE SET order_id = ID", "MERGE 1"),
+        ("INSERT INTO parts (line, order_id) VALUES (1, ID)", "INSERT 0 1"),
+        ("UPDATE parts SET order_id = ID", "UPDATE 1"),
+    ] {
+        for (id, wanted) in [("2", "23503"), ("9", "23503"), ("1", own)] {
+            let sql = sql.replace("ID", id);
+            acme.query("BEGIN").unwrap();
+            let got = acme.query(&sql).map(|a| a.tag).unwrap_or_else(|e| e.code);
+            let wanted = if own == "UPDATE 0" { own } else { wanted };
+            assert_eq!(got, wanted, "{sql}");
+            acme.query("ROLLBACK").unwrap();
+        }
+    }
+    assert_eq!(others(&database), before);
+    // In the server's own words, whether the other's row is there or not.
+    for id in ["2", "9"] {
+        for attempt in [
+            acme.query(&format!("INSERT INTO items VALUES ({id}, 1)")),
+            acme.extended("INSERT INTO items VALUES ($1, 1)", &[Some(id)]),
+            acme.extended("INSERT INTO items (order_id, line) SELECT $1, 1", &[Some(id)]),
+            acme.extended("UPDATE items SET order_id = $1 WHERE line = 1", &[Some(id)]),
+        ] {
+            let error = attempt.unwrap_err();
+            let said = "insert or update on table \"items\" violates foreign key constraint \"items_order_id_fkey\"";
+            assert_eq!((error.code.as_str(), error.message.as_str()), ("23503", said));
+            assert_eq!(error.detail, Some(format!("Key (order_id)=({id}) is not present in table \"orders\".")));
+        }
+        let error = acme.query(&format!("INSERT INTO parts VALUES ({id}, 1)")).unwrap_err();
+        assert_eq!(error.detail, Some(format!("Key (order_id, line)=({id}, 1) is not present in table \"items\".")));
+    }
+    assert_eq!(acme.query("INSERT INTO items (line) VALUES (1)").unwrap_err().code, "23502");
+    assert_eq!(acme.query("INSERT INTO items VALUES (NULL, 1)").unwrap_err().code, "23502");
+    assert_eq!(acme.extended("INSERT INTO items VALUES ($1, 1)", &[None]).unwrap_err().code, "23502");
+    assert_eq!(acme.query("COPY items FROM STDIN").unwrap_err().code, "0A000");
+    assert_eq!(acme.extended("INSERT INTO items VALUES ($1, $2, $3)", &[Some("3"), Some("5"), Some("x")]).unwrap().tag, "INSERT 0 1");
+}
+
+#[test]
+fn without_a_foreign_key_nobodys_rows_are_not_allowed() {
+    let database = orders();
+    database.psql("ALTER TABLE items DROP CONSTRAINT items_order_id_fkey; ALTER TABLE items DROP CONSTRAINT items_pkey CASCADE; ALTER TABLE items ALTER order_id DROP NOT NULL;
+        ALTER TABLE items ADD UNIQUE (order_id, line); INSERT INTO items VALUES (NULL, 1, 'CANARY')");
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let before = others(&database);
+    assert_eq!(acme.query("SELECT count(*) FROM items WHERE order_id IS NULL").unwrap().text(), "0");
+    for sql in [
+        "INSERT INTO items VALUES (2, 5)",
+        "INSERT INTO items VALUES (9, 5)",
+        "INSERT INTO items VALUES (NULL, 5)",
+        "INSERT INTO items (line) VALUES (5)",
+        "INSERT INTO items DEFAULT VALUES",
+        "INSERT INTO items (order_id, line) SELECT NULL, 5",
+        "UPDATE items SET order_id = NULL",
+        "UPDATE items SET order_id = 2",
+        "DELETE FROM orders",
+    ] {
+        assert_eq!(acme.query(sql).unwrap_err().code, "42501", "{sql}");
+    }
+    assert_eq!(acme.query("INSERT INTO items VALUES (1, 5)").unwrap().tag, "INSERT 0 1");
+    assert_eq!(others(&database), before);
+}
+
+/// The parent goes while a row is written below it, and another tenant takes its number: the row must not become the other's.
+#[test]
+fn a_parent_that_was_seen_stays_until_the_end() {
+    for keyed in [true, false] {
+        let database = orders();
+        if !keyed {
+            database.psql("ALTER TABLE items DROP CONSTRAINT items_order_id_fkey");
+        }
+        let wall = Wall::for_database(&database, POLICY);
+        let (mut acme, mut operator) = (
+            Client::tenant(wall.port("pg"), "acme"),
+            Client::connect(database.port, &[("user", "postgres"), ("database", &database.name)]).unwrap(),
+        );
+        operator.query("SET lock_timeout = '300ms'").unwrap();
+        acme.query("BEGIN").unwrap();
+        acme.query("INSERT INTO items VALUES (3, 1)").unwrap();
+        assert_eq!(operator.query("DELETE FROM orders WHERE id = 3").unwrap_err().code, "55P03");
+        assert_eq!(operator.query("UPDATE orders SET id = 30 WHERE id = 3").unwrap_err().code, "55P03");
+        assert_eq!(operator.query("UPDATE orders SET note = 'free' WHERE id = 3").unwrap().tag, "UPDATE 1");
+        acme.query("COMMIT").unwrap();
+        // The other way round: it waits for the end of the deletion, and sees it.
+        operator.query("BEGIN").unwrap();
+        operator.query("DELETE FROM items WHERE order_id = 3").unwrap();
+        operator.query("DELETE FROM orders WHERE id = 3").unwrap();
+        operator.query("INSERT INTO orders VALUES (3, 'globex')").unwrap();
+        let late = std::thread::spawn(move || acme.query("INSERT INTO items VALUES (3, 2)").map(|a| a.tag).map_err(|e| e.code));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        operator.query("COMMIT").unwrap();
+        assert_eq!(late.join().unwrap(), Err(if keyed { "23503" } else { "42501" }.to_owned()));
+        assert_eq!(database.psql("SELECT count(*) FROM items WHERE order_id = 3"), "0");
+    }
+}
+
+const KEYS_POLICY: &str = "version: 1
+name: test
+tenants: { id: '[a-z0-9][a-z0-9-]{0,62}' }
+identity:
+  startup: { trust: [loopback] }
+postgres:
+  layout: rows
+  tables:
+    public.users:     { scoped: tenant_id }
+    public.tasks:     { scoped: tenant_id }
+    public.countries: { shared: read }
+";
+
+/// Keys without the tenant: acme has users 1 and 3, globex 2.
+const KEYS: &str = "
+CREATE TABLE countries (code text PRIMARY KEY);
+CREATE TABLE users (id bigint PRIMARY KEY, tenant_id text NOT NULL, boss bigint REFERENCES users, email text UNIQUE);
+CREATE TABLE tasks (id serial PRIMARY KEY, tenant_id text NOT NULL, owner int NOT NULL REFERENCES users, helper bigint CONSTRAINT helped REFERENCES users,
+    country text REFERENCES countries, later bigint REFERENCES users DEFERRABLE);
+INSERT INTO countries VALUES ('at');
+INSERT INTO users VALUES (1, 'acme', NULL), (2, 'globex', NULL), (3, 'acme', 1);
+INSERT INTO tasks (tenant_id, owner) VALUES ('acme', 1);";
+
+#[test]
+fn foreign_keys_without_the_tenant_lead_to_own_rows_only() {
+    let database = Postgres::shared().database();
+    database.psql(KEYS);
+    let wall = Wall::for_database(&database, KEYS_POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    for (sql, own) in [
+        ("INSERT INTO tasks (owner) VALUES (ID)", "INSERT 0 1"),
+        ("INSERT INTO tasks (tenant_id, owner, helper) VALUES ('acme', 1, ID)", "INSERT 0 1"),
+        ("INSERT INTO tasks (owner, helper) SELECT 1, ID", "INSERT 0 1"),
+        ("INSERT INTO tasks (owner, country) SELECT id, 'at' FROM users WHERE id = 1 UNION ALL SELECT ID, NULL", "INSERT 0 2"),
+        ("UPDATE tasks SET owner = ID", "UPDATE 1"),
+        ("UPDATE tasks SET helper = ID, owner = 3", "UPDATE 1"),
+        ("UPDATE users SET boss = ID WHERE id = 3", "UPDATE 1"),
+        ("INSERT INTO users (id, boss) VALUES (7, ID)", "INSERT 0 1"),
+        ("MERGE INTO tasks t USING users u ON false WHEN NOT MATCHED AND u.id = 1 THEN INSERT (owner) VALUES (ID)", "MERGE 1"),
+    ] {
+        for (id, wanted) in [("2", "23503"), ("9", "23503"), ("1", own)] {
+            let sql = sql.replace("ID", id);
+            acme.query("BEGIN").unwrap();
+            let got = acme.query(&sql).map(|a| a.tag).unwrap_or_else(|e| e.code);
+            assert_eq!(got, wanted, "{sql}");
+            acme.query("ROLLBACK").unwrap();
+        }
+    }
+    for id in ["2", "9"] {
+        let error = acme.extended("INSERT INTO tasks (owner, helper) VALUES (1, $1)", &[Some(id)]).unwrap_err();
+        assert_eq!(error.message, "insert or update on table \"tasks\" violates foreign key constraint \"helped\"");
+        assert_eq!(error.detail, Some(format!("Key (helper)=({id}) is not present in table \"users\".")));
+        // Where the server would look later, or at rows that the statement itself brings, there is one answer for both.
+        for sql in [
+            "INSERT INTO tasks (owner, later) VALUES (1, ID)",
+            "INSERT INTO users (id, boss) VALUES (8, NULL), (7, ID)",
+            "COPY tasks (owner) FROM STDIN",
+        ] {
+            let code = acme.query(&sql.replace("ID", id)).unwrap_err().code;
+            assert!(matches!(code.as_str(), "42501" | "0A000"), "{sql}: {code}");
+        }
+    }
+    // NULL leads nowhere, shared rows are everybody's, and what is not there at all is the server's own error.
+    assert_eq!(acme.query("INSERT INTO tasks (owner, helper, country) VALUES (1, NULL, 'at')").unwrap().tag, "INSERT 0 1");
+    assert_eq!(acme.query("INSERT INTO tasks (owner, country) VALUES (1, 'xx')").unwrap_err().code, "23503");
+    assert_eq!(acme.query("INSERT INTO tasks (owner) VALUES (NULL)").unwrap_err().code, "23502");
+    assert_eq!(acme.query("INSERT INTO tasks DEFAULT VALUES").unwrap_err().code, "23502");
+    assert_eq!(
+        acme.query("WITH u AS (INSERT INTO users (id) VALUES (5) RETURNING id) INSERT INTO tasks (owner) SELECT id FROM u")
+            .unwrap_err()
+            .code,
+        "0A000"
+    );
+    assert_eq!(database.psql("SELECT count(*) FROM tasks WHERE owner = 2 OR helper = 2"), "0");
 }

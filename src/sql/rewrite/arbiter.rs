@@ -7,6 +7,23 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{InferClause, OnConflictClause};
 
 impl Rewriter<'_> {
+    /// The same for a table that has its tenant by a parent: the conflicting row is below the parent that the new one is below.
+    pub(super) fn infer_through(&mut self, conflict: &mut OnConflictClause, relation: &Relation) -> Res<bool> {
+        let Some(infer) = conflict.infer.as_mut() else { return Ok(relation.keys.iter().all(|k| below_one_parent(relation, k))) };
+        if !infer.conname.is_empty() {
+            return Ok(relation.keys.iter().any(|k| k.name == infer.conname && below_one_parent(relation, k)));
+        }
+        let mut wanted = Vec::new();
+        for element in &infer.index_elems {
+            match element.node.as_ref() {
+                Some(NodeEnum::IndexElem(e)) if e.collation.is_empty() && e.opclass.is_empty() && e.expr.is_none() => wanted.push(&e.name),
+                _ => return Err(Refusal::not_understood("ON CONFLICT on an expression is not supported here")),
+            }
+        }
+        self.optional(infer.where_clause.as_mut())?;
+        Ok(relation.through().is_some_and(|through| through.on.iter().all(|(own, _)| wanted.contains(&own))))
+    }
+
     /// Whether every key that can conflict holds the tenant column. Adds that column to the conflict target where the key needs it.
     pub(super) fn infer(&mut self, conflict: &mut OnConflictClause, relation: &Relation, tenant: &str) -> Res<bool> {
         let private = |key: &Key| key.columns.iter().any(|c| c == tenant);
@@ -51,6 +68,11 @@ impl Rewriter<'_> {
         }
         Ok(found)
     }
+}
+
+/// Whether all rows with the same values in this key have the same parent.
+fn below_one_parent(relation: &Relation, key: &Key) -> bool {
+    relation.through().is_some_and(|through| through.on.iter().all(|(own, _)| key.columns.contains(own)))
 }
 
 /// The keys with expressions are told apart by nothing but the tenant column: all must have it, or none.

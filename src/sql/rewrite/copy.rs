@@ -79,6 +79,7 @@ impl Rewriter<'_> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
         self.no_through(&relation, "COPY")?;
         let named = columns_of(&relation, &x.attlist)?;
+        self.no_copy_checks(&relation, &named)?;
         let at = named.iter().position(|c| *c == guard.column);
         let gain = match (x.attlist.is_empty(), at) {
             (true, Some(at)) => Gain::Missing { fields: named.len(), at },

@@ -57,7 +57,8 @@ impl Rewriter<'_> {
         match CmdType::try_from(when.command_type).unwrap_or(CmdType::Undefined) {
             CmdType::CmdUpdate => {
                 self.own_assignments(relation, &mut when.target_list, false)?;
-                self.assignments(&mut when.target_list)
+                self.assignments(&mut when.target_list)?;
+                self.assignment_checks(relation, &guard.reference, &mut when.target_list)
             }
             CmdType::CmdInsert => self.merge_insert(when, relation, guard),
             CmdType::CmdDelete => self.keeps_its_rows(relation, None),
@@ -67,7 +68,6 @@ impl Rewriter<'_> {
     }
 
     fn merge_insert(&mut self, when: &mut MergeWhenClause, relation: &Relation, guard: &Guard) -> Res<()> {
-        self.no_through(relation, "MERGE")?;
         if when.target_list.is_empty() {
             if when.values.len() > relation.columns.len() {
                 return Err(Refusal::syntax("INSERT has more expressions than target columns"));
@@ -92,12 +92,15 @@ impl Rewriter<'_> {
                 self.expr(value)?;
             }
         }
+        if relation.through().is_some() {
+            return self.merge_insert_checks(relation, &when.target_list, &mut when.values);
+        }
         if !own {
             when.target_list.push(named(&guard.column));
             let value = if left_out!(self.cx, MergeInsert) { nodes::text("globex") } else { nodes::parameter(guard.parameter) };
             when.values.push(value);
         }
-        Ok(())
+        self.merge_insert_checks(relation, &when.target_list, &mut when.values)
     }
 }
 

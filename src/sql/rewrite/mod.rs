@@ -8,6 +8,7 @@ mod copy;
 mod expr;
 mod fence;
 mod from;
+mod links;
 mod merge;
 mod own;
 mod rows;
@@ -110,6 +111,7 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     let kind = rewriter.statement(inner)?;
     let rows = rewriter.row_check(&kind, inner);
     rewriter.channels_stand_alone()?;
+    rewriter.no_parents_made()?;
     let cte_barriers = mode.cte_barriers || (rewriter.raised && rewriter.has_ctes);
     let again = Mode { cte_barriers, wrapped_through: mode.wrapped_through || rewriter.early };
     let done = Rewritten {
@@ -152,6 +154,10 @@ struct Rewriter<'a> {
     raisings: usize,
     /// Something that raises may run before a guard by way of a parent.
     early: bool,
+    /// How many writes there were, the tables they write, and those in which they look up what their rows refer to, by schema and name.
+    writes: usize,
+    written: Vec<(String, String, usize)>,
+    looked_up: Vec<(String, String, usize)>,
     /// The tenant must stand in the text as a literal.
     literal: bool,
     /// It holds what is this session's own.
@@ -190,6 +196,9 @@ impl<'a> Rewriter<'a> {
             mode,
             raisings: 0,
             early: false,
+            writes: 0,
+            written: Vec::new(),
+            looked_up: Vec::new(),
             literal: false,
             private: false,
             channels: Vec::new(),

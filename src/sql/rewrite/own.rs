@@ -14,7 +14,6 @@ impl Rewriter<'_> {
     /// gave it.
     pub(super) fn own_assignments(&mut self, relation: &Relation, targets: &mut [Node], excluded: bool) -> Res<()> {
         self.keeps_its_rows(relation, Some(targets))?;
-        self.no_on_assignment(relation, targets)?;
         let TableRule::Scoped { column } = &relation.rule else { return Ok(()) };
         for target in targets {
             let Some(NodeEnum::ResTarget(t)) = target.node.as_mut() else { continue };

@@ -32,7 +32,7 @@ impl Rewriter<'_> {
     }
 
     /// The way up from a relation, and the relation with the tenant column.
-    fn steps(&self, relation: &Relation) -> Res<(Vec<Step>, Arc<Relation>)> {
+    pub(super) fn steps(&self, relation: &Relation) -> Res<(Vec<Step>, Arc<Relation>)> {
         let mut steps = Vec::new();
         let mut at = Arc::new(relation.clone());
         while let TableRule::Through(through) = &at.rule {
@@ -99,24 +99,5 @@ impl Rewriter<'_> {
         }
         Err(Refusal::not_understood(format!("{what} into \"{}\" is not supported", relation.name))
             .hint_at("It is a `through` table", &relation.place))
-    }
-
-    /// The columns by which a row finds its owner.
-    pub(super) fn no_on_assignment(&self, relation: &Relation, targets: &[Node]) -> Res<()> {
-        let on = relation.through().map(|t| t.on.as_slice()).unwrap_or_default();
-        for target in targets {
-            if let Some(NodeEnum::ResTarget(t)) = &target.node
-                && on.iter().any(|(own, _)| *own == t.name)
-                && !left_out!(self.cx, OnAssigned)
-            {
-                return Err(Refusal::not_understood(format!(
-                    "an UPDATE of column \"{}\" of \"{}\" is not supported",
-                    t.name, relation.name
-                ))
-                .hint_at("It says whose the row is", &relation.place)
-                .at(self.at(t.location)));
-            }
-        }
-        Ok(())
     }
 }

@@ -59,6 +59,8 @@ impl Rewriter<'_> {
         if !matches!(relation.kind, 'r' | 'p') {
             return Err(Refusal::not_understood(format!("writing to \"{}\" is not supported: it is not a table", relation.name)).at(place));
         }
+        self.writes += 1;
+        self.written.push((relation.schema.clone(), relation.name.clone(), self.writes));
         let mut scope = Scope::default();
         push(&mut scope, name, Thing::Guarded(relation.clone(), guard.clone()))?;
         Ok((relation, guard, scope))
@@ -78,6 +80,7 @@ impl Rewriter<'_> {
         self.levels.push(scope);
         self.write_passed(true);
         let result = self.assignments(&mut x.target_list);
+        let result = result.and_then(|()| self.assignment_checks(&relation, &guard.reference, &mut x.target_list));
         self.write_passed(false);
         let result = result.and_then(|()| self.filter(&mut x.where_clause, guards, x.returning_clause.as_mut()));
         self.levels.pop();
@@ -189,7 +192,6 @@ impl Rewriter<'_> {
 
     fn insert(&mut self, x: &mut InsertStmt) -> Res<()> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
-        self.no_through(&relation, "INSERT")?;
         let tenant_type = tenant_type(&relation, &guard.column);
         for column in &mut x.cols {
             if let Some(NodeEnum::ResTarget(t)) = column.node.as_mut() {
@@ -198,12 +200,19 @@ impl Rewriter<'_> {
         }
         self.columns(x, &relation)?;
         let named = x.cols.iter().position(|c| matches!(&c.node, Some(NodeEnum::ResTarget(t)) if t.name == guard.column));
-        if named.is_none() {
+        let through = relation.through().is_some();
+        if named.is_none() && !through {
             let target = ResTarget { name: guard.column.clone(), location: -1, ..Default::default() };
             x.cols.push(nodes::node(NodeEnum::ResTarget(Box::new(target))));
         }
-        self.source(x, named, &guard, tenant_type)?;
+        if through {
+            self.plain_source(x)?;
+        } else {
+            self.source(x, named, &guard, tenant_type)?;
+        }
+        self.insert_checks(x, &relation)?;
         self.levels.push(scope);
+        self.write_passed(true);
         let result =
             self.conflict(x.on_conflict_clause.as_mut(), &relation, &guard).and_then(|()| self.returning(x.returning_clause.as_mut()));
         self.levels.pop();
@@ -278,14 +287,18 @@ impl Rewriter<'_> {
 
     fn conflict(&mut self, conflict: Option<&mut Box<OnConflictClause>>, relation: &Relation, guard: &Guard) -> Res<()> {
         let Some(conflict) = conflict else { return Ok(()) };
-        let private = self.infer(conflict, relation, &guard.column)?;
+        let private = if relation.through().is_some() {
+            self.infer_through(conflict, relation)?
+        } else {
+            self.infer(conflict, relation, &guard.column)?
+        };
         if conflict.action == OnConflictAction::OnconflictNothing as i32 {
             return if private || left_out!(self.cx, ConflictNothing) {
                 Ok(())
             } else {
                 Err(Refusal::not_understood("ON CONFLICT DO NOTHING on a key that tenants share is not supported")
                     .detail("A row of another tenant could turn the INSERT into nothing.")
-                    .hint(format!("Add the column \"{}\" to the unique key of \"{}\".", guard.column, relation.name)))
+                    .hint(format!("Add the column \"{}\" to the unique key of \"{}\".", guard.witness(), relation.name)))
             };
         }
         self.upsert = true;
@@ -293,7 +306,9 @@ impl Rewriter<'_> {
         let mut level = self.levels.last().cloned().unwrap_or_default();
         push(&mut level, "excluded".into(), Thing::Wrapped(Arc::new(relation.clone())))?;
         self.levels.push(level);
-        let result = self.assignments(&mut conflict.target_list).and_then(|()| self.optional(conflict.where_clause.as_mut()));
+        let result = self.assignments(&mut conflict.target_list);
+        let result = result.and_then(|()| self.assignment_checks(relation, &guard.reference, &mut conflict.target_list));
+        let result = result.and_then(|()| self.optional(conflict.where_clause.as_mut()));
         self.levels.pop();
         result?;
         if left_out!(self.cx, ConflictGuard) {
@@ -311,7 +326,7 @@ pub(super) fn too_few() -> Refusal {
 
 /// An expression that fails with the wall's own marker, and nothing of the row, when a write meets another tenant's row.
 pub(super) fn marker(guard: &Guard, text: &str) -> Node {
-    marker_on(nodes::column(&guard.reference, &guard.column), text)
+    marker_on(nodes::column(&guard.reference, guard.witness()), text)
 }
 
 /// The same for any column: it has to read the row, or the planner would run it at once.

@@ -68,7 +68,8 @@ impl Walk<'_> {
     }
 
     fn copy_in(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let Some(column) = self.table_of(&f["relation"], &c["relation"])?.column else { return disagree("COPY into a table of all") };
+        let listed = self.table_of(&f["relation"], &c["relation"])?;
+        let Some(column) = listed.column else { return disagree("COPY into a table of all") };
         if column.is_empty() {
             return disagree("COPY into this table is not proved");
         }
@@ -78,6 +79,7 @@ impl Walk<'_> {
         if written.iter().filter(|w| **w == column).count() != 1 || written[usize::from(added)..] != theirs {
             return disagree("COPY into other columns");
         }
+        self.no_links(&listed.relation, &written)?;
         let how = if added { Hold::Inserted } else { Hold::Own };
         hold(&mut self.proof, how, &f["relation"], &c["relation"], text(&f["relation"], "relname"));
         let case = fields(&f["where_clause"], "CaseExpr").filter(|c| c["arg"].is_null());

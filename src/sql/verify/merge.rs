@@ -1,5 +1,6 @@
 //! MERGE: the target's guard is in ON and nowhere else, sources filter themselves, each inserted row is the tenant's.
 
+use super::links::Row;
 use super::scopes::Level;
 use super::write::Target;
 use super::{Hold, Res, Walk, disagree, fields, hold, list, text};
@@ -46,12 +47,16 @@ impl Walk<'_> {
             if f["command_type"].as_i64() == Some(DELETE) {
                 self.keeps_its_rows(&target.relation, None)?;
             }
-            return self.rest(f, c, &[]);
-        }
-        if target.column.is_empty() {
-            return disagree("MERGE into this table is not proved");
+            let mut plain = f.clone();
+            plain["target_list"] = self.checked_assignments(&f["target_list"], target)?;
+            return self.rest(&plain, c, &[]);
         }
         let mut plain = f.clone();
+        let (names, values) = (list(f, "target_list").iter().map(name).collect(), list(f, "values").iter().collect());
+        plain["values"] = self.checked_row(target, &Row { names, values, kept: String::new(), several: true })?.into();
+        if target.column.is_empty() {
+            return self.merge_columns(&plain, c, target);
+        }
         let place = |v: &Value| list(v, "target_list").iter().position(|t| name(t) == target.column);
         let Some(index) = place(f) else { return disagree("the tenant column is not written") };
         let count = list(f, "target_list").iter().filter(|t| name(t) == target.column).count();
@@ -68,17 +73,22 @@ impl Walk<'_> {
                 return disagree("the tenant column is not the added one");
             }
         }
+        self.merge_columns(&plain, c, target)
+    }
+
+    /// The columns that an INSERT of MERGE writes are the client's.
+    fn merge_columns(&mut self, plain: &Value, c: &Value, target: &Target) -> Res<()> {
         if !list(c, "target_list").is_empty() {
-            return self.rest(&plain, c, &[]);
+            return self.rest(plain, c, &[]);
         }
         // The client named no columns: they are the table's first ones.
-        let expected = target.first_columns(list(&plain, "target_list").len());
+        let expected = target.first_columns(list(plain, "target_list").len());
         let bare = |t: &Value| fields(t, "ResTarget").is_some_and(|t| list(t, "indirection").is_empty() && t["val"].is_null());
-        let in_order = list(&plain, "target_list").iter().map(name).eq(expected) && list(&plain, "target_list").iter().all(bare);
+        let in_order = list(plain, "target_list").iter().map(name).eq(expected) && list(plain, "target_list").iter().all(bare);
         if !in_order {
             return disagree("the added column list is not the table's");
         }
-        self.rest(&plain, c, &["target_list"])
+        self.rest(plain, c, &["target_list"])
     }
 }
 

@@ -8,6 +8,7 @@ mod catalogs;
 mod copy;
 mod from;
 mod kinds;
+mod links;
 mod merge;
 mod own;
 mod rows;
@@ -74,6 +75,8 @@ pub enum Hold {
     Inserted,
     /// The client writes it, and its value is checked.
     Own,
+    /// What a new row refers to is checked.
+    Linked,
     /// An upsert that meets another tenant's row fails.
     Upsert,
     /// An expression that can fail runs behind the guard only.

@@ -75,10 +75,6 @@ impl Walk<'_> {
     /// SET gives the tenant column nothing but the own id, or in an upsert what the INSERT gave it.
     pub(super) fn sets_own(&mut self, targets: &[Value], target: &Target, excluded: bool) -> Res<()> {
         self.keeps_its_rows(&target.relation, Some(targets))?;
-        let assigned = |column: &str| targets.iter().filter_map(|t| fields(t, "ResTarget")).any(|t| text(t, "name") == column);
-        if target.relation.through().is_some_and(|t| t.on.iter().any(|(own, _)| assigned(own))) {
-            return disagree("a column that leads to the owner is assigned");
-        }
         for set in targets.iter().filter_map(|t| fields(t, "ResTarget")).filter(|t| text(t, "name") == target.column) {
             if !list(set, "indirection").is_empty() {
                 return disagree("the tenant column is assigned");

@@ -37,7 +37,7 @@ impl Walk<'_> {
     }
 
     /// EXISTS of the tenant's own rows that these values lead to.
-    fn exists_text(&self, relation: &Relation, through: &crate::policy::Through, values: &[String], lock: &str) -> Res<String> {
+    pub(super) fn exists_text(&self, relation: &Relation, through: &crate::policy::Through, values: &[String], lock: &str) -> Res<String> {
         let (mut from, mut conditions) = (Vec::new(), Vec::new());
         let (mut link, mut values) = (through.clone(), values.to_vec());
         for step in 1..=16 {
@@ -67,18 +67,18 @@ impl Walk<'_> {
     }
 
     /// The tree of an expression, the tenant's parameter in it as `$1`.
-    fn expected(&self, expression: &str) -> Res<Value> {
+    pub(super) fn expected(&self, expression: &str) -> Res<Value> {
         let parsed = statements(&format!("SELECT {expression}"))?;
         let target = parsed.first().and_then(|s| list(&s["stmt"]["node"]["SelectStmt"], "target_list").first());
         let value = target.and_then(|t| fields(t, "ResTarget")).map(|t| &t["val"]);
         let mut value = value.cloned().unwrap_or_default();
-        bare(&mut value, 1);
+        bare_from(&mut value, 1);
         Ok(value)
     }
 
-    fn bare(&self, value: &Value) -> Value {
+    pub(super) fn bare(&self, value: &Value) -> Value {
         let mut value = value.clone();
-        bare(&mut value, self.first);
+        bare_from(&mut value, self.first);
         value
     }
 
@@ -129,21 +129,21 @@ impl Walk<'_> {
 }
 
 /// Without places, and with the tenant's parameters, those from `first` on, as number 0.
-fn bare(value: &mut Value, first: i64) {
+pub(super) fn bare_from(value: &mut Value, first: i64) {
     match value {
         Value::Object(all) => {
             all.retain(|key, _| !is_place(key));
             if let Some(number) = all.get_mut("number").filter(|n| n.as_i64().is_some_and(|n| n >= first)) {
                 *number = Value::from(0);
             }
-            all.values_mut().for_each(|v| bare(v, first));
+            all.values_mut().for_each(|v| bare_from(v, first));
         }
-        Value::Array(all) => all.iter_mut().for_each(|v| bare(v, first)),
+        Value::Array(all) => all.iter_mut().for_each(|v| bare_from(v, first)),
         _ => {}
     }
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -103,6 +103,76 @@ fn only_sound_guards_pass() {
     }
 }
 
+/// What may go wrong with the checks of a write: a piece of the sound text and what stands there instead.
+const SPOILT: &[(&str, &str)] = &[
+    (" FOR KEY SHARE", ""),
+    (" FOR KEY SHARE", " FOR KEY SHARE SKIP LOCKED"),
+    ("partywall_1.tenant_id OPERATOR(pg_catalog.=) $1 FOR", "true FOR"),
+    ("partywall_1.tenant_id OPERATOR(pg_catalog.=) $1 FOR", "partywall_1.tenant_id OPERATOR(pg_catalog.=) 'globex' FOR"),
+    ("partywall_1.id OPERATOR(pg_catalog.=) partywall_v", "partywall_1.previous OPERATOR(pg_catalog.=) partywall_v"),
+    ("IS NULL OR EXISTS", "IS NOT NULL OR EXISTS"),
+    ("EXISTS (SELECT 1 FROM public.orders partywall_1", "NOT EXISTS (SELECT 1 FROM public.orders partywall_1"),
+    ("FROM public.orders partywall_1", "FROM public.boxes partywall_1"),
+    ("THEN true ELSE ('partywall:key:", "THEN true ELSE true OR ('partywall:key:"),
+    ("ELSE ('partywall:key:", "ELSE ('t' OPERATOR(pg_catalog.||) 'partywall:key:"),
+    ("|partywall')::boolean", "|partywall')::text IS NULL"),
+    ("END THEN partywall_v.c1 END", "END THEN partywall_v.c1 ELSE 2 END"),
+    ("END THEN partywall_v.c1 END", "END THEN 2 END"),
+    ("OFFSET 0) partywall_v", "OFFSET 1) partywall_v"),
+    (" OFFSET 0) partywall_v", ") partywall_v"),
+    ("(SELECT CASE WHEN CASE", "(SELECT CASE WHEN true OR CASE"),
+];
+
+#[test]
+fn only_whole_checks_of_a_write_pass() {
+    let catalog = catalog();
+    let judged = crate::sql::tests::through_judge();
+    let tenant = crate::policy::TenantPattern::new("[a-z]+").unwrap().accept("acme").unwrap();
+    let mut spoilt = std::collections::HashSet::new();
+    for client in [
+        "INSERT INTO items VALUES (7, 1)",
+        "INSERT INTO items (line, order_id) VALUES (1, 7), (2, 8)",
+        "INSERT INTO items (order_id, line) SELECT id, 1 FROM orders",
+        "INSERT INTO boxes (id, order_id) VALUES (1, 7)",
+        "INSERT INTO boxes (id, order_id) SELECT line, order_id FROM items",
+        "UPDATE items SET order_id = 8",
+        "UPDATE boxes SET order_id = id",
+        "MERGE INTO items i USING orders o ON o.id = i.order_id WHEN NOT MATCHED THEN INSERT VALUES (o.id, 1)",
+        "INSERT INTO items VALUES (7, 1) ON CONFLICT (order_id, line) DO UPDATE SET order_id = 8",
+    ] {
+        let sound = judged.extended(client, 0, &tenant).unwrap().outgoing.as_str().to_owned();
+        assert_eq!(verify(client, &sound, &catalog, 1).err(), None, "{sound}");
+        for (index, (piece, instead)) in SPOILT.iter().enumerate() {
+            for (at, _) in sound.match_indices(piece) {
+                let text = format!("{}{instead}{}", &sound[..at], &sound[at + piece.len()..]);
+                assert!(verify(client, &text, &catalog, 1).is_err(), "{client}\npassed as\n{text}");
+                spoilt.insert(index);
+            }
+        }
+    }
+    assert_eq!(spoilt.len(), SPOILT.len(), "every way was tried: {spoilt:?}");
+    // No check at all, or of another value than is written.
+    for (client, bad) in [
+        ("INSERT INTO items VALUES (7, 1)", "INSERT INTO public.items (order_id, line) VALUES (7, 1)"),
+        ("INSERT INTO boxes (order_id) VALUES (7)", "INSERT INTO public.boxes (order_id, tenant_id) VALUES (7, $1)"),
+        ("INSERT INTO boxes (order_id) SELECT 7", "INSERT INTO public.boxes (order_id, tenant_id) SELECT 7, $1"),
+        ("INSERT INTO remarks (text) VALUES ('x')", "INSERT INTO public.remarks (text) VALUES ('x')"),
+        ("INSERT INTO remarks DEFAULT VALUES", "INSERT INTO public.remarks DEFAULT VALUES"),
+        ("UPDATE boxes SET order_id = 7", "UPDATE public.boxes SET order_id = 7 WHERE boxes.tenant_id OPERATOR(pg_catalog.=) $1"),
+        (
+            "COPY boxes (order_id) FROM STDIN",
+            "COPY public.boxes (tenant_id, order_id) FROM STDIN WHERE CASE WHEN boxes.tenant_id OPERATOR(pg_catalog.=) $1 THEN true \
+          ELSE ('partywall:tenant' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.\"left\"(boxes.tenant_id::pg_catalog.text, 0), ''))::boolean END",
+        ),
+    ] {
+        assert!(verify(client, bad, &catalog, 1).is_err(), "{client}\npassed as\n{bad}");
+    }
+    let parts = judged.extended("INSERT INTO parts VALUES (7, 1)", 0, &tenant).unwrap().outgoing.as_str().to_owned();
+    assert_eq!(verify("INSERT INTO parts VALUES (7, 1)", &parts, &catalog, 1).err(), None, "{parts}");
+    let other = parts.replace("1::int AS c2", "2::int AS c2");
+    assert!(other != parts && verify("INSERT INTO parts VALUES (7, 1)", &other, &catalog, 1).is_err(), "{other}");
+}
+
 #[test]
 fn a_guard_names_the_parents_too() {
     let proof = verify("SELECT name FROM parts", &full("SELECT name FROM public.parts WHERE CHAIN"), &catalog(), 1).unwrap();

@@ -53,7 +53,9 @@ impl Target {
         if infer.is_null() {
             return self.relation.keys.iter().all(holds);
         }
+        let named = |own: &str| list(infer, "index_elems").iter().filter_map(|e| fields(e, "IndexElem")).any(|e| text(e, "name") == own);
         match text(infer, "conname") {
+            "" if self.column.is_empty() => self.relation.through().is_some_and(|t| t.on.iter().all(|(own, _)| named(own))),
             "" => list(infer, "index_elems").iter().filter_map(|e| fields(e, "IndexElem")).any(|e| text(e, "name") == self.column),
             name => self.relation.keys.iter().any(|k| k.name == name && holds(k)),
         }
@@ -102,11 +104,15 @@ impl Walk<'_> {
         if f.get("target_list").is_none() {
             self.keeps_its_rows(&target.relation, None)?;
         }
+        let mut plain = f.clone();
+        if !list(f, "target_list").is_empty() {
+            plain["target_list"] = self.checked_assignments(&f["target_list"], &target)?;
+        }
         if utility::is_current_of(&f["where_clause"], &c["where_clause"]) && list(f, from).is_empty() && f["with_clause"].is_null() {
             let level = Level { items: vec![target.seen()] };
             self.rows_belong(added, &level)?;
             self.levels.push(level);
-            self.rest(f, c, &["relation", "where_clause"])?;
+            self.rest(&plain, c, &["relation", "where_clause"])?;
             self.levels.pop();
             return Ok(());
         }
@@ -120,7 +126,7 @@ impl Walk<'_> {
         self.rows_belong(added, &level)?;
         self.levels.push(level);
         self.pairs(condition)?;
-        self.rest(f, c, &["with_clause", "relation", "where_clause", from])?;
+        self.rest(&plain, c, &["with_clause", "relation", "where_clause", from])?;
         self.levels.pop();
         self.ctes.truncate(depth);
         Ok(())
@@ -134,13 +140,13 @@ impl Walk<'_> {
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
         let column = target.column.clone();
-        if column.is_empty() {
-            return disagree("INSERT into this table is not proved");
-        }
         let added = self.columns(f, c, &column)?;
         let how = if added { Hold::Inserted } else { Hold::Own };
-        hold(&mut self.proof, how, &f["relation"], &c["relation"], &target.reference);
-        let (fs, cs) = (&f["select_stmt"], &c["select_stmt"]);
+        if !column.is_empty() {
+            hold(&mut self.proof, how, &f["relation"], &c["relation"], &target.reference);
+        }
+        self.hold_checks(&f["relation"], &c["relation"], &target);
+        let (fs, cs) = (&self.unchecked_source(f, c, &target)?, &c["select_stmt"]);
         match (fields(fs, "SelectStmt"), fields(cs, "SelectStmt"), added) {
             (Some(f), None, true) if cs.is_null() => match list(f, "values_lists") {
                 [row] if fields(row, "List").is_some_and(|r| list(r, "items").len() == 1) && f["with_clause"].is_null() => {
@@ -149,6 +155,8 @@ impl Walk<'_> {
                 _ => return disagree("DEFAULT VALUES became something else"),
             },
             (Some(f), Some(c), true) => self.source(f, c)?,
+            (None, None, false) if column.is_empty() && fs.is_null() && cs.is_null() => {}
+            (Some(f), Some(c), false) if column.is_empty() => self.select(f, c)?,
             (Some(fs), Some(cs), false) => {
                 let mut plain = fs.clone();
                 self.own_arms(&mut plain, cs, position(f, &column), &target)?;
@@ -181,7 +189,7 @@ impl Walk<'_> {
         let first = source.and_then(|s| list(s, "values_lists").first()).and_then(|r| fields(r, "List")).map(|r| list(r, "items").len());
         let added = last && !(ccols.is_empty() && width(&c["select_stmt"]) == Some(fcols.len()));
         let named = if added { &fcols[..fcols.len() - 1] } else { fcols };
-        if fcols.iter().filter(|v| name(v) == column).count() != 1 {
+        if !column.is_empty() && fcols.iter().filter(|v| name(v) == column).count() != 1 {
             return disagree("the tenant column is not written exactly once");
         }
         if !ccols.is_empty() {
@@ -273,7 +281,9 @@ impl Walk<'_> {
         let reference = target.reference.clone();
         self.proof.held.push(Held { hold: Hold::Upsert, relation: String::new(), reference, client });
         self.upsert(&f["where_clause"], &c["where_clause"], target)?;
-        self.rest(f, c, &["infer", "where_clause"])
+        let mut plain = f.clone();
+        plain["target_list"] = self.checked_assignments(&f["target_list"], target)?;
+        self.rest(&plain, c, &["infer", "where_clause"])
     }
 
     /// `CASE WHEN guard THEN <client's> ELSE <marker>::bool END`: another tenant's row is an error, never a silent nothing.
