@@ -15,6 +15,8 @@ pub mod app;
 pub mod admin;
 #[cfg(feature = "net")]
 pub mod listen;
+#[cfg(feature = "net")]
+pub mod plan;
 
 #[cfg(feature = "net")]
 pub mod relay;

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod explain;
 mod paint;
+mod plan;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,8 @@ enum Command {
     Check(check::Check),
     /// Show the text that a statement becomes, and why
     Explain(explain::Explain),
+    /// Show the SQL that makes the upstream's schema hold the policy
+    Plan(plan::Plan),
     /// Show everything at once on this machine, with throwaway servers
     Demo(demo::Demo),
 }
@@ -35,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Plan(command) => command.run(),
         Command::Demo(command) => command.run(),
     }
 }

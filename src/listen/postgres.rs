@@ -3,10 +3,12 @@
 use super::{HANDSHAKE, Service};
 use crate::identity::uri_names;
 use crate::observe::{Meter, Who};
+use crate::policy::Backstop;
 use crate::postgres::startup::{First, negotiate, read_first, wants_negotiation};
 use crate::postgres::{Session, encode, errors, parameters};
 use crate::relay::{self, Drain};
 use crate::sql::Refusal;
+use crate::sql::live::backstop::SETTING;
 use crate::upstream::Stream;
 use crate::upstream::postgres::{ConnectError, Connection};
 use bytes::BytesMut;
@@ -116,8 +118,12 @@ async fn begin(
 ) -> Result<Begun, (Refusal, &'static str)> {
     let principal = service.identify(peer, params, uris).map_err(|e| (Refusal::with_state("28000", e.to_string()), "no_identity"))?;
     let identity = service.startup_parameter();
-    let settings = parameters::upstream_parameters(params, identity.as_deref()).map_err(|r| (r, "parameters"))?;
+    let mut settings = parameters::upstream_parameters(params, identity.as_deref()).map_err(|r| (r, "parameters"))?;
     let judge = service.judge.load_full();
+    if judge.policy().postgres.as_ref().is_some_and(|p| p.backstop == Backstop::Rls) {
+        settings.retain(|(name, _)| !name.eq_ignore_ascii_case(SETTING));
+        settings.push((SETTING.to_owned(), principal.tenant.as_str().to_owned()));
+    }
     let limit = judge.policy().limits.of(&principal.tenant).connections;
     let tenant = principal.tenant.as_str();
     let who = Who { listener: &service.config.name, tenant, connection };

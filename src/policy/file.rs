@@ -94,7 +94,7 @@ fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
 }
 
 fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
-    let fields = reader.fields(node, &["layout", "tables", "functions", "explain", "second_opinion", "verify_rows"], &["backstop"]);
+    let fields = reader.fields(node, &["layout", "tables", "functions", "explain", "second_opinion", "verify_rows", "backstop"], &[]);
     if let Some(value) = fields.get("layout")
         && reader.text(value).as_deref() != Some("rows")
     {
@@ -106,7 +106,17 @@ fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
     let functions = fields.get("functions").map(items).unwrap_or_default().iter().filter_map(|n| function(reader, n)).collect();
     let second_opinion = fields.get("second_opinion").map(|n| second_opinion(reader, n)).unwrap_or_default();
     let verify_rows = fields.get("verify_rows").map(|n| verify_rows(reader, n)).unwrap_or_default();
-    PostgresPolicy { tables, functions, explain, second_opinion, verify_rows }
+    let backstop = fields.get("backstop").map(|n| backstop(reader, n)).unwrap_or_default();
+    PostgresPolicy { tables, functions, explain, second_opinion, verify_rows, backstop }
+}
+
+fn backstop(reader: &mut Reader<'_>, node: &Node) -> Backstop {
+    match reader.text(node).as_deref() {
+        Some("none") => return Backstop::None,
+        Some("rls") => return Backstop::Rls,
+        _ => reader.say(node, "`backstop` is `none` or `rls`", "write `backstop: rls`"),
+    }
+    Backstop::None
 }
 
 fn verify_rows(reader: &mut Reader<'_>, node: &Node) -> VerifyRows {

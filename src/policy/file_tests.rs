@@ -40,6 +40,7 @@ const BAD: &[(&str, u32, &str)] = &[
     ("postgres:\n  explain: analyze\n", 5, "`explain` is either"),
     ("postgres:\n  second_opinion: never\n", 5, "`second_opinion` is either"),
     ("postgres:\n  verify_rows: some\n", 5, "`verify_rows` is `off`"),
+    ("postgres:\n  backstop: views\n", 5, "`backstop` is `none`"),
     ("postgres:\n  layout: schema\n", 5, "only `layout: rows`"),
     ("postgres:\n  tables:\n    orders: { scoped: t }\n", 6, "`orders` names no schema"),
     ("postgres:\n  tables:\n    a.b: { through: {} }\n", 6, "`table` is missing"),

@@ -113,6 +113,18 @@ pub struct PostgresPolicy {
     pub second_opinion: SecondOpinion,
     /// Whether the rows that come back are checked.
     pub verify_rows: VerifyRows,
+    /// What of the policy the server itself holds.
+    pub backstop: Backstop,
+}
+
+/// `postgres.backstop`: what holds where the wall does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backstop {
+    /// Nothing.
+    #[default]
+    None,
+    /// Row-level security on the tenant of the connection.
+    Rls,
 }
 
 /// `postgres.verify_rows`: whose statements return the tenant column as well, to be checked in each row.

@@ -307,6 +307,7 @@ impl Catalog {
         catalog.system = System::read(answers, &listed, is_listed, &catalog.search_path);
         catalog.aggregates = rows("aggregates").iter().map(|r| text(r, 0)).collect();
         catalog.read_names(rows("functions"), rows("operators"), rows("types"));
+        problems.extend(super::live::backstop::problems(policy, answers));
         if !problems.is_empty() {
             return Err(problems);
         }

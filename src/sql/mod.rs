@@ -25,6 +25,7 @@ pub mod functions;
 mod kind;
 pub mod links;
 mod literals;
+pub mod live;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod nodes;

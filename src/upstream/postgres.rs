@@ -8,7 +8,8 @@ use crate::policy::Policy;
 use crate::postgres::wire::{self, Frame, WireError};
 use crate::postgres::{encode, startup};
 use crate::sql::Catalog;
-use crate::sql::catalog::{CatalogProblem, QUERIES, Rows};
+use crate::sql::catalog::{CatalogProblem, CatalogQuery, QUERIES, Rows};
+use crate::sql::live;
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::authentication::{md5_hash, sasl};
 use std::collections::HashMap;
@@ -120,13 +121,19 @@ impl Target {
 
     /// Reads the catalog that `policy` is judged on.
     pub async fn catalog(&self, policy: &Policy) -> Res<Catalog> {
+        Catalog::build(policy, &self.answers(&[QUERIES, crate::sql::catalogs::QUERIES, live::BACKSTOP]).await?)
+            .map_err(ConnectError::Catalog)
+    }
+
+    /// Asks on a connection of its own.
+    pub async fn answers(&self, queries: &[&[CatalogQuery]]) -> Res<HashMap<&'static str, Rows>> {
         let mut connection = self.connect(&[("application_name".into(), "partywall catalog".into())]).await?;
         let mut answers: HashMap<&'static str, Rows> = HashMap::new();
-        for query in QUERIES.iter().chain(crate::sql::catalogs::QUERIES) {
+        for query in queries.iter().copied().flatten() {
             answers.insert(query.name, connection.rows(query.sql).await?);
         }
         connection.stream.write_all(&[b'X', 0, 0, 0, 4]).await?;
-        Catalog::build(policy, &answers).map_err(ConnectError::Catalog)
+        Ok(answers)
     }
 
     async fn open(&self) -> Res<Stream> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::result_large_err, reason = "a test stops where it fails")]
 
 mod applications;
+mod backstop;
 mod catalogs;
 mod cli;
 mod copy;

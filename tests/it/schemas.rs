@@ -115,6 +115,7 @@ fn what_the_reader_refuses_is_not_valid() {
         "identity: { static: { tenant: a, env: B } }",
         "postgres: { layout: schema }",
         "postgres: { second_opinion: never }",
+        "postgres: { backstop: views }",
         "postgres: { verify_rows: some }",
         "postgres: { tables: { orders: { scoped: t } } }",
         "postgres: { tables: { a.b: { shared: write } } }",
