@@ -1,19 +1,31 @@
 //! The one pump: bytes between a client and its upstream, through a `Session` that judges them.
 //!
-//! Each side's writes are awaited before more is read from the other, so neither buffer grows past one read and what it became; a side that
-//! does not read stops its partner and nothing else. Both directions run at once, so two full sides cannot wait for each other.
+//! What a session said is written before more is read, so neither buffer grows past one read and what it became; a side that does not read
+//! stops its partner and nothing else. Both directions go on at once, so two full sides cannot wait for each other. A connection at rest
+//! holds no buffer: what comes is read into one that all connections of a thread share.
 
 use crate::observe::Meter;
 use crate::session::{Close, Session, Turn};
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 
-/// One read asks for this much.
+/// One read takes at most this much.
 const READ_BYTES: usize = 16 << 10;
 /// While this much waits to be written to one side, nothing more is read that could add to it.
 const WAITING_BYTES: usize = 256 << 10;
+/// An empty buffer that is larger than this is given back.
+const KEPT_BYTES: usize = 512;
+
+thread_local! {
+    /// What the connections of this thread read into, one after the other.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
 
 /// Why a relay ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,68 +47,205 @@ pub type Drain = watch::Receiver<u8>;
 pub async fn pump<S: Session>(
     client: impl AsyncRead + AsyncWrite + Unpin,
     upstream: impl AsyncRead + AsyncWrite + Unpin,
-    mut session: S,
-    (mut from_client, mut from_upstream): (BytesMut, BytesMut),
+    session: S,
+    (from_client, from_upstream): (BytesMut, BytesMut),
     mut drain: Drain,
-    mut refresh: impl FnMut(&mut S),
+    refresh: impl FnMut(&mut S),
     meter: &Meter,
 ) -> End {
-    let (mut client_read, mut client_write) = tokio::io::split(client);
-    let (mut upstream_read, mut upstream_write) = tokio::io::split(upstream);
-    let mut turn = Turn::default();
-    let mut end = if from_client.is_empty() { None } else { session.from_client(&mut from_client, &mut turn).err().map(End::Session) };
+    let (client, upstream) = (Side::new(client, from_client), Side::new(upstream, from_upstream));
+    let mut pump = Pump { client, upstream, session, turn: Turn::default(), refresh, meter };
+    let mut end = if pump.client.input.is_empty() { None } else { pump.heard_client() };
+    let mut watched = true;
     while end.is_none() {
-        meter.count(&mut turn.facts);
-        let stop = *drain.borrow();
-        if stop == 2 || (stop == 1 && session.at_rest() && turn.to_upstream.is_empty() && turn.to_client.is_empty()) {
-            session.farewell(&mut turn);
-            end = Some(End::Drained);
-            break;
-        }
-        let read_client = session.wants_client() && turn.to_upstream.len() < WAITING_BYTES && turn.to_client.len() < WAITING_BYTES;
-        let read_upstream = turn.to_client.len() < WAITING_BYTES;
-        from_client.reserve(READ_BYTES);
-        from_upstream.reserve(READ_BYTES);
-        tokio::select! {
-            read = client_read.read_buf(&mut from_client), if read_client => match read {
-                Ok(1..) => { refresh(&mut session); end = session.from_client(&mut from_client, &mut turn).err().map(End::Session); }
-                _ => end = Some(End::ClientGone),
-            },
-            read = upstream_read.read_buf(&mut from_upstream), if read_upstream => match read {
-                Ok(1..) => {
-                    end = session.from_upstream(&mut from_upstream, &mut turn).err().map(End::Session);
-                    // Upstream's answer may let go of bytes that the session kept back.
-                    if end.is_none() && session.wants_client() && !from_client.is_empty() {
-                        end = session.from_client(&mut from_client, &mut turn).err().map(End::Session);
-                    }
-                }
-                _ => end = Some(End::UpstreamGone),
-            },
-            written = client_write.write_buf(&mut turn.to_client), if !turn.to_client.is_empty() => {
-                if !matches!(written, Ok(1..)) { end = Some(End::ClientGone); }
-            },
-            written = upstream_write.write_buf(&mut turn.to_upstream), if !turn.to_upstream.is_empty() => {
-                if !matches!(written, Ok(1..)) { end = Some(End::UpstreamGone); }
-            },
-            _ = drain.changed() => {}
-        }
+        let stop = *drain.borrow_and_update();
+        let mut changed = pin!(drain.changed());
+        end = poll_fn(|cx| match pump.poll(stop, cx) {
+            Poll::Ready(end) => Poll::Ready(Some(end)),
+            Poll::Pending if watched => changed.as_mut().poll(cx).map(|kept| {
+                watched = kept.is_ok();
+                None
+            }),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
     }
-    meter.count(&mut turn.facts);
-    let end = end.unwrap_or(End::ClientGone);
-    if end == End::UpstreamGone {
-        session.abandoned(&mut turn);
-    }
-    // Last words: bounded, for a client that does not read must not hold the connection.
-    let last = async {
-        if end != End::ClientGone {
-            let _ = client_write.write_all_buf(&mut turn.to_client).await;
-            let _ = client_write.shutdown().await;
-        }
-        if end != End::UpstreamGone {
-            let _ = upstream_write.write_all_buf(&mut turn.to_upstream).await;
-            let _ = upstream_write.shutdown().await;
-        }
-    };
-    let _ = tokio::time::timeout(Duration::from_secs(5), last).await;
-    end
+    pump.finish(end.unwrap_or(End::ClientGone)).await
 }
+
+/// A socket, what came from it and was not taken yet, and how it stands.
+struct Side<T> {
+    stream: T,
+    input: BytesMut,
+    /// It said that no more will come.
+    ended: bool,
+    /// Something was written that may not have left yet.
+    unflushed: bool,
+    /// The last read filled all there was room for: the next one goes where it stays.
+    bulk: bool,
+}
+
+struct Pump<'m, C, U, S, R> {
+    client: Side<C>,
+    upstream: Side<U>,
+    session: S,
+    turn: Turn,
+    refresh: R,
+    meter: &'m Meter,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Side<T> {
+    fn new(stream: T, input: BytesMut) -> Self {
+        Self { stream, input, ended: false, unflushed: false, bulk: false }
+    }
+
+    /// Reads once. Ready(Ok(0)) is the end. Errors: the socket failed.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, ()>> {
+        let count = if self.bulk {
+            self.input.reserve(READ_BYTES);
+            ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))
+        } else {
+            ready!(SCRATCH.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                let done = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+                self.input.extend_from_slice(buffer.filled());
+                Poll::Ready(done.map(|()| buffer.filled().len()))
+            }))
+        };
+        self.bulk = count.as_ref().is_ok_and(|count| *count >= READ_BYTES);
+        Poll::Ready(count.map_err(|_| ()))
+    }
+
+    /// Writes what it can of `output`. Errors: the socket failed.
+    fn write(&mut self, cx: &mut Context<'_>, output: &mut BytesMut) -> Result<(), ()> {
+        while !output.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, output) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(count @ 1..)) => {
+                    output.advance(count);
+                    self.unflushed = true;
+                }
+                Poll::Ready(_) => return Err(()),
+            }
+        }
+        give_back(output);
+        if self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(_)) => return Err(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<C, U, S, R> Pump<'_, C, U, S, R>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+    S: Session,
+    R: FnMut(&mut S),
+{
+    /// Moves what can be moved; Ready when it is over.
+    fn poll(&mut self, stop: u8, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if self.upstream.write(cx, &mut self.turn.to_upstream).is_err() {
+                return Poll::Ready(End::UpstreamGone);
+            }
+            if self.client.write(cx, &mut self.turn.to_client).is_err() {
+                return Poll::Ready(End::ClientGone);
+            }
+            self.meter.count(&mut self.turn.facts);
+            let written = self.turn.to_upstream.is_empty() && self.turn.to_client.is_empty();
+            if stop == 2 || (stop == 1 && written && self.session.at_rest()) {
+                self.session.farewell(&mut self.turn);
+                return Poll::Ready(End::Drained);
+            }
+            if self.client.ended && written && !self.session.owes() {
+                return Poll::Ready(End::ClientGone);
+            }
+            let mut heard = false;
+            if self.may_read_client()
+                && let Poll::Ready(read) = self.client.poll_read(cx)
+            {
+                let Ok(count) = read else { return Poll::Ready(End::ClientGone) };
+                heard = true;
+                self.client.ended = count == 0;
+                if count > 0 {
+                    (self.refresh)(&mut self.session);
+                    if let Some(end) = self.heard_client() {
+                        return Poll::Ready(end);
+                    }
+                    // What it sent is on its way before anything else is done.
+                    continue;
+                }
+            }
+            if self.turn.to_client.len() < WAITING_BYTES
+                && let Poll::Ready(read) = self.upstream.poll_read(cx)
+            {
+                heard = true;
+                let end = if read.is_ok_and(|count| count > 0) { self.heard_upstream() } else { Some(End::UpstreamGone) };
+                if let Some(end) = end {
+                    return Poll::Ready(end);
+                }
+            }
+            if !heard {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn may_read_client(&self) -> bool {
+        let room = self.turn.to_upstream.len() < WAITING_BYTES && self.turn.to_client.len() < WAITING_BYTES;
+        room && !self.client.ended && self.session.wants_client()
+    }
+
+    fn heard_client(&mut self) -> Option<End> {
+        let end = self.session.from_client(&mut self.client.input, &mut self.turn).err().map(End::Session);
+        give_back(&mut self.client.input);
+        end
+    }
+
+    fn heard_upstream(&mut self) -> Option<End> {
+        let mut end = self.session.from_upstream(&mut self.upstream.input, &mut self.turn).err();
+        give_back(&mut self.upstream.input);
+        // Upstream's answer may let go of bytes that the session kept back.
+        if end.is_none() && self.session.wants_client() && !self.client.input.is_empty() {
+            end = self.session.from_client(&mut self.client.input, &mut self.turn).err();
+            give_back(&mut self.client.input);
+        }
+        end.map(End::Session)
+    }
+
+    /// Last words: bounded, for a client that does not read must not hold the connection.
+    async fn finish(mut self, end: End) -> End {
+        self.meter.count(&mut self.turn.facts);
+        if end == End::UpstreamGone {
+            self.session.abandoned(&mut self.turn);
+        }
+        let last = async {
+            if end != End::ClientGone || self.client.ended {
+                let _ = self.client.stream.write_all_buf(&mut self.turn.to_client).await;
+                let _ = self.client.stream.shutdown().await;
+            }
+            if end != End::UpstreamGone {
+                let _ = self.upstream.stream.write_all_buf(&mut self.turn.to_upstream).await;
+                let _ = self.upstream.stream.shutdown().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), last).await;
+        end
+    }
+}
+
+/// An idle connection holds no memory for what it once said.
+fn give_back(buffer: &mut BytesMut) {
+    if buffer.is_empty() && buffer.capacity() > KEPT_BYTES {
+        *buffer = BytesMut::new();
+    }
+}
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

@@ -55,6 +55,10 @@ pub trait Session: Send {
     fn wants_client(&self) -> bool {
         true
     }
+    /// Replies are still to come to what the client has sent; a client that will send no more is waited for until they have.
+    fn owes(&self) -> bool {
+        !self.at_rest()
+    }
     /// True where a drain may end the session: nothing pending, no transaction open.
     fn at_rest(&self) -> bool;
     /// Last words for a client that is sent away while draining (57P01, or a Redis error).

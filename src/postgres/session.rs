@@ -374,6 +374,10 @@ impl<J: Judging> crate::session::Session for Session<J> {
         !self.waiting
     }
 
+    fn owes(&self) -> bool {
+        !self.queue.is_empty() || self.row_bytes > 0 || !self.held.is_empty()
+    }
+
     fn at_rest(&self) -> bool {
         self.status == b'I' && self.flow == Flow::Ready && self.queue.is_empty() && self.row_bytes == 0 && self.held.is_empty()
     }

@@ -218,6 +218,11 @@ impl crate::session::Session for Session {
         self.takes()
     }
 
+    /// The server closes a client that is gone while a command blocks, and one that listens.
+    fn owes(&self) -> bool {
+        self.rest.is_some() || self.walk.is_some() || self.awaited.front().is_some_and(|a| !matches!(a, Awaited::Blocked(_)))
+    }
+
     fn at_rest(&self) -> bool {
         self.awaited.is_empty() && self.transaction.is_none() && self.rest.is_none() && self.message.is_none() && self.scanner.at_rest()
     }
