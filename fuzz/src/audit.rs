@@ -201,7 +201,9 @@ impl Audit<'_> {
     fn unassigned(&self, targets: &[Value], rule: Option<Rule<'_>>) -> Found {
         let Some(Rule::Scoped(column)) = rule else { return Ok(()) };
         let mut set = targets.iter().filter_map(|t| node(t, "ResTarget")).filter(|t| text(t, "name") == column);
-        match set.all(|t| self.is_own(&t["val"])) {
+        // An upsert may take it from the row that was to be inserted, which is held to be the tenant's.
+        let excluded = |v: &Value| node(v, "ColumnRef").is_some_and(|c| names(list(c, "fields")) == ["excluded", column]);
+        match set.all(|t| self.is_own(&t["val"]) || excluded(&t["val"])) {
             true => Ok(()),
             false => Err("the tenant column is assigned".into()),
         }
@@ -253,6 +255,10 @@ impl Audit<'_> {
         let targets: Vec<&Value> = list(rows, "target_list").iter().filter_map(|t| node(t, "ResTarget")).collect();
         let is_star =
             |t: &&&Value| node(&t["val"], "ColumnRef").is_some_and(|c| list(c, "fields").iter().any(|f| node(f, "AStar").is_some()));
+        if targets.len() != count && !targets.iter().any(|t| is_star(&t)) {
+            // The server's error.
+            return true;
+        }
         let place = if at + 1 == count { targets.len().checked_sub(1) } else { Some(at) };
         let moved = at + 1 != count && targets.iter().take(at).any(|t| is_star(&t));
         !moved && place.and_then(|p| targets.get(p)).is_some_and(|t| self.is_own(&t["val"]))
