@@ -85,6 +85,7 @@ impl super::Judge {
             catalog,
             cache: Default::default(),
             checked: Default::default(),
+            plans: Default::default(),
             texts: Default::default(),
             mutation: Some(mutation),
         }
