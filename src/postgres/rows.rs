@@ -122,7 +122,7 @@ pub fn formats(results: &[u8], added: usize) -> (BytesMut, u16) {
     let count = reader.u16().unwrap_or_default();
     match (count, reader.u16()) {
         (1, Ok(code)) => return (out, code),
-        (2.., Ok(_)) if added > 0 => {
+        (2.., Ok(_)) => {
             let total = count.saturating_add(u16::try_from(added).unwrap_or(u16::MAX));
             if let Some(head) = out.get_mut(..2) {
                 head.copy_from_slice(&total.to_be_bytes());

@@ -245,12 +245,14 @@ impl<J: Judging> Session<J> {
         bind::check(&message, prepared, &statement.types, &self.tenant)?;
         let added = prepared.assurance.columns(0).len();
         let mut format = 0;
-        if prepared.tenant_types.is_empty() && prepared.channels.is_empty() && added == 0 {
-            turn.to_upstream.extend_from_slice(&frame.bytes);
-        } else {
+        if added > 0 {
             let results;
             (results, format) = rows::formats(message.results, added);
             let message = wire::Bind { results: &results, ..message.clone() };
+            bind::write(&mut turn.to_upstream, &message, prepared, &self.tenant).map_err(|e| errors::unreadable(&e))?;
+        } else if prepared.tenant_types.is_empty() && prepared.channels.is_empty() {
+            turn.to_upstream.extend_from_slice(&frame.bytes);
+        } else {
             bind::write(&mut turn.to_upstream, &message, prepared, &self.tenant).map_err(|e| errors::unreadable(&e))?;
         }
         self.queue.push(Expect::Bind { portal: message.portal.into(), statement, format });

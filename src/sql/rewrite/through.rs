@@ -52,10 +52,11 @@ impl Rewriter<'_> {
             let named = |t: &Node| matches!(&t.node, Some(NodeEnum::ResTarget(t)) if t.name == column);
             changed.is_none_or(|targets| targets.iter().any(named))
         };
-        let mut children: Vec<&Arc<Relation>> = self.cx.catalog.relations.values().collect();
+        let below = |r: &'_ Arc<Relation>| r.through().is_some_and(|t| t.schema == parent.schema && t.table == parent.name);
+        let mut children: Vec<&Arc<Relation>> = self.cx.catalog.relations.values().filter(|r| below(r)).collect();
         children.sort_by_key(|r| (&r.schema, &r.name));
         for child in children {
-            let Some(through) = child.through().filter(|t| t.schema == parent.schema && t.table == parent.name) else { continue };
+            let Some(through) = child.through() else { continue };
             let holds = child.backing().is_some_and(|key| if changed.is_some() { key.holds_updated } else { key.holds_deleted });
             if holds || !through.on.iter().any(|(_, theirs)| is_changed(theirs)) || left_out!(self.cx, KeepsRows) {
                 continue;

@@ -17,7 +17,7 @@ impl Walk<'_> {
         if client.contains(OWN) {
             return Ok(());
         }
-        let (mut added, aggregates) = (Vec::new(), self.catalog.aggregates.clone());
+        let mut added = Vec::new();
         let Some(statement) = f.pointer_mut("/stmt/node").and_then(Value::as_object_mut) else { return Ok(()) };
         let Some((name, statement)) = statement.iter_mut().next() else { return Ok(()) };
         let way = match name.as_str() {
@@ -34,7 +34,7 @@ impl Walk<'_> {
         if added.is_empty() {
             return Ok(());
         }
-        if way == "/target_list" && !is_plain(statement, &aggregates) {
+        if way == "/target_list" && !is_plain(statement, &self.catalog.aggregates) {
             return disagree("a column was added to what is grouped");
         }
         self.added = Some(added);
