@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a finding is a panic")]
 
 pub mod audit;
+pub mod conversation;
 pub mod postgres_server;
 pub mod postgres_wire;
 pub mod random;

@@ -2,6 +2,7 @@
 //! order. What its statements return is made up; some fail.
 
 use super::audit::{Audit, Own, node, value_of};
+use super::conversation::Upstream;
 use super::sql::{judge, listed};
 use bytes::{BufMut, BytesMut};
 use partywall::postgres::{encode, wire};
@@ -34,6 +35,19 @@ pub struct Server {
 type Failure = (&'static str, String);
 type Outcome = Result<(), Failure>;
 
+impl Upstream for Server {
+    fn hear(&mut self, bytes: &mut BytesMut) {
+        self.input.unsplit(bytes.split());
+        while let Some(frame) = wire::take(&mut self.input, |_| usize::MAX).unwrap() {
+            self.message(frame.tag, frame.body());
+        }
+    }
+
+    fn out(&mut self) -> &mut BytesMut {
+        &mut self.out
+    }
+}
+
 impl Server {
     /// One that fails by these bytes.
     pub fn new(faults: &[u8]) -> Self {
@@ -43,14 +57,6 @@ impl Server {
     /// Is it between transactions, with nothing left to read?
     pub fn at_rest(&self) -> bool {
         self.status == b'I' && self.input.is_empty() && self.copying.is_none() && !self.skipping
-    }
-
-    /// Takes bytes; answers whole messages.
-    pub fn hear(&mut self, bytes: &mut BytesMut) {
-        self.input.unsplit(bytes.split());
-        while let Some(frame) = wire::take(&mut self.input, |_| usize::MAX).unwrap() {
-            self.message(frame.tag, frame.body());
-        }
     }
 
     fn message(&mut self, tag: u8, body: &[u8]) {

@@ -2,6 +2,7 @@
 //! messages whose texts and values are the tenant's; the client hears the same however the bytes are cut, and a ReadyForQuery for each of
 //! the server's; in the end both are at rest. Where one side speaks garbage, nothing panics.
 
+use super::conversation::{self, Talk};
 use super::postgres_server::Server;
 use super::random::{Input, Random, mutate_bytes};
 use super::sql::{judge, tenant};
@@ -215,34 +216,11 @@ fn bind(input: &mut Input<'_>, out: &mut BytesMut) -> Result<(), wire::WireError
 
 /// All that the client hears, and how it ended.
 fn talk(said: &[u8], faults: &[u8], chunk: usize) -> (BytesMut, Option<Close>) {
-    let (mut session, mut server, mut turn) = (session(), Server::new(faults), Turn::default());
-    let (mut left, mut client, mut upstream, mut heard) = (said, BytesMut::new(), BytesMut::new(), BytesMut::new());
-    loop {
-        let mut moved = false;
-        if session.wants_client() && !left.is_empty() {
-            let (now, later) = left.split_at(left.len().min(chunk));
-            client.put_slice(now);
-            (left, moved) = (later, true);
-        }
-        let mut ended = if session.wants_client() && !client.is_empty() { session.from_client(&mut client, &mut turn) } else { Ok(()) };
-        server.hear(&mut turn.to_upstream);
-        let now = server.out.split_to(server.out.len().min(chunk));
-        if !now.is_empty() && ended.is_ok() {
-            moved = true;
-            upstream.unsplit(now);
-            ended = session.from_upstream(&mut upstream, &mut turn);
-        }
-        moved |= !turn.to_upstream.is_empty();
-        heard.unsplit(turn.to_client.split());
-        if let Err(close) = ended {
-            assert!(!matches!(close, Close::UpstreamBroke(_)), "{close:?} of a server that keeps the rules");
-            return (heard, Some(close));
-        }
-        if !moved && server.out.is_empty() {
-            break;
-        }
+    let (mut session, mut server) = (session(), Server::new(faults));
+    let Talk { heard, ended, client, upstream } = conversation::talk(&mut session, &mut server, said, chunk);
+    if ended.is_some() {
+        return (heard, ended);
     }
-    assert!(left.is_empty(), "{} bytes of the client's are never read", left.len());
     assert!(client.is_empty() && upstream.is_empty());
     assert!(server.at_rest(), "the server waits");
     assert!(session.at_rest(), "the session waits: {session:?}");

@@ -2,6 +2,7 @@
 //! commands in the canonical form, whose keys are the tenant's by a table of our own; the client hears the same however the bytes are
 //! cut, one reply a command. Where one side speaks garbage, nothing panics.
 
+use super::conversation::{self, Talk, Upstream};
 use super::random::{Input, Random};
 use super::sql::{judge, tenant};
 use bytes::{BufMut, BytesMut};
@@ -266,35 +267,10 @@ fn conversation(chunks: u8, input: &mut Input<'_>) {
 }
 
 fn talk(said: &[u8], chunk: usize) -> (BytesMut, Option<Close>) {
-    let (mut session, mut server, mut turn) = (session(), Server::default(), Turn::default());
-    let (mut left, mut client, mut upstream, mut heard) = (said, BytesMut::new(), BytesMut::new(), BytesMut::new());
-    loop {
-        let mut moved = false;
-        let mut ended = Ok(());
-        if session.wants_client() && !(left.is_empty() && client.is_empty()) {
-            let (now, later) = left.split_at(left.len().min(chunk));
-            client.put_slice(now);
-            (left, moved) = (later, !now.is_empty());
-            ended = session.from_client(&mut client, &mut turn);
-        }
-        server.hear(&mut turn.to_upstream);
-        let now = server.out.split_to(server.out.len().min(chunk));
-        if !now.is_empty() && ended.is_ok() {
-            moved = true;
-            upstream.unsplit(now);
-            ended = session.from_upstream(&mut upstream, &mut turn);
-        }
-        moved |= !turn.to_upstream.is_empty();
-        heard.unsplit(turn.to_client.split());
-        if let Err(close) = ended {
-            assert!(!matches!(close, Close::UpstreamBroke(_)), "{close:?} of a server that keeps the rules");
-            return (heard, Some(close));
-        }
-        if !moved && server.out.is_empty() {
-            break;
-        }
+    let Talk { heard, ended, upstream, .. } = conversation::talk(&mut session(), &mut Server::default(), said, chunk);
+    if ended.is_some() {
+        return (heard, ended);
     }
-    assert!(left.is_empty(), "{} bytes of the client's are never read", left.len());
     assert!(upstream.is_empty(), "upstream's words are left: {}", upstream.escape_ascii());
     (heard, None)
 }
@@ -308,7 +284,7 @@ struct Server {
     resp3: bool,
 }
 
-impl Server {
+impl Upstream for Server {
     fn hear(&mut self, bytes: &mut BytesMut) {
         self.input.unsplit(bytes.split());
         while let Some(words) = take(&mut self.input) {
@@ -318,6 +294,12 @@ impl Server {
         }
     }
 
+    fn out(&mut self) -> &mut BytesMut {
+        &mut self.out
+    }
+}
+
+impl Server {
     fn answer(&mut self, name: &str, words: &[Vec<u8>]) {
         let mut say = |text: &str| self.out.put_slice(text.as_bytes());
         match (name, self.queued) {

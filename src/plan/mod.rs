@@ -5,6 +5,7 @@ mod keys;
 mod rls;
 
 use crate::policy::{Backstop, Place, Policy};
+use crate::sql::catalogs::quote_text;
 use crate::sql::live::names::ident;
 use crate::sql::live::{Live, Table};
 use serde::Serialize;
@@ -56,7 +57,7 @@ impl Phase {
 
 /// The tenant that all rows belong to before there are many, as SQL; psql's variable where none is named.
 pub fn tenant_literal(tenant: Option<&str>) -> String {
-    tenant.map_or_else(|| ":'tenant'".to_owned(), literal)
+    tenant.map_or_else(|| ":'tenant'".to_owned(), quote_text)
 }
 
 /// What is to be done for `policy` to hold upstream; nothing where all of it is. `tenant` is whose the rows are that are there.
@@ -125,12 +126,6 @@ fn step(phase: Phase, sql: impl Into<String>, why: impl Into<String>, table: &Ta
 /// `schema.name`, quoted where it must be.
 fn name_of(table: &Table) -> String {
     format!("{}.{}", ident(&table.schema), ident(&table.name))
-}
-
-/// A literal that reads the same whatever `standard_conforming_strings` is.
-fn literal(text: &str) -> String {
-    let body = text.replace('\'', "''");
-    if body.contains('\\') { format!("E'{}'", body.replace('\\', "\\\\")) } else { format!("'{body}'") }
 }
 
 #[cfg(test)]

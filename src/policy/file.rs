@@ -110,43 +110,37 @@ fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
     PostgresPolicy { tables, functions, explain, second_opinion, verify_rows, backstop }
 }
 
-fn backstop(reader: &mut Reader<'_>, node: &Node) -> Backstop {
-    match reader.text(node).as_deref() {
-        Some("none") => return Backstop::None,
-        Some("rls") => return Backstop::Rls,
-        _ => reader.say(node, "`backstop` is `none` or `rls`", "write `backstop: rls`"),
+/// One of a few words; the default and a finding where it is none.
+fn choice<T: Copy + Default>(reader: &mut Reader<'_>, node: &Node, words: &[(&str, T)], (message, fix): (&str, &str)) -> T {
+    let text = reader.text(node);
+    match words.iter().find(|(word, _)| text.as_deref() == Some(*word)) {
+        Some((_, chosen)) => *chosen,
+        None => {
+            reader.say(node, message, fix);
+            T::default()
+        }
     }
-    Backstop::None
+}
+
+fn backstop(reader: &mut Reader<'_>, node: &Node) -> Backstop {
+    let words = [("none", Backstop::None), ("rls", Backstop::Rls)];
+    choice(reader, node, &words, ("`backstop` is `none` or `rls`", "write `backstop: rls`"))
 }
 
 fn verify_rows(reader: &mut Reader<'_>, node: &Node) -> VerifyRows {
-    match reader.text(node).as_deref() {
-        Some("off") => return VerifyRows::Off,
-        Some("sample") => return VerifyRows::Sample,
-        Some("all") => return VerifyRows::All,
-        _ => reader.say(node, "`verify_rows` is `off`, `sample` or `all`", "write `verify_rows: sample`"),
-    }
-    VerifyRows::Off
+    let words = [("off", VerifyRows::Off), ("sample", VerifyRows::Sample), ("all", VerifyRows::All)];
+    choice(reader, node, &words, ("`verify_rows` is `off`, `sample` or `all`", "write `verify_rows: sample`"))
 }
 
 fn second_opinion(reader: &mut Reader<'_>, node: &Node) -> SecondOpinion {
-    match reader.text(node).as_deref() {
-        Some("required") => return SecondOpinion::Required,
-        Some("when_readable") => {}
-        _ => reader.say(node, "`second_opinion` is either `when_readable` or `required`", "write `second_opinion: when_readable`"),
-    }
-    SecondOpinion::WhenReadable
+    let words = [("when_readable", SecondOpinion::WhenReadable), ("required", SecondOpinion::Required)];
+    let said = ("`second_opinion` is either `when_readable` or `required`", "write `second_opinion: when_readable`");
+    choice(reader, node, &words, said)
 }
 
 fn explain(reader: &mut Reader<'_>, node: &Node) -> Explain {
-    match reader.text(node).as_deref() {
-        Some("deny") => Explain::Deny,
-        Some("plan") => Explain::Plan,
-        _ => {
-            reader.say(node, "`explain` is either `deny` or `plan`", "write `explain: deny`");
-            Explain::Deny
-        }
-    }
+    let words = [("deny", Explain::Deny), ("plan", Explain::Plan)];
+    choice(reader, node, &words, ("`explain` is either `deny` or `plan`", "write `explain: deny`"))
 }
 
 fn tables(reader: &mut Reader<'_>, node: &Node) -> Vec<TableEntry> {

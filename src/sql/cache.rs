@@ -7,9 +7,9 @@ use std::sync::Arc;
 /// Upper bound of the texts kept, client's and outgoing together, with an estimate of what stands beside them, in bytes.
 const BYTES_MAX: u64 = 8 << 20;
 /// What an entry holds beside its texts, about, in bytes.
-const ENTRY_BYTES: usize = 400;
+pub(super) const ENTRY_BYTES: usize = 400;
 /// How many entries room is made for at first.
-const ENTRIES: usize = 256;
+pub(super) const ENTRIES: usize = 256;
 
 /// The text, judged with this many declared parameters (None for a simple query).
 #[derive(Debug, PartialEq, Eq, Hash)]

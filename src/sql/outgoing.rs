@@ -53,8 +53,9 @@ impl Template {
     }
 
     /// The same where the parameters before `first` stand for constants of the client's.
-    pub fn with_constants(text: String, first: u16, places: Vec<(usize, usize)>) -> Result<Self, Refusal> {
-        Self::with_holes(text, |number| Some((number < first).then(|| usize::from(number).checked_sub(1)).flatten()), places)
+    pub fn with_constants(&self, first: u16) -> Result<Self, Refusal> {
+        let constant = |number: u16| usize::from(number).checked_sub(1).filter(|_| number < first);
+        Self::with_holes(self.text.to_string(), |number| Some(constant(number)), self.places.clone())
     }
 
     fn with_holes(text: String, hole: impl Fn(u16) -> Option<Option<usize>>, mut places: Vec<(usize, usize)>) -> Result<Self, Refusal> {
@@ -79,11 +80,6 @@ impl Template {
     /// Is there nothing to fill in?
     pub fn is_closed(&self) -> bool {
         self.holes.is_empty()
-    }
-
-    /// The text and the places, to make another template of.
-    pub fn parts(&self) -> (String, Vec<(usize, usize)>) {
-        (self.text.to_string(), self.places.clone())
     }
 
     /// The text as it is.

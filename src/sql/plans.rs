@@ -4,6 +4,7 @@
 //! extended protocol, so nothing in it rests on a value; and its text, filled with the constants of one client's text, was byte by byte what
 //! judging that text itself gave. PostgreSQL's grammar sees kinds of tokens and not values, so every other filling is read as that one was.
 
+use super::cache::{ENTRIES, ENTRY_BYTES};
 use super::literals::{Literal, Shape};
 use super::outgoing::Template;
 use super::private::Private;
@@ -14,8 +15,6 @@ use std::sync::Arc;
 
 /// Upper bound of what is kept, in bytes; see [`super::cache`].
 const BYTES_MAX: u64 = 4 << 20;
-const ENTRY_BYTES: usize = 400;
-const ENTRIES: usize = 256;
 
 /// What is known of a shape.
 #[derive(Clone, Debug)]
@@ -97,8 +96,7 @@ impl Judge {
         if open.private || !fits {
             return None;
         }
-        let (text, places) = open.template.parts();
-        let template = Arc::new(Template::with_constants(text, open.first, places).ok()?);
+        let template = Arc::new(open.template.with_constants(open.first).ok()?);
         let tenant = private.tenant.as_ref()?.as_str();
         if template.with(tenant, sql, shape).as_str() != judged.template.filled(tenant).as_str() {
             return None;

@@ -10,7 +10,7 @@ pub mod regtypes;
 pub use known::{FIRST_USER_OID, Known};
 pub use queries::QUERIES;
 
-use super::catalog::Rows;
+use super::catalog::{Rows, text};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
@@ -300,10 +300,6 @@ const CLASSES: &[(u32, &str)] = &[
     (3381, "stx"),
     (3079, "ext"),
 ];
-
-fn text(row: &[Option<String>], at: usize) -> String {
-    row.get(at).cloned().flatten().unwrap_or_default()
-}
 
 fn empty_type(name: &str, form: Form) -> &str {
     match name {

@@ -7,7 +7,7 @@ mod queries;
 
 pub use queries::{BACKSTOP, QUERIES};
 
-use super::catalog::Rows;
+use super::catalog::{Rows, number, text};
 use crate::policy::{Place, Policy, TableEntry, TableRule, Through};
 use std::collections::HashMap;
 
@@ -288,14 +288,6 @@ fn add_foreign(table: &mut Table, row: &[Option<String>]) {
     if let Some(foreign) = table.foreign.last_mut() {
         foreign.columns.push((text(row, 3), text(row, 4)));
     }
-}
-
-fn text(row: &[Option<String>], index: usize) -> String {
-    row.get(index).cloned().flatten().unwrap_or_default()
-}
-
-fn number(row: &[Option<String>], index: usize) -> u32 {
-    text(row, index).parse().unwrap_or_default()
 }
 
 fn truth(row: &[Option<String>], index: usize) -> bool {

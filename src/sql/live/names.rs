@@ -1,11 +1,13 @@
 //! Names as SQL that a person reads writes them.
 
+use crate::sql::catalogs::quote_name;
+
 /// An identifier, quoted unless it is plain.
 pub fn ident(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !RESERVED.contains(&name);
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+    if plain { name.to_owned() } else { quote_name(name) }
 }
 
 /// PostgreSQL's fully reserved words, and those that cannot name a table or type.
