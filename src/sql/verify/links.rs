@@ -298,6 +298,9 @@ impl Walk<'_> {
 
     /// The source of an INSERT without the checks of its rows.
     pub(super) fn unchecked_source(&mut self, f: &Value, c: &Value, target: &Target) -> Res<Value> {
+        if self.needed(&target.relation).is_empty() {
+            return Ok(f["select_stmt"].clone());
+        }
         let name = |v: &Value| fields(v, "ResTarget").map(|t| text(t, "name").to_owned()).unwrap_or_default();
         let names: Vec<String> = list(f, "cols").iter().map(name).collect();
         let leads = |v: &&Value| self.needed(&target.relation).iter().any(|n| n.on.iter().any(|(own, _)| *own == name(v)));
