@@ -1,4 +1,4 @@
-.PHONY: help demo demo-check test drivers oracle mutants isolation functions fuzz coverage sqlsmith bench lint install fmt
+.PHONY: help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
