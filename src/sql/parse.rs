@@ -7,6 +7,8 @@ use pg_query::protobuf::{ParseResult, RawStmt, ScanResult, Token};
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of brackets and CASE that is read; far below what the parser's and decoder's stacks bear.
 pub const NESTING_MAX: usize = 64;
+/// Most bytes that the scanner may look at more than once.
+const RESCANNED_MAX: usize = 4 << 20;
 
 /// Parses a text of any number of statements. Errors: 42601 with the position, 54001 for what is too long or too deep.
 pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
@@ -20,6 +22,9 @@ pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
         return Err(
             Refusal::with_state("54001", "statement is nested too deeply").detail(format!("At most {NESTING_MAX} levels are read."))
         );
+    }
+    if rescanned(text) > RESCANNED_MAX {
+        return Err(Refusal::with_state("54001", "statement has too many operators or nested comments in a row"));
     }
     match pg_query::parse(text, pg_query::ParserOptions::default()) {
         Ok(parsed) => Ok(parsed.protobuf.stmts),
@@ -70,6 +75,20 @@ fn nesting(text: &str) -> usize {
         operators += usize::from(word.eq_ignore_ascii_case("case"));
     }
     deepest.max(operators / 8)
+}
+
+/// An upper bound of what PostgreSQL's scanner reads again: at each `/*`, and at each sign that ends an operator, it looks to the end of the run
+/// of operator characters (scan.l, `xcstart` and `operator`), so that a long run takes the square of its length.
+fn rescanned(text: &str) -> usize {
+    let operators = |b: &u8| b"~!@#^&|`?+-*/%<>=".contains(b);
+    let mut sum = 0usize;
+    for run in text.as_bytes().split(|b| !operators(b)) {
+        let comments = run.windows(2).filter(|pair| pair == b"/*").count();
+        // `--` ends the run: the rest of the line is a comment.
+        let signs = run.windows(2).filter(|pair| matches!(pair, [_, b'+'] | [0..=44 | 46.., b'-'])).count();
+        sum = sum.saturating_add(run.len().saturating_mul(comments + signs));
+    }
+    sum
 }
 
 #[cfg(test)]

@@ -23,3 +23,14 @@ fn numbers_of_a_newer_grammar_are_seen() {
     }
     assert!(numbers_as_before_16("SELECT 1, 1.5e-10, .5, 'x_0x1', a0x1, $1, 12345678901234567890").is_ok());
 }
+
+#[test]
+fn texts_that_the_scanner_reads_again_and_again_are_refused() {
+    for text in ["/*".repeat(100_000), format!("SELECT 1 {}", "+".repeat(100_000)), format!("SELECT 1 {}", "=-+".repeat(10_000))] {
+        assert_eq!(parse(&text).map(|_| ()).map_err(|r| r.sqlstate), Err("54001"));
+    }
+    let ruled = "SELECT 1 -- x\n/*".to_owned() + &"*".repeat(50_000) + "*/ --" + &"-".repeat(50_000) + "\n/* a /* b */ c */";
+    assert!(parse(&ruled).is_ok(), "rulers in comments");
+    assert!(parse(&format!("SELECT '{}'", "=".repeat(100_000))).is_ok(), "a ruler in a string");
+    assert!(parse(&"/* a /* b */ c */".repeat(5000)).is_ok(), "many comments");
+}

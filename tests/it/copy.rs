@@ -142,3 +142,33 @@ fn errors_and_second_thoughts_leave_the_session_in_step() {
     acme.answers();
     assert_eq!(acme.query("SELECT id, item FROM orders WHERE id > 7 ORDER BY id").unwrap().text(), "8|y\n9|z\n10|w");
 }
+
+#[test]
+fn options_that_are_wrong_are_the_servers_own_errors() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let mut alone = Client::connect(database.port, &[("user", "postgres"), ("database", &database.name)]).unwrap();
+    for options in [
+        "(FORMAT csv, FORMAT 'Binary')",
+        "CSV CSV",
+        "(FORMAT 'Binary')",
+        "(FORMAT)",
+        "(DELIMITER)",
+        "(NULL)",
+        "(FORMAT csv, QUOTE)",
+        "(HEADER, HEADER)",
+        "(HEADER 3)",
+        "(FREEZE 7)",
+        "(FORMAT csv, FORCE_QUOTE)",
+        "(FORMAT csv, FORCE_QUOTE id)",
+        "(FORMAT csv, FORCE_NULL 3)",
+        "(nosuch 'x')",
+    ] {
+        for sql in [format!("COPY orders TO STDOUT WITH {options}"), format!("COPY orders (id, item) FROM STDIN WITH {options}")] {
+            let (walled, wanted) = (acme.query(&sql).unwrap_err(), alone.query(&sql).unwrap_err());
+            assert_eq!((walled.code, walled.message, walled.position), (wanted.code, wanted.message, wanted.position), "{sql}");
+        }
+    }
+    assert_eq!(acme.query("SELECT 1").unwrap().text(), "1");
+}

@@ -15,6 +15,9 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, Node, RangeSubselect, RangeVar};
 use std::collections::HashMap;
 
+/// Columns of catalogs that are refused, each with its catalog.
+const TELLING: &[(&str, &str)] = &[("pg_sequences", "last_value")];
+
 /// How a value that names an object by number is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -222,6 +225,7 @@ impl Rewriter<'_> {
         let system = &self.cx.catalog.system;
         let level: Vec<&str> = self.levels.last().map(|l| l.items.iter().map(|i| i.name.as_str()).collect()).unwrap_or_default();
         let place = self.at(column.location);
+        self.tells_of_others(&names, star, &level).map_err(|r| r.at(place))?;
         let numbers = |(_, schema, relation): &&(String, &'static str, String)| {
             system.columns(schema, relation).any(|c| system.names_by_number(schema, relation, c))
         };
@@ -251,6 +255,27 @@ impl Rewriter<'_> {
         let operand = expr.clone();
         *expr = filled(&text, &[operand])?;
         Ok(Some(Traits::default()))
+    }
+
+    /// A column whose value hangs on all tenants' rows; it is NULL where this does not see it.
+    fn tells_of_others(&self, names: &[&str], star: bool, level: &[&str]) -> Res<()> {
+        let (field, qualifier) = match names {
+            _ if star => (None, names.last()),
+            [.., qualifier, field] => (Some(*field), Some(qualifier)),
+            [field] => (Some(*field), None),
+            [] => (None, None),
+        };
+        for (name, _, relation) in self.catalogs.items.iter().filter(|i| i.1 == "pg_catalog") {
+            let Some((_, column)) = TELLING.iter().find(|(r, _)| r == relation) else { continue };
+            let meant = qualifier.map_or(!star || level.contains(&name.as_str()), |q| q == name);
+            let whole = qualifier.is_none() && field == Some(name);
+            if meant && field.is_none_or(|f| f == *column || whole) {
+                return Err(Refusal::not_allowed(format!("permission denied for column \"{column}\" of {relation}"))
+                    .detail("It tells of all tenants' rows.")
+                    .hint("Name other columns."));
+            }
+        }
+        Ok(())
     }
 
     /// Bare columns of numbers in an inner target list would be shown as such.
@@ -366,6 +391,11 @@ impl Rewriter<'_> {
         let fits =
             templates.iter().find(|t| t.arguments.len() == call.args.len() && t.arguments.iter().zip(&call.args).all(|(a, n)| fits(a, n)));
         let Some(template) = fits.filter(|_| plain) else {
+            if matches!(name, "pg_database_size" | "pg_tablespace_size") {
+                return Err(Refusal::not_allowed(format!("permission denied for function {name}"))
+                    .detail("It tells of all tenants' rows.")
+                    .at(place));
+            }
             return Err(Refusal::not_understood(format!("this form of {name} is not supported")).at(place));
         };
         let mut arguments = std::mem::take(&mut call.args);

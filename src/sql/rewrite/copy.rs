@@ -109,19 +109,28 @@ impl Rewriter<'_> {
         Ok(Kind::CopyIn(CopyIn { format, gain, header, column: guard.column, type_oid }))
     }
 
-    /// Options that change how rows are read or shown; all others are refused.
+    /// Options that change how rows are read or shown; all others are refused. Each is as the printer expects it, which does not look itself.
     fn copy_options(&self, options: &[Node]) -> Res<CopyFormat> {
+        let mut seen: Vec<&str> = Vec::new();
         for option in options {
             let Some(NodeEnum::DefElem(o)) = &option.node else { return Err(Refusal::not_understood("this COPY option is not supported")) };
-            match o.defname.as_str() {
-                "format" | "freeze" | "delimiter" | "null" | "default" | "header" | "quote" | "escape" => {}
-                "force_quote" | "force_not_null" | "force_null" => {}
-                "encoding" if text_of(o).is_some_and(|e| is_utf8(&e)) => {}
-                "encoding" => return Err(Refusal::not_understood("COPY in another encoding than UTF8 is not supported")),
-                name => {
-                    return Err(Refusal::not_understood(format!("COPY option \"{name}\" is not supported")).at(self.at(o.location)));
-                }
+            let place = self.at(o.location);
+            if seen.contains(&o.defname.as_str()) {
+                return Err(Refusal::syntax("conflicting or redundant options").at(place));
             }
+            seen.push(&o.defname);
+            match o.defname.as_str() {
+                "format" => has_text(o).and_then(|()| has_format(o).map_err(|r| r.at(place))),
+                "encoding" => has_text(o).and_then(|()| is_utf8(o).map_err(|r| r.at(place))),
+                "delimiter" | "null" | "default" | "quote" | "escape" => has_text(o),
+                "force_quote" | "force_not_null" | "force_null" => has_columns(o).map_err(|r| r.at(place)),
+                "freeze" => has_truth(o, &["true", "false", "on", "off", "1", "0"]),
+                "header" => has_truth(o, &["true", "false", "on", "off", "1", "0", "match"]),
+                name if NOT_SUPPORTED.contains(&name) => {
+                    Err(Refusal::not_understood(format!("COPY option \"{name}\" is not supported")).at(place))
+                }
+                name => Err(Refusal::syntax(format!("option \"{name}\" not recognized")).at(place)),
+            }?;
         }
         let one = |name: &str, default: u8| match find(options, name) {
             None => Ok(default),
@@ -136,8 +145,7 @@ impl Rewriter<'_> {
                 let quote = one("quote", b'"')?;
                 Ok(CopyFormat::Csv { delimiter: one("delimiter", b',')?, quote, escape: one("escape", quote)? })
             }
-            Some("binary") => Ok(CopyFormat::Binary),
-            Some(other) => Err(Refusal::with_state("22023", format!("COPY format \"{other}\" not recognized"))),
+            Some(_) => Ok(CopyFormat::Binary),
         }
     }
 }
@@ -177,8 +185,48 @@ fn text_of(option: &DefElem) -> Option<String> {
     }
 }
 
-fn is_utf8(encoding: &str) -> bool {
-    matches!(encoding.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode")
+fn is_utf8(option: &DefElem) -> Res<()> {
+    match text_of(option).map(|e| e.to_ascii_lowercase()).as_deref() {
+        Some("utf8" | "utf-8" | "unicode") => Ok(()),
+        _ => Err(Refusal::not_understood("COPY in another encoding than UTF8 is not supported")),
+    }
+}
+
+fn has_format(option: &DefElem) -> Res<()> {
+    match text_of(option).unwrap_or_default().as_str() {
+        "text" | "csv" | "binary" => Ok(()),
+        other => Err(Refusal::with_state("22023", format!("COPY format \"{other}\" not recognized"))),
+    }
+}
+
+/// Options of PostgreSQL's that change what an error does.
+const NOT_SUPPORTED: &[&str] = &["convert_selectively", "log_verbosity", "on_error", "reject_limit"];
+
+/// An option whose value is a string. Errors: it is another, which the printer would take for one.
+fn has_text(option: &DefElem) -> Res<()> {
+    match option.arg.as_ref().and_then(|a| a.node.as_ref()) {
+        Some(NodeEnum::String(_)) => Ok(()),
+        None => Err(Refusal::syntax(format!("{} requires a parameter", option.defname))),
+        Some(_) => Err(Refusal::not_understood(format!("COPY option \"{}\" is supported with a string", option.defname))),
+    }
+}
+
+/// An option whose value is a list of columns, or all of them.
+fn has_columns(option: &DefElem) -> Res<()> {
+    match option.arg.as_ref().and_then(|a| a.node.as_ref()) {
+        Some(NodeEnum::AStar(_)) => Ok(()),
+        Some(NodeEnum::List(list)) if !list.items.is_empty() && nodes::names(&list.items).is_some() => Ok(()),
+        _ => Err(Refusal::with_state("22023", format!("argument to option \"{}\" must be a list of column names", option.defname))),
+    }
+}
+
+/// An option whose value, if it has one, is one of these words: the printer writes it without quotes.
+fn has_truth(option: &DefElem, words: &[&str]) -> Res<()> {
+    if option.arg.is_none() || text_of(option).is_some_and(|t| words.contains(&t.to_ascii_lowercase().as_str())) {
+        return Ok(());
+    }
+    let match_too = if words.contains(&"match") { " or \"match\"" } else { "" };
+    Err(Refusal::syntax(format!("{} requires a Boolean value{match_too}", option.defname)))
 }
 
 /// Does the first line hold names?
