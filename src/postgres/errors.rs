@@ -2,7 +2,7 @@
 
 use super::encode;
 use super::wire::WireError;
-use crate::sql::Refusal;
+use crate::sql::{CopyIn, Gain, Refusal};
 use bytes::BytesMut;
 
 /// A message's fields: code and bytes.
@@ -38,6 +38,17 @@ pub fn unreadable(error: &WireError) -> Refusal {
 /// Appends the server's error or notice (`tag` is `E` or `N`) without what the wall added. `position` maps a place in the
 /// outgoing text to the client's. Errors: never for fields that [`super::wire::fields`] gave.
 pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnOnce(u32) -> Option<u32>) -> Result<(), WireError> {
+    pass_with(out, tag, fields, position, None)
+}
+
+/// The same with a CONTEXT that may be shown.
+pub fn pass_with(
+    out: &mut BytesMut,
+    tag: u8,
+    fields: &Fields<'_>,
+    position: impl FnOnce(u32) -> Option<u32>,
+    context: Option<&[u8]>,
+) -> Result<(), WireError> {
     let marked = |marker: &[u8]| field(fields, b'M').is_some_and(|m| m.windows(marker.len()).any(|w| w == marker));
     if let Some((_, message)) = MARKERS.iter().find(|(marker, _)| marked(marker)) {
         refusal(out, &Refusal::not_allowed(*message));
@@ -59,6 +70,7 @@ pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnO
             b'D' if quotes_other => {}
             // The wall has qualified the name.
             b'M' if !bare.is_empty() => kept.push((b'M', &bare)),
+            b'W' => kept.extend(context.map(|c| (b'W', c))),
             b'P' => kept.extend(place.iter().map(|p| (b'P', p.as_bytes()))),
             // p, q and W show statements as the server has them: rewritten. Unknown ones may.
             b'S' | b'V' | b'C' | b'M' | b'D' | b'H' | b's' | b't' | b'c' | b'd' | b'n' | b'F' | b'L' | b'R' => {
@@ -68,6 +80,21 @@ pub fn pass(out: &mut BytesMut, tag: u8, fields: &Fields<'_>, position: impl FnO
         }
     }
     encode::fields(out, tag, &kept)
+}
+
+/// The CONTEXT of an error in COPY … FROM (copyfrom.c, CopyFromErrorCallback): the line's number and the client's own value. A whole line is
+/// shown only as the client sent it, and nothing of a column that the wall has written.
+pub fn copy_context<'a>(fields: &Fields<'a>, copy: &CopyIn) -> Option<&'a [u8]> {
+    let context = std::str::from_utf8(field(fields, b'W')?).ok()?;
+    let (_, after) = context.strip_prefix("COPY ")?.split_once(", line ")?;
+    let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    let head = context.get(..context.len() - rest.len())?;
+    let own = copy.gain == Gain::Named;
+    let shown = match rest.strip_prefix(", column ") {
+        Some(column) => own || !column.starts_with(copy.column.as_str()),
+        None => own,
+    };
+    Some(if shown { context } else { head }.as_bytes())
 }
 
 /// A foreign key that a row breaks, as the wall's own check says it.

@@ -126,3 +126,20 @@ fn a_row_below_nobodys_parent_says_nothing_of_it() {
         );
     }
 }
+
+#[test]
+fn of_a_copys_context_the_own_part_is_kept() {
+    let copy = |gain: Gain| CopyIn { format: crate::sql::CopyFormat::Binary, gain, header: false, column: "org".into(), type_oid: 25 };
+    let shown =
+        |text: &str, gain: Gain| copy_context(&[(b'W', text.as_bytes())], &copy(gain)).map(|c| String::from_utf8(c.to_vec()).unwrap());
+    for (context, gained, named) in [
+        ("COPY t, line 3, column n: \"x, line 4\"", Some("COPY t, line 3, column n: \"x, line 4\""), true),
+        ("COPY t, line 3: \"acme\tx\"", Some("COPY t, line 3"), true),
+        ("COPY t, line 3, column org: \"acme\"", Some("COPY t, line 3"), true),
+        ("COPY t, line 12", Some("COPY t, line 12"), true),
+        ("SQL function \"f\"", None, false),
+    ] {
+        assert_eq!(shown(context, Gain::First).as_deref(), gained);
+        assert_eq!(shown(context, Gain::Named).as_deref(), named.then_some(context));
+    }
+}

@@ -1,7 +1,7 @@
 //! What each forwarded message makes upstream say, in order.
 
 use super::names::Statement;
-use crate::sql::{Kind, Refusal, Script};
+use crate::sql::{CopyIn, Kind, Refusal, Script};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -62,6 +62,16 @@ pub enum Expect {
 }
 
 impl Expect {
+    /// The COPY … FROM STDIN that upstream is at, if it is one.
+    pub fn copy_in(&self) -> Option<CopyIn> {
+        let kind = match self {
+            Self::Script { script, done, .. } => script.kinds.get(*done)?,
+            Self::Execute { statement: Some(s), .. } => &s.prepared.kind,
+            _ => return None,
+        };
+        if let Kind::CopyIn(copy) = kind { Some(copy.clone()) } else { None }
+    }
+
     /// Bytes of text kept for it.
     fn text_bytes(&self) -> usize {
         match self {

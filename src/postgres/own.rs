@@ -1,4 +1,4 @@
-//! What a session has of its own: temporary tables and channels.
+//! What a session has of its own: temporary tables, its search_path, and channels.
 //!
 //! A temporary table is known from the completion of its CREATE on; a transaction that is rolled back takes back what it made known.
 
@@ -40,6 +40,7 @@ impl Own {
                 self.temps = self.before.clone();
             } else {
                 self.temps.completed(&Kind::DropTemp(std::mem::take(&mut self.vanishing)));
+                self.temps.committed();
             }
             self.vanishing.clear();
             self.before = self.temps.clone();
@@ -54,9 +55,11 @@ impl Own {
 }
 
 impl<J: Judging> Session<J> {
-    /// Is some statement owed that makes temporary tables known or unknown?
+    /// Is some statement owed that makes temporary tables known or unknown, or changes what names mean?
     pub(super) fn awaits_temps(&self) -> bool {
-        let changes = |k: &Kind| matches!(k, Kind::CreateTemp { .. } | Kind::DropTemp(_) | Kind::DiscardAll | Kind::DiscardTemp);
+        let changes = |k: &Kind| {
+            matches!(k, Kind::CreateTemp { .. } | Kind::DropTemp(_) | Kind::DiscardAll | Kind::DiscardTemp | Kind::SearchPath { .. })
+        };
         self.queue.forwards().any(|e| match e {
             Expect::Script { script, .. } => script.kinds.iter().any(changes),
             Expect::Execute { statement: Some(s), .. } => changes(&s.prepared.kind),

@@ -198,6 +198,7 @@ impl<J: Judging> Session<J> {
                 errors::refusal(out, &as_if_read(refusal.clone(), self.status));
             }
             next => {
+                let copy = next.as_deref().and_then(Expect::copy_in);
                 let text = match next {
                     Some(Expect::Script { sql, script, .. }) => Some((sql.clone(), &script.outgoing)),
                     Some(Expect::Parse { statement, .. } | Expect::Bind { statement, .. }) => {
@@ -207,7 +208,8 @@ impl<J: Judging> Session<J> {
                     _ => None,
                 };
                 let position = |p| text.and_then(|(sql, outgoing)| judge.position(&sql, outgoing, p));
-                errors::pass(out, b'E', &fields, position).map_err(|_| BROKEN)?;
+                let context = copy.and_then(|copy| errors::copy_context(&fields, &copy));
+                errors::pass_with(out, b'E', &fields, position, context).map_err(|_| BROKEN)?;
                 if errors::is_stale(&fields) {
                     turn.facts.push(Fact::CatalogStale);
                 }

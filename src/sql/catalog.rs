@@ -4,6 +4,7 @@
 
 use super::catalogs::System;
 use super::links::{self, ForeignKey};
+use super::sequences;
 use crate::policy::{Place, Policy, TableRule, deciding_entry};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -47,7 +48,10 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "views",
-        sql: "SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        // With an empty path each name in a definition is printed with its schema.
+        sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
+              SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END) FROM bare b CROSS JOIN pg_catalog.pg_class c \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
     },
     CatalogQuery {
@@ -79,7 +83,8 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "sequences",
-        sql: "SELECT d.refobjid, n.nspname, s.relname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
+        sql: "SELECT d.refobjid, n.nspname, s.relname, (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid) \
+              FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
               JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
               AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') AND s.relkind = 'S'",
     },
@@ -151,8 +156,8 @@ pub struct Catalog {
     pub settings: BTreeSet<String>,
     /// PostgreSQL's own catalogs, as a tenant sees them.
     pub system: System,
-    /// Sequences that columns of listed tables own, as (schema, name).
-    pub sequences: BTreeSet<(String, String)>,
+    /// Sequences that columns of listed tables own, by (schema, name), as the query that is read in each one's place.
+    pub sequences: BTreeMap<(String, String), Arc<Relation>>,
 }
 
 /// A listed relation.
@@ -226,7 +231,7 @@ impl Relation {
     /// Whether it is read as the query it stands for: a view whose rows are told apart by tenant. One that is `shared: read` shows all
     /// tenants the same rows, whatever it reads.
     pub fn is_expanded(&self) -> bool {
-        self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. })
+        self.kind == 'S' || self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. })
     }
 
     /// Whether a column, also a system column, has this name.
@@ -285,7 +290,7 @@ impl Catalog {
             catalog.has_json |= relation.columns.iter().any(|c| c.json);
             if relation.rule != TableRule::Hidden {
                 let owned = rows("sequences").iter().filter(|r| number(r, 0) == oid);
-                catalog.sequences.extend(owned.map(|r| (text(r, 1), text(r, 2))));
+                catalog.sequences.extend(owned.map(|r| ((text(r, 1), text(r, 2)), sequences::read_as(&relation, r))));
                 let own = rows("deferrable").iter().filter(|r| number(r, 0) == oid);
                 catalog.deferrable.extend(own.map(|r| (text(r, 1), text(r, 2))));
                 catalog.relations.insert((schema, name), Arc::new(relation));
@@ -321,6 +326,12 @@ impl Catalog {
         if schema.is_empty() { self.search_path.iter().find_map(|s| at(s)) } else { at(schema) }
     }
 
+    /// The same for a sequence that can be read.
+    pub fn sequence(&self, schema: &str, name: &str) -> Option<&Arc<Relation>> {
+        let at = |schema: &str| self.sequences.get(&(schema.to_owned(), name.to_owned()));
+        if schema.is_empty() { self.search_path.iter().find_map(|s| at(s)) } else { at(schema) }
+    }
+
     fn read_names(&mut self, functions: &[Vec<Option<String>>], operators: &[Vec<Option<String>>], types: &[Vec<Option<String>>]) {
         for row in functions {
             let name = text(row, 0);
@@ -343,6 +354,7 @@ impl Catalog {
         all.sort();
         let mut functions: Vec<_> = self.unsafe_fields.iter().collect();
         functions.sort();
+        let sequences: Vec<_> = self.sequences.keys().collect();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
         (
@@ -354,7 +366,7 @@ impl Catalog {
             self.server_version,
             &self.settings,
             &self.deferrable,
-            &self.sequences,
+            sequences,
             &self.system.known,
         )
             .hash(&mut hasher);

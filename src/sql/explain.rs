@@ -17,7 +17,7 @@ pub struct Explanation {
 /// Why a part stands in the text that is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// `guard`, `guarded subquery`, `tenant column`, `own value`, `upsert`, `fence`, `shared`
+    /// `guard`, `guarded subquery`, `tenant column`, `own value`, `upsert`, `fence`, `advisory lock`, `shared`
     pub kind: &'static str,
     /// What it is for: `public.orders AS o`.
     pub subject: String,
@@ -67,6 +67,7 @@ impl Judge {
             Hold::Own => ("own value", format!("the statement writes {column} itself; '{}' is the only value it may", tenant.as_str())),
             Hold::Linked => ("parent", "what the row refers to must be the tenant's own".into()),
             Hold::Upsert => ("upsert", "a conflict with a row that is another's fails".into()),
+            Hold::Lock => ("advisory lock", "its key is a digest with the tenant in it, so no other tenant's lock is the same".into()),
             Hold::Fence => ("fence", "this can fail on a row and quote it, so it runs only where the guard holds".into()),
         };
         let renamed = relation.is_some_and(|r| r.name != held.reference) && !held.reference.is_empty();

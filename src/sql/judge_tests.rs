@@ -51,7 +51,7 @@ pub fn judge() -> Judge {
         ("aggregates", rows("count\nmax\nstring_agg")),
         ("functions", rows("lower pg_catalog\nquery_to_xml pg_catalog\npg_read_file pg_catalog\nleak public")),
         ("operators", rows("@#")),
-        ("sequences", rows("1 public orders_id_seq\n5 public secrets_id_seq")),
+        ("sequences", rows("1 public orders_id_seq id\n5 public secrets_id_seq id")),
         ("types", rows("mood public f")),
         (
             "system",

@@ -23,6 +23,13 @@ pub enum Kind {
     Transaction,
     /// SET, RESET, SHOW of a safe setting, SET CONSTRAINTS, LOCK.
     Setting,
+    /// SET or RESET of search_path, and `SELECT set_config('search_path', …)`.
+    SearchPath {
+        /// Its schemas; None for the default.
+        path: Option<Arc<[String]>>,
+        /// For this transaction alone.
+        local: bool,
+    },
     /// PREPARE: from now on EXECUTE, and the protocol, know the name.
     Prepare(Preparation),
     /// EXECUTE of a name, which must mean a statement that takes no parameter of the wall's.

@@ -32,6 +32,7 @@ mod nodes;
 pub mod offline;
 mod outgoing;
 mod parse;
+pub mod paths;
 mod plans;
 pub mod private;
 pub mod refusal;
@@ -53,9 +54,9 @@ pub use refusal::Refusal;
 use crate::policy::{Policy, SecondOpinion, TenantId, VerifyRows};
 use private::{Private, Temps};
 use rows::{Checked, RowCheck};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A simple-query text, ready for one tenant.
 #[derive(Clone, Debug)]
@@ -121,6 +122,8 @@ pub struct Judge {
     /// The same for texts whose rows are checked.
     checked: Arc<cache::Cache>,
     plans: Arc<plans::Plans>,
+    /// For sessions with another search_path: judges with the same policy and names looked up there.
+    paths: Arc<Mutex<BTreeMap<Arc<[String]>, Judge>>>,
     /// Counts texts, to take samples.
     texts: Arc<AtomicU32>,
     #[cfg(feature = "mutants")]
@@ -159,6 +162,7 @@ impl Judge {
             cache: Arc::default(),
             checked: Arc::default(),
             plans: Arc::default(),
+            paths: Arc::default(),
             texts: Arc::default(),
             #[cfg(feature = "mutants")]
             mutation: None,
@@ -182,6 +186,9 @@ impl Judge {
 
     /// The same in a session that has temporary tables.
     pub fn simple_for(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Result<Arc<Script>, Refusal> {
+        if let Some(judge) = self.elsewhere(temps) {
+            return judge.simple_for(sql, tenant, temps);
+        }
         let private = Private { tenant: Some(tenant.clone()), temps: temps.clone() };
         let rows = self.wants_rows();
         let shape = if rows || temps.may_be_named(sql) { None } else { literals::shape(sql) };
@@ -217,6 +224,9 @@ impl Judge {
 
     /// The same in a session that has temporary tables.
     pub fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+        if let Some(judge) = self.elsewhere(temps) {
+            return judge.extended_for(sql, declared, tenant, temps);
+        }
         let private = Private { tenant: Some(tenant.clone()), temps: temps.clone() };
         let judged = self.judged(sql, Some(declared), &private, self.wants_rows())?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
@@ -299,9 +309,10 @@ impl Judge {
             let mut now = private.clone();
             let mut done = Vec::with_capacity(stmts.len());
             for stmt in stmts {
+                let elsewhere = self.elsewhere(&now.temps);
                 let context = rewrite::Context {
                     policy: &self.policy,
-                    catalog: &self.catalog,
+                    catalog: elsewhere.as_ref().map_or(&self.catalog, |j| &j.catalog),
                     private: &now,
                     source: sql,
                     parameters: declared.is_some(),

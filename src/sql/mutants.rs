@@ -86,6 +86,7 @@ impl super::Judge {
             cache: Default::default(),
             checked: Default::default(),
             plans: Default::default(),
+            paths: Default::default(),
             texts: Default::default(),
             mutation: Some(mutation),
         }

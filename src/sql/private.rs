@@ -20,10 +20,15 @@ pub struct Private {
 /// The schema by which PostgreSQL finds the session's own temporary tables, and nothing else.
 pub const TEMP: &str = "pg_temp";
 
-/// Temporary tables by name. They are always sent as `pg_temp.name`, so one that is wrongly believed to be there is the server's error,
+/// Temporary tables by name, and the search_path. Tables are always sent as `pg_temp.name`, so one that is wrongly believed to be there is the server's error,
 /// never another table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Temps(Arc<BTreeMap<String, Arc<Relation>>>);
+pub struct Temps {
+    tables: Arc<BTreeMap<String, Arc<Relation>>>,
+    /// The search_path that counts, and the one behind this transaction; None is the default.
+    path: Option<Arc<[String]>>,
+    lasting: Option<Arc<[String]>>,
+}
 
 impl Temps {
     /// The most that a session may have.
@@ -31,17 +36,17 @@ impl Temps {
 
     /// The table of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Relation>> {
-        self.0.get(name)
+        self.tables.get(name)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.tables.len()
     }
 
     /// Are there none?
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tables.is_empty()
     }
 
     /// Could this text name one? Errs on the side of yes.
@@ -51,19 +56,36 @@ impl Temps {
         }
         let text = sql.to_ascii_lowercase();
         // An identifier with escapes can spell any name.
-        text.contains("u&\"") || self.0.keys().any(|name| name.contains('"') || text.contains(&name.to_ascii_lowercase()))
+        text.contains("u&\"") || self.tables.keys().any(|name| name.contains('"') || text.contains(&name.to_ascii_lowercase()))
+    }
+
+    /// The search_path where it is another than the default: names in it are schemas of the policy's.
+    pub fn path(&self) -> Option<&Arc<[String]>> {
+        self.path.as_ref()
     }
 
     /// What a statement of this kind changes, once it has run.
     pub fn completed(&mut self, kind: &Kind) {
         match kind {
             Kind::CreateTemp { table, .. } => {
-                Arc::make_mut(&mut self.0).entry(table.name.clone()).or_insert_with(|| table.clone());
+                Arc::make_mut(&mut self.tables).entry(table.name.clone()).or_insert_with(|| table.clone());
             }
-            Kind::DropTemp(names) => Arc::make_mut(&mut self.0).retain(|name, _| !names.contains(name)),
-            Kind::DiscardAll | Kind::DiscardTemp => self.0 = Arc::default(),
+            Kind::DropTemp(names) => Arc::make_mut(&mut self.tables).retain(|name, _| !names.contains(name)),
+            Kind::DiscardAll => *self = Self::default(),
+            Kind::DiscardTemp => self.tables = Arc::default(),
+            Kind::SearchPath { path, local } => {
+                self.path.clone_from(path);
+                if !local {
+                    self.lasting.clone_from(path);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The transaction was committed: what was set for it alone is gone.
+    pub fn committed(&mut self) {
+        self.path.clone_from(&self.lasting);
     }
 }
 

@@ -1,10 +1,42 @@
-//! Sequences that a tenant may draw from: those that a column of a listed table owns, named by a literal.
+//! Sequences that a tenant may draw from and read: those that a column of a listed table owns.
 
 use super::Catalog;
+use super::catalog::{Column, Relation};
+use super::catalogs::quote_name;
+use std::sync::Arc;
+
+/// What a sequence's row is read as: its counter is everybody's, so it stands where the tenant's own rows have brought it. `row` is that of
+/// the catalog's query: the table's number, schema, name, the owning column.
+pub fn read_as(table: &Relation, row: &[Option<String>]) -> Arc<Relation> {
+    let text = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
+    let highest = format!("pg_catalog.max({})", quote_name(&text(3)));
+    let definition = format!(
+        "SELECT COALESCE({highest}::bigint, 1::bigint) AS last_value, 0::bigint AS log_cnt, {highest} IS NOT NULL AS is_called FROM {}.{}",
+        quote_name(&table.schema),
+        quote_name(&table.name)
+    );
+    let column = |name: &str| Column { name: name.to_owned(), ..Column::default() };
+    Arc::new(Relation {
+        oid: 0,
+        schema: text(1),
+        name: text(2),
+        kind: 'S',
+        columns: ["last_value", "log_cnt", "is_called"].map(column).into(),
+        keys: Vec::new(),
+        foreign: Vec::new(),
+        inherited: false,
+        referenced_by: Vec::new(),
+        triggers_on_delete: false,
+        may_truncate: false,
+        definition: Some(definition),
+        rule: table.rule.clone(),
+        place: table.place.clone(),
+    })
+}
 
 /// The literal to send for the sequence that `text` means, as `nextval` reads names; None where it is no sequence of a listed table.
 pub fn resolve(catalog: &Catalog, text: &str) -> Option<String> {
-    let known = |schema: &str, name: &str| catalog.sequences.contains(&(schema.to_owned(), name.to_owned()));
+    let known = |schema: &str, name: &str| catalog.sequences.contains_key(&(schema.to_owned(), name.to_owned()));
     let (schema, name) = match parts(text)?.as_slice() {
         [name] => (catalog.search_path.iter().find(|schema| known(schema, name))?.clone(), name.clone()),
         [schema, name] if known(schema, name) => (schema.clone(), name.clone()),

@@ -12,7 +12,7 @@ fn names_are_read_as_the_server_reads_them() {
         assert_eq!(words(bad), None, "{bad}");
     }
     let mut catalog = Catalog { search_path: vec!["app".into(), "public".into()], ..Catalog::default() };
-    catalog.sequences.insert(("public".into(), "s".into()));
+    catalog.sequences.insert(("public".into(), "s".into()), crate::sql::private::temporary("s", Vec::new()));
     assert_eq!(resolve(&catalog, "S").as_deref(), Some("\"public\".\"s\""));
     assert_eq!(resolve(&catalog, "app.s"), None);
     assert_eq!(resolve(&catalog, "12345"), None);

@@ -35,9 +35,13 @@ const SAFE: &[&str] = &[
     "join_collapse_limit",
     "lock_timeout",
     "plan_cache_mode",
+    "quote_all_identifiers",
     "random_page_cost",
+    // Off, it makes statements fail that row-level security would cut; it never shows more.
+    "row_security",
     "standard_conforming_strings",
     "statement_timeout",
+    "synchronize_seqscans",
     "synchronous_commit",
     "timezone",
     "transaction_deferrable",
@@ -70,6 +74,10 @@ const READABLE: &[&str] = &[
     "default_tablespace",
     "password_encryption",
 ];
+
+/// What pg_dump asks since 2024 (CVE-2024-7348): nothing where pg_settings has no such row, and a tenant's has none.
+pub const DUMP_GUARD: &str =
+    "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
 
 /// May it be read? Names are compared without case.
 pub fn may_show(name: &str) -> bool {

@@ -144,6 +144,36 @@ fn errors_and_second_thoughts_leave_the_session_in_step() {
 }
 
 #[test]
+fn an_error_tells_the_line_and_the_clients_own_value() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let mut alone = Client::connect(database.port, &[("user", "postgres"), ("database", &database.name)]).unwrap();
+    let copy = |client: &mut Client, sql: &str, data: &str| {
+        client.message(b'Q', format!("{sql}\0").as_bytes());
+        client.message(b'd', data.as_bytes());
+        client.message(b'c', b"");
+        let error = client.answers().pop().unwrap().unwrap_err();
+        (error.code, error.message, error.fields.get(&'W').cloned())
+    };
+    for (sql, data) in [
+        ("COPY orders (id, item, price) FROM STDIN", "10\ta\tdear\n"),
+        ("COPY orders (tenant_id, id, item, price) FROM STDIN", "acme\t10\ta\t1\nacme\t11\tb\tdear\n"),
+        ("COPY orders (id, item, price) FROM STDIN CSV HEADER", "id,item,price\nx,y,2\n"),
+        ("COPY orders (tenant_id, id, item) FROM STDIN", "acme\t10\ta\nacme\t11\n"),
+        ("COPY orders (tenant_id, id, item) FROM STDIN", "acme\t10\t\\N\n"),
+    ] {
+        let (walled, wanted) = (copy(&mut acme, sql, data), copy(&mut alone, sql, data));
+        assert!(walled.2.is_some(), "{sql}");
+        // The context of a column that may not be NULL is the whole line with or without the tenant: it is the same here.
+        assert_eq!(walled, wanted, "{sql}");
+    }
+    // A whole line would show what the wall has written before it.
+    let (_, message, context) = copy(&mut acme, "COPY orders (id, item) FROM STDIN", "10\ta\n11\n");
+    assert_eq!((message.as_str(), context.as_deref()), ("missing data for column \"item\"", Some("COPY orders, line 2")));
+}
+
+#[test]
 fn options_that_are_wrong_are_the_servers_own_errors() {
     let database = shop();
     let wall = Wall::for_database(&database, POLICY);

@@ -9,6 +9,7 @@ mod copy;
 mod demo;
 mod deploy;
 mod drivers;
+mod dump;
 mod functions;
 mod hostile;
 mod life;

@@ -113,3 +113,44 @@ fn sequences_of_listed_tables() {
     assert_eq!(acme.query("SELECT nextval('loose_seq')").unwrap_err().code, "42P01");
     assert_eq!(acme.query("SELECT setval('orders_seq', 1)").unwrap_err().code, "42501");
 }
+
+#[test]
+fn advisory_locks_are_the_tenants_own() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let [mut one, mut two, mut globex] = ["acme", "acme", "globex"].map(|t| Client::tenant(wall.port("pg"), t));
+    for key in ["4242", "42, 42", "'7'", "id) FROM (VALUES (1), (2)) v(id", "hashtext('migration')"] {
+        let (lock, attempt, free) = (
+            format!("SELECT pg_advisory_lock({key})"),
+            format!("SELECT pg_try_advisory_lock({key})"),
+            format!("SELECT pg_advisory_unlock({key})"),
+        );
+        one.query(&lock).unwrap();
+        let rows = |answer: crate::support::Answer| answer.unwrap().text().lines().map(str::to_owned).collect::<Vec<_>>();
+        assert!(rows(two.query(&attempt)).iter().all(|r| r == "f"), "{key}");
+        assert!(rows(globex.query(&attempt)).iter().all(|r| r == "t"), "{key}");
+        assert!(rows(two.query(&free)).iter().all(|r| r == "f"), "{key}");
+        assert!(two.notices.pop().is_some_and(|n| n.message == "you don't own a lock of type ExclusiveLock"), "{key}");
+        assert!(rows(one.query(&free)).iter().all(|r| r == "t"), "{key}");
+        assert!(rows(two.query(&attempt)).iter().all(|r| r == "t"), "{key}");
+        two.query("SELECT pg_advisory_unlock_all()").unwrap();
+        globex.query("SELECT pg_advisory_unlock_all()").unwrap();
+    }
+    // By the protocol, shared, and for a transaction.
+    assert_eq!(one.extended("SELECT pg_try_advisory_lock_shared($1)", &[Some("9")]).unwrap().text(), "t");
+    assert_eq!(two.extended("SELECT pg_try_advisory_lock_shared($1)", &[Some("9")]).unwrap().text(), "t");
+    assert_eq!(two.extended("SELECT pg_try_advisory_lock($1)", &[Some("9")]).unwrap().text(), "f");
+    assert_eq!(one.extended("SELECT pg_advisory_unlock_shared($1)", &[Some("9")]).unwrap().text(), "t");
+    assert_eq!(two.query("SELECT pg_try_advisory_lock(9)").unwrap().text(), "t");
+    one.query("BEGIN").unwrap();
+    one.extended("SELECT pg_advisory_xact_lock($1, $2)", &[Some("1"), Some("-2")]).unwrap();
+    assert_eq!(two.query("SELECT pg_try_advisory_xact_lock(1, -2)").unwrap().text(), "f");
+    assert_eq!(two.query("SELECT pg_try_advisory_xact_lock(4294967294)").unwrap().text(), "t");
+    one.query("COMMIT").unwrap();
+    assert_eq!(two.query("SELECT pg_try_advisory_xact_lock(1, -2)").unwrap().text(), "t");
+    assert_eq!(one.query("SELECT pg_advisory_lock(NULL)").unwrap().text(), "");
+    assert_eq!(one.query("SELECT pg_advisory_lock(1.5)").unwrap_err().code, "42883");
+    // Locks on rows' numbers are taken for the tenant's own rows only.
+    assert_eq!(one.query("SELECT count(*) FROM orders WHERE pg_try_advisory_lock(id)").unwrap().text(), "2");
+    assert_eq!(database.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"), "4");
+}

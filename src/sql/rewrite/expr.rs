@@ -1,6 +1,6 @@
 //! Expressions: each node kind that passes stands here by name; the rest is refused.
 
-use super::{Res, Rewriter};
+use super::{Res, Rewriter, locks};
 use crate::sql::scope::{Traits, Use};
 use crate::sql::{Refusal, functions, nodes, settings};
 use pg_query::NodeEnum;
@@ -272,7 +272,7 @@ impl Rewriter<'_> {
             return Ok(traits.raising());
         }
         if matches!(schema, "" | "pg_catalog") && matches!(name, "set_config" | "current_setting") {
-            setting_call(self.cx.catalog, name, &call.args).map_err(|r| r.at(place))?;
+            setting_call(self.cx.catalog, name, &call.args).or_else(|r| if self.dump_guard { Ok(()) } else { Err(r.at(place)) })?;
             call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
             return Ok(traits.raising());
         }
@@ -280,6 +280,10 @@ impl Rewriter<'_> {
             self.notify_call(call).map_err(|r| r.at(place))?;
             traits.uses.push(Use::Any);
             return Ok(traits.raising());
+        }
+        if matches!(schema, "" | "pg_catalog") && locks::is_by_key(name) {
+            let name = name.to_owned();
+            return self.lock_call(call, &name, traits).map_err(|r| r.at(place));
         }
         self.rows_call(call, name);
         if let Some(schema) = self.listed_function(schema, name) {

@@ -56,6 +56,13 @@ impl Rewriter<'_> {
         if left_out!(self.cx, Unlisted) && self.cx.catalog.find(&var.schemaname, &var.relname).is_none() {
             return Ok(Vec::new());
         }
+        if self.temp_of(var).is_none()
+            && self.cx.catalog.find(&var.schemaname, &var.relname).is_none()
+            && let Some(sequence) = self.cx.catalog.sequence(&var.schemaname, &var.relname).filter(|_| var.catalogname.is_empty())
+        {
+            let sequence = sequence.clone();
+            return self.view(item, &sequence, scope).map(|()| Vec::new());
+        }
         let relation = self.relation(var)?;
         let renamed = var.alias.as_ref().is_some_and(|a| !a.colnames.is_empty());
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();

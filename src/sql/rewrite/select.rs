@@ -1,7 +1,7 @@
 //! SELECT, VALUES, set operations, WITH.
 
 use super::from::{Filter, barrier, barriers};
-use super::{Res, Rewriter};
+use super::{Res, Rewriter, labels};
 use crate::sql::scope::{Item, Scope, Thing, Traits};
 use crate::sql::{Refusal, nodes};
 use pg_query::NodeEnum;
@@ -74,7 +74,9 @@ impl Rewriter<'_> {
             level.passed = true;
         }
         let aggregates = self.rows_aggregates();
+        let labels = labels::of(&select.target_list);
         let mut traits = if left_out!(self.cx, TargetList) { Traits::default() } else { self.exprs(&mut select.target_list)? };
+        labels::keep(&mut select.target_list, labels);
         for row in &mut select.values_lists {
             traits.add(self.expr(row)?);
         }

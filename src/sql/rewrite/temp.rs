@@ -25,7 +25,7 @@ impl Rewriter<'_> {
         Some(table)
     }
 
-    fn temp_of(&self, var: &RangeVar) -> Option<Arc<Relation>> {
+    pub(super) fn temp_of(&self, var: &RangeVar) -> Option<Arc<Relation>> {
         let own = var.catalogname.is_empty() && matches!(var.schemaname.as_str(), "" | TEMP);
         self.cx.private.temps.get(&var.relname).filter(|_| own).cloned()
     }
@@ -40,6 +40,8 @@ impl Rewriter<'_> {
             items: vec![Item { name: name.clone(), thing: Thing::Opaque, nullable: false, locks_shared: false }],
             ..Scope::default()
         });
+        // What is stored with the table takes no parameter.
+        self.literal = true;
         let mut columns = Vec::new();
         for element in &mut x.table_elts {
             match element.node.as_mut() {

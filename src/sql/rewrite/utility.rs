@@ -1,9 +1,9 @@
 //! Statements that are no query: each kind that passes stands here by name. Those that hold a query or a relation are in `session`.
 
 use super::{Res, Rewriter};
-use crate::sql::{Kind, Refusal, settings};
+use crate::sql::{Kind, Refusal, nodes, paths, settings};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{DiscardMode, Node, TransactionStmtKind, VacuumStmt, VariableSetKind, VariableSetStmt, a_const};
+use pg_query::protobuf::{DiscardMode, Node, SelectStmt, TransactionStmtKind, VacuumStmt, VariableSetKind, VariableSetStmt, a_const};
 
 impl Rewriter<'_> {
     pub(super) fn utility(&mut self, node: &mut NodeEnum) -> Res<Kind> {
@@ -48,8 +48,10 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
     use VariableSetKind as K;
     match K::try_from(x.kind).unwrap_or(K::Undefined) {
         K::VarSetMulti if matches!(x.name.as_str(), "TRANSACTION" | "SESSION CHARACTERISTICS") => Ok(Kind::Transaction),
-        K::VarResetAll => Ok(Kind::Setting),
-        K::VarSetDefault | K::VarReset if x.name.eq_ignore_ascii_case("search_path") => Ok(Kind::Setting),
+        K::VarResetAll => Ok(Kind::SearchPath { path: None, local: false }),
+        K::VarSetDefault | K::VarReset if x.name.eq_ignore_ascii_case("search_path") => {
+            Ok(Kind::SearchPath { path: None, local: x.is_local })
+        }
         // A custom one would come to be; it is not the server's to know.
         _ if !x.name.contains('.')
             && !settings::may_show(&x.name)
@@ -58,7 +60,7 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
             Err(settings::refused(&x.name, &catalog.settings, "set parameter"))
         }
         K::VarSetDefault | K::VarReset => settings::may_set(&x.name, None).map(|()| Kind::Setting),
-        K::VarSetValue if x.name.eq_ignore_ascii_case("search_path") => search_path(catalog, &x.args),
+        K::VarSetValue if x.name.eq_ignore_ascii_case("search_path") => search_path(catalog, x),
         K::VarSetValue => {
             let values: Option<Vec<String>> = x.args.iter().map(constant).collect();
             // SET TIME ZONE INTERVAL … is a cast; only its name matters, for it is not one of the pinned ones.
@@ -74,11 +76,62 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
     }
 }
 
-/// The path may be set to what it is.
-fn search_path(catalog: &crate::sql::Catalog, args: &[Node]) -> Res<Kind> {
-    let wanted: Option<Vec<String>> = args.iter().map(constant).collect();
-    let same = wanted.is_some_and(|w| w.iter().filter(|s| *s != "$user").eq(catalog.search_path.iter()));
-    if same { Ok(Kind::Setting) } else { Err(Refusal::not_allowed("permission denied to set parameter \"search_path\"")) }
+/// The path may be set to schemas that the policy knows, or to none.
+fn search_path(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
+    let wanted: Option<Vec<String>> = x.args.iter().map(constant).collect();
+    match wanted.and_then(|w| paths::path(catalog, &w)) {
+        Some(path) => Ok(Kind::SearchPath { path: Some(path), local: x.is_local }),
+        None => Err(no_path()),
+    }
+}
+
+fn no_path() -> Refusal {
+    Refusal::not_allowed("permission denied to set parameter \"search_path\"")
+        .detail("It may name schemas that the policy lists tables of, or none.")
+}
+
+/// `SELECT set_config('search_path', '…', false)` and nothing else; the name is qualified in place. None where the statement is another.
+pub(super) fn path_call(catalog: &crate::sql::Catalog, select: &mut SelectStmt) -> Res<Option<Kind>> {
+    let alone =
+        SelectStmt { limit_option: select.limit_option, op: select.op, target_list: select.target_list.clone(), ..Default::default() }
+            == *select;
+    let target = match select.target_list.as_mut_slice() {
+        [one] if alone => one.node.as_mut(),
+        _ => None,
+    };
+    let Some(NodeEnum::ResTarget(target)) = target else { return Ok(None) };
+    let Some(NodeEnum::FuncCall(call)) = target.val.as_mut().and_then(|v| v.node.as_mut()) else { return Ok(None) };
+    let named = matches!(nodes::names(&call.funcname).as_deref(), Some(["set_config"] | ["pg_catalog", "set_config"]));
+    let [name, value, local] = call.args.as_slice() else { return Ok(None) };
+    let plain = call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct && !call.func_variadic;
+    let path_named = string(name).is_some_and(|n| n.eq_ignore_ascii_case("search_path"));
+    if !named || !plain || !path_named || !target.indirection.is_empty() {
+        return Ok(None);
+    }
+    let path = string(value).and_then(|v| paths::path(catalog, &paths::names(&v)?)).ok_or_else(no_path)?;
+    let Some(local) = truth(local) else { return Err(no_path()) };
+    call.funcname = vec![nodes::string("pg_catalog"), nodes::string("set_config")];
+    Ok(Some(Kind::SearchPath { path: Some(path), local }))
+}
+
+fn string(node: &Node) -> Option<String> {
+    match &node.node {
+        Some(NodeEnum::AConst(c)) => match &c.val {
+            Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn truth(node: &Node) -> Option<bool> {
+    match &node.node {
+        Some(NodeEnum::AConst(c)) => match &c.val {
+            Some(a_const::Val::Boolval(b)) => Some(b.boolval),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn constant(node: &Node) -> Option<String> {

@@ -3,6 +3,7 @@
 use super::{Res, Walk, disagree, fields, is_place, is_zero, kind, list, names, text};
 use crate::sql::catalogs::functions::{self, Argument, Template};
 use crate::sql::catalogs::{Answer, Form, quote_name, quote_text, regtypes};
+use crate::sql::settings;
 use serde_json::Value;
 
 /// A place in an expression where the client's own argument stands.
@@ -16,6 +17,7 @@ impl Walk<'_> {
     /// Before a statement: where a value may be shown by name, and whether `tableoid` may be added.
     pub(super) fn look_for_catalogs(&mut self, c: &Value) {
         self.allowed.clear();
+        self.dump_guard = is_dump_guard(c) && !settings::may_show("restrict_nonsystem_relation_kind");
         self.tableoid = false;
         if let Some(("PrepareStmt" | "DeclareCursorStmt" | "ExplainStmt" | "CopyStmt", inner)) = kind(c) {
             return self.look_for_catalogs(&inner["query"]);
@@ -110,6 +112,9 @@ impl Walk<'_> {
     /// An expression of the client's that looks into the catalogs: None if it does not.
     pub(super) fn catalog_expr(&mut self, f: &Value, c: &Value) -> Option<Res<()>> {
         let (ck, cv) = kind(c)?;
+        if let Some(proved) = self.lock_call(f, c) {
+            return Some(proved);
+        }
         match ck {
             "FuncCall" => {
                 let cname = names(list(cv, "funcname"));
@@ -314,6 +319,13 @@ impl Walk<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether a statement is [`settings::DUMP_GUARD`].
+fn is_dump_guard(statement: &Value) -> bool {
+    let target = fields(statement, "SelectStmt").and_then(|s| fields(list(s, "target_list").first()?, "ResTarget"));
+    let name = target.and_then(|t| fields(&t["val"], "FuncCall")).map(|call| names(list(call, "funcname")));
+    name.is_some_and(|n| n == ["set_config"]) && tree(settings::DUMP_GUARD).is_some_and(|guard| equal(&guard, statement))
 }
 
 /// The one statement of a text.

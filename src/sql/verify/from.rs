@@ -172,7 +172,9 @@ impl Walk<'_> {
     fn view(&mut self, f: &Value, c: &Value) -> Res<Option<Seen>> {
         let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
         let is_cte = schema.is_empty() && self.ctes.iter().flatten().any(|n| n == name);
-        let Some(relation) = self.catalog.find(schema, name).filter(|r| r.is_expanded() && !is_cte).cloned() else { return Ok(None) };
+        let listed = self.catalog.find(schema, name);
+        let read = listed.filter(|r| r.is_expanded()).or_else(|| self.catalog.sequence(schema, name).filter(|_| listed.is_none()));
+        let Some(relation) = read.filter(|_| !is_cte && self.temp_of(c).is_none()).cloned() else { return Ok(None) };
         let parsed = statements(relation.definition.as_deref().unwrap_or_default())?;
         let [definition] = parsed.as_slice() else { return disagree("a view is not one query") };
         let Some(definition) = fields(&definition["stmt"], "SelectStmt") else { return disagree("a view is no query") };

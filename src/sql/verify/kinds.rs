@@ -1,6 +1,6 @@
 //! Node by node: what passes as the client wrote it, and the names in it that must be PostgreSQL's own. A kind that is not here is not proved.
 
-use super::{Res, Walk, disagree, fields, kind, list, names, text};
+use super::{Res, Walk, disagree, fields, kind, labels, list, names, text};
 use crate::sql::{functions, settings};
 use serde_json::Value;
 
@@ -80,6 +80,13 @@ impl Walk<'_> {
                 self.rest(f, c, &[])
             }
             "TypeCast" => self.rest(f, c, &[]),
+            // The name that the client's expression has by itself may be written out.
+            "ResTarget" if text(c, "name").is_empty() && !text(f, "name").is_empty() => {
+                if labels::label(&c["val"]).is_none_or(|name| name != text(f, "name")) {
+                    return disagree("a column has another name");
+                }
+                self.rest(f, c, &["name"])
+            }
             "ColumnDef" => {
                 if !f["raw_default"].is_null() || !list(f, "constraints").is_empty() {
                     return disagree("a column definition computes something");
@@ -135,7 +142,9 @@ impl Walk<'_> {
         let literal =
             |index: usize| list(f, "args").get(index).and_then(|a| fields(a, "AConst")).and_then(|a| a["val"]["Sval"]["sval"].as_str());
         let listed = match (*schema, *name) {
+            ("pg_catalog", "set_config") if self.dump_guard => true,
             ("pg_catalog", "set_config") => literal(0).is_some_and(|name| match literal(1) {
+                Some(value) if name.eq_ignore_ascii_case("search_path") => self.path_is_known(value),
                 Some(value) => settings::may_set(name, Some(value)).is_ok(),
                 None => list(f, "args").get(1).is_some_and(|a| fields(a, "ParamRef").is_some()) && settings::may_set_any(name),
             }),
@@ -148,6 +157,15 @@ impl Walk<'_> {
             return disagree("a function is not listed");
         }
         self.rest(f, c, &["funcname"])
+    }
+
+    /// Schemas by plain names, each pg_catalog or one of which tables are listed, or none at all.
+    fn path_is_known(&self, value: &str) -> bool {
+        let known = |schema: &str| {
+            let named = self.catalog.system.namespaces.contains_key(schema) || self.catalog.search_path.iter().any(|s| s == schema);
+            schema == "pg_catalog" || named || self.catalog.relations.keys().any(|(s, _)| s == schema)
+        };
+        value.is_empty() || value.split(',').map(|s| s.trim().trim_matches('"')).all(|s| s == "$user" || known(s))
     }
 
     fn with_operator(&mut self, key: &str, f: &Value, c: &Value) -> Res<()> {

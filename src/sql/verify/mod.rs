@@ -6,9 +6,12 @@
 
 mod catalogs;
 mod copy;
+mod fences;
 mod from;
 mod kinds;
+mod labels;
 mod links;
+mod locks;
 mod merge;
 mod own;
 mod rows;
@@ -81,6 +84,8 @@ pub enum Hold {
     Upsert,
     /// An expression that can fail runs behind the guard only.
     Fence,
+    /// An advisory lock's key is a digest with the tenant in it.
+    Lock,
 }
 
 type Res<T> = Result<T, Disagreement>;
@@ -158,6 +163,8 @@ struct Walk<'a> {
     tableoid: bool,
     /// Columns of the whole statement that are still to be proved.
     added: Option<Vec<Found>>,
+    /// The client's statement is the one that pg_dump asks of a setting that is not there.
+    dump_guard: bool,
 }
 
 /// A relation as the policy has it: its tenant column, if it is scoped.
@@ -197,7 +204,8 @@ impl<'a> Walk<'a> {
     fn new(catalog: &'a Catalog, first: u16, private: &Private) -> Self {
         let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
         let (proof, allowed, private) = (Proof::default(), HashSet::new(), private.clone());
-        Self { catalog, first: i64::from(first), ctes, filters, levels, shared: 0, proof, private, allowed, tableoid: false, added: None }
+        let (first, added) = (i64::from(first), None);
+        Self { catalog, first, ctes, filters, levels, shared: 0, proof, private, allowed, tableoid: false, added, dump_guard: false }
     }
 }
 
@@ -277,27 +285,6 @@ impl Walk<'_> {
     fn parts(value: &Value, boolop: i64) -> Option<&[Value]> {
         let x = fields(value, "BoolExpr")?;
         (x.get("boolop").and_then(Value::as_i64) == Some(boolop)).then(|| list(x, "args"))
-    }
-
-    fn is_fence(&self, case: &Value) -> bool {
-        let [when] = list(case, "args") else { return false };
-        let Some(when) = fields(when, "CaseWhen") else { return false };
-        let bare = case["arg"].is_null() && case["defresult"].is_null();
-        let condition = &when["expr"];
-        let alone = std::slice::from_ref(condition);
-        let all = Self::parts(condition, 1).unwrap_or(alone);
-        bare && !all.is_empty() && all.iter().all(|p| self.guard(p).is_some() || self.guard_or_absent(p))
-    }
-
-    fn guard_or_absent(&self, value: &Value) -> bool {
-        let Some([absent, guard]) = Self::parts(value, 2) else { return false };
-        let Some(found) = self.guard(guard) else { return false };
-        let Some(test) = fields(absent, "NullTest") else { return false };
-        let is_null = test.get("nulltesttype").and_then(Value::as_i64) == Some(1);
-        let column = fields(&test["arg"], "ColumnRef").map(|c| names(list(c, "fields")));
-        // Which column tells that the row is absent is looked at where the relation is known.
-        let of_it = column.is_some_and(|c| c.len() == 2 && c[0] == found.reference && (c[1] == found.column || found.column.is_empty()));
-        is_null && of_it
     }
 
     /// Takes the guards off the front of a condition; what is left is still to be compared with the client's, pair by pair.
@@ -387,21 +374,6 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// HAVING, some of whose parts may stand in `CASE WHEN count(*) >= 0 THEN … END`: true of every group.
-    fn having(&mut self, f: &Value, c: &Value) -> Res<()> {
-        if let (Some(("BoolExpr", fv)), Some(("BoolExpr", cv))) = (kind(f), kind(c))
-            && list(fv, "args").len() == list(cv, "args").len()
-        {
-            list(fv, "args").iter().zip(list(cv, "args")).try_for_each(|(f, c)| self.having(f, c))?;
-            return self.rest(fv, cv, &["args"]);
-        }
-        let inner = group_fence(f);
-        match inner {
-            Some(inner) if group_fence(c).is_none() || group_fence(inner).is_some() => self.same(inner, c),
-            _ => self.same(f, c),
-        }
-    }
-
     /// Every guard of the innermost filter was for a relation.
     fn used_up(&mut self) -> Res<()> {
         match self.filters.pop() {
@@ -463,25 +435,6 @@ fn first_place(value: &Value) -> Option<usize> {
         Value::Array(all) => all.iter().filter_map(first_place).min(),
         _ => None,
     }
-}
-
-/// What stands behind `CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>=) 0 THEN … END`.
-fn group_fence(value: &Value) -> Option<&Value> {
-    let case = fields(value, "CaseExpr")?;
-    let [when] = list(case, "args") else { return None };
-    let when = fields(when, "CaseWhen")?;
-    let test = fields(&when["expr"], "AExpr")?;
-    let count = fields(&test["lexpr"], "FuncCall")?;
-    let plain = ["args", "agg_order"].iter().all(|k| list(count, k).is_empty())
-        && ["agg_filter", "over"].iter().all(|k| count[*k].is_null())
-        && count["agg_star"] == Value::Bool(true);
-    let sound = case["arg"].is_null()
-        && case["defresult"].is_null()
-        && names(list(test, "name")) == ["pg_catalog", ">="]
-        && test["kind"].as_i64() == Some(1)
-        && names(list(count, "funcname")) == ["pg_catalog", "count"]
-        && is_zero(&test["rexpr"]);
-    (sound && plain).then_some(&when["result"])
 }
 
 fn is_zero(value: &Value) -> bool {

@@ -280,3 +280,40 @@ fn what_the_client_writes_into_the_tenant_column_is_noted() {
         assert!(verify(&sql, &sent, judge.catalog(), 3).is_err(), "{unsound}");
     }
 }
+
+/// The key of an advisory lock: the form of its bytes, the words before the tenant, and the tenant.
+fn lock(bytes: &str, words: &str, tenant: &str) -> String {
+    format!(
+        "SELECT pg_catalog.pg_advisory_lock(('x' OPERATOR(pg_catalog.||) pg_catalog.substr(pg_catalog.encode(pg_catalog.sha256({bytes} \
+         OPERATOR(pg_catalog.||) pg_catalog.convert_to('{words}' OPERATOR(pg_catalog.||) {tenant}::pg_catalog.text, 'UTF8')), 'hex'), 1, 16))\
+         ::pg_catalog.bit(64)::pg_catalog.int8)"
+    )
+}
+
+#[test]
+fn an_advisory_lock_is_taken_by_the_tenants_digest_alone() {
+    let judge = crate::sql::tests::judge();
+    let holds = |client: &str, sent: &str| verify(client, sent, judge.catalog(), 9).is_ok();
+    let (one, two) = ("SELECT pg_advisory_lock(id) FROM countries", "SELECT pg_advisory_lock(1, 2)");
+    let good = lock("pg_catalog.int8send(7)", "partywall:lock:1:", "$9");
+    assert!(holds("SELECT pg_advisory_lock(7)", &good));
+    let pair = "(pg_catalog.int4send(1) OPERATOR(pg_catalog.||) pg_catalog.int4send(2))";
+    assert!(holds(two, &lock(pair, "partywall:lock:2:", "$9")));
+    for (client, sent) in [
+        ("SELECT pg_advisory_lock(7)", "SELECT pg_catalog.pg_advisory_lock(7)".to_owned()),
+        ("SELECT pg_advisory_lock(8)", good.clone()),
+        ("SELECT pg_advisory_xact_lock(7)", good.clone()),
+        ("SELECT pg_advisory_lock($1)", lock("pg_catalog.int8send($1)", "partywall:lock:1:", "$1")),
+        ("SELECT pg_advisory_lock($1)", lock("pg_catalog.int8send($1)", "partywall:lock:1:", "'globex'")),
+        ("SELECT pg_advisory_lock(7)", lock("pg_catalog.int8send(7)", "partywall:lock:2:", "$9")),
+        ("SELECT pg_advisory_lock(7)", good.replace("1, 16", "1, 4")),
+        ("SELECT pg_advisory_lock(7)", good.replace("sha256", "sha224")),
+        ("SELECT pg_advisory_lock(7)", good.replace("pg_catalog.||", "public.||")),
+        ("SELECT pg_advisory_lock(7)", good.replace("bit(64)", "bit(8)")),
+        (one, format!("{} FROM public.countries", lock("pg_catalog.int8send(countries.id)", "partywall:lock:1:", "$9"))),
+        (two, lock(pair, "partywall:lock:1:", "$9")),
+        (two, lock("pg_catalog.int8send(1)", "partywall:lock:1:", "$9")),
+    ] {
+        assert!(!holds(client, &sent), "{client}\n{sent}");
+    }
+}

@@ -1,0 +1,64 @@
+//! Names of output columns: where the wall puts another expression in the place of one without a name, the name stays (parse_target.c,
+//! FigureColname).
+
+use crate::sql::nodes;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Node, SubLinkType};
+
+/// The names that the targets of a list have by themselves.
+pub(super) fn of(targets: &[Node]) -> Vec<Option<String>> {
+    targets.iter().map(|t| unnamed(t).and_then(label)).collect()
+}
+
+/// Gives each target that has another name now the one it had.
+pub(super) fn keep(targets: &mut [Node], before: Vec<Option<String>>) {
+    for (target, before) in targets.iter_mut().zip(before) {
+        let now = unnamed(target).and_then(label);
+        if let (Some(name), Some(NodeEnum::ResTarget(t))) = (before, target.node.as_mut())
+            && now.as_ref() != Some(&name)
+        {
+            t.name = name;
+        }
+    }
+}
+
+fn unnamed(target: &Node) -> Option<&Node> {
+    match &target.node {
+        Some(NodeEnum::ResTarget(t)) if t.name.is_empty() => t.val.as_deref(),
+        _ => None,
+    }
+}
+
+/// The name of a column, a call, a cast, or what shows one of these; None of anything else.
+fn label(value: &Node) -> Option<String> {
+    strong(value).or_else(|| match &value.node {
+        Some(NodeEnum::TypeCast(x)) => nodes::names(&x.type_name.as_ref()?.names)?.last().map(|s| (*s).to_owned()),
+        Some(NodeEnum::CaseExpr(_)) => Some("case".to_owned()),
+        Some(NodeEnum::CollateClause(x)) => label(x.arg.as_deref()?),
+        _ => None,
+    })
+}
+
+/// A name that a cast or CASE around it takes over.
+fn strong(value: &Node) -> Option<String> {
+    let last = |names: &[Node]| match names.last().and_then(|n| n.node.as_ref()) {
+        Some(NodeEnum::String(s)) => Some(s.sval.clone()),
+        _ => None,
+    };
+    match value.node.as_ref()? {
+        NodeEnum::ColumnRef(x) => last(&x.fields),
+        NodeEnum::FuncCall(x) => last(&x.funcname),
+        NodeEnum::TypeCast(x) => strong(x.arg.as_deref()?),
+        NodeEnum::CollateClause(x) => strong(x.arg.as_deref()?),
+        NodeEnum::CaseExpr(x) => strong(x.defresult.as_deref()?),
+        NodeEnum::SubLink(x) if x.sub_link_type == SubLinkType::ExprSublink as i32 => match x.subselect.as_ref()?.node.as_ref()? {
+            NodeEnum::SelectStmt(select) => match select.target_list.first()?.node.as_ref()? {
+                NodeEnum::ResTarget(t) if t.name.is_empty() => label(t.val.as_deref()?),
+                NodeEnum::ResTarget(t) => Some(t.name.clone()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,61 @@
+//! Fences: `CASE WHEN guard THEN … END` around what can fail, and `CASE WHEN count(*) >= 0 THEN … END` in HAVING.
+
+use super::{Res, Walk, fields, is_zero, kind, list, names};
+use serde_json::Value;
+
+impl Walk<'_> {
+    pub(super) fn is_fence(&self, case: &Value) -> bool {
+        let [when] = list(case, "args") else { return false };
+        let Some(when) = fields(when, "CaseWhen") else { return false };
+        let bare = case["arg"].is_null() && case["defresult"].is_null();
+        let condition = &when["expr"];
+        let alone = std::slice::from_ref(condition);
+        let all = Self::parts(condition, 1).unwrap_or(alone);
+        bare && !all.is_empty() && all.iter().all(|p| self.guard(p).is_some() || self.guard_or_absent(p))
+    }
+
+    pub(super) fn guard_or_absent(&self, value: &Value) -> bool {
+        let Some([absent, guard]) = Self::parts(value, 2) else { return false };
+        let Some(found) = self.guard(guard) else { return false };
+        let Some(test) = fields(absent, "NullTest") else { return false };
+        let is_null = test.get("nulltesttype").and_then(Value::as_i64) == Some(1);
+        let column = fields(&test["arg"], "ColumnRef").map(|c| names(list(c, "fields")));
+        // Which column tells that the row is absent is looked at where the relation is known.
+        let of_it = column.is_some_and(|c| c.len() == 2 && c[0] == found.reference && (c[1] == found.column || found.column.is_empty()));
+        is_null && of_it
+    }
+
+    /// HAVING, some of whose parts may stand in `CASE WHEN count(*) >= 0 THEN … END`: true of every group.
+    pub(super) fn having(&mut self, f: &Value, c: &Value) -> Res<()> {
+        if let (Some(("BoolExpr", fv)), Some(("BoolExpr", cv))) = (kind(f), kind(c))
+            && list(fv, "args").len() == list(cv, "args").len()
+        {
+            list(fv, "args").iter().zip(list(cv, "args")).try_for_each(|(f, c)| self.having(f, c))?;
+            return self.rest(fv, cv, &["args"]);
+        }
+        let inner = group_fence(f);
+        match inner {
+            Some(inner) if group_fence(c).is_none() || group_fence(inner).is_some() => self.same(inner, c),
+            _ => self.same(f, c),
+        }
+    }
+}
+
+/// What stands behind `CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>=) 0 THEN … END`.
+fn group_fence(value: &Value) -> Option<&Value> {
+    let case = fields(value, "CaseExpr")?;
+    let [when] = list(case, "args") else { return None };
+    let when = fields(when, "CaseWhen")?;
+    let test = fields(&when["expr"], "AExpr")?;
+    let count = fields(&test["lexpr"], "FuncCall")?;
+    let plain = ["args", "agg_order"].iter().all(|k| list(count, k).is_empty())
+        && ["agg_filter", "over"].iter().all(|k| count[*k].is_null())
+        && count["agg_star"] == Value::Bool(true);
+    let sound = case["arg"].is_null()
+        && case["defresult"].is_null()
+        && names(list(test, "name")) == ["pg_catalog", ">="]
+        && test["kind"].as_i64() == Some(1)
+        && names(list(count, "funcname")) == ["pg_catalog", "count"]
+        && is_zero(&test["rexpr"]);
+    (sound && plain).then_some(&when["result"])
+}
