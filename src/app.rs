@@ -1,14 +1,17 @@
 //! The only wiring: from the configuration to running listeners, reload and drain.
 
 use crate::config::{self, Config, Files, Protocol};
+use crate::listen::homes::{Ground, Homes, has_rows};
 use crate::listen::{Service, Socket, redis, run, server_tls};
 use crate::observe::Metrics;
+use crate::policy::{Home, Layouts, Policy};
 use crate::sql::Judge;
+use crate::sql::catalog::CatalogProblem;
 use crate::upstream::postgres::{ConnectError, Target};
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,20 +100,19 @@ struct Services {
 
 async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<Service> {
     let target = Target::new(&listener.upstream).with_context(|| format!("upstream `{}`", listener.upstream.name))?;
-    let judge = judge(&target, listener).await?;
+    let rows = has_rows(&listener.policy);
+    let judge = if rows { judge(&target, listener).await? } else { Judge::new(listener.policy.clone(), Arc::default()) };
     let (name, policy) = (&listener.name, &listener.policy.name);
-    let tables = judge.catalog().relations.len();
+    let shared = if rows { format!("{} tables of", judge.catalog().relations.len()) } else { "each tenant's own place, by".to_owned() };
     let tls = tls(listener)?;
-    println!("{name}: postgres on {} → {} ({tables} tables of policy `{policy}`)", socket.address(), listener.upstream.address);
+    println!("{name}: postgres on {} → {} ({shared} policy `{policy}`)", socket.address(), listener.upstream.address);
     Ok(Service {
         config: listener.clone(),
-        judge: ArcSwap::from_pointee(judge),
-        generation: AtomicU64::new(0),
-        target,
+        shared: Arc::new(Ground::new(Home::Rows, target, judge)),
+        homes: Homes::default(),
         tls,
         keys: Mutex::default(),
         metrics,
-        stale: Arc::new(AtomicBool::new(false)),
     })
 }
 
@@ -154,15 +156,17 @@ fn load(path: &Path) -> anyhow::Result<Config> {
 async fn judge(target: &Target, listener: &config::Listener) -> anyhow::Result<Judge> {
     match target.catalog(&listener.policy).await {
         Ok(catalog) => Ok(Judge::new(listener.policy.clone(), Arc::new(catalog))),
-        Err(ConnectError::Catalog(problems)) => {
-            let line = |p: &crate::sql::catalog::CatalogProblem| {
-                let place = p.place.as_ref().map(|at| format!("{}:{}: ", at.file, at.line)).unwrap_or_default();
-                format!("{place}{}; {}", p.message, p.fix)
-            };
-            bail!(problems.iter().map(line).collect::<Vec<_>>().join("\n"))
-        }
+        Err(ConnectError::Catalog(problems)) => bail!(lines(&problems)),
         Err(error) => Err(error).with_context(|| format!("upstream `{}` at {}", listener.upstream.name, listener.upstream.address)),
     }
+}
+
+fn lines(problems: &[CatalogProblem]) -> String {
+    let line = |p: &CatalogProblem| {
+        let place = p.place.as_ref().map(|at| format!("{}:{}: ", at.file, at.line)).unwrap_or_default();
+        format!("{place}{}; {}", p.message, p.fix)
+    };
+    problems.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// SIGHUP reloads, a stale catalog is read again; SIGTERM and SIGINT end it.
@@ -177,8 +181,12 @@ async fn wait_for_the_end(path: &Path, services: &Services) -> anyhow::Result<()
                 Err(error) => tracing::error!(%error, "the new configuration is not used"),
             },
             () = tokio::time::sleep(REFRESH) => {
-                for service in services.postgres.iter().filter(|s| s.stale.swap(false, Ordering::Relaxed)) {
-                    renew(service, &service.config).await;
+                for service in &services.postgres {
+                    let policy = service.shared.judge.load().policy().clone();
+                    let grounds = std::iter::once(service.shared.clone()).chain(service.homes.grounds());
+                    for ground in grounds.filter(|g| g.stale.swap(false, Ordering::Relaxed)) {
+                        renew(service, &ground, policy.clone()).await;
+                    }
                 }
             }
         }
@@ -200,25 +208,34 @@ async fn reload(services: &Services, config: &Config) {
     }
     for service in &services.postgres {
         match config.listeners.iter().find(|l| l.name == service.config.name) {
-            Some(listener) => renew(service, listener).await,
+            Some(listener) if !layouts(&listener.policy).same_places(&layouts(service.shared.judge.load().policy())) => {
+                // A session stays where its connection is: another place is another connection.
+                tracing::error!(listener = service.config.name, "`layout` is another: the old policy stays until a restart");
+            }
+            Some(listener) => {
+                renew(service, &service.shared, listener.policy.clone()).await;
+                let policy = service.shared.judge.load().policy().clone();
+                for ground in service.homes.grounds() {
+                    renew(service, &ground, policy.clone()).await;
+                }
+            }
             None => tracing::warn!(listener = service.config.name, "gone from the configuration; it stays until a restart"),
         }
     }
 }
 
-async fn renew(service: &Service, listener: &config::Listener) {
-    let current = service.judge.load_full();
-    let listener = config::Listener {
-        policy: if listener.policy.version == current.policy().version { current.policy().clone() } else { listener.policy.clone() },
-        ..listener.clone()
-    };
-    match judge(&service.target, &listener).await {
-        Ok(new) if new.catalog().version == current.catalog().version && new.policy().version == current.policy().version => {}
-        Ok(new) => {
-            service.judge.store(Arc::new(new));
-            service.generation.fetch_add(1, Ordering::AcqRel);
-            tracing::info!(listener = service.config.name, "policy and catalog renewed");
+fn layouts(policy: &Policy) -> Layouts {
+    policy.postgres.as_ref().map(|p| p.layouts.clone()).unwrap_or_default()
+}
+
+async fn renew(service: &Service, ground: &Ground, policy: Arc<Policy>) {
+    let place = ground.home.name();
+    match ground.renew(policy).await {
+        Ok(false) => {}
+        Ok(true) => tracing::info!(listener = service.config.name, place, "policy and catalog renewed"),
+        Err(ConnectError::Catalog(problems)) => {
+            tracing::error!(listener = service.config.name, place, error = lines(&problems), "the old policy and catalog stay");
         }
-        Err(error) => tracing::error!(listener = service.config.name, %error, "the old policy and catalog stay"),
+        Err(error) => tracing::error!(listener = service.config.name, place, %error, "the old policy and catalog stay"),
     }
 }

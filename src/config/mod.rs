@@ -1,6 +1,7 @@
 //! `partywall.yaml`: from the file as typed to what `serve` runs; all findings of all files at once. `check` runs the same code.
 
 pub mod document;
+mod places;
 
 use crate::policy::{Policy, file};
 use document::{Finding, Findings, Node, Reader, Value, entries, items};
@@ -49,6 +50,8 @@ pub struct Listener {
     pub upstream: Upstream,
     /// What holds on it.
     pub policy: Arc<Policy>,
+    /// All of the file: a policy may place tenants on another than `upstream`.
+    pub upstreams: Arc<[Upstream]>,
     /// In the order they are tried.
     pub identity: Vec<Source>,
     /// Certificate and key, if it speaks TLS.
@@ -129,7 +132,7 @@ fn read(path: &Path, files: &dyn Files, findings: &mut Findings) -> Option<Confi
     let root = reader.parse(&text)?;
     let fields = reader.fields(&root, &["listeners", "upstreams", "policies", "admin"], &[]);
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
-    let upstreams = reader.need(&fields, "upstreams").map(|n| upstreams(&mut reader, n, &base)).unwrap_or_default();
+    let upstreams: Arc<[Upstream]> = reader.need(&fields, "upstreams").map(|n| upstreams(&mut reader, n, &base)).unwrap_or_default().into();
     let admin = fields.get("admin").and_then(|n| reader.text(n));
     let listeners = reader.need(&fields, "listeners");
     let before = reader.findings.len();
@@ -199,7 +202,7 @@ fn host_and_port(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 fn listener(
     reader: &mut Reader<'_>,
     node: &Node,
-    upstreams: &[Upstream],
+    upstreams: &Arc<[Upstream]>,
     policies: Option<&[Arc<Policy>]>,
     base: &Path,
 ) -> Option<Listener> {
@@ -247,6 +250,9 @@ fn listener(
     {
         reader.say(at, "`mtls` needs client certificates", "add `tls:` with `client_ca:`");
     }
+    if let (Some(Protocol::Postgres), Some(policy), Some(upstream), Some(at)) = (protocol, &policy, &upstream, policy_node) {
+        places::check(reader, at, policy, upstream, upstreams);
+    }
     if reader.findings.len() > before {
         return None;
     }
@@ -256,6 +262,7 @@ fn listener(
         listen: listen?,
         upstream: upstream?,
         policy: policy?,
+        upstreams: upstreams.clone(),
         identity,
         tls,
         unsafe_config_passes,

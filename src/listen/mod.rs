@@ -1,5 +1,6 @@
 //! Accepts connections: TLS, the first message, identity, limits; then hands over to the relay.
 
+pub mod homes;
 mod postgres;
 pub mod redis;
 mod tls;
@@ -10,12 +11,8 @@ use crate::config::{Listener, Source};
 use crate::identity::Evidence;
 use crate::observe::Metrics;
 use crate::relay::Drain;
-use crate::sql::Judge;
-use crate::upstream::postgres::Target;
-use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -27,7 +24,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: usize = 10_000;
 
 /// The upstream's key that a key of the wall's own stands for, and where to send it.
-type CancelKeys = Mutex<HashMap<(u32, Vec<u8>), (u32, Vec<u8>)>>;
+type CancelKeys = Mutex<HashMap<(u32, Vec<u8>), (Arc<homes::Ground>, (u32, Vec<u8>))>>;
 
 /// Serves one connection to its end.
 pub trait Serve: Send + Sync + 'static {
@@ -51,20 +48,16 @@ impl Serve for Service {
 pub struct Service {
     /// As configured.
     pub config: Listener,
-    /// Replaced by a reload; live sessions take the new one.
-    pub judge: ArcSwap<Judge>,
-    /// Grows with each reload, so that a session sees cheaply that there is another judge.
-    pub generation: AtomicU64,
-    /// Where it leads.
-    pub target: Target,
+    /// Where it leads: the shared tables, for tenants that live there.
+    pub shared: Arc<homes::Ground>,
+    /// The places of tenants that have their own.
+    pub homes: homes::Homes,
     /// Set up from `config.tls`.
     pub tls: Option<tokio_rustls::TlsAcceptor>,
     /// Cancel keys of live connections.
     pub keys: CancelKeys,
     /// Of the process.
     pub metrics: Arc<Metrics>,
-    /// Upstream said that its catalog has changed.
-    pub stale: Arc<AtomicBool>,
 }
 
 /// A bound socket.
@@ -143,13 +136,13 @@ impl Service {
         startup: &[(String, String)],
         uris: Option<Vec<String>>,
     ) -> Result<crate::identity::Principal, crate::identity::IdentityError> {
-        let judge = self.judge.load();
+        let judge = self.shared.judge.load();
         let evidence = Evidence { peer, startup, uris };
         crate::identity::identify(judge.policy(), &self.config.identity, &|name| std::env::var(name).ok(), &evidence)
     }
 
     fn startup_parameter(&self) -> Option<String> {
-        let judge = self.judge.load();
+        let judge = self.shared.judge.load();
         let source = judge.policy().identity.startup.as_ref().map(|s| s.parameter.clone());
         source.filter(|_| self.config.identity.contains(&Source::Startup))
     }

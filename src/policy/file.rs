@@ -1,5 +1,6 @@
 //! `policies/*.yaml`: from the file as typed to the policy as it holds. The only maker of [`Policy`] outside tests.
 
+use super::layout_file;
 use super::model::*;
 use crate::config::document::{Fields, Node, Reader, Value, entries, items};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,7 +21,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
     let tenants = tenants(reader, &fields);
     let identity = fields.get("identity").map(|n| identity(reader, n)).unwrap_or_default();
-    let postgres = fields.get("postgres").map(|n| postgres(reader, n));
+    let postgres = fields.get("postgres").map(|n| postgres(reader, n, tenants.as_ref()));
     let redis = fields.get("redis").and_then(|n| redis(reader, n, tenants.as_ref()));
     let limits = fields.get("limits").map(|n| limits(reader, n)).unwrap_or_default();
     if reader.findings.len() > before {
@@ -93,21 +94,18 @@ fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
     }
 }
 
-fn postgres(reader: &mut Reader<'_>, node: &Node) -> PostgresPolicy {
+fn postgres(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> PostgresPolicy {
     let fields = reader.fields(node, &["layout", "tables", "functions", "explain", "second_opinion", "verify_rows", "backstop"], &[]);
-    if let Some(value) = fields.get("layout")
-        && reader.text(value).as_deref() != Some("rows")
-    {
-        reader.say(value, "only `layout: rows` is supported yet", "write `layout: rows`");
-    }
     let explain = fields.get("explain").map(|n| explain(reader, n)).unwrap_or_default();
     let tables = fields.get("tables").map(|n| tables(reader, n)).unwrap_or_default();
     parents(reader, &tables);
+    let layouts = fields.get("layout").map(|n| layout_file::read(reader, n, &tables, tenants)).unwrap_or_default();
+    let layouts_at = fields.get("layout").map(|n| Place { file: reader.file.clone(), line: n.line, column: n.column });
     let functions = fields.get("functions").map(items).unwrap_or_default().iter().filter_map(|n| function(reader, n)).collect();
     let second_opinion = fields.get("second_opinion").map(|n| second_opinion(reader, n)).unwrap_or_default();
     let verify_rows = fields.get("verify_rows").map(|n| verify_rows(reader, n)).unwrap_or_default();
     let backstop = fields.get("backstop").map(|n| backstop(reader, n)).unwrap_or_default();
-    PostgresPolicy { tables, functions, explain, second_opinion, verify_rows, backstop }
+    PostgresPolicy { layouts, layouts_at, tables, functions, explain, second_opinion, verify_rows, backstop }
 }
 
 /// One of a few words; the default and a finding where it is none.

@@ -41,7 +41,7 @@ const BAD: &[(&str, u32, &str)] = &[
     ("postgres:\n  second_opinion: never\n", 5, "`second_opinion` is either"),
     ("postgres:\n  verify_rows: some\n", 5, "`verify_rows` is `off`"),
     ("postgres:\n  backstop: views\n", 5, "`backstop` is `none`"),
-    ("postgres:\n  layout: schema\n", 5, "only `layout: rows`"),
+    ("postgres:\n  layout: columns\n", 5, "a layout is `rows`"),
     ("postgres:\n  tables:\n    orders: { scoped: t }\n", 6, "`orders` names no schema"),
     ("postgres:\n  tables:\n    a.b: { through: {} }\n", 6, "`table` is missing"),
     ("postgres:\n  tables:\n    a.b: { through: { table: a.p, on: { x: id } } }\n", 6, "`a.p` is not listed"),

@@ -1,6 +1,9 @@
 //! What is whose: the policy as a model, the file it is read from, and the decision.
 
 pub mod file;
+pub mod layout;
+mod layout_file;
 pub mod model;
 
+pub use layout::{Home, Layouts};
 pub use model::*;

@@ -100,9 +100,13 @@ pub enum StaticSource {
     Env(String),
 }
 
-/// PostgreSQL rules, layout `rows`.
+/// PostgreSQL rules.
 #[derive(Clone, Debug, Default)]
 pub struct PostgresPolicy {
+    /// Where tenants' tables are.
+    pub layouts: super::Layouts,
+    /// Where that stands in the file.
+    pub layouts_at: Option<Place>,
     /// In file order; the first pattern that matches a relation decides, exact names before globs.
     pub tables: Vec<TableEntry>,
     /// Listed functions, as written: `public.slugify(text)`.
@@ -191,6 +195,8 @@ pub enum TableRule {
     SharedRead,
     /// Does not exist for tenants.
     Hidden,
+    /// One tenant's own, whole: in its own database or schema. No entry of the file says so.
+    Own,
 }
 
 /// How a row without a tenant column finds the row that says whose it is.

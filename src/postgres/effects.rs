@@ -127,7 +127,7 @@ impl<J: Judging> Session<J> {
                 self.known.clear();
                 self.portals.clear();
             }
-            Kind::Empty | Kind::Read | Kind::Write { .. } | Kind::Positioned(_) | Kind::Truncate => {}
+            Kind::Empty | Kind::Read | Kind::Shown | Kind::Write { .. } | Kind::Positioned(_) | Kind::Truncate => {}
             Kind::CopyOut | Kind::CopyIn(_) => {}
             Kind::Listen(_) | Kind::CreateTemp { .. } | Kind::DropTemp(_) | Kind::DiscardTemp => {}
             Kind::Transaction | Kind::Setting | Kind::SearchPath { .. } | Kind::Discard | Kind::Execute(_) | Kind::Fetch(_) => {}

@@ -13,6 +13,7 @@ pub mod errors;
 mod expect;
 mod names;
 mod own;
+pub mod own_schema;
 pub mod parameters;
 mod replies;
 mod rows;
@@ -43,6 +44,10 @@ pub trait Judging: Send {
     }
     /// One statement of the extended protocol; `declared` counts the parameter types in Parse.
     fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal>;
+    /// The tenant's own schema, which the client knows as `public`.
+    fn own_schema(&self) -> Option<&str> {
+        None
+    }
     /// Where in the client's text a place of the outgoing text stands (1-based characters); None for the wall's own.
     fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32> {
         outgoing.client_position(client_sql, server_position)
@@ -52,6 +57,10 @@ pub trait Judging: Send {
 impl Judging for Judge {
     fn version(&self) -> (u64, u64) {
         (self.policy().version, self.catalog().version)
+    }
+
+    fn own_schema(&self) -> Option<&str> {
+        self.catalog().home.schema()
     }
 
     fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal> {

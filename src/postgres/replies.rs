@@ -5,7 +5,7 @@ use super::expect::Expect;
 use super::names::Portal;
 use super::session::{Flow, Session};
 use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES};
-use super::{Judging, encode, errors};
+use super::{Judging, encode, errors, own_schema};
 use crate::session::{Close, Fact, Turn};
 use crate::sql::{Kind, Refusal};
 use bytes::{BufMut, BytesMut};
@@ -60,9 +60,17 @@ impl<J: Judging> Session<J> {
             b'E' => return self.error(frame, turn),
             b'N' => {
                 let fields = wire::fields(frame.body()).map_err(|_| Close::UpstreamBroke("notice"))?;
+                let told = own_schema::fields(self.judge.own_schema(), &fields);
+                let fields: Vec<(u8, &[u8])> = told.iter().map(|(code, text)| (*code, text.as_ref())).collect();
                 return errors::pass(&mut turn.to_client, b'N', &fields, |_| None).map_err(|_| Close::UpstreamBroke("notice"));
             }
-            b'S' => pinned(frame)?,
+            b'S' => {
+                pinned(frame)?;
+                let written = own_schema::write_status(&mut turn.to_client, self.judge.own_schema(), frame.body());
+                if written.map_err(|_| Close::UpstreamBroke("parameter status"))? {
+                    return Ok(());
+                }
+            }
             b'A' => return self.notification(frame, turn),
             b'Z' => self.ready(frame, turn)?,
             b't' => return self.parameters(frame, turn),
@@ -138,7 +146,11 @@ impl<J: Judging> Session<J> {
         };
         let tag = frame.body().split_last().map_or(&[][..], |(_, tag)| tag);
         self.completed(&kind, tag, &sql, generation);
-        Ok((kind == Kind::Truncate).then_some("TRUNCATE TABLE"))
+        Ok(match kind {
+            Kind::Truncate => Some("TRUNCATE TABLE"),
+            Kind::Shown => Some("SHOW"),
+            _ => None,
+        })
     }
 
     /// ParameterDescription loses the tenant's parameters.
@@ -185,6 +197,8 @@ impl<J: Judging> Session<J> {
     fn error(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<(), Close> {
         const BROKEN: Close = Close::UpstreamBroke("error");
         let fields = wire::fields(frame.body()).map_err(|_| BROKEN)?;
+        let told = own_schema::fields(self.judge.own_schema(), &fields);
+        let fields: Vec<(u8, &[u8])> = told.iter().map(|(code, text)| (*code, text.as_ref())).collect();
         let code = errors::field(&fields, b'C');
         self.ended |= errors::is_last(&fields);
         let (judge, out) = (&self.judge, &mut turn.to_client);

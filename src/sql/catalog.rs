@@ -3,9 +3,10 @@
 //! The shell runs each of [`QUERIES`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
 use super::catalogs::System;
+use super::home;
 use super::links::{self, ForeignKey};
 use super::sequences;
-use crate::policy::{Place, Policy, TableRule, deciding_entry};
+use crate::policy::{Home, Place, Policy, TableRule};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -89,6 +90,11 @@ pub const QUERIES: &[CatalogQuery] = &[
               AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') AND s.relkind = 'S'",
     },
     CatalogQuery {
+        name: "all_sequences",
+        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE c.relkind = 'S' AND n.nspname NOT LIKE 'pg\\_%'",
+    },
+    CatalogQuery {
         name: "deferrable",
         sql: "SELECT k.conrelid, n.nspname, k.conname FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
               WHERE k.condeferrable",
@@ -134,6 +140,8 @@ pub struct Catalog {
     pub server_version: u32,
     /// Effective schemas, in search order (`current_schemas(false)`).
     pub search_path: Vec<String>,
+    /// Whose it is: of the shared tables, or of one tenant's own place.
+    pub home: Home,
     /// By (schema, name): every relation that the policy lists and does not hide.
     pub relations: HashMap<(String, String), Arc<Relation>>,
     /// Functions that the policy lists, as (schema, name).
@@ -231,7 +239,7 @@ impl Relation {
     /// Whether it is read as the query it stands for: a view whose rows are told apart by tenant. One that is `shared: read` shows all
     /// tenants the same rows, whatever it reads.
     pub fn is_expanded(&self) -> bool {
-        self.kind == 'S' || self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. })
+        (self.kind == 'S' && !self.is_own()) || (self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. }))
     }
 
     /// Whether a column, also a system column, has this name.
@@ -252,28 +260,63 @@ impl Catalog {
     /// Builds the catalog for `policy` from the answers to [`QUERIES`]. Errors: every problem found (a listed table without its
     /// tenant column, an entry that matches nothing, …), each with its line.
     pub fn build(policy: &Policy, answers: &HashMap<&'static str, Rows>) -> Result<Self, Vec<CatalogProblem>> {
+        Self::build_for(policy, &Home::Rows, answers)
+    }
+
+    /// The same for those who live at `home`, from the answers that upstream gives there.
+    pub fn build_for(policy: &Policy, home: &Home, answers: &HashMap<&'static str, Rows>) -> Result<Self, Vec<CatalogProblem>> {
+        let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
+        let mut catalog = Self {
+            search_path: match home {
+                Home::Schema(_) => vec![home::PUBLIC.to_owned()],
+                _ => rows("path").iter().map(|r| text(r, 0)).collect(),
+            },
+            settings: rows("settings").iter().map(|r| text(r, 0)).collect(),
+            server_version: rows("version").first().map(|r| number(r, 0)).unwrap_or_default(),
+            home: home.clone(),
+            ..Self::default()
+        };
+        let mut problems = catalog.read_relations(policy, answers);
+        problems.extend(links::check(&catalog));
+        problems.extend(home::missing(home, rows("namespaces")));
+        let listed = policy.postgres.iter().flat_map(|p| &p.functions);
+        catalog.functions = listed.filter_map(|f| Some((home.meant(&f.schema)?.to_owned(), f.name.clone()))).collect();
+        let listed: Vec<u32> = catalog.relations.values().map(|r| r.oid).collect();
+        let is_listed = |schema: &str, name: &str| catalog.functions.contains(&(schema.to_owned(), name.to_owned()));
+        catalog.system = System::read(answers, &listed, is_listed, &catalog.search_path, home);
+        catalog.aggregates = rows("aggregates").iter().map(|r| text(r, 0)).collect();
+        catalog.read_names(rows("functions"), rows("operators"), rows("types"));
+        if *home == Home::Rows {
+            problems.extend(super::live::backstop::problems(policy, answers));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        catalog.version = catalog.digest();
+        Ok(catalog)
+    }
+
+    /// The relations that exist here, and what is wrong with them or with the policy's entries.
+    fn read_relations(&mut self, policy: &Policy, answers: &HashMap<&'static str, Rows>) -> Vec<CatalogProblem> {
         let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut columns = read_columns(rows("columns"));
         let mut keys = read_keys(rows("keys"));
         let mut foreign = links::read(rows("foreign"));
-        let mut catalog = Self {
-            search_path: rows("path").iter().map(|r| text(r, 0)).collect(),
-            settings: rows("settings").iter().map(|r| text(r, 0)).collect(),
-            server_version: rows("version").first().map(|r| number(r, 0)).unwrap_or_default(),
-            ..Self::default()
-        };
         let mut problems = Vec::new();
         let entries = policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default();
-        let mut used = vec![false; entries.len()];
-        for row in rows("relations") {
+        let mut used = vec![self.home != Home::Rows; entries.len()];
+        let sequences = rows("all_sequences").iter().filter(|_| self.home != Home::Rows);
+        for row in rows("relations").iter().chain(sequences) {
             let (oid, schema, name) = (number(row, 0), text(row, 1), text(row, 2));
-            let Some(index) = deciding_entry(entries, &schema, &name) else { continue };
-            used[index] = true;
-            let entry = &entries[index];
+            let kind = text(row, 3).chars().next().unwrap_or('?');
+            let Some(decided) = home::decide(policy, &self.home, &schema, &name, kind) else { continue };
+            if let Some(index) = decided.entry {
+                used[index] = true;
+            }
             let relation = Relation {
                 oid,
-                kind: text(row, 3).chars().next().unwrap_or('?'),
-                columns: columns.remove(&oid).unwrap_or_default(),
+                kind,
+                columns: if kind == 'S' { home::of_sequence() } else { columns.remove(&oid).unwrap_or_default() },
                 keys: keys.remove(&oid).unwrap_or_default(),
                 foreign: foreign.remove(&oid).unwrap_or_default(),
                 inherited: text(row, 5) == "t",
@@ -281,19 +324,26 @@ impl Catalog {
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
                 triggers_on_delete: rows("triggers").iter().any(|r| number(r, 0) == oid),
                 definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
-                rule: entry.rule.clone(),
-                place: entry.place.clone(),
+                rule: decided.rule,
+                place: decided.place,
                 schema: schema.clone(),
                 name: name.clone(),
             };
             problems.extend(check_relation(&relation));
-            catalog.has_json |= relation.columns.iter().any(|c| c.json);
+            self.has_json |= relation.columns.iter().any(|c| c.json);
             if relation.rule != TableRule::Hidden {
+                let home = self.home.clone();
+                let seen = |schema: String| home.seen(&schema).map(str::to_owned);
                 let owned = rows("sequences").iter().filter(|r| number(r, 0) == oid);
-                catalog.sequences.extend(owned.map(|r| ((text(r, 1), text(r, 2)), sequences::read_as(&relation, r))));
+                let shared = |r: &Vec<Option<String>>| ((text(r, 1), text(r, 2)), sequences::read_as(&relation, r));
+                self.sequences.extend(owned.filter(|_| home == Home::Rows).map(shared));
                 let own = rows("deferrable").iter().filter(|r| number(r, 0) == oid);
-                catalog.deferrable.extend(own.map(|r| (text(r, 1), text(r, 2))));
-                catalog.relations.insert((schema, name), Arc::new(relation));
+                self.deferrable.extend(own.filter_map(|r| Some((seen(text(r, 1))?, text(r, 2)))));
+                if let Some(schema) = seen(schema) {
+                    let (key, relation) = ((schema, name), Arc::new(relation));
+                    self.sequences.extend((kind == 'S').then(|| (key.clone(), relation.clone())));
+                    self.relations.insert(key, relation);
+                }
             }
         }
         for (entry, _) in entries.iter().zip(&used).filter(|(_, used)| !**used) {
@@ -303,21 +353,7 @@ impl Catalog {
                 place: Some(entry.place.clone()),
             });
         }
-        problems.extend(links::check(&catalog));
-        let listed = policy.postgres.iter().flat_map(|p| &p.functions);
-        catalog.functions = listed.map(|f| (f.schema.clone(), f.name.clone())).collect();
-        let listed: Vec<u32> = catalog.relations.values().map(|r| r.oid).collect();
-        let functions = policy.postgres.as_ref().map(|p| p.functions.as_slice()).unwrap_or_default();
-        let is_listed = |schema: &str, name: &str| functions.iter().any(|f| f.schema == schema && f.name == name);
-        catalog.system = System::read(answers, &listed, is_listed, &catalog.search_path);
-        catalog.aggregates = rows("aggregates").iter().map(|r| text(r, 0)).collect();
-        catalog.read_names(rows("functions"), rows("operators"), rows("types"));
-        problems.extend(super::live::backstop::problems(policy, answers));
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        catalog.version = catalog.digest();
-        Ok(catalog)
+        problems
     }
 
     /// The first schema of the search path that has a listed relation of this name, or the one that is named.
@@ -333,7 +369,10 @@ impl Catalog {
     }
 
     fn read_names(&mut self, functions: &[Vec<Option<String>>], operators: &[Vec<Option<String>>], types: &[Vec<Option<String>>]) {
-        for row in functions {
+        let home = self.home.clone();
+        // By the own schema's path, functions of others are not found.
+        let found = |schema: &str| home.schema().is_none_or(|own| schema == own || schema == "pg_catalog");
+        for row in functions.iter().filter(|row| found(&text(row, 1))) {
             let name = text(row, 0);
             if text(row, 1) != "pg_catalog" {
                 self.user_functions.insert(name.clone());
@@ -343,7 +382,14 @@ impl Catalog {
             }
         }
         self.user_operators = operators.iter().map(|r| text(r, 0)).collect();
-        for row in types.iter().filter(|r| text(r, 2) != "t" && self.system.known.has("typ", number(r, 3))) {
+        let home = self.home.clone();
+        let here = |row: &[Option<String>]| match &home {
+            Home::Rows => self.system.known.has("typ", number(row, 3)),
+            Home::Schema(own) => text(row, 1) == *own,
+            Home::Database { .. } => true,
+        };
+        let types: Vec<_> = types.iter().filter(|r| text(r, 2) != "t" && here(r)).collect();
+        for row in types {
             self.types.insert(text(row, 0), text(row, 1));
         }
     }
@@ -368,6 +414,7 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
+            &self.home,
         )
             .hash(&mut hasher);
         hasher.finish()

@@ -17,7 +17,7 @@ pub struct Explanation {
 /// Why a part stands in the text that is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// `guard`, `guarded subquery`, `tenant column`, `own value`, `upsert`, `fence`, `advisory lock`, `shared`
+    /// `guard`, `guarded subquery`, `tenant column`, `own value`, `upsert`, `fence`, `advisory lock`, `shared`, `own`
     pub kind: &'static str,
     /// What it is for: `public.orders AS o`.
     pub subject: String,
@@ -45,6 +45,12 @@ impl Judge {
             let policy = Some(format!("{}:{}", relation.place.file, relation.place.line));
             let text = "every tenant reads the same rows".into();
             shared.then_some(Reason { kind: "shared", subject: name, text, policy, position: None })
+        }));
+        reasons.extend(self.catalog.relations.values().filter(|r| r.is_own()).filter_map(|relation| {
+            let name = format!("{}.{}", relation.schema, relation.name);
+            let policy = (relation.place.line > 0).then(|| format!("{}:{}", relation.place.file, relation.place.line));
+            let text = "the whole of it is this tenant's, in its own place".into();
+            proof.relations.contains(&name).then_some(Reason { kind: "own", subject: name, text, policy, position: None })
         }));
         Ok(Explanation { rewritten: judged.template.filled(tenant.as_str()).as_str().to_owned(), reasons })
     }

@@ -19,6 +19,8 @@ pub enum Kind {
     Positioned(String),
     /// TRUNCATE, sent as DELETE of the tenant's own rows; its command tag is `TRUNCATE TABLE`.
     Truncate,
+    /// SHOW, sent as a SELECT; its command tag is `SHOW`.
+    Shown,
     /// BEGIN … ROLLBACK, SAVEPOINT, RELEASE, SET TRANSACTION.
     Transaction,
     /// SET, RESET, SHOW of a safe setting, SET CONSTRAINTS, LOCK.

@@ -74,6 +74,13 @@ mutants! {
     ForeignKeys = "the check of what foreign keys without the tenant lead to",
     ParentLock = "the lock on a parent that a check has seen",
     CopyChecks = "the refusal to COPY into columns that lead to a parent",
+    OwnSchema = "the own schema before a table's name",
+    OtherSchema = "the refusal of a table in another schema than the own",
+    OwnType = "the own schema before a type's name",
+    OwnSequence = "the own schema before a sequence's name",
+    SchemaPath = "the own schema in SET search_path",
+    OwnCascade = "the refusal of TRUNCATE … CASCADE beyond the own tables",
+    SchemaShown = "`public` in the place of the own schema's name",
 }
 
 impl super::Judge {

@@ -4,7 +4,7 @@
 
 use super::catalog::{Catalog, CatalogProblem, Rows};
 use super::nodes;
-use crate::policy::{Policy, TableRule};
+use crate::policy::{Home, Policy, TableRule};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType, RangeVar, Token, TypeName};
 use std::collections::HashMap;
@@ -83,6 +83,11 @@ struct Schema {
 /// Reads a schema as `pg_dump --schema-only` writes it, or any file of CREATE TABLE statements. Errors: what cannot be read, and what
 /// does not fit the policy.
 pub fn from_dump(policy: &Policy, text: &str) -> Result<Catalog, Vec<CatalogProblem>> {
+    from_dump_for(policy, &Home::Rows, text)
+}
+
+/// The same for those who live at `home`.
+pub fn from_dump_for(policy: &Policy, home: &Home, text: &str) -> Result<Catalog, Vec<CatalogProblem>> {
     let mut schema = Schema::default();
     match pg_query::parse(&statements_only(text), pg_query::ParserOptions::default()) {
         Err(error) => schema.problem(format!("the schema file cannot be read: {error}")),
@@ -92,7 +97,7 @@ pub fn from_dump(policy: &Policy, text: &str) -> Result<Catalog, Vec<CatalogProb
             }
         }
     }
-    schema.catalog(policy)
+    schema.catalog(policy, home)
 }
 
 /// A catalog from the policy alone: each listed table is taken to have every column that `sql` could mean, of type text. So what must be
@@ -150,7 +155,7 @@ pub fn guessed(policy: &Policy, sql: &str) -> Option<Result<Catalog, Vec<Catalog
     }
     let listed = policy.postgres.as_ref().map(|p| p.functions.as_slice()).unwrap_or_default();
     schema.functions.extend(listed.iter().map(|f| (f.schema.clone(), f.name.clone())));
-    Some(schema.catalog(policy))
+    Some(schema.catalog(policy, &Home::Rows))
 }
 
 /// Every word that could be a name, as PostgreSQL folds it.
@@ -347,7 +352,18 @@ impl Schema {
         built_in.or_else(|| self.types.iter().find(|(_, n, _)| *n == base).map(|(_, _, oid)| *oid)).unwrap_or(0)
     }
 
-    fn catalog(self, policy: &Policy) -> Result<Catalog, Vec<CatalogProblem>> {
+    fn catalog(mut self, policy: &Policy, home: &Home) -> Result<Catalog, Vec<CatalogProblem>> {
+        // The application's own file has its tables in `public`.
+        let public = |schema: &mut String| {
+            if let Some(own) = home.schema().filter(|_| schema == "public") {
+                own.clone_into(schema);
+            }
+        };
+        self.tables.iter_mut().for_each(|(key, table)| {
+            public(&mut key.0);
+            table.foreign.iter_mut().for_each(|f| public(&mut f.parent.0));
+        });
+        self.types.iter_mut().for_each(|(schema, _, _)| public(schema));
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
@@ -399,7 +415,7 @@ impl Schema {
         self.functions.iter().for_each(|(schema, name)| put("functions", &[name, schema]));
         self.operators.iter().for_each(|name| put("operators", &[name]));
         self.types.iter().for_each(|(schema, name, _)| put("types", &[name, schema, "f"]));
-        Catalog::build(policy, &answers)
+        Catalog::build_for(policy, home, &answers)
     }
 }
 

@@ -66,6 +66,10 @@ fn walk(value: &Value, seen: &mut BTreeSet<String>) {
                         let tables = inner.get("tables").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
                         tables.iter().for_each(|t| note(t.get("name"), seen));
                     }
+                    "Truncate" => {
+                        let tables = inner.get("table_names").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                        tables.iter().for_each(|t| note(t.get("name"), seen));
+                    }
                     // INSERT's target
                     "TableName" => note(Some(inner), seen),
                     _ => {}

@@ -20,3 +20,11 @@ fn a_chain_of_operators_does_not_overflow_the_stack() {
     let ended = std::thread::Builder::new().stack_size(2 << 20).spawn(run).map(std::thread::JoinHandle::join);
     assert!(matches!(ended, Ok(Ok(()))));
 }
+
+#[test]
+fn truncate_shows_its_tables() {
+    let seen = |sql: &str| relations(sql).unwrap_or_default();
+    assert_eq!(seen("TRUNCATE public.orders"), ["public.orders"]);
+    assert_eq!(seen("TRUNCATE a.orders, a.items RESTART IDENTITY"), ["a.items", "a.orders"]);
+    assert_eq!(seen("TRUNCATE ONLY a.orders, a.items CASCADE"), ["a.items", "a.orders"]);
+}

@@ -42,6 +42,7 @@ pub fn resolve(catalog: &Catalog, text: &str) -> Option<String> {
         [schema, name] if known(schema, name) => (schema.clone(), name.clone()),
         _ => return None,
     };
+    let schema = catalog.home.meant(&schema)?.to_owned();
     let quoted = |word: &str| format!("\"{}\"", word.replace('"', "\"\""));
     Some(format!("{}.{}", quoted(&schema), quoted(&name)))
 }

@@ -4,7 +4,7 @@
 
 use super::Stream;
 use crate::config::Upstream;
-use crate::policy::Policy;
+use crate::policy::{Home, Policy};
 use crate::postgres::wire::{self, Frame, WireError};
 use crate::postgres::{encode, startup};
 use crate::sql::Catalog;
@@ -36,7 +36,7 @@ pub enum ConnectError {
     #[error("{0}: {1}")]
     Server(String, String),
     /// The catalog does not fit the policy.
-    #[error("the catalog does not fit the policy")]
+    #[error("the catalog does not fit the policy: {}", .0.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "))]
     Catalog(Vec<CatalogProblem>),
 }
 
@@ -121,15 +121,21 @@ impl Target {
 
     /// Reads the catalog that `policy` is judged on.
     pub async fn catalog(&self, policy: &Policy) -> Res<Catalog> {
-        Catalog::build(policy, &self.answers(&[QUERIES, crate::sql::catalogs::QUERIES, live::BACKSTOP]).await?)
-            .map_err(ConnectError::Catalog)
+        self.catalog_for(policy, &Home::Rows).await
+    }
+
+    /// The same for those who live at `home`, whose upstream this is.
+    pub async fn catalog_for(&self, policy: &Policy, home: &Home) -> Res<Catalog> {
+        const ALL: &[&[CatalogQuery]] = &[QUERIES, crate::sql::catalogs::QUERIES, live::BACKSTOP];
+        Catalog::build_for(policy, home, &self.answers(ALL).await?).map_err(ConnectError::Catalog)
     }
 
     /// Asks on a connection of its own.
-    pub async fn answers(&self, queries: &[&[CatalogQuery]]) -> Res<HashMap<&'static str, Rows>> {
+    pub async fn answers(&self, queries: &'static [&'static [CatalogQuery]]) -> Res<HashMap<&'static str, Rows>> {
         let mut connection = self.connect(&[("application_name".into(), "partywall catalog".into())]).await?;
         let mut answers: HashMap<&'static str, Rows> = HashMap::new();
-        for query in queries.iter().copied().flatten() {
+        let queries: Vec<&'static CatalogQuery> = queries.iter().copied().flatten().collect();
+        for query in queries {
             answers.insert(query.name, connection.rows(query.sql).await?);
         }
         connection.stream.write_all(&[b'X', 0, 0, 0, 4]).await?;

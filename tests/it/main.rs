@@ -15,6 +15,8 @@ mod hostile;
 mod life;
 mod oracle;
 mod own;
+mod own_database;
+mod own_schema;
 mod pgbench;
 mod redis;
 mod redis_clients;

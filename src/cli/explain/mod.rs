@@ -9,7 +9,7 @@ use super::paint::{Paint, Tone};
 use crate::app::Disk;
 use crate::config::document::Finding;
 use crate::config::{self, Protocol};
-use crate::policy::{Policy, TenantId};
+use crate::policy::{Home, Policy, TenantId};
 use crate::sql::catalog::CatalogProblem;
 use crate::sql::{Catalog, Explanation, Judge, Reason, Refusal, offline};
 use crate::upstream::postgres::{ConnectError, Target};
@@ -105,6 +105,14 @@ impl Explain {
         tenant.with_context(|| format!("`{}` is no tenant of policy `{}` ({})", self.tenant, policy.name, policy.file))
     }
 
+    /// Where the tenant's tables are.
+    fn home(&self, policy: &Policy) -> anyhow::Result<Home> {
+        let Some(postgres) = &policy.postgres else {
+            bail!("policy `{}` says nothing of PostgreSQL ({}); --redis explains a Redis command", policy.name, policy.file);
+        };
+        postgres.layouts.home(&self.tenant_of(policy)?).with_context(|| format!("tenant `{}` has no place", self.tenant))
+    }
+
     fn ground(&self) -> anyhow::Result<Result<(Ground, TenantId), Findings>> {
         let (policy, catalog) = match &self.policy {
             Some(path) => match config::load_policy(path, &Disk) {
@@ -117,12 +125,10 @@ impl Explain {
             },
         };
         let tenant = self.tenant_of(&policy)?;
-        if policy.postgres.is_none() {
-            bail!("policy `{}` says nothing of PostgreSQL ({}); --redis explains a Redis command", policy.name, policy.file);
-        }
+        let home = self.home(&policy)?;
         let (catalog, note) = match catalog {
             Some(catalog) => (Ok(catalog), None),
-            None => self.without_a_server(&policy)?,
+            None => self.without_a_server(&policy, &home)?,
         };
         Ok(catalog.map_err(found).map(|catalog| (Ground { judge: Judge::new(policy, Arc::new(catalog)), note }, tenant)))
     }
@@ -132,22 +138,28 @@ impl Explain {
             Ok(listener) => listener.context("no PostgreSQL listener")?,
             Err(findings) => return Ok(Err(findings)),
         };
-        let target = Target::new(&listener.upstream)?;
+        let home = self.home(&listener.policy)?;
+        let upstream = listener.upstream_of(&home).context("no such upstream")?;
+        let target = Target::new(&upstream)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        match runtime.block_on(target.catalog(&listener.policy)) {
+        match runtime.block_on(target.catalog_for(&listener.policy, &home)) {
             Ok(catalog) => Ok(Ok((listener.policy.clone(), catalog))),
             Err(ConnectError::Catalog(problems)) => Ok(Err(found(problems))),
-            Err(error) => Err(error).with_context(|| format!("upstream `{}` at {}", listener.upstream.name, listener.upstream.address)),
+            Err(error) => Err(error)
+                .with_context(|| format!("database `{}` of upstream `{}` at {}", upstream.database, upstream.name, upstream.address)),
         }
     }
 
     /// The catalog of a file, or a guess, with what must be said of it.
     #[allow(clippy::type_complexity, reason = "two outcomes and a note")]
-    fn without_a_server(&self, policy: &Policy) -> anyhow::Result<(Result<Catalog, Vec<CatalogProblem>>, Option<String>)> {
+    fn without_a_server(&self, policy: &Policy, home: &Home) -> anyhow::Result<(Result<Catalog, Vec<CatalogProblem>>, Option<String>)> {
         let beside = self.policy.as_ref().map(|p| p.with_extension("sql")).filter(|p| p.exists());
         if let Some(path) = self.schema.clone().or(beside) {
             let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-            return Ok((offline::from_dump(policy, &text), Some(format!("schema of {}, not of a live server", path.display()))));
+            return Ok((offline::from_dump_for(policy, home, &text), Some(format!("schema of {}, not of a live server", path.display()))));
+        }
+        if *home != Home::Rows {
+            bail!("tenant `{}` has its own place, whose tables no policy lists: add --schema FILE, or leave --policy out", self.tenant);
         }
         let guess = offline::guessed(policy, &self.sql);
         let guess = guess.context("an INSERT without a column list can only be explained with its table's columns: add --schema FILE")?;

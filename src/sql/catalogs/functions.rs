@@ -30,6 +30,7 @@ pub enum Argument {
 pub struct Template {
     /// One entry an argument.
     pub arguments: Vec<Argument>,
+    name: &'static str,
     expression: &'static str,
 }
 
@@ -39,7 +40,7 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Template>>> = LazyLock::new(|| 
         let Some((call, expression)) = line.split_once(" = ") else { continue };
         let Some((name, arguments)) = call.split_once('(') else { continue };
         let arguments = arguments.trim_end_matches(')').split(',').map(Argument::read).collect();
-        table.entry(name).or_default().push(Template { arguments, expression });
+        table.entry(name).or_default().push(Template { arguments, name, expression });
     }
     table
 });
@@ -73,7 +74,7 @@ impl Template {
                 text = text.replace(&hole, &format!("{hole}::pg_catalog.oid"));
             }
         }
-        system.macros(&text)
+        super::own_schema::expression(system, self.name, system.macros(&text))
     }
 
     /// How many times an argument stands in the expression.

@@ -4,6 +4,7 @@
 mod expand;
 pub mod functions;
 mod known;
+pub mod own_schema;
 mod queries;
 pub mod regtypes;
 
@@ -11,6 +12,7 @@ pub use known::{FIRST_USER_OID, Known};
 pub use queries::QUERIES;
 
 use super::catalog::{Rows, text};
+use crate::policy::Home;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
@@ -28,6 +30,8 @@ pub struct System {
     pub others: HashMap<(String, String), u32>,
     /// Columns that tenants must not see, by relation and name.
     pub hidden: Vec<(u32, String)>,
+    /// The tenant's own schema, which is shown as `public`.
+    pub own_schema: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -114,17 +118,21 @@ impl System {
         listed_relations: &[u32],
         listed: impl Fn(&str, &str) -> bool,
         path: &[String],
+        home: &Home,
     ) -> Self {
         let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut system = Self::relations(answers);
         let number = |row: &[Option<String>]| text(row, 0).parse::<u32>().unwrap_or_default();
         let functions: Vec<u32> = rows("procs").iter().filter(|r| listed(&text(r, 1), &text(r, 2))).map(|r| number(r)).collect();
-        let schemas: Vec<u32> = rows("namespaces").iter().filter(|r| path.contains(&text(r, 1))).map(|r| number(r)).collect();
+        let in_path = |r: &&Vec<Option<String>>| home.seen(&text(r, 1)).is_some_and(|seen| path.iter().any(|p| p == seen));
+        let schemas: Vec<u32> = rows("namespaces").iter().filter(in_path).map(|r| number(r)).collect();
+        system.own_schema = home.schema().map(str::to_owned);
         system.known = Known::build(listed_relations, &functions, &schemas, rows("edges"));
         let known_schema = |r: &&Vec<Option<String>>| system.known.has("nsp", number(r));
-        system.namespaces = rows("namespaces").iter().filter(known_schema).map(|r| (text(r, 1), number(r))).collect();
+        let seen = |row: &[Option<String>]| home.seen(&text(row, 1)).map(str::to_owned);
+        system.namespaces = rows("namespaces").iter().filter(known_schema).filter_map(|r| Some((seen(r)?, number(r)))).collect();
         let known_other = |r: &&Vec<Option<String>>| system.known.has("rel", number(r));
-        system.others = rows("others").iter().filter(known_other).map(|r| ((text(r, 1), text(r, 2)), number(r))).collect();
+        system.others = rows("others").iter().filter(known_other).filter_map(|r| Some(((seen(r)?, text(r, 2)), number(r)))).collect();
         system
     }
 
@@ -187,7 +195,8 @@ impl System {
         if matches!(rule.how, How::Inner(_)) && form != Form::Inner {
             return Some(Answer::Refused);
         }
-        let columns: Vec<String> = relation.columns.iter().map(|c| self.column(c, rule, form)).collect();
+        let mapped = |c: &SystemColumn| own_schema::column(self, schema, name, &c.name).filter(|_| rule.how != How::Empty);
+        let columns: Vec<String> = relation.columns.iter().map(|c| mapped(c).unwrap_or_else(|| self.column(c, rule, form))).collect();
         let mut columns = columns.join(", ");
         if form == Form::WithTableoid && !matches!(rule.how, How::View(_)) {
             columns.push_str(&format!(", '{}'::pg_catalog.oid AS tableoid", relation.oid));

@@ -40,7 +40,8 @@ pub fn takes_anything(function: &str) -> bool {
 
 /// `$1`, a number, shown by name if it may be known.
 pub fn shown(system: &System, type_name: &str) -> Option<String> {
-    let set = set_of(type_name)?;
+    // Its text would be the schema's own name.
+    let set = set_of(type_name).filter(|_| type_name != "regnamespace" || system.own_schema.is_none())?;
     let number = "$1::pg_catalog.oid";
     Some(system.macros(&format!("CASE WHEN @{set}({number}) THEN {number}::pg_catalog.{type_name} END")))
 }
@@ -52,7 +53,7 @@ pub fn looked_up(system: &System, type_name: &str, as_number: bool, is_call: boo
         "regtype" => "typ",
         _ => return None,
     };
-    let found = format!("pg_catalog.to_{type_name}($1::pg_catalog.text)");
+    let found = format!("pg_catalog.to_{type_name}({})", super::own_schema::looked_up(system, "$1::pg_catalog.text"));
     let number = if as_number { "::pg_catalog.oid" } else { "" };
     let otherwise = if is_call { String::new() } else { format!(" ELSE {}{number}", super::absent("$1::pg_catalog.text", type_name)) };
     Some(system.macros(&format!("CASE WHEN @{set}({found}::pg_catalog.oid) THEN {found}{number}{otherwise} END")))
@@ -115,7 +116,7 @@ impl Catalog {
         schemas.into_iter().find_map(|schema| {
             let key = (schema.to_owned(), name.to_owned());
             let oid = self.relations.get(&key).map(|r| r.oid).or_else(|| self.system.others.get(&key).copied())?;
-            Some((oid, key.0, key.1))
+            Some((oid, self.home.meant(&key.0)?.to_owned(), key.1))
         })
     }
 
@@ -142,7 +143,8 @@ impl Catalog {
             _ if !alone || type_name["setof"] == true || type_name["pct_type"] == true => None,
             [name] | ["pg_catalog", name] if builtin(name) && !self.types.contains_key(*name) => Some(text.trim().to_owned()),
             [name] => self.types.get(*name).map(|schema| format!("{}.{}{dimensions}", quote_name(schema), quote_name(name))),
-            [schema, name] if self.types.get(*name).is_some_and(|s| s == schema) => {
+            [schema, name] => {
+                let schema = self.home.meant(schema).filter(|schema| self.types.get(*name).is_some_and(|s| s == schema))?;
                 Some(format!("{}.{}{dimensions}", quote_name(schema), quote_name(name)))
             }
             _ => None,

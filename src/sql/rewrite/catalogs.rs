@@ -316,6 +316,9 @@ impl Rewriter<'_> {
         // A literal elsewhere is a number like any other.
         let mode = if literal.is_some() { self.catalogs.modes.get(&place).copied().unwrap_or(Mode::Number) } else { self.mode(place)? };
         let system = &self.cx.catalog.system;
+        if type_name == "regnamespace" && mode == Mode::Shown && system.own_schema.is_some() {
+            return Err(Refusal::not_understood("a value of type regnamespace is not supported here").at(self.at(place)));
+        }
         if let Some(text) = literal {
             let (text, by_name) = self.literal(&text, type_name, mode).map_err(|r| r.at(self.at(place)))?;
             let first = if mode == Mode::Shown || by_name { type_name } else { "oid" };

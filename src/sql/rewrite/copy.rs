@@ -17,7 +17,7 @@ impl Rewriter<'_> {
             return Err(Refusal::not_allowed("COPY to or from a file or a program of the server is not allowed")
                 .hint("COPY … TO STDOUT and COPY … FROM STDIN are; psql's \\copy reads and writes files of the client."));
         }
-        if x.relation.as_mut().is_some_and(|var| self.temp(var).is_some()) {
+        if x.relation.as_mut().is_some_and(|var| self.unguarded(var).is_some()) {
             return self.copy_temp(x);
         }
         if x.is_from {

@@ -15,13 +15,13 @@ impl Rewriter<'_> {
     }
 
     fn any_expr(&mut self, expr: &mut Node) -> Res<Traits> {
-        if let Some(traits) = self.catalog_expr(expr)? {
+        if let Some(traits) = if self.schema_expr(expr) { Some(Traits::default()) } else { self.catalog_expr(expr)? } {
             return Ok(traits);
         }
         let unknown = self.unknown("this expression", expr);
         let Some(inner) = expr.node.as_mut() else { return Ok(Traits::default()) };
         match inner {
-            NodeEnum::ColumnRef(column) => self.column(column),
+            NodeEnum::ColumnRef(column) => self.column_schema(column).and_then(|()| self.column(column)),
             NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::default()),
             NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::AStar(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => {
                 Ok(Traits::default())
@@ -248,9 +248,10 @@ impl Rewriter<'_> {
             [schema, name] => (schema.as_str(), name.as_str()),
             _ => return Err(Refusal::not_understood("this function name is not supported").at(place)),
         };
-        if matches!(schema, "" | "pg_catalog") && matches!(name, "nextval" | "currval") {
+        let own = matches!(schema, "" | "pg_catalog");
+        if own && (matches!(name, "nextval" | "currval") || (name == "setval" && self.cx.catalog.is_own_place())) {
             let name = name.to_owned();
-            return self.sequence_call(call, &name).map_err(|r| r.at(place));
+            return if name == "setval" { self.setval(call) } else { self.sequence_call(call, &name) }.map_err(|r| r.at(place));
         }
         for argument in &call.args {
             if let Some(NodeEnum::ColumnRef(row)) = &argument.node
@@ -314,11 +315,12 @@ impl Rewriter<'_> {
     fn listed_function(&self, schema: &str, name: &str) -> Option<String> {
         let listed = &self.cx.policy.postgres.as_ref()?.functions;
         let in_schema = |wanted: &str| listed.iter().any(|f| f.name == name && f.schema == wanted);
-        if schema.is_empty() {
+        let found = if schema.is_empty() {
             self.cx.catalog.search_path.iter().find(|s| in_schema(s)).cloned()
         } else {
             in_schema(schema).then(|| schema.to_owned())
-        }
+        };
+        self.cx.catalog.home.meant(&found?).map(str::to_owned)
     }
 
     fn window(&mut self, window: &mut WindowDef) -> Res<Traits> {
@@ -329,6 +331,11 @@ impl Rewriter<'_> {
         Ok(traits)
     }
 
+    fn is_user_type(&self, schema: &str, name: &str) -> bool {
+        let catalog = self.cx.catalog;
+        catalog.home.meant(schema).is_some_and(|schema| catalog.types.get(name).is_some_and(|s| s == schema))
+    }
+
     /// Checks a type's name; a user's own type is qualified in place.
     pub(super) fn type_name(&mut self, type_name: &mut TypeName) -> Res<()> {
         let place = self.at(type_name.location);
@@ -336,13 +343,18 @@ impl Rewriter<'_> {
         self_contained(type_name).map_err(|r| r.at(place))?;
         match names.as_slice() {
             ["pg_catalog", name] if functions::is_type(name) => Ok(()),
+            [name] if self.cx.catalog.types.contains_key(*name) && left_out!(self.cx, OwnType) => Ok(()),
             [name] if self.cx.catalog.types.contains_key(*name) => {
                 let qualified = vec![nodes::string(&self.cx.catalog.types[*name]), nodes::string(name)];
                 type_name.names = qualified;
                 Ok(())
             }
             [name] if functions::is_type(name.strip_prefix('_').unwrap_or(name)) => Ok(()),
-            [schema, name] if self.cx.catalog.types.get(*name).is_some_and(|s| s == schema) => Ok(()),
+            [schema, name] if self.is_user_type(schema, name) => {
+                let schema = self.cx.catalog.types[*name].clone();
+                type_name.names = vec![nodes::string(&schema), nodes::string(name)];
+                Ok(())
+            }
             _ => Err(Refusal::with_state("42704", format!("type \"{}\" does not exist", names.join("."))).at(place)),
         }
     }

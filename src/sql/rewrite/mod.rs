@@ -13,6 +13,8 @@ mod links;
 mod locks;
 mod merge;
 mod own;
+mod own_place;
+mod own_schema;
 mod rows;
 mod select;
 mod session;
@@ -297,20 +299,25 @@ impl<'a> Rewriter<'a> {
         {
             return Err(Refusal::not_understood(format!("catalog \"{}\" is not known without a server", var.relname)).at(place));
         }
+        if left_out!(self.cx, OtherSchema) && self.cx.catalog.find(&var.schemaname, &var.relname).is_none() {
+            return Ok(crate::sql::private::temporary(&var.relname, Vec::new()));
+        }
         let Some(relation) = self.cx.catalog.find(&var.schemaname, &var.relname) else {
             let name = if var.schemaname.is_empty() { var.relname.clone() } else { format!("{}.{}", var.schemaname, var.relname) };
             return Err(Refusal::no_relation(&name)
                 .hint(format!("Tenants see the tables that postgres.tables in {} lets them see.", self.cx.policy.file))
                 .at(place));
         };
-        var.schemaname.clone_from(&relation.schema);
+        if !left_out!(self.cx, OwnSchema) {
+            var.schemaname.clone_from(&relation.schema);
+        }
         Ok(relation.clone())
     }
 
     /// The guard for a reference to a scoped relation by this name; None for a shared one.
     fn guard(&mut self, relation: &Relation, reference: &str) -> Res<Option<Guard>> {
         match &relation.rule {
-            TableRule::SharedRead => Ok(None),
+            TableRule::SharedRead | TableRule::Own => Ok(None),
             TableRule::Hidden => Err(Refusal::no_relation(&relation.name)),
             TableRule::Scoped { column } => {
                 let found = relation.column(column).ok_or_else(|| Refusal::no_relation(&relation.name))?;

@@ -40,6 +40,9 @@ impl Rewriter<'_> {
             NodeEnum::UnlistenStmt(x) if x.conditionname.is_empty() => Ok(Kind::Setting),
             NodeEnum::UnlistenStmt(x) => self.channel(&mut x.conditionname).map(|()| Kind::Setting),
             NodeEnum::TruncateStmt(x) => {
+                if let Some(kind) = self.truncate_own(x)? {
+                    return Ok(kind);
+                }
                 *node = self.truncate(x)?;
                 Ok(Kind::Truncate)
             }
@@ -137,7 +140,8 @@ impl Rewriter<'_> {
     }
 
     fn lock(&mut self, x: &mut LockStmt) -> Res<Kind> {
-        if x.mode > LOCK_MODE_MAX {
+        let own = |catalog: &crate::sql::Catalog, n: &Node| matches!(&n.node, Some(NodeEnum::RangeVar(v)) if catalog.own(&v.schemaname, &v.relname).is_some());
+        if x.mode > LOCK_MODE_MAX && !x.relations.iter().all(|n| own(self.cx.catalog, n)) {
             return Err(Refusal::not_allowed("LOCK TABLE in this mode is not allowed")
                 .detail("It would keep other tenants from the table.")
                 .hint("ACCESS SHARE, ROW SHARE and ROW EXCLUSIVE are allowed; SELECT … FOR UPDATE locks rows."));
@@ -147,7 +151,7 @@ impl Rewriter<'_> {
                 return Err(Refusal::not_understood("this LOCK is not supported"));
             };
             let relation = self.relation(var)?;
-            if x.mode > 1 && !matches!(relation.rule, TableRule::Scoped { .. } | TableRule::Through(_)) {
+            if x.mode > 1 && !matches!(relation.rule, TableRule::Scoped { .. } | TableRule::Through(_) | TableRule::Own) {
                 return Err(Refusal::not_allowed(format!("permission denied for table {}", relation.name))
                     .hint_at("It is `shared: read`", &relation.place)
                     .at(self.at(var.location)));
@@ -156,9 +160,9 @@ impl Rewriter<'_> {
         Ok(Kind::Setting)
     }
 
-    fn set_constraints(&mut self, x: &ConstraintsSetStmt) -> Res<Kind> {
-        for item in &x.constraints {
-            let Some(NodeEnum::RangeVar(var)) = &item.node else {
+    fn set_constraints(&mut self, x: &mut ConstraintsSetStmt) -> Res<Kind> {
+        for item in &mut x.constraints {
+            let Some(NodeEnum::RangeVar(var)) = item.node.as_mut() else {
                 return Err(Refusal::not_understood("this SET CONSTRAINTS is not supported"));
             };
             let known = var.catalogname.is_empty()
@@ -172,6 +176,9 @@ impl Rewriter<'_> {
                 return Err(
                     Refusal::with_state("42704", format!("constraint \"{}\" does not exist", var.relname)).at(self.at(var.location))
                 );
+            }
+            if let Some(meant) = self.cx.catalog.home.meant(&var.schemaname).filter(|_| !var.schemaname.is_empty()) {
+                var.schemaname = meant.to_owned();
             }
         }
         Ok(Kind::Setting)

@@ -173,21 +173,24 @@ impl Rewriter<'_> {
         Ok(Kind::DropTemp(dropped))
     }
 
-    /// A write whose target is a temporary table; false where it is another. WITH has been rewritten already.
+    /// A write whose target is a temporary table or the tenant's own; false where it is another. WITH has been rewritten already.
     pub(super) fn write_temp(&mut self, node: &mut NodeEnum) -> Res<bool> {
         let var = match node {
             NodeEnum::InsertStmt(x) => x.relation.as_mut(),
             NodeEnum::UpdateStmt(x) => x.relation.as_mut(),
             NodeEnum::DeleteStmt(x) => x.relation.as_mut(),
+            NodeEnum::MergeStmt(x) => x.relation.as_mut(),
             _ => None,
         };
         let Some(var) = var else { return Ok(false) };
-        let Some(table) = self.temp(var) else { return Ok(false) };
+        let Some(table) = self.unguarded(var) else { return Ok(false) };
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
-        let scope =
-            Scope { items: vec![Item { name, thing: Thing::Shared(table), nullable: false, locks_shared: false }], ..Scope::default() };
+        let scope = Scope {
+            items: vec![Item { name, thing: Thing::Shared(table.clone()), nullable: false, locks_shared: false }],
+            ..Scope::default()
+        };
         match node {
-            NodeEnum::InsertStmt(x) => self.insert_temp(x, scope)?,
+            NodeEnum::InsertStmt(x) => self.insert_temp(x, scope, &table)?,
             NodeEnum::UpdateStmt(x) => {
                 let fences = self.fences;
                 let (scope, guards) = self.from_list(&mut x.from_clause, scope)?;
@@ -209,12 +212,13 @@ impl Rewriter<'_> {
                     barriers(&mut x.using_clause);
                 }
             }
+            NodeEnum::MergeStmt(x) => self.merge_unguarded(x, scope)?,
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn insert_temp(&mut self, x: &mut InsertStmt, mut scope: Scope) -> Res<()> {
+    fn insert_temp(&mut self, x: &mut InsertStmt, mut scope: Scope, table: &Arc<Relation>) -> Res<()> {
         for column in &mut x.cols {
             if let Some(NodeEnum::ResTarget(t)) = column.node.as_mut() {
                 self.target_indirection(t)?;
@@ -242,10 +246,8 @@ impl Rewriter<'_> {
         }
         self.levels.push(scope.clone());
         if let Some(conflict) = x.on_conflict_clause.as_mut() {
-            if conflict.infer.as_ref().is_some_and(|i| i.where_clause.is_some() || i.index_elems.iter().any(is_expression)) {
-                return Err(Refusal::not_understood("ON CONFLICT on an expression is not supported"));
-            }
-            scope.items.push(Item { name: "excluded".into(), thing: Thing::Opaque, nullable: false, locks_shared: false });
+            self.infer_unguarded(conflict.infer.as_mut())?;
+            scope.items.push(Self::excluded(table));
             self.levels.push(scope);
             self.assignments(&mut conflict.target_list)?;
             self.optional(conflict.where_clause.as_mut())?;
@@ -304,7 +306,7 @@ impl Rewriter<'_> {
                 .detail("Only a literal name of a sequence is allowed."));
         };
         let sent = sequences::resolve(self.cx.catalog, &text).ok_or_else(|| Refusal::no_relation(&text))?;
-        call.args = vec![nodes::text(&sent)];
+        call.args = vec![nodes::text(if left_out!(self.cx, OwnSequence) { &text } else { &sent })];
         call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
         // Its effect must not tell of rows that the guard removes, so it is fenced like what can fail on any of them.
         Ok(Traits { uses: vec![Use::Any], ..Traits::default() }.raising())
@@ -327,13 +329,4 @@ fn is_regclass(name: &TypeName) -> bool {
 
 fn no_channel() -> Refusal {
     Refusal::not_understood("pg_notify takes its channel as a literal or a parameter")
-}
-
-fn is_expression(element: &Node) -> bool {
-    !matches!(&element.node, Some(NodeEnum::IndexElem(e)) if e.expr.is_none() && e.collation.is_empty() && e.opclass.is_empty())
-}
-
-/// COPY of a temporary table passes as it is.
-pub(super) fn is_temp(relation: &Relation) -> bool {
-    relation.schema == TEMP
 }

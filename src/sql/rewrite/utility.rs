@@ -7,6 +7,9 @@ use pg_query::protobuf::{DiscardMode, Node, SelectStmt, TransactionStmtKind, Vac
 
 impl Rewriter<'_> {
     pub(super) fn utility(&mut self, node: &mut NodeEnum) -> Res<Kind> {
+        if let Some(kind) = self.show_path(node) {
+            return Ok(kind);
+        }
         match node {
             NodeEnum::TransactionStmt(x) => {
                 use TransactionStmtKind as K;
@@ -17,7 +20,13 @@ impl Rewriter<'_> {
                         .detail("A prepared transaction keeps its locks when the session is gone, and its name is everybody's.")),
                 }
             }
-            NodeEnum::VariableSetStmt(x) => set(self.cx.catalog, x),
+            NodeEnum::VariableSetStmt(x) => {
+                let kind = set(self.cx.catalog, x)?;
+                if x.name.eq_ignore_ascii_case("search_path") && x.kind == VariableSetKind::VarSetValue as i32 {
+                    self.set_path(&mut x.args);
+                }
+                Ok(kind)
+            }
             NodeEnum::VariableShowStmt(x) if settings::may_show(&x.name) => Ok(Kind::Setting),
             NodeEnum::VariableShowStmt(x) => Err(settings::refused(&x.name, &self.cx.catalog.settings, "examine")),
             NodeEnum::DiscardStmt(x) => match DiscardMode::try_from(x.target).unwrap_or(DiscardMode::Undefined) {
@@ -79,7 +88,9 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
 /// The path may be set to schemas that the policy knows, or to none.
 fn search_path(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
     let wanted: Option<Vec<String>> = x.args.iter().map(constant).collect();
-    match wanted.and_then(|w| paths::path(catalog, &w)) {
+    let in_schema = catalog.home.schema().is_some();
+    let own = |w: &Vec<String>| !w.is_empty() && w.iter().all(|s| matches!(s.as_str(), "public" | "$user"));
+    match wanted.filter(|w| !in_schema || own(w)).and_then(|w| paths::path(catalog, &w)) {
         Some(path) => Ok(Kind::SearchPath { path: Some(path), local: x.is_local }),
         None => Err(no_path()),
     }
@@ -107,6 +118,10 @@ pub(super) fn path_call(catalog: &crate::sql::Catalog, select: &mut SelectStmt) 
     let path_named = string(name).is_some_and(|n| n.eq_ignore_ascii_case("search_path"));
     if !named || !plain || !path_named || !target.indirection.is_empty() {
         return Ok(None);
+    }
+    // The path is pinned there; SET says it in the client's words.
+    if catalog.home.schema().is_some() {
+        return Err(no_path());
     }
     let path = string(value).and_then(|v| paths::path(catalog, &paths::names(&v)?)).ok_or_else(no_path)?;
     let Some(local) = truth(local) else { return Err(no_path()) };

@@ -168,6 +168,9 @@ impl Walk<'_> {
         let system = &self.catalog.system;
         let by_name = self.may_show(c);
         let mut forms = Vec::new();
+        if type_name == "regnamespace" && by_name && system.own_schema.is_some() {
+            return disagree("a schema is shown by its own name");
+        }
         if let Some(literal) = string_of(&c["arg"]) {
             let (resolved, still_a_name) =
                 self.literal(literal, type_name, by_name).ok_or(super::Disagreement("a name is not known".into()))?;

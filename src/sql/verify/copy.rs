@@ -9,7 +9,7 @@ impl Walk<'_> {
         if f["is_program"] != Value::Bool(false) || !text(f, "filename").is_empty() || f["is_from"] != c["is_from"] {
             return disagree("COPY goes elsewhere");
         }
-        if !c["relation"].is_null() && self.is_temp(&c["relation"]) {
+        if !c["relation"].is_null() && self.is_unguarded(&c["relation"]) {
             self.options(list(f, "options"), list(c, "options"))?;
             return self.copy_temp(f, c);
         }

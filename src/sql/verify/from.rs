@@ -84,7 +84,7 @@ impl Walk<'_> {
             return disagree("a view stands as itself");
         }
         let Some(column) = column else {
-            let shared = relation.schema != TEMP;
+            let shared = relation.schema != TEMP && !relation.is_own();
             self.shared += usize::from(shared);
             return push(level, Seen { name: reference, relation: Some(relation), shared, ..Seen::default() });
         };

@@ -127,7 +127,7 @@ impl Walk<'_> {
         let [schema, name] = fname.as_slice() else { return disagree("a function's name is not qualified") };
         let theirs = match cname.as_slice() {
             [bare] => bare == name,
-            [s, n] => s == schema && n == name,
+            [s, n] => self.meant(s) == Some(*schema) && n == name,
             _ => false,
         };
         if !theirs {
@@ -135,6 +135,9 @@ impl Walk<'_> {
         }
         if let ["pg_catalog", "nextval" | "currval"] = fname.as_slice() {
             return self.sequence(f, c);
+        }
+        if fname == ["pg_catalog", "setval"] && self.catalog.is_own_place() {
+            return self.setval(f, c);
         }
         if fname == ["pg_catalog", "pg_notify"] {
             return self.notify(f, c);
@@ -161,6 +164,9 @@ impl Walk<'_> {
 
     /// Schemas by plain names, each pg_catalog or one of which tables are listed, or none at all.
     fn path_is_known(&self, value: &str) -> bool {
+        if self.catalog.home.schema().is_some() {
+            return false;
+        }
         let known = |schema: &str| {
             let named = self.catalog.system.namespaces.contains_key(schema) || self.catalog.search_path.iter().any(|s| s == schema);
             schema == "pg_catalog" || named || self.catalog.relations.keys().any(|(s, _)| s == schema)
@@ -195,7 +201,17 @@ impl Walk<'_> {
             [schema, name] => user(schema, name),
             _ => false,
         };
-        let qualified = fname.len() == 2 && cname.len() == 1 && fname[1] == cname[0] && user(fname[0], fname[1]);
+        let qualified = fname.len() == 2
+            && user(fname[0], fname[1])
+            && match cname.as_slice() {
+                [name] => fname[1] == *name,
+                [schema, name] => fname[1] == *name && self.meant(schema) == Some(fname[0]),
+                _ => false,
+            };
+        // The client's own name of a schema is not there where it stands for another.
+        if cname.len() == 2 && cname[0] != "pg_catalog" && self.meant(cname[0]) != fname.first().copied() {
+            return disagree("another type is named");
+        }
         if !known || (fname != cname && !qualified) {
             return disagree("another type is named");
         }
@@ -206,6 +222,9 @@ impl Walk<'_> {
     }
 
     fn column(&mut self, f: &Value, c: &Value) -> Res<()> {
+        if let Some(proved) = self.column_schema(f, c) {
+            return proved;
+        }
         let parts = list(f, "fields");
         let named = names(parts);
         if let ([.., item, field], true) = (named.as_slice(), named.len() == parts.len()) {

@@ -13,6 +13,9 @@ const DELETE: i64 = 5;
 
 impl Walk<'_> {
     pub(super) fn merge(&mut self, f: &Value, c: &Value) -> Res<()> {
+        if self.is_unguarded(&c["relation"]) {
+            return self.merge_unguarded(f, c);
+        }
         let depth = self.ctes.len();
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;

@@ -14,6 +14,8 @@ mod links;
 mod locks;
 mod merge;
 mod own;
+mod own_place;
+mod own_schema;
 mod rows;
 mod scopes;
 mod temp;
@@ -115,6 +117,7 @@ pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, p
         walk.detach_rows(f, source)?;
         let before = walk.proof.rows.len();
         walk.statement(&f["stmt"], &c["stmt"])?;
+        walk.all_inside(&f["stmt"])?;
         if walk.added.is_some() {
             return disagree("added columns were not proved");
         }
@@ -223,6 +226,9 @@ impl Walk<'_> {
                 let client = first_place(c);
                 self.proof.held.push(Held { hold: Hold::Fence, relation: String::new(), reference: String::new(), client });
                 return self.same(&fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"], c);
+            }
+            if let Some(proved) = self.schema_expr(f, c) {
+                return proved;
             }
             if let Some(proved) = self.catalog_expr(f, c) {
                 return proved;
@@ -411,7 +417,7 @@ impl Walk<'_> {
             TableRule::Scoped { column } => Some(column.clone()),
             // The column is a parent's.
             TableRule::Through(_) => Some(String::new()),
-            TableRule::SharedRead => None,
+            TableRule::SharedRead | TableRule::Own => None,
             TableRule::Hidden => return disagree("a hidden relation is named"),
         };
         Ok(Listed { relation: relation.clone(), column })

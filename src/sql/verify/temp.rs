@@ -148,7 +148,8 @@ impl Walk<'_> {
         }
         if !fo.is_null() {
             let mut level = target.clone();
-            level.items.push(Seen { name: "excluded".to_owned(), ..Seen::default() });
+            let relation = target.items.first().and_then(|t| t.relation.clone()).filter(|r| r.is_own());
+            level.items.push(Seen { name: "excluded".to_owned(), relation, ..Seen::default() });
             self.levels.push(level);
             if !fo["infer"].is_null() || !co["infer"].is_null() {
                 self.rest(&fo["infer"], &co["infer"], &[])?;

@@ -31,6 +31,12 @@ impl Walk<'_> {
         let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) else { return disagree("a statement is gone") };
         match (fk, ck) {
             ("DeleteStmt", "TruncateStmt") => self.truncate(fv, cv),
+            ("VariableShowStmt", _) if self.catalog.home.schema().is_some() && text(fv, "name").eq_ignore_ascii_case("search_path") => {
+                disagree("the path is shown")
+            }
+            ("SelectStmt", "VariableShowStmt") => self.show_path(fv, cv),
+            ("VariableSetStmt", "VariableSetStmt") => self.set_path(fv, cv).unwrap_or_else(|| self.same(f, c)),
+            ("TruncateStmt", "TruncateStmt") => self.truncate_own(fv, cv),
             ("ExplainStmt", "ExplainStmt") => self.explain(fv, cv),
             ("CopyStmt", "CopyStmt") => self.copy(fv, cv),
             ("CreateStmt", "CreateStmt") => self.create_temp(fv, cv),
@@ -39,7 +45,7 @@ impl Walk<'_> {
             ("DropStmt", "DropStmt") => self.drop_temp(fv, cv),
             ("ListenStmt", "ListenStmt") | ("NotifyStmt", "NotifyStmt") | ("UnlistenStmt", "UnlistenStmt") => self.channel(fv, cv),
             ("LockStmt", "LockStmt") => self.lock(fv, cv),
-            ("ConstraintsSetStmt", "ConstraintsSetStmt") => constraints(fv, cv),
+            ("ConstraintsSetStmt", "ConstraintsSetStmt") => self.constraints(fv, cv),
             _ if fk == ck && PLAIN.contains(&fk) => self.same(f, c),
             _ => disagree("this kind of statement is not proved"),
         }
@@ -66,10 +72,11 @@ impl Walk<'_> {
 
     fn lock(&mut self, f: &Value, c: &Value) -> Res<()> {
         let mode = f["mode"].as_i64().unwrap_or(i64::MAX);
-        if mode > ROW_EXCLUSIVE {
+        let (fs, cs) = (list(f, "relations"), list(c, "relations"));
+        let own = |r: &Value| fields(r, "RangeVar").is_some_and(|v| self.own_of(v).is_some());
+        if mode > ROW_EXCLUSIVE && !cs.iter().all(own) {
             return disagree("a lock would stop others");
         }
-        let (fs, cs) = (list(f, "relations"), list(c, "relations"));
         if fs.len() != cs.len() {
             return disagree("LOCK has other relations");
         }
@@ -77,7 +84,7 @@ impl Walk<'_> {
             let (Some(f), Some(c)) = (fields(f, "RangeVar"), fields(c, "RangeVar")) else { return disagree("LOCK of something else") };
             match self.table_of(f, c)?.column {
                 Some(_) => {}
-                None if mode == 1 => {}
+                None if mode == 1 || self.own_of(c).is_some() => {}
                 _ => return disagree("LOCK of a relation that may not be locked"),
             }
             self.rest(f, c, &["schemaname"])?;
@@ -118,6 +125,19 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Constraints are named as the client named them; they concern this transaction's own checks.
+    fn constraints(&self, f: &Value, c: &Value) -> Res<()> {
+        let shown = |v: &Value| -> Vec<(String, String)> {
+            let vars = list(v, "constraints").iter().filter_map(|r| fields(r, "RangeVar"));
+            vars.map(|r| (text(r, "schemaname").to_owned(), text(r, "relname").to_owned())).collect()
+        };
+        let meant: Option<Vec<(String, String)>> =
+            shown(c).into_iter().map(|(schema, name)| Some((self.meant(&schema)?.to_owned(), name))).collect();
+        let same =
+            f["deferred"] == c["deferred"] && meant == Some(shown(f)) && list(f, "constraints").len() == list(c, "constraints").len();
+        if same { Ok(()) } else { disagree("SET CONSTRAINTS differs") }
+    }
+
     /// Schema and name of the listed relation that a name means.
     pub(super) fn target_name(&self, c: &Value) -> (String, String) {
         let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
@@ -125,16 +145,6 @@ impl Walk<'_> {
         let found = if schema.is_empty() { self.catalog.search_path.iter().find(listed).map_or("", String::as_str) } else { schema };
         (found.to_owned(), name.to_owned())
     }
-}
-
-/// Constraints are named exactly as the client named them; they concern this transaction's own checks.
-fn constraints(f: &Value, c: &Value) -> Res<()> {
-    let shown = |v: &Value| -> Vec<(String, String)> {
-        let vars = list(v, "constraints").iter().filter_map(|r| fields(r, "RangeVar"));
-        vars.map(|r| (text(r, "schemaname").to_owned(), text(r, "relname").to_owned())).collect()
-    };
-    let same = f["deferred"] == c["deferred"] && shown(f) == shown(c) && list(f, "constraints").len() == list(c, "constraints").len();
-    if same { Ok(()) } else { disagree("SET CONSTRAINTS differs") }
 }
 
 /// Is this WHERE CURRENT OF, as the client wrote it?

@@ -83,14 +83,14 @@ impl Walk<'_> {
     }
 
     pub(super) fn update(&mut self, f: &Value, c: &Value) -> Res<()> {
-        if self.is_temp(&c["relation"]) {
+        if self.is_unguarded(&c["relation"]) {
             return self.write_temp(f, c);
         }
         self.guarded_write(f, c, "from_clause")
     }
 
     pub(super) fn delete(&mut self, f: &Value, c: &Value) -> Res<()> {
-        if self.is_temp(&c["relation"]) {
+        if self.is_unguarded(&c["relation"]) {
             return self.write_temp(f, c);
         }
         self.guarded_write(f, c, "using_clause")
@@ -133,7 +133,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn insert(&mut self, f: &Value, c: &Value) -> Res<()> {
-        if self.is_temp(&c["relation"]) {
+        if self.is_unguarded(&c["relation"]) {
             return self.write_temp(f, c);
         }
         let (depth, added_rows) = (self.ctes.len(), self.added.take());

@@ -1,0 +1,128 @@
+//! A tenant's own place, its database or schema, in a catalog: what is whole its own needs no guard, and what lies elsewhere is not there.
+
+use super::catalog::{Catalog, CatalogProblem, Column, Relation};
+use crate::policy::{Home, Place, Policy, TableEntry, TableRule, deciding_entry};
+
+/// The schema that an application takes its tables to be in.
+pub const PUBLIC: &str = "public";
+
+/// What a relation is to the tenants of a place.
+pub(super) struct Decided {
+    /// The rule.
+    pub rule: TableRule,
+    /// Where it stands.
+    pub place: Place,
+    /// The entry, by number, that says so.
+    pub entry: Option<usize>,
+}
+
+/// What `schema.name`, as upstream has it, is to those at `home`; None where it does not exist for them.
+pub(super) fn decide(policy: &Policy, home: &Home, schema: &str, name: &str, kind: char) -> Option<Decided> {
+    let postgres = policy.postgres.as_ref()?;
+    let entries = postgres.tables.as_slice();
+    let own = |as_seen: &str| {
+        let entry = deciding_entry(entries, as_seen, name).filter(|i| entries[*i].rule == TableRule::Hidden);
+        let place = entry.map(|i| entries[i].place.clone()).or_else(|| postgres.layouts_at.clone());
+        let rule = if entry.is_some() { TableRule::Hidden } else { TableRule::Own };
+        // A foreign table leads out of the place.
+        let here = matches!(kind, 'r' | 'p' | 'v' | 'm' | 'S');
+        here.then_some(Decided { rule, place: place.unwrap_or_else(nowhere), entry: None })
+    };
+    let listed = || {
+        let index = deciding_entry(entries, schema, name)?;
+        let TableEntry { rule, place, .. } = &entries[index];
+        Some(Decided { rule: rule.clone(), place: place.clone(), entry: Some(index) })
+    };
+    match home {
+        Home::Rows => listed(),
+        Home::Database { .. } => own(schema),
+        Home::Schema(theirs) if theirs == schema => own(PUBLIC),
+        Home::Schema(_) => listed().filter(|d| d.rule == TableRule::SharedRead && schema != PUBLIC),
+    }
+}
+
+fn nowhere() -> Place {
+    Place { file: "".into(), line: 0, column: 0 }
+}
+
+/// A schema that is not there.
+pub(super) fn missing(home: &Home, namespaces: &[Vec<Option<String>>]) -> Option<CatalogProblem> {
+    let own = home.schema()?;
+    let there = namespaces.iter().any(|row| super::catalog::text(row, 1) == own);
+    (!there && !namespaces.is_empty()).then(|| CatalogProblem {
+        message: format!("schema \"{own}\" does not exist"),
+        fix: "create it, and what the application needs in it".into(),
+        place: None,
+    })
+}
+
+/// The columns that a sequence has as a relation.
+pub(super) fn of_sequence() -> Vec<Column> {
+    let column = |name: &str, type_oid| Column { name: name.into(), type_oid, not_null: true, deterministic: true, ..Column::default() };
+    vec![column("last_value", 20), column("log_cnt", 20), column("is_called", 16)]
+}
+
+impl Relation {
+    /// Whether all tenants see the same rows of it.
+    pub fn is_shared(&self) -> bool {
+        self.rule == TableRule::SharedRead && self.schema != super::private::TEMP
+    }
+
+    /// Whether it is one tenant's own, whole.
+    pub fn is_own(&self) -> bool {
+        self.rule == TableRule::Own
+    }
+}
+
+impl Home {
+    /// The tenant's own schema, where it has one.
+    pub fn schema(&self) -> Option<&str> {
+        match self {
+            Self::Schema(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The schema that a client means by this name: its application takes its tables to be in `public`. None for one that is not there.
+    pub fn meant<'a>(&'a self, seen: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Schema(own) if seen == PUBLIC => Some(own),
+            Self::Schema(own) if seen == own => None,
+            _ => Some(seen),
+        }
+    }
+
+    /// The name under which a client sees a schema; None where it does not exist for it.
+    pub fn seen<'a>(&self, schema: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Schema(own) if schema == own => Some(PUBLIC),
+            Self::Schema(_) if schema == PUBLIC => None,
+            _ => Some(schema),
+        }
+    }
+}
+
+impl Catalog {
+    /// The own relation that a name means.
+    pub fn own(&self, schema: &str, name: &str) -> Option<&std::sync::Arc<Relation>> {
+        self.find(schema, name).filter(|r| r.is_own() && self.system.schema_of(schema, name).is_none())
+    }
+
+    /// Whether emptying these relations, with all that refers to them, stays among the tenant's own.
+    pub fn cascades_inside(&self, oids: &[u32]) -> bool {
+        let own = |oid: u32| self.relations.values().find(|r| r.oid == oid && r.is_own());
+        let (mut all, mut next) = (oids.to_vec(), 0);
+        while let Some(oid) = all.get(next).copied() {
+            let Some(relation) = own(oid) else { return false };
+            let new: Vec<u32> = relation.referenced_by.iter().copied().filter(|r| !all.contains(r)).collect();
+            all.extend(new);
+            next += 1;
+        }
+        true
+    }
+
+    /// Whether this catalog is of one tenant's own place.
+    pub fn is_own_place(&self) -> bool {
+        self.home != Home::Rows
+    }
+}

@@ -1,0 +1,97 @@
+//! What lies in a tenant's own place needs no guard: names and what is computed are proved, and that nothing else is touched.
+
+use super::scopes::{Level, Seen};
+use super::{Res, Walk, disagree, fields, list, names, text};
+use crate::sql::catalog::Relation;
+use crate::sql::sequences;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// PostgreSQL's DROP_CASCADE as the tree has it.
+const CASCADE: i64 = 2;
+
+impl Walk<'_> {
+    /// Does the client's reference mean a table that is written without a guard: a temporary one, or the tenant's own?
+    pub(super) fn is_unguarded(&self, c: &Value) -> bool {
+        self.is_temp(c) || self.own_of(c).is_some()
+    }
+
+    /// The tenant's own relation that the client's reference means.
+    pub(super) fn own_of(&self, c: &Value) -> Option<&Arc<Relation>> {
+        let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
+        let system = self.catalog.system.schema_of(schema, name).is_some();
+        if system || !text(c, "catalogname").is_empty() || self.is_temp(c) {
+            return None;
+        }
+        let key = self.target_name(c);
+        self.catalog.relations.get(&key).filter(|r| r.is_own())
+    }
+
+    /// MERGE into such a table.
+    pub(super) fn merge_unguarded(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let depth = self.ctes.len();
+        self.with(&f["with_clause"], &c["with_clause"])?;
+        let (ft, ct) = (&f["relation"], &c["relation"]);
+        let relation = Some(self.table_of(ft, ct)?.relation);
+        self.rest(ft, ct, &["schemaname"])?;
+        let name = if ft["alias"].is_null() { text(ft, "relname") } else { text(&ft["alias"], "aliasname") }.to_owned();
+        let mut level = Level { items: vec![Seen { name, relation, ..Seen::default() }] };
+        self.from_item(&f["source_relation"], &c["source_relation"], &[], &mut level)?;
+        self.levels.push(level);
+        let (fs, cs) = (list(f, "merge_when_clauses"), list(c, "merge_when_clauses"));
+        if fs.len() != cs.len() {
+            return disagree("MERGE has other parts");
+        }
+        for (f, c) in fs.iter().zip(cs) {
+            let (Some(f), Some(c)) = (fields(f, "MergeWhenClause"), fields(c, "MergeWhenClause")) else { return disagree("MERGE differs") };
+            self.rest(f, c, &[])?;
+        }
+        self.rest(f, c, &["with_clause", "relation", "source_relation", "merge_when_clauses"])?;
+        self.levels.pop();
+        self.ctes.truncate(depth);
+        Ok(())
+    }
+
+    /// `setval` of a sequence of the place.
+    pub(super) fn setval(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let ([ff, fr @ ..], [cf, cr @ ..]) = (list(f, "args"), list(c, "args")) else { return disagree("setval of nothing") };
+        let literal = |v: &Value| Some(fields(v, "AConst")?["val"]["Sval"]["sval"].as_str()?.to_owned());
+        let named = literal(cf).or_else(|| fields(cf, "TypeCast").and_then(|cast| literal(&cast["arg"])));
+        match named {
+            Some(name) if literal(ff).is_some() && literal(ff) == sequences::resolve(self.catalog, &name) => {}
+            Some(_) => return disagree("setval of another sequence"),
+            None => {
+                let call = fields(cf, "FuncCall").map(|x| names(list(x, "funcname")));
+                if call.as_deref().and_then(<[_]>::last) != Some(&"pg_get_serial_sequence") {
+                    return disagree("setval of another sequence");
+                }
+                self.same(ff, cf)?;
+            }
+        }
+        if fr.len() != cr.len() {
+            return disagree("setval has other arguments");
+        }
+        fr.iter().zip(cr).try_for_each(|(f, c)| self.same(f, c))?;
+        self.rest(f, c, &["funcname", "args"])
+    }
+
+    /// TRUNCATE of the tenant's own tables.
+    pub(super) fn truncate_own(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let (fs, cs) = (list(f, "relations"), list(c, "relations"));
+        if fs.len() != cs.len() {
+            return disagree("TRUNCATE of other tables");
+        }
+        let mut oids = Vec::new();
+        for (f, c) in fs.iter().zip(cs) {
+            let (Some(f), Some(c)) = (fields(f, "RangeVar"), fields(c, "RangeVar")) else { return disagree("TRUNCATE of something else") };
+            let Some(own) = self.own_of(c) else { return disagree("TRUNCATE of a table that is not the tenant's own") };
+            oids.push(own.oid);
+            self.table_of(f, c)?;
+            self.rest(f, c, &["schemaname"])?;
+        }
+        if f["behavior"].as_i64() == Some(CASCADE) && !self.catalog.cascades_inside(&oids) {
+            return disagree("TRUNCATE of tables that lie elsewhere");
+        }
+        self.rest(f, c, &["relations"])
+    }
+}
