@@ -29,7 +29,7 @@ pub fn tenant(id: &str) -> TenantId {
 /// What the catalog says of a relation.
 pub fn listed<'c>(catalog: &'c Catalog, schema: &str, name: &str) -> Option<Rule<'c>> {
     match &catalog.relations.get(&(schema.to_owned(), name.to_owned()))?.rule {
-        TableRule::Scoped { column } => Some(Rule::Scoped(column)),
+        TableRule::Scoped { column, .. } => Some(Rule::Scoped(column)),
         TableRule::SharedRead => Some(Rule::Shared),
         _ => None,
     }

@@ -185,18 +185,19 @@ fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<TableRule> {
 
 fn scoped_rule(reader: &mut Reader<'_>, node: &Node) -> Option<TableRule> {
     if !matches!(node.value, Value::Map(_)) {
-        return reader.text(node).map(|column| TableRule::Scoped { column });
+        return reader.text(node).map(|column| TableRule::Scoped { column, hidden: false });
     }
     let fields = reader.fields(node, &["column", "hidden"], &[]);
-    if let Some(hidden) = fields.get("hidden").filter(|n| !matches!(n.value, Value::Bool(false))) {
-        reader.say(
-            hidden,
-            "`hidden: true` for a tenant column is not supported yet",
-            "take it out: tenants then see the column with their own id",
-        );
-    }
+    let hidden = match fields.get("hidden") {
+        None => false,
+        Some(Node { value: Value::Bool(hidden), .. }) => *hidden,
+        Some(other) => {
+            reader.say(other, "`hidden` is true or false", "write `hidden: true`, or take it out: tenants then see the column");
+            false
+        }
+    };
     let column = reader.need(&fields, "column")?;
-    reader.text(column).map(|column| TableRule::Scoped { column })
+    reader.text(column).map(|column| TableRule::Scoped { column, hidden })
 }
 
 /// `{ table: schema.parent, on: { column: parent's column } }`

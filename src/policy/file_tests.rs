@@ -12,7 +12,11 @@ fn read_text(text: &str) -> (Option<Policy>, Vec<Finding>) {
 
 #[test]
 fn the_shipped_policies_load() {
-    for text in [include_str!("../../policies/shop.yaml"), include_str!("../../policies/pgbench.yaml")] {
+    for text in [
+        include_str!("../../policies/shop.yaml"),
+        include_str!("../../policies/pgbench.yaml"),
+        include_str!("../../policies/helpdesk.yaml"),
+    ] {
         let (policy, findings) = read_text(text);
         assert!(findings.is_empty(), "{findings:?}");
         assert!(!policy.unwrap().postgres.unwrap().tables.is_empty());
@@ -23,7 +27,7 @@ fn the_shipped_policies_load() {
 fn the_rules_are_read() {
     let (policy, _) = read_text(include_str!("../../policies/shop.yaml"));
     let tables = policy.unwrap().postgres.unwrap().tables;
-    assert_eq!(tables[0].rule, TableRule::Scoped { column: "tenant_id".into() });
+    assert_eq!(tables[0].rule, TableRule::Scoped { column: "tenant_id".into(), hidden: false });
     assert_eq!((tables[0].place.line, tables[4].rule.clone(), tables[5].rule.clone()), (12, TableRule::SharedRead, TableRule::Hidden));
 }
 
@@ -59,7 +63,7 @@ const BAD: &[(&str, u32, &str)] = &[
         "`a.c` never comes to a table with a tenant column",
     ),
     ("postgres:\n  tables:\n    a.*: { through: { table: a.b, on: { x: id } } }\n", 6, "`a.*` never comes"),
-    ("postgres:\n  tables:\n    a.b: { scoped: { column: t, hidden: true } }\n", 6, "`hidden: true`"),
+    ("postgres:\n  tables:\n    a.b: { scoped: { column: t, hidden: maybe } }\n", 6, "`hidden` is true or false"),
     ("postgres:\n  tables:\n    a.b: { shared: write }\n", 6, "a shared table can only be read"),
     ("postgres:\n  tables:\n    a.b: { scoped: t, hidden: true }\n", 6, "a table is exactly one"),
     ("postgres:\n  functions: [ slugify ]\n", 5, "`slugify` is no function signature"),

@@ -188,6 +188,8 @@ pub enum TableRule {
     Scoped {
         /// The tenant column.
         column: String,
+        /// It does not exist for tenants.
+        hidden: bool,
     },
     /// A row belongs to the tenant who owns the row of another table that it refers to.
     Through(Through),

@@ -11,6 +11,7 @@ mod effects;
 pub mod encode;
 pub mod errors;
 mod expect;
+mod hidden;
 mod names;
 mod own;
 pub mod own_schema;
@@ -25,7 +26,7 @@ pub use session::Session;
 
 use crate::policy::TenantId;
 use crate::sql::private::Temps;
-use crate::sql::{Judge, Outgoing, Prepared, Refusal, Script};
+use crate::sql::{Catalog, Judge, Outgoing, Prepared, Refusal, Script};
 use std::sync::Arc;
 
 /// Who judges statements for a session. A seam: sessions are tested without PostgreSQL's grammar.
@@ -44,6 +45,10 @@ pub trait Judging: Send {
     }
     /// One statement of the extended protocol; `declared` counts the parameter types in Parse.
     fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal>;
+    /// What upstream has, where it is known.
+    fn catalog(&self) -> Option<&Catalog> {
+        None
+    }
     /// The tenant's own schema, which the client knows as `public`.
     fn own_schema(&self) -> Option<&str> {
         None
@@ -56,11 +61,15 @@ pub trait Judging: Send {
 
 impl Judging for Judge {
     fn version(&self) -> (u64, u64) {
-        (self.policy().version, self.catalog().version)
+        (self.policy().version, Judge::catalog(self).version)
+    }
+
+    fn catalog(&self) -> Option<&Catalog> {
+        Some(Judge::catalog(self))
     }
 
     fn own_schema(&self) -> Option<&str> {
-        self.catalog().home.schema()
+        Judge::catalog(self).home.schema()
     }
 
     fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal> {

@@ -5,7 +5,7 @@ use super::expect::Expect;
 use super::names::Portal;
 use super::session::{Flow, Session};
 use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES};
-use super::{Judging, encode, errors, own_schema};
+use super::{Judging, encode, errors, hidden, own_schema};
 use crate::session::{Close, Fact, Turn};
 use crate::sql::{Kind, Refusal};
 use bytes::{BufMut, BytesMut};
@@ -62,7 +62,8 @@ impl<J: Judging> Session<J> {
                 let fields = wire::fields(frame.body()).map_err(|_| Close::UpstreamBroke("notice"))?;
                 let told = own_schema::fields(self.judge.own_schema(), &fields);
                 let fields: Vec<(u8, &[u8])> = told.iter().map(|(code, text)| (*code, text.as_ref())).collect();
-                return errors::pass(&mut turn.to_client, b'N', &fields, |_| None).map_err(|_| Close::UpstreamBroke("notice"));
+                return hidden::pass(&mut turn.to_client, b'N', &fields, (&self.judge, &self.tenant), |_| None)
+                    .map_err(|_| Close::UpstreamBroke("notice"));
             }
             b'S' => {
                 pinned(frame)?;
@@ -201,12 +202,12 @@ impl<J: Judging> Session<J> {
         let fields: Vec<(u8, &[u8])> = told.iter().map(|(code, text)| (*code, text.as_ref())).collect();
         let code = errors::field(&fields, b'C');
         self.ended |= errors::is_last(&fields);
-        let (judge, out) = (&self.judge, &mut turn.to_client);
+        let (judge, tenant, out) = (&self.judge, &self.tenant, &mut turn.to_client);
         match self.queue.next() {
             // The wall's own failing message gives its place to the refusal; other errors (a timeout, the end) stand for themselves.
             Some(Expect::RefusedScript { refusal }) => match (refusal.take(), code) {
                 (Some(refusal), Some(b"42601")) => errors::refusal(out, &as_if_read(refusal, self.status)),
-                _ => errors::pass(out, b'E', &fields, |_| None).map_err(|_| BROKEN)?,
+                _ => hidden::pass(out, b'E', &fields, (judge, tenant), |_| None).map_err(|_| BROKEN)?,
             },
             Some(Expect::Refused(refusal)) if code == Some(b"26000") => {
                 errors::refusal(out, &as_if_read(refusal.clone(), self.status));
@@ -223,7 +224,7 @@ impl<J: Judging> Session<J> {
                 };
                 let position = |p| text.and_then(|(sql, outgoing)| judge.position(&sql, outgoing, p));
                 let context = copy.and_then(|copy| errors::copy_context(&fields, &copy));
-                errors::pass_with(out, b'E', &fields, position, context).map_err(|_| BROKEN)?;
+                hidden::pass_with(out, b'E', &fields, (judge, tenant), position, context).map_err(|_| BROKEN)?;
                 if errors::is_stale(&fields) {
                     turn.facts.push(Fact::CatalogStale);
                 }

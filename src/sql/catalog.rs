@@ -39,7 +39,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: "columns",
         sql: "SELECT a.attrelid, a.attname, a.atttypid, a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', \
-              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c', a.attgenerated <> '', a.atthasdef OR a.attidentity <> '' \
+              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c', a.attgenerated <> '', a.atthasdef OR a.attidentity <> '', a.attnum \
               FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
               LEFT JOIN pg_catalog.pg_type e ON e.typarray = base_type.base \
@@ -179,8 +179,10 @@ pub struct Relation {
     pub name: String,
     /// pg_class.relkind: r, p, v, m, f.
     pub kind: char,
-    /// In attnum order, dropped ones left out.
+    /// In attnum order, dropped ones left out, and a hidden one.
     pub columns: Vec<Column>,
+    /// The tenant column where it does not exist for tenants, and how many columns stand before it.
+    pub hidden: Option<(usize, Column)>,
     /// Unique and exclusion keys.
     pub keys: Vec<Key>,
     /// Foreign keys of its own.
@@ -247,9 +249,28 @@ impl Relation {
         self.column(name).is_some() || matches!(name, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid")
     }
 
-    /// The column of this name.
+    /// The column of this name; a hidden one is none.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// The same, also where it is hidden: for what the wall itself adds.
+    pub fn stored_column(&self, name: &str) -> Option<&Column> {
+        self.hidden.iter().map(|(_, c)| c).chain(&self.columns).find(|c| c.name == name)
+    }
+
+    /// The name of the hidden column.
+    pub fn hides(&self) -> Option<&str> {
+        self.hidden.as_ref().map(|(_, c)| c.name.as_str())
+    }
+
+    /// Takes the tenant column out of the columns where the policy hides it.
+    fn hide(&mut self) {
+        if let TableRule::Scoped { column, hidden: true } = &self.rule
+            && let Some(at) = self.columns.iter().position(|c| c.name == *column)
+        {
+            self.hidden = Some((at, self.columns.remove(at)));
+        }
     }
 }
 
@@ -283,7 +304,7 @@ impl Catalog {
         catalog.functions = listed.filter_map(|f| Some((home.meant(&f.schema)?.to_owned(), f.name.clone()))).collect();
         let listed: Vec<u32> = catalog.relations.values().map(|r| r.oid).collect();
         let is_listed = |schema: &str, name: &str| catalog.functions.contains(&(schema.to_owned(), name.to_owned()));
-        catalog.system = System::read(answers, &listed, is_listed, &catalog.search_path, home);
+        catalog.system = System::read(answers, &listed, &catalog.hiding(), is_listed, &catalog.search_path, home);
         catalog.aggregates = rows("aggregates").iter().map(|r| text(r, 0)).collect();
         catalog.read_names(rows("functions"), rows("operators"), rows("types"));
         if *home == Home::Rows {
@@ -313,10 +334,11 @@ impl Catalog {
             if let Some(index) = decided.entry {
                 used[index] = true;
             }
-            let relation = Relation {
+            let mut relation = Relation {
                 oid,
                 kind,
                 columns: if kind == 'S' { home::of_sequence() } else { columns.remove(&oid).unwrap_or_default() },
+                hidden: None,
                 keys: keys.remove(&oid).unwrap_or_default(),
                 foreign: foreign.remove(&oid).unwrap_or_default(),
                 inherited: text(row, 5) == "t",
@@ -331,6 +353,7 @@ impl Catalog {
             };
             problems.extend(check_relation(&relation));
             self.has_json |= relation.columns.iter().any(|c| c.json);
+            relation.hide();
             if relation.rule != TableRule::Hidden {
                 let home = self.home.clone();
                 let seen = |schema: String| home.seen(&schema).map(str::to_owned);
@@ -354,6 +377,11 @@ impl Catalog {
             });
         }
         problems
+    }
+
+    /// The relations that hide a column, and its name.
+    fn hiding(&self) -> Vec<(u32, String)> {
+        self.relations.values().filter_map(|r| Some((r.oid, r.hides()?.to_owned()))).collect()
     }
 
     /// The first schema of the search path that has a listed relation of this name, or the one that is named.
@@ -414,7 +442,7 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            &self.home,
+            (&self.home, &self.system.hidden),
         )
             .hash(&mut hasher);
         hasher.finish()
@@ -422,7 +450,7 @@ impl Catalog {
 }
 
 fn check_relation(relation: &Relation) -> Option<CatalogProblem> {
-    let TableRule::Scoped { column: tenant } = &relation.rule else { return None };
+    let TableRule::Scoped { column: tenant, .. } = &relation.rule else { return None };
     let full = format!("{}.{}", relation.schema, relation.name);
     let problem = |message: String, fix: &str| Some(CatalogProblem { message, fix: fix.into(), place: Some(relation.place.clone()) });
     let Some(column) = relation.column(tenant) else {

@@ -59,7 +59,7 @@ impl Judge {
         let name = held.relation.split_once('.').map(|(schema, name)| (schema.to_owned(), name.to_owned()));
         let relation = name.and_then(|key| self.catalog.relations.get(&key));
         let column = match relation.map(|r| &r.rule) {
-            Some(TableRule::Scoped { column }) => column.as_str(),
+            Some(TableRule::Scoped { column, .. }) => column.as_str(),
             Some(TableRule::Through(_)) => "parent",
             _ => "the tenant column",
         };

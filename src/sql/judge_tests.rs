@@ -9,7 +9,7 @@ use std::collections::HashMap;
 pub fn judge() -> Judge {
     let place = Place { file: "policies/shop.yaml".into(), line: 9, column: 5 };
     let entry = |name: &str, rule: TableRule| TableEntry { schema: "public".into(), name: name.into(), rule, place: place.clone() };
-    let scoped = || TableRule::Scoped { column: "tenant_id".into() };
+    let scoped = || TableRule::Scoped { column: "tenant_id".into(), hidden: false };
     let tables = vec![
         entry("orders", scoped()),
         entry("items", scoped()),
@@ -139,6 +139,21 @@ fn through_tables_are_rewritten_as_the_cases_say() {
     let judge = through_judge();
     check_with(&judge, "through.txt", include_str!("../../tests/sql/through.txt"));
     check_with(&judge, "attacks/through.txt", include_str!("../../tests/sql/attacks/through.txt"));
+}
+
+/// The judge of hidden.txt.
+pub fn hidden_judge() -> Judge {
+    judge_of(include_str!("../../tests/sql/hidden.yaml"), include_str!("../../tests/sql/hidden.sql"))
+}
+
+#[test]
+fn a_hidden_column_does_not_exist() {
+    check_with(&hidden_judge(), "hidden.txt", include_str!("../../tests/sql/hidden.txt"));
+}
+
+#[test]
+fn attacks_on_hidden_columns_are_held() {
+    check_with(&hidden_judge(), "attacks/hidden.txt", include_str!("../../tests/sql/attacks/hidden.txt"));
 }
 
 #[test]

@@ -98,6 +98,7 @@ pub fn temporary(name: &str, columns: Vec<String>) -> Arc<Relation> {
         name: name.to_owned(),
         kind: 'r',
         columns: columns.into_iter().map(column).collect(),
+        hidden: None,
         keys: Vec::new(),
         foreign: Vec::new(),
         inherited: false,

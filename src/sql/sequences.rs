@@ -22,6 +22,7 @@ pub fn read_as(table: &Relation, row: &[Option<String>]) -> Arc<Relation> {
         name: text(2),
         kind: 'S',
         columns: ["last_value", "log_cnt", "is_called"].map(column).into(),
+        hidden: None,
         keys: Vec::new(),
         foreign: Vec::new(),
         inherited: false,

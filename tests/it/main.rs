@@ -11,6 +11,7 @@ mod deploy;
 mod drivers;
 mod dump;
 mod functions;
+mod hidden;
 mod hostile;
 mod life;
 mod oracle;

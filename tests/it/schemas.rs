@@ -95,7 +95,12 @@ fn wrong(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
 
 #[test]
 fn what_is_shipped_is_valid() {
-    for (name, path) in [("policy", "policies/shop.yaml"), ("policy", "policies/pgbench.yaml"), ("partywall", "deploy/partywall.yaml")] {
+    for (name, path) in [
+        ("policy", "policies/shop.yaml"),
+        ("policy", "policies/pgbench.yaml"),
+        ("policy", "policies/helpdesk.yaml"),
+        ("partywall", "deploy/partywall.yaml"),
+    ] {
         let schema = schema(name);
         assert_eq!(wrong(&schema, &schema, &yaml(&read(path)), path), Vec::<String>::new());
     }
@@ -128,7 +133,7 @@ fn what_the_reader_refuses_is_not_valid() {
         "postgres: { tables: { a.p: { scoped: t }, a.b: { through: { table: a.p, on: {} } } } }",
         "postgres: { tables: { a.p: { scoped: t }, a.b: { through: { table: a.p } } } }",
         "postgres: { tables: { a.b: { scoped: t, hidden: true } } }",
-        "postgres: { tables: { a.b: { scoped: { column: t, hidden: true } } } }",
+        "postgres: { tables: { a.b: { scoped: { column: t, hidden: yes } } } }",
         "postgres: { functions: [ slugify ] }",
         "redis: { prefix: '{tenant}' }",
         "redis: { prefix: '*{tenant}:' }",

@@ -60,6 +60,16 @@ CREATE TABLE notes (tenant_id text NOT NULL, id int NOT NULL, body text NOT NULL
     PRIMARY KEY (tenant_id, id));
 CREATE TABLE notes_archive (archived_on date, PRIMARY KEY (tenant_id, id)) INHERITS (notes);
 
+-- Tables whose tenant column does not exist for tenants; the private database has none.
+CREATE TABLE threads (
+    id int NOT NULL, title text NOT NULL, replies int NOT NULL DEFAULT 1, org_id text NOT NULL, code text NOT NULL DEFAULT '0', opened date,
+    meta jsonb, PRIMARY KEY (org_id, id)
+);
+CREATE TABLE posts (
+    id int NOT NULL, org_id text NOT NULL, thread int, body text NOT NULL, score numeric(12,2) NOT NULL DEFAULT 0,
+    pattern text NOT NULL DEFAULT '.', sent timestamptz, PRIMARY KEY (org_id, id)
+);
+
 -- A key that all tenants share: its conflicts cannot be hidden, so what meets them is denied.
 CREATE TABLE domains (host text PRIMARY KEY, tenant_id text NOT NULL, hits int NOT NULL DEFAULT 0);
 
@@ -78,6 +88,10 @@ BEGIN
             t.name, t.tenant, 'acme') INTO part;
         whole := whole || t.name || ':' || coalesce(part, '-') || ' ';
     END LOOP;
+    FOREACH part IN ARRAY ARRAY['threads', 'posts'] LOOP
+        EXECUTE format('SELECT %L || coalesce(md5(string_agg(r, chr(10) ORDER BY r COLLATE "C")), ''-'') || '' '' FROM (SELECT (to_jsonb(x) - ''org_id'')::text AS r FROM %I x '
+            'WHERE coalesce(to_jsonb(x) ->> ''org_id'', %L) = %L) x', whole || part || ':', part, 'acme', 'acme') INTO whole;
+    END LOOP;
     RETURN whole;
 END $$;
 CREATE FUNCTION oracle_others() RETURNS text LANGUAGE plpgsql STABLE SET DateStyle = "ISO" SET TimeZone = "UTC" AS $$
@@ -88,6 +102,10 @@ BEGIN
         EXECUTE format('SELECT md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, CASE %1$L WHEN ''domains'' THEN NULL ELSE x.xmax END, x), chr(10) ORDER BY x.ctid)) '
             'FROM ONLY %1$I x WHERE %2$I IS DISTINCT FROM %3$L', t.name, t.tenant, 'acme') INTO part;
         whole := whole || t.name || ':' || coalesce(part, '-') || ' ';
+    END LOOP;
+    FOREACH part IN ARRAY ARRAY['threads', 'posts'] LOOP
+        EXECUTE format('SELECT %L || coalesce(md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)), ''-'') || '' '' FROM %I x '
+            'WHERE to_jsonb(x) ->> ''org_id'' <> %L', whole || part || ':', part, 'acme') INTO whole;
     END LOOP;
     SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)) INTO whole FROM countries x;
     SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)) INTO whole FROM rates x;

@@ -75,9 +75,20 @@ fn own_functions(system: &System, definition: &str) -> Option<String> {
         ("pg_get_viewdef(c.oid)", system.macros("CASE WHEN @view(c.oid) THEN pg_get_viewdef(c.oid) END")),
     ];
     let mut text = definition.to_owned();
-    for (from, to) in replaced {
+    for (from, to) in replaced.into_iter().chain(without_hidden(system)) {
         text = text.replace(from, &format!("({to})"));
     }
     let unknown = text.contains("_pg_truetyp") || text.matches("pg_get_viewdef(").count() != text.matches("pg_get_viewdef(c.oid)").count();
     (!unknown).then_some(text)
+}
+
+/// What a key without its hidden column changes.
+fn without_hidden(system: &System) -> Vec<(&'static str, String)> {
+    let position = "information_schema._pg_index_position(ss.conindid, ss.confkey[(ss.x).n])";
+    let calls = [
+        ("pg_get_indexdef(i.oid)", "@indexdef(i.oid, pg_get_indexdef(i.oid))".to_owned()),
+        (position, format!("@attnum(ss.conindid, {position}::pg_catalog.int2)")),
+    ];
+    let calls = calls.into_iter().filter(|_| !system.hidden.is_empty());
+    calls.map(|(from, to)| (from, system.macros(&to))).collect()
 }

@@ -3,11 +3,13 @@
 
 mod expand;
 pub mod functions;
+mod hidden;
 mod known;
 pub mod own_schema;
 mod queries;
 pub mod regtypes;
 
+pub use hidden::Concealed;
 pub use known::{FIRST_USER_OID, Known};
 pub use queries::QUERIES;
 
@@ -28,8 +30,8 @@ pub struct System {
     pub functions: std::collections::BTreeSet<String>,
     /// Known indexes and sequences by schema and name.
     pub others: HashMap<(String, String), u32>,
-    /// Columns that tenants must not see, by relation and name.
-    pub hidden: Vec<(u32, String)>,
+    /// Columns that tenants must not see, and what names them.
+    pub hidden: Concealed,
     /// The tenant's own schema, which is shown as `public`.
     pub own_schema: Option<String>,
 }
@@ -111,11 +113,12 @@ static RULES: LazyLock<HashMap<(&'static str, &'static str), Rule>> = LazyLock::
 });
 
 impl System {
-    /// Reads the answers to [`QUERIES`]. `relations` are the listed ones, `listed` says of a function's schema and name whether it is,
-    /// `path` is the search path.
+    /// Reads the answers to [`QUERIES`]. `relations` are the listed ones, `hiding` those with a hidden column, `listed` says of a function's
+    /// schema and name whether it is, `path` is the search path.
     pub fn read(
         answers: &HashMap<&'static str, Rows>,
         listed_relations: &[u32],
+        hiding: &[(u32, String)],
         listed: impl Fn(&str, &str) -> bool,
         path: &[String],
         home: &Home,
@@ -127,7 +130,13 @@ impl System {
         let in_path = |r: &&Vec<Option<String>>| home.seen(&text(r, 1)).is_some_and(|seen| path.iter().any(|p| p == seen));
         let schemas: Vec<u32> = rows("namespaces").iter().filter(in_path).map(|r| number(r)).collect();
         system.own_schema = home.schema().map(str::to_owned);
-        system.known = Known::build(listed_relations, &functions, &schemas, rows("edges"));
+        system.hidden = Concealed::read(answers, hiding);
+        let there = |row: &&Vec<Option<String>>| {
+            let kind = text(row, 0).chars().next().unwrap_or(' ');
+            system.hidden.is_empty() || !system.hidden.is_gone(kind, text(row, 1).parse().unwrap_or_default())
+        };
+        let edges: Vec<_> = rows("edges").iter().filter(there).cloned().collect();
+        system.known = Known::build(listed_relations, &functions, &schemas, &edges);
         let known_schema = |r: &&Vec<Option<String>>| system.known.has("nsp", number(r));
         let seen = |row: &[Option<String>]| home.seen(&text(row, 1)).map(str::to_owned);
         system.namespaces = rows("namespaces").iter().filter(known_schema).filter_map(|r| Some((seen(r)?, number(r)))).collect();
@@ -217,7 +226,9 @@ impl System {
     fn column(&self, column: &SystemColumn, rule: &Rule, form: Form) -> String {
         let name = quote_name(&column.name);
         if let Some((_, value)) = rule.columns.iter().find(|(n, _)| *n == column.name) {
-            return format!("{} AS {name}", self.macros(value));
+            let value = self.macros(value);
+            // Nothing to be taken out of it.
+            return if value == column.name { name } else { format!("{value} AS {name}") };
         }
         if rule.how == How::Empty {
             return format!("NULL::{}.{} AS {name}", quote_name(&column.type_schema), quote_name(empty_type(&column.type_name, form)));
@@ -259,24 +270,14 @@ impl System {
                 let names: Vec<&str> = super::settings::readable().collect();
                 format!("pg_catalog.lower({argument}) OPERATOR(pg_catalog.=) ANY ('{{{}}}'::pg_catalog.text[])", names.join(","))
             }
-            "col" => self.not_hidden(argument),
             "object" => self.object(argument),
             "absent" => absent(argument, "regclass"),
             set => match self.known.array(set) {
+                None => self.hidden.expansion(name, argument).unwrap_or_else(|| "false".to_owned()),
                 Some(members) if members == "{}" => system,
                 Some(members) => format!("({system} OR {argument} OPERATOR(pg_catalog.=) ANY ('{members}'::pg_catalog.oid[]))"),
-                None => "false".to_owned(),
             },
         }
-    }
-
-    /// `@col(relid, attname)`
-    fn not_hidden(&self, arguments: &str) -> String {
-        let Some((relid, attname)) = arguments.split_once(", ").filter(|_| !self.hidden.is_empty()) else { return "true".to_owned() };
-        let one = |(oid, name): &(u32, String)| {
-            format!("{relid} OPERATOR(pg_catalog.=) '{oid}'::pg_catalog.oid AND {attname} OPERATOR(pg_catalog.=) {}", quote_text(name))
-        };
-        format!("NOT ({})", self.hidden.iter().map(one).collect::<Vec<_>>().join(" OR "))
     }
 
     /// `@object(classid, objid)`

@@ -24,6 +24,20 @@ pub const QUERIES: &[CatalogQuery] = &[
         sql: "SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               WHERE c.relkind IN ('i', 'I', 'S') AND c.oid >= 16384",
     },
+    CatalogQuery {
+        name: "parts",
+        // By the kinds of the edges below; K: the key of a partitioned table.
+        sql: "SELECT 'R', i.indexrelid, i.indrelid, pg_catalog.array_to_string(i.indkey::pg_catalog.int2[], ' '), 0::pg_catalog.oid, '', pg_catalog.pg_get_indexdef(i.indexrelid) \
+              FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 \
+              UNION ALL SELECT 'C', c.oid, c.conrelid, pg_catalog.array_to_string(c.conkey, ' '), c.confrelid, pg_catalog.array_to_string(c.confkey, ' '), \
+              pg_catalog.pg_get_constraintdef(c.oid) FROM pg_catalog.pg_constraint c WHERE c.conrelid >= 16384 \
+              UNION ALL SELECT 'G', g.oid, g.tgrelid, '', 0, '', pg_catalog.pg_get_triggerdef(g.oid) FROM pg_catalog.pg_trigger g \
+              UNION ALL SELECT 'S', s.oid, s.stxrelid, pg_catalog.array_to_string(s.stxkeys::pg_catalog.int2[], ' '), 0, '', pg_catalog.pg_get_statisticsobjdef(s.oid) \
+              FROM pg_catalog.pg_statistic_ext s \
+              UNION ALL SELECT 'D', d.oid, d.adrelid, d.adnum::pg_catalog.text, 0, '', pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d \
+              UNION ALL SELECT 'W', w.oid, w.ev_class, '', 0, '', pg_catalog.pg_get_ruledef(w.oid) FROM pg_catalog.pg_rewrite w WHERE w.oid >= 16384 \
+              UNION ALL SELECT 'K', p.partrelid, p.partrelid, '', 0, '', pg_catalog.pg_get_partkeydef(p.partrelid) FROM pg_catalog.pg_partitioned_table p",
+    },
     CatalogQuery { name: "namespaces", sql: "SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n" },
     CatalogQuery {
         name: "procs",

@@ -14,7 +14,7 @@ fn table(name: &str, type_oid: u32, rule: TableRule) -> Table {
 }
 
 fn scoped(column: &str) -> TableRule {
-    TableRule::Scoped { column: column.into() }
+    TableRule::Scoped { column: column.into(), hidden: false }
 }
 
 const SETTING_READ: &str = "( SELECT current_setting('partywall.tenant'::text, true) AS current_setting)";

@@ -164,7 +164,7 @@ impl Table {
     /// The tenant column that the policy names.
     pub fn tenant(&self) -> Option<&str> {
         match self.entry.as_ref().map(|e| &e.rule) {
-            Some(TableRule::Scoped { column }) => Some(column),
+            Some(TableRule::Scoped { column, .. }) => Some(column),
             _ => None,
         }
     }

@@ -48,6 +48,9 @@ impl Rewriter<'_> {
         // A predicate is compared with the index's own and never run, so it is not fenced.
         let filtered = infer.where_clause.is_some();
         self.optional(infer.where_clause.as_mut())?;
+        if relation.hides().is_some_and(|c| wanted.iter().any(|w| w == c)) {
+            return Err(Refusal::with_state("42703", format!("column \"{tenant}\" does not exist")));
+        }
         if wanted.iter().any(|w| w == tenant) {
             return Ok(true);
         }

@@ -401,6 +401,7 @@ impl Rewriter<'_> {
             }
             return Err(Refusal::not_understood(format!("this form of {name} is not supported")).at(place));
         };
+        self.no_hidden_sequence(name, &call.args)?;
         let mut arguments = std::mem::take(&mut call.args);
         let mut traits = Traits::default();
         for (argument, kind) in arguments.iter_mut().zip(&template.arguments) {

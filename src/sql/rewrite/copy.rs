@@ -83,9 +83,9 @@ impl Rewriter<'_> {
         let at = named.iter().position(|c| *c == guard.column);
         let gain = match (x.attlist.is_empty(), at) {
             (true, Some(at)) => Gain::Missing { fields: named.len(), at },
-            (true, None) => return Err(Refusal::no_relation(&relation.name)),
+            (true, None) if relation.hidden.is_none() => return Err(Refusal::no_relation(&relation.name)),
+            (_, None) => Gain::First,
             (false, Some(_)) => Gain::Named,
-            (false, None) => Gain::First,
         };
         if gain != Gain::Named {
             self.unlike_literals.extend(null_texts(&x.options));
@@ -96,7 +96,8 @@ impl Rewriter<'_> {
         x.options.retain(|o| !matches!(&o.node, Some(NodeEnum::DefElem(o)) if o.defname == "freeze"));
         if let Some(condition) = x.where_clause.as_mut() {
             let mut level = Scope::default();
-            push(&mut level, relation.name.clone(), Thing::Wrapped(relation.clone()))?;
+            let item = push(&mut level, relation.name.clone(), Thing::Wrapped(relation.clone()))?;
+            item.hides = relation.hides().map(str::to_owned);
             self.levels.push(level);
             let result = self.expr(condition);
             self.levels.pop();
@@ -105,7 +106,7 @@ impl Rewriter<'_> {
         drop(scope);
         let client = x.where_clause.take().map_or_else(|| nodes::truth(true), |c| *c);
         x.where_clause = nodes::boxed(nodes::case(guard.predicate(), client, Some(marker(&guard, "partywall:tenant"))));
-        let type_oid = relation.column(&guard.column).map_or(25, |c| c.type_oid);
+        let type_oid = relation.stored_column(&guard.column).map_or(25, |c| c.type_oid);
         Ok(Kind::CopyIn(CopyIn { format, gain, header, column: guard.column, type_oid }))
     }
 

@@ -109,6 +109,7 @@ impl Rewriter<'_> {
         let star = matches!(column.fields.last().and_then(|n| n.node.as_ref()), Some(NodeEnum::AStar(_)));
         let named = if star { &column.fields[..column.fields.len() - 1] } else { &column.fields[..] };
         let names = nodes::names(named).ok_or_else(|| Refusal::not_understood("this column reference is not supported").at(place))?;
+        self.visible(&names, star, place)?;
         let used = match (names.as_slice(), star) {
             ([], true) => Use::Any,
             ([name], false) => {

@@ -69,6 +69,9 @@ impl Rewriter<'_> {
         if relation.is_expanded() {
             return self.view(item, &relation, scope).map(|()| Vec::new());
         }
+        if relation.hidden.is_some() {
+            return self.without_hidden(item, relation, scope).map(|()| Vec::new());
+        }
         let wrapped = self.mode.wrapped_through && relation.through().is_some();
         if (filter == Filter::None || wrapped || (renamed && !left_out!(self.cx, Renamed)))
             && let Some(guard) = self.guard(&relation, &relation.name)?
@@ -98,7 +101,7 @@ impl Rewriter<'_> {
                 .hint_at("It is listed", &relation.place)
                 .at(place)
         };
-        let mut select = definition(relation).map_err(|r| refused(&r))?;
+        let mut select = definition(relation).and_then(|s| super::hidden::without_column(relation, s)).map_err(|r| refused(&r))?;
         if self.views == VIEWS_MAX {
             return Err(refused(&Refusal::not_understood("views are nested too deeply")));
         }
@@ -187,6 +190,7 @@ impl Rewriter<'_> {
         let left_guards = self.from_item(larg, left, scope)?;
         let middle = scope.items.len();
         let right_guards = self.from_item(rarg, right, scope)?;
+        self.visible_using(join, &scope.items[first..])?;
         let (mut here, mut up) = (Vec::new(), Vec::new());
         let floats = kind == JoinType::JoinInner && above == Filter::Above;
         let moved = (kind == JoinType::JoinLeft && left_out!(self.cx, LeftAbove))
@@ -336,7 +340,7 @@ pub(super) fn push(scope: &mut Scope, name: String, thing: Thing) -> Res<&mut It
         return Err(Refusal::with_state("42712", format!("table name \"{name}\" specified more than once")));
     }
     let last = scope.items.len();
-    scope.items.push(Item { name, thing, nullable: false, locks_shared: false });
+    scope.items.push(Item { name, thing, nullable: false, locks_shared: false, hides: None });
     Ok(&mut scope.items[last])
 }
 

@@ -364,8 +364,9 @@ impl Rewriter<'_> {
     fn own_parent(&mut self, check: &Check, values: Vec<Node>) -> Res<Node> {
         let (above, last) = self.steps(&check.parent)?;
         let TableRule::Scoped { column, .. } = &last.rule else { return Err(Refusal::no_relation(&check.parent.name)) };
-        let type_oid = last.column(column).ok_or_else(|| Refusal::no_relation(&last.name))?.type_oid;
+        let type_oid = last.stored_column(column).ok_or_else(|| Refusal::no_relation(&last.name))?.type_oid;
         let parameter = self.tenant_parameter(type_oid)?;
+        self.hidden.named |= last.hidden.is_some();
         let (schema, table) = (check.parent.schema.clone(), check.parent.name.clone());
         let mut steps = vec![Step { schema, table, on: check.on.clone() }];
         steps.extend(above);

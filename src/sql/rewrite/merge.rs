@@ -74,6 +74,7 @@ impl Rewriter<'_> {
             }
             when.target_list = relation.columns[..when.values.len()].iter().map(|c| named(&c.name)).collect();
         }
+        self.writable(relation, &when.target_list)?;
         for target in &mut when.target_list {
             match target.node.as_mut() {
                 Some(NodeEnum::ResTarget(t)) => self.target_indirection(t)?,

@@ -8,6 +8,7 @@ mod copy;
 mod expr;
 mod fence;
 mod from;
+mod hidden;
 mod labels;
 mod links;
 mod locks;
@@ -181,6 +182,7 @@ struct Rewriter<'a> {
     rows: rows::Rows,
     /// The statement is pg_dump's [`settings::DUMP_GUARD`].
     dump_guard: bool,
+    hidden: hidden::Hidden,
 }
 
 impl<'a> Rewriter<'a> {
@@ -216,6 +218,7 @@ impl<'a> Rewriter<'a> {
             catalogs: catalogs::Seen::default(),
             rows: rows::Rows::default(),
             dump_guard: false,
+            hidden: hidden::Hidden::default(),
         }
     }
 
@@ -319,11 +322,12 @@ impl<'a> Rewriter<'a> {
         match &relation.rule {
             TableRule::SharedRead | TableRule::Own => Ok(None),
             TableRule::Hidden => Err(Refusal::no_relation(&relation.name)),
-            TableRule::Scoped { column } => {
-                let found = relation.column(column).ok_or_else(|| Refusal::no_relation(&relation.name))?;
+            TableRule::Scoped { column, .. } => {
+                let found = relation.stored_column(column).ok_or_else(|| Refusal::no_relation(&relation.name))?;
                 let (not_null, type_oid) = (found.not_null, found.type_oid);
                 let parameter = self.tenant_parameter(type_oid)?;
                 self.rows.guards += 1;
+                self.hidden.named |= relation.hidden.is_some();
                 let (reference, column, through) = (reference.to_owned(), column.clone(), Vec::new());
                 Ok(Some(Guard { reference, column, not_null, parameter, through }))
             }

@@ -13,8 +13,9 @@ impl Rewriter<'_> {
     /// SET may give the tenant column what it has: the own id as a literal or a parameter, or in an upsert (`excluded`) what the INSERT
     /// gave it.
     pub(super) fn own_assignments(&mut self, relation: &Relation, targets: &mut [Node], excluded: bool) -> Res<()> {
+        self.writable(relation, targets)?;
         self.keeps_its_rows(relation, Some(targets))?;
-        let TableRule::Scoped { column } = &relation.rule else { return Ok(()) };
+        let TableRule::Scoped { column, .. } = &relation.rule else { return Ok(()) };
         for target in targets {
             let Some(NodeEnum::ResTarget(t)) = target.node.as_mut() else { continue };
             if t.name != *column || left_out!(self.cx, TenantAssigned) {
@@ -128,7 +129,7 @@ impl Rewriter<'_> {
 
 /// The type of the tenant column as the tenant's parameter has it.
 pub(super) fn tenant_type(relation: &Relation, column: &str) -> u32 {
-    relation.column(column).map_or(25, |c| if c.type_oid == 1043 { 25 } else { c.type_oid })
+    relation.stored_column(column).map_or(25, |c| if c.type_oid == 1043 { 25 } else { c.type_oid })
 }
 
 /// A string or a number as it is written.

@@ -105,13 +105,14 @@ impl Rewriter<'_> {
 fn column(item: &Item) -> Option<(Checked, Node)> {
     let (relation, column) = match &item.thing {
         Thing::Guarded(relation, guard) if guard.through.is_empty() => (relation, guard.column.clone()),
+        Thing::Wrapped(relation) if relation.hidden.is_some() => return None,
         Thing::Wrapped(relation) => match &relation.rule {
-            TableRule::Scoped { column } => (relation, column.clone()),
+            TableRule::Scoped { column, .. } => (relation, column.clone()),
             _ => return None,
         },
         // The tenant column of a row below a parent is the parent's.
         Thing::Guarded(..) | Thing::Shared(_) | Thing::Opaque => return None,
     };
-    let type_oid = relation.column(&column)?.type_oid;
+    let type_oid = relation.stored_column(&column)?.type_oid;
     Some((Checked { type_oid, nullable: item.nullable }, nodes::column(&item.name, &column)))
 }

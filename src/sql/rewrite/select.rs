@@ -40,7 +40,7 @@ impl Rewriter<'_> {
     }
 
     fn simple_select(&mut self, select: &mut SelectStmt, top: bool) -> Res<Traits> {
-        let fences = self.fences;
+        let (fences, wrapped) = (self.fences, self.hidden.wrapped);
         let (scope, guards) = self.from_list(&mut select.from_clause, Scope::default())?;
         if !select.locking_clause.is_empty() {
             self.locking(select, &scope)?;
@@ -49,6 +49,7 @@ impl Rewriter<'_> {
         let traits = self.clauses(select, guards, top);
         self.levels.pop();
         let traits = traits?;
+        self.no_late_locks(select, wrapped, fences)?;
         if self.fences != fences && !left_out!(self.cx, SubqueryBarrier) {
             barriers(&mut select.from_clause);
         }

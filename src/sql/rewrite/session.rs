@@ -133,6 +133,10 @@ impl Rewriter<'_> {
         match x.query.as_mut().and_then(|q| q.node.as_mut()) {
             Some(query @ (NodeEnum::SelectStmt(_) | NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_))) => {
                 self.statement(query)?;
+                if self.hidden.named && !left_out!(self.cx, HiddenPlan) {
+                    return Err(Refusal::not_understood("EXPLAIN of a table with a hidden tenant column is not supported")
+                        .detail("The plan would show the column."));
+                }
                 Ok(Kind::Read)
             }
             _ => Err(Refusal::not_understood("EXPLAIN of this kind of statement is not supported")),

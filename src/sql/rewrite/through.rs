@@ -23,11 +23,12 @@ impl Rewriter<'_> {
             steps.iter_mut().for_each(|s| s.on.clear());
         }
         let TableRule::Scoped { column, .. } = &last.rule else { return Err(Refusal::no_relation(&relation.name)) };
-        let type_oid = last.column(column).ok_or_else(|| Refusal::no_relation(&relation.name))?.type_oid;
+        let type_oid = last.stored_column(column).ok_or_else(|| Refusal::no_relation(&relation.name))?.type_oid;
         let witness = steps.first().and_then(|s| s.on.first()).and_then(|(own, _)| relation.column(own));
         let not_null = witness.is_some_and(|c| c.not_null);
         let parameter = self.tenant_parameter(type_oid)?;
         self.rows.guards += 1;
+        self.hidden.named |= last.hidden.is_some();
         Ok(Guard { reference: reference.to_owned(), column: column.clone(), not_null, parameter, through: steps })
     }
 

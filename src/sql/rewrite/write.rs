@@ -62,7 +62,7 @@ impl Rewriter<'_> {
         self.writes += 1;
         self.written.push((relation.schema.clone(), relation.name.clone(), self.writes));
         let mut scope = Scope::default();
-        push(&mut scope, name, Thing::Guarded(relation.clone(), guard.clone()))?;
+        push(&mut scope, name, Thing::Guarded(relation.clone(), guard.clone()))?.hides = relation.hides().map(str::to_owned);
         Ok((relation, guard, scope))
     }
 
@@ -74,6 +74,7 @@ impl Rewriter<'_> {
         if left_out!(self.cx, UpdateFrom) {
             guards.clear();
         }
+        self.written_out(x.returning_clause.as_mut(), &scope, &x.from_clause)?;
         if !left_out!(self.cx, UpdateTarget) {
             guards.insert(0, guard.predicate());
         }
@@ -98,6 +99,7 @@ impl Rewriter<'_> {
         if left_out!(self.cx, DeleteUsing) {
             guards.clear();
         }
+        self.written_out(x.returning_clause.as_mut(), &scope, &x.using_clause)?;
         if !left_out!(self.cx, DeleteTarget) {
             guards.insert(0, guard.predicate());
         }
@@ -193,6 +195,8 @@ impl Rewriter<'_> {
     fn insert(&mut self, x: &mut InsertStmt) -> Res<()> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
         let tenant_type = tenant_type(&relation, &guard.column);
+        self.writable(&relation, &x.cols)?;
+        self.written_out(x.returning_clause.as_mut(), &scope, &[])?;
         for column in &mut x.cols {
             if let Some(NodeEnum::ResTarget(t)) = column.node.as_mut() {
                 self.target_indirection(t)?;
@@ -225,7 +229,8 @@ impl Rewriter<'_> {
         if !x.cols.is_empty() {
             return Ok(());
         }
-        let width = width(select).ok_or_else(|| {
+        let known = || self.known_width(select).filter(|_| relation.hidden.is_some());
+        let width = width(select).or_else(known).ok_or_else(|| {
             Refusal::not_understood("INSERT without a column list from SELECT * is not supported").hint("Name the columns.")
         })?;
         if width > relation.columns.len() {
@@ -304,7 +309,8 @@ impl Rewriter<'_> {
         self.upsert = true;
         self.own_assignments(relation, &mut conflict.target_list, true)?;
         let mut level = self.levels.last().cloned().unwrap_or_default();
-        push(&mut level, "excluded".into(), Thing::Wrapped(Arc::new(relation.clone())))?;
+        let excluded = push(&mut level, "excluded".into(), Thing::Wrapped(Arc::new(relation.clone())))?;
+        excluded.hides = relation.hides().map(str::to_owned);
         self.levels.push(level);
         let result = self.assignments(&mut conflict.target_list);
         let result = result.and_then(|()| self.assignment_checks(relation, &guard.reference, &mut conflict.target_list));

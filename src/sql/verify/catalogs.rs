@@ -228,6 +228,7 @@ impl Walk<'_> {
             return disagree("a catalog function is called in another way");
         }
         let arguments = list(c, "args");
+        self.no_hidden_sequence(c)?;
         for template in templates.iter().filter(|t| t.arguments.len() == arguments.len()) {
             let Some(holes) = self.holes(template, arguments) else { continue };
             if self.one_of(f, &[template.text(&self.catalog.system)], &holes).is_ok() {

@@ -1,5 +1,6 @@
 //! COPY: out of a table it is a guarded query of the same columns; into a table WHERE lets only the tenant's rows through.
 
+use super::scopes::{Level, Seen};
 use super::{Found, Hold, Res, Walk, disagree, fields, hold, kind, list, names, text};
 use crate::policy::TableRule;
 use serde_json::Value;
@@ -46,6 +47,10 @@ impl Walk<'_> {
     fn rows_of(&mut self, query: &Value, c: &Value) -> Res<()> {
         let Some(select) = fields(query, "SelectStmt") else { return disagree("COPY of something else than a query") };
         let [table] = list(select, "from_clause") else { return disagree("COPY of several relations") };
+        // Without its hidden column a table is a subquery, which is proved below.
+        let table = fields(table, "RangeSubselect")
+            .and_then(|s| list(&s["subquery"]["node"]["SelectStmt"], "from_clause").first())
+            .unwrap_or(table);
         let Some(table) = fields(table, "RangeVar") else { return disagree("COPY of no relation") };
         let empty = ["distinct_clause", "group_clause", "window_clause", "values_lists", "sort_clause", "locking_clause"];
         let bare = empty.iter().all(|k| list(select, k).is_empty())
@@ -63,7 +68,7 @@ impl Walk<'_> {
         client["where_clause"] = Value::Null;
         let mut from = c["relation"].clone();
         from["inh"] = Value::Bool(false);
-        client["from_clause"][0]["node"]["RangeVar"] = from;
+        client["from_clause"] = serde_json::json!([{ "node": { "RangeVar": from } }]);
         self.select(select, &client)
     }
 
@@ -76,6 +81,9 @@ impl Walk<'_> {
         self.rest(&f["relation"], &c["relation"], &["schemaname"])?;
         let (written, theirs) = (names(list(f, "attlist")), self.columns_of(&c["relation"], list(c, "attlist")));
         let added = written.first() == Some(&column.as_str()) && !theirs.contains(&column.as_str());
+        if listed.relation.hidden.is_some() && !added {
+            return disagree("COPY names a hidden column");
+        }
         if written.iter().filter(|w| **w == column).count() != 1 || written[usize::from(added)..] != theirs {
             return disagree("COPY into other columns");
         }
@@ -97,7 +105,12 @@ impl Walk<'_> {
             let truth = fields(&when["result"], "AConst").is_some_and(|t| t["val"]["Boolval"]["boolval"] == Value::Bool(true));
             return if truth { Ok(()) } else { disagree("COPY gained a condition") };
         }
-        self.same(&when["result"], &c["where_clause"])
+        let Some(hides) = listed.relation.hides().map(str::to_owned) else { return self.same(&when["result"], &c["where_clause"]) };
+        let name = text(&f["relation"], "relname").to_owned();
+        self.levels.push(Level { items: vec![Seen { name, relation: Some(listed.relation), hides: Some(hides), ..Seen::default() }] });
+        let result = self.same(&when["result"], &c["where_clause"]);
+        self.levels.pop();
+        result
     }
 
     /// The columns of the client's list, or all that are not computed.

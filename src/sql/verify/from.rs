@@ -1,5 +1,6 @@
 //! Relations in FROM: each scoped one takes its guard out of a filter that filters exactly its rows.
 
+use super::hidden::without_column;
 use super::scopes::{Level, Seen};
 use super::{Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, statements, text};
 use crate::sql::private::TEMP;
@@ -83,6 +84,9 @@ impl Walk<'_> {
         if relation.is_expanded() {
             return disagree("a view stands as itself");
         }
+        if relation.hidden.is_some() {
+            return disagree("a table with a hidden column stands as itself");
+        }
         let Some(column) = column else {
             let shared = relation.schema != TEMP && !relation.is_own();
             self.shared += usize::from(shared);
@@ -159,7 +163,11 @@ impl Walk<'_> {
         let bare = empty.iter().all(|k| list(select, k).is_empty())
             && ["having_clause", "limit_count", "with_clause", "into_clause", "larg", "rarg"].iter().all(|k| select[*k].is_null());
         let same_table = table["alias"].is_null() && table["inh"] == c["inh"] && table["relpersistence"] == c["relpersistence"];
-        if guard == Some(wanted) && star && bare && same_table && is_zero(&select["limit_offset"]) {
+        let shown = match relation.hidden {
+            Some(_) => self.shows_the_visible(select, &relation),
+            None => star && is_zero(&select["limit_offset"]),
+        };
+        if guard == Some(wanted) && shown && bare && same_table {
             hold(&mut self.proof, Hold::Wrapped, table, c, &name);
             self.saw_parents(&relation);
             push(level, Seen { name, relation: known(relation), ..Seen::default() })
@@ -178,6 +186,7 @@ impl Walk<'_> {
         let parsed = statements(relation.definition.as_deref().unwrap_or_default())?;
         let [definition] = parsed.as_slice() else { return disagree("a view is not one query") };
         let Some(definition) = fields(&definition["stmt"], "SelectStmt") else { return disagree("a view is no query") };
+        let definition = &without_column(definition, &relation)?;
         let (shared, places, held) = (self.shared, self.proof.places.len(), self.proof.held.len());
         let around = (std::mem::take(&mut self.levels), std::mem::take(&mut self.ctes));
         let result = self.select(f, definition);

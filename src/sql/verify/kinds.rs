@@ -230,6 +230,7 @@ impl Walk<'_> {
         if let ([.., item, field], true) = (named.as_slice(), named.len() == parts.len()) {
             self.field(Some(item), field)?;
         }
+        self.visible(&named, named.len() < parts.len())?;
         if named.len() < parts.len() && (named.len() + 1 != parts.len() || parts.last().and_then(kind).is_none_or(|(k, _)| k != "AStar")) {
             return disagree("this column reference is not proved");
         }

@@ -45,6 +45,7 @@ impl Walk<'_> {
         if f["match_kind"].as_i64() == Some(NOT_MATCHED_BY_SOURCE) {
             return disagree("MERGE would write rows of other tenants");
         }
+        target.hides_from(list(c, "target_list"))?;
         if f["command_type"].as_i64() != Some(INSERT) {
             self.sets_own(list(f, "target_list"), target, false)?;
             if f["command_type"].as_i64() == Some(DELETE) {
@@ -67,6 +68,9 @@ impl Walk<'_> {
             return disagree("the tenant column is not written exactly once");
         }
         if list(c, "values").len() == list(f, "values").len() {
+            if target.relation.hidden.is_some() {
+                return disagree("a hidden column is not written by the wall");
+            }
             self.own_expression(&mut plain["values"][index], target)?;
         } else {
             let value = plain["values"].as_array_mut().and_then(Vec::pop).unwrap_or_default();

@@ -8,6 +8,7 @@ mod catalogs;
 mod copy;
 mod fences;
 mod from;
+mod hidden;
 mod kinds;
 mod labels;
 mod links;
@@ -157,6 +158,8 @@ struct Walk<'a> {
     levels: Vec<Level>,
     /// How many references to shared relations there were so far.
     shared: usize,
+    /// How many tables with a hidden column stand in a barrier so far.
+    late: usize,
     proof: Proof,
     /// The session's own, as the statements before this one leave it.
     private: Private,
@@ -208,7 +211,7 @@ impl<'a> Walk<'a> {
         let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
         let (proof, allowed, private) = (Proof::default(), HashSet::new(), private.clone());
         let (first, added) = (i64::from(first), None);
-        Self { catalog, first, ctes, filters, levels, shared: 0, proof, private, allowed, tableoid: false, added, dump_guard: false }
+        Self { catalog, first, ctes, filters, levels, shared: 0, late: 0, proof, private, allowed, tableoid: false, added, dump_guard: false }
     }
 }
 
@@ -360,8 +363,10 @@ impl Walk<'_> {
         }
         let (guards, condition) = self.split(&f["where_clause"], &c["where_clause"])?;
         self.filters.push(guards);
+        let late = self.late;
         let level = self.from_list(list(f, "from_clause"), list(c, "from_clause"), Level::default())?;
         self.used_up()?;
+        self.locks_in_time(late, f)?;
         if level.locks_shared(list(f, "locking_clause")) {
             return disagree("rows that all tenants share are locked");
         }
@@ -414,7 +419,7 @@ impl Walk<'_> {
         let Some(relation) = expected.filter(|r| r.schema == text(f, "schemaname")) else { return disagree("a relation is not listed") };
         self.proof.relations.push(format!("{}.{}", relation.schema, relation.name));
         let column = match &relation.rule {
-            TableRule::Scoped { column } => Some(column.clone()),
+            TableRule::Scoped { column, .. } => Some(column.clone()),
             // The column is a parent's.
             TableRule::Through(_) => Some(String::new()),
             TableRule::SharedRead | TableRule::Own => None,

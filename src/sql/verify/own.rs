@@ -74,6 +74,7 @@ impl Walk<'_> {
 
     /// SET gives the tenant column nothing but the own id, or in an upsert what the INSERT gave it.
     pub(super) fn sets_own(&mut self, targets: &[Value], target: &Target, excluded: bool) -> Res<()> {
+        target.hides_from(targets)?;
         self.keeps_its_rows(&target.relation, Some(targets))?;
         for set in targets.iter().filter_map(|t| fields(t, "ResTarget")).filter(|t| text(t, "name") == target.column) {
             if !list(set, "indirection").is_empty() {

@@ -47,8 +47,8 @@ impl Walk<'_> {
             let item = level.items.iter().find(|i| i.name == found.reference);
             let relation = item.and_then(|i| i.relation.as_ref());
             let (Some(item), Some(relation)) = (item, relation) else { return disagree("an added column is of no relation here") };
-            let is_tenants = matches!(&relation.rule, TableRule::Scoped { column } if *column == found.column);
-            match relation.column(&found.column).filter(|_| is_tenants) {
+            let is_tenants = matches!(&relation.rule, TableRule::Scoped { column, .. } if *column == found.column);
+            match relation.stored_column(&found.column).filter(|_| is_tenants) {
                 Some(column) => self.proof.rows.push(Checked { type_oid: column.type_oid, nullable: item.nullable }),
                 None => return disagree("an added column is not the tenant's"),
             }

@@ -24,6 +24,8 @@ pub(super) struct Seen {
     pub(super) nullable: bool,
     /// Shared, or has shared relations inside.
     pub(super) shared: bool,
+    /// The target of a write hides this column of its own.
+    pub(super) hides: Option<String>,
 }
 
 impl Level {
@@ -70,7 +72,7 @@ impl Walk<'_> {
     fn is_guarded(&self, found: &Found, absent: Option<&str>) -> bool {
         let mut levels = self.levels.iter().rev().enumerate();
         let Some((up, item)) = levels.find_map(|(up, level)| Some((up, level.find(&found.reference)?))) else { return false };
-        let never_null = |column: &str| item.relation.as_ref().and_then(|r| r.column(column)).is_some_and(|c| c.not_null);
+        let never_null = |column: &str| item.relation.as_ref().and_then(|r| r.stored_column(column)).is_some_and(|c| c.not_null);
         let there = match absent {
             Some(column) => never_null(column),
             None => up == 0 && !item.nullable,

@@ -18,6 +18,11 @@ impl Walk<'_> {
             return None;
         }
         let select = fields(&link["subselect"], "SelectStmt")?;
+        // Any other is the client's, in which something else is guarded.
+        let parent = fields(list(select, "from_clause").first()?, "RangeVar")?;
+        if !text(&parent["alias"], "aliasname").starts_with(RESERVED) {
+            return None;
+        }
         let first = Self::parts(&select["where_clause"], 1)?.first()?;
         let own = fields(&fields(first, "AExpr")?["rexpr"], "ColumnRef")?;
         let [reference, _] = names(list(own, "fields"))[..] else { return None };
@@ -48,7 +53,7 @@ impl Walk<'_> {
                 link.on.iter().zip(&values).map(|((_, theirs), own)| format!("{alias}.{} OPERATOR(pg_catalog.=) {own}", quoted(theirs)));
             conditions.extend(equal);
             match &parent.rule {
-                TableRule::Scoped { column } => {
+                TableRule::Scoped { column, .. } => {
                     conditions.push(format!("{alias}.{} OPERATOR(pg_catalog.=) $1", quoted(column)));
                     return Ok(format!("EXISTS (SELECT 1 FROM {} WHERE {}{lock})", from.join(", "), conditions.join(" AND ")));
                 }

@@ -66,7 +66,9 @@ impl Walk<'_> {
                 return disagree("EXPLAIN has other options");
             }
         }
+        let before = self.proof.relations.len();
         self.same(&f["query"], &c["query"])?;
+        self.plan_may_be_shown(before)?;
         self.rest(f, c, &["options", "query"])
     }
 

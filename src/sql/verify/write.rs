@@ -19,7 +19,11 @@ impl Target {
     /// As an item that a filter guards.
     pub(super) fn seen(&self) -> Seen {
         let (name, guard) = (self.reference.clone(), Some(self.guard.clone()));
-        Seen { name, relation: Some(self.relation.clone()), guard, ..Seen::default() }
+        Seen { name, relation: Some(self.relation.clone()), guard, hides: self.hides(), ..Seen::default() }
+    }
+
+    fn hides(&self) -> Option<String> {
+        self.relation.hides().map(str::to_owned)
     }
 
     /// The names of the first columns of the table.
@@ -34,7 +38,7 @@ impl Target {
             [own] | ["pg_catalog", own] => (*own).to_owned(),
             _ => return false,
         };
-        let wanted: &[&str] = match self.relation.column(&self.column).map(|c| c.type_oid) {
+        let wanted: &[&str] = match self.relation.stored_column(&self.column).map(|c| c.type_oid) {
             Some(20) => &["int8"],
             Some(21) => &["int2"],
             Some(23) => &["int4"],
@@ -111,8 +115,9 @@ impl Walk<'_> {
         if utility::is_current_of(&f["where_clause"], &c["where_clause"]) && list(f, from).is_empty() && f["with_clause"].is_null() {
             let level = Level { items: vec![target.seen()] };
             self.rows_belong(added, &level)?;
+            let (plain, c) = self.without_stars(&plain, c, &level, &[])?;
             self.levels.push(level);
-            self.rest(&plain, c, &["relation", "where_clause"])?;
+            self.rest(&plain, &c, &["relation", "where_clause"])?;
             self.levels.pop();
             return Ok(());
         }
@@ -124,9 +129,10 @@ impl Walk<'_> {
         let level = self.from_list(list(f, from), list(c, from), Level { items: vec![target.seen()] })?;
         self.used_up()?;
         self.rows_belong(added, &level)?;
+        let (plain, c) = self.without_stars(&plain, c, &level, list(c, from))?;
         self.levels.push(level);
         self.pairs(condition)?;
-        self.rest(&plain, c, &["with_clause", "relation", "where_clause", from])?;
+        self.rest(&plain, &c, &["with_clause", "relation", "where_clause", from])?;
         self.levels.pop();
         self.ctes.truncate(depth);
         Ok(())
@@ -140,7 +146,11 @@ impl Walk<'_> {
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
         let column = target.column.clone();
+        target.hides_from(list(c, "cols"))?;
         let added = self.columns(f, c, &column)?;
+        if target.relation.hidden.is_some() && !added {
+            return disagree("a hidden column is not written by the wall");
+        }
         let how = if added { Hold::Inserted } else { Hold::Own };
         if !column.is_empty() {
             hold(&mut self.proof, how, &f["relation"], &c["relation"], &target.reference);
@@ -166,9 +176,10 @@ impl Walk<'_> {
         }
         let mut level = Level { items: vec![target.seen()] };
         self.rows_belong(added_rows, &level)?;
-        let excluded = Seen { name: "excluded".into(), relation: Some(target.relation.clone()), ..Seen::default() };
+        let excluded = Seen { name: "excluded".into(), relation: Some(target.relation.clone()), hides: target.hides(), ..Seen::default() };
         self.levels.push(level.clone());
-        self.rest(f, c, &["with_clause", "relation", "cols", "select_stmt", "on_conflict_clause"])?;
+        let (left, client) = self.without_stars(f, c, &level, &[])?;
+        self.rest(&left, &client, &["with_clause", "relation", "cols", "select_stmt", "on_conflict_clause"])?;
         if !f["on_conflict_clause"].is_null() {
             from::push(&mut level, excluded)?;
         }
@@ -259,6 +270,10 @@ impl Walk<'_> {
         let (fi, ci) = (&f["infer"], &c["infer"]);
         if !fi.is_null() && !ci.is_null() {
             let (mut fe, ce) = (list(fi, "index_elems"), list(ci, "index_elems"));
+            let hidden = target.hides();
+            if hidden.is_some() && ce.iter().filter_map(|e| fields(e, "IndexElem")).any(|e| Some(text(e, "name")) == hidden.as_deref()) {
+                return disagree("a hidden column is named");
+            }
             if fe.len() == ce.len() + 1
                 && fields(&fe[ce.len()], "IndexElem").is_some_and(|e| text(e, "name") == column && e["expr"].is_null())
             {

@@ -108,6 +108,12 @@ impl Bench {
 fn private(table: &Table) -> String {
     let (name, tenant, key) = (table.name, table.tenant, table.key.join(", "));
     let only = if name == "events" { "" } else { "ONLY " };
+    if !table.shows_tenant() {
+        // With the column go the keys that hold it.
+        return format!(
+            "DELETE FROM {name} WHERE {tenant} <> 'acme'; ALTER TABLE {name} DROP COLUMN {tenant} CASCADE; ALTER TABLE {name} ADD PRIMARY KEY ({key});"
+        );
+    }
     let mut sql = format!("DELETE FROM {only}{name} WHERE {tenant} <> 'acme'; ALTER TABLE {name} ALTER {tenant} SET DEFAULT 'acme';");
     sql.push_str(&format!("CREATE UNIQUE INDEX ON {name} ({key});"));
     for column in table.columns.iter().filter(|c| matches!(c.name, "email" | "sku")) {

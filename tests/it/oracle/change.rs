@@ -23,6 +23,7 @@ impl Generator {
         self.features |= match table.name {
             "events" | "events_2024" => F::Partitioned.bit(),
             "notes" | "notes_archive" => F::Inherited.bit(),
+            "threads" | "posts" => F::HiddenColumn.bit(),
             _ => 0,
         };
         (table, self.name("t"))
@@ -40,7 +41,7 @@ impl Generator {
             "id" => r.between(1, 30).to_string(),
             "order_id" | "product_id" => r.between(1, 7).to_string(),
             "line" => r.between(1, 5).to_string(),
-            "customer_id" | "manager_id" => {
+            "customer_id" | "manager_id" | "thread" => {
                 if r.percent(20) {
                     "NULL".into()
                 } else {
@@ -103,7 +104,7 @@ impl Generator {
             return (table.columns.iter().collect(), String::new());
         }
         let mut columns: Vec<_> = table.own_columns().filter(|c| !c.nullable || self.random.percent(60)).collect();
-        if self.random.percent(15) {
+        if table.shows_tenant() && self.random.percent(15) {
             self.note(F::InsertTenant);
             columns.push(table.column(table.tenant));
         }
@@ -130,7 +131,7 @@ impl Generator {
         {
             self.scopes.clear();
             return match column.name {
-                "product_id" | "customer_id" | "manager_id" | "account" => self.stored(column),
+                "product_id" | "customer_id" | "manager_id" | "account" | "thread" => self.stored(column),
                 _ => format!("COALESCE({}, {})", self.expr(column.ty, 2), self.value_literal(column.ty)),
             };
         }
@@ -147,7 +148,7 @@ impl Generator {
             name if name == table.tenant => "'acme'".into(),
             "id" => (100 + n).to_string(),
             "line" => (50 + n).to_string(),
-            "order_id" | "product_id" | "customer_id" | "manager_id" => (1 + n).to_string(),
+            "order_id" | "product_id" | "customer_id" | "manager_id" | "thread" => (1 + n).to_string(),
             "email" => "NULL".into(),
             "sku" => format!("'NEW-{n}'"),
             "name" if table.name == "labels" => format!("'new{n}'"),
@@ -220,7 +221,7 @@ impl Generator {
         }
         let mut parts: Vec<(String, String)> = Vec::new();
         for column in chosen {
-            let reference = matches!(column.name, "customer_id" | "product_id" | "manager_id");
+            let reference = matches!(column.name, "customer_id" | "product_id" | "manager_id" | "thread");
             let text = if column.tag != Tag::Plain || reference || column.ty == Ty::Num || self.random.percent(40) {
                 self.stored(column)
             } else {
@@ -316,14 +317,18 @@ impl Generator {
             .map(|n| {
                 let value = |g: &mut Self, c: &'static Column| match c.name {
                     "id" | "order_id" | "line" => (n + 1 + g.random.below(2) * 8).to_string(),
-                    "product_id" | "manager_id" | "customer_id" => "2".into(),
+                    "product_id" | "manager_id" | "customer_id" | "thread" => "2".into(),
                     "sku" => format!("'UP-{n}'"),
                     _ => g.stored(c),
                 };
                 format!("({})", columns.iter().map(|c| value(self, c)).collect::<Vec<_>>().join(", "))
             })
             .collect();
-        let target = if self.random.percent(50) { format!("{}, {}", table.tenant, table.key.join(", ")) } else { table.key.join(", ") };
+        let target = if table.shows_tenant() && self.random.percent(50) {
+            format!("{}, {}", table.tenant, table.key.join(", "))
+        } else {
+            table.key.join(", ")
+        };
         let mut excluded = Self::scope_of(table, "excluded");
         excluded.table = None;
         self.scopes.push(vec![Self::scope_of(table, &alias), excluded]);

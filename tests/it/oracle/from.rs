@@ -189,6 +189,7 @@ impl Generator {
             "events" | "events_2024" => F::Partitioned.bit(),
             "notes" | "notes_archive" => F::Inherited.bit(),
             "countries" | "rates" => F::Shared.bit(),
+            "threads" | "posts" => F::HiddenColumn.bit(),
             _ => 0,
         };
         let mut unique = table.name != "notes";

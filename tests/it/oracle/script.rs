@@ -23,6 +23,26 @@ impl Case {
     }
 }
 
+/// What names a column that is not there.
+const HIDDEN: &[&str] = &[
+    "SELECT org_id FROM threads",
+    "SELECT t.org_id FROM threads t",
+    "SELECT (t).org_id FROM threads t",
+    "SELECT id FROM threads WHERE org_id = 'globex'",
+    "SELECT id FROM threads ORDER BY org_id",
+    "SELECT * FROM threads JOIN posts USING (org_id)",
+    "UPDATE threads SET org_id = 'acme'",
+    "UPDATE threads SET title = org_id",
+    "UPDATE threads t SET title = t.org_id",
+    "UPDATE threads SET title = 'x' WHERE org_id = 'globex'",
+    "UPDATE threads SET title = 'x' RETURNING org_id",
+    "DELETE FROM posts WHERE org_id = 'globex'",
+    "INSERT INTO threads (id, title, replies, code, org_id) VALUES (950, 'x', 1, '1', 'acme')",
+    "INSERT INTO threads (id, title, replies, code) VALUES (951, 'x', 1, '1') RETURNING org_id",
+    "INSERT INTO threads (id, title, replies, code) VALUES (1, 'x', 1, '1') ON CONFLICT (id) DO UPDATE SET title = excluded.org_id",
+    "COPY threads (org_id) TO STDOUT",
+];
+
 impl Generator {
     fn read(&mut self) -> Step {
         self.start();
@@ -172,6 +192,8 @@ impl Generator {
             "SELECT c.id FROM customers c JOIN countries k ON k.code = c.country FOR SHARE",
             "SELECT query_to_xml('SELECT * FROM customers', true, false, '')::text",
             "SELECT table_to_xml('secrets', true, false, '')::text FROM customers",
+            "SELECT id FROM threads WHERE 10 / replies > 0 FOR UPDATE",
+            "EXPLAIN SELECT id FROM threads",
         ]);
         self.plain(sql)
     }
@@ -182,7 +204,7 @@ impl Generator {
         self.note(F::Wrong);
         let query = self.simple(&[Ty::Int, Ty::Text], false).sql;
         let table = self.random.pick(&TABLES[..SCOPED]).name;
-        let sql = match self.random.below(18) {
+        let sql = match self.random.below(21) {
             0 => format!("SELECT nosuch FROM {table}"),
             1 => format!("SELECT {table}.nosuch FROM {table}"),
             2 => "SELECT * FROM nosuch".into(),
@@ -202,7 +224,11 @@ impl Generator {
             13 => format!("SELECT other.id FROM {table} mine"),
             14 => "INSERT INTO customers (id, name, nosuch) VALUES (900, 'x', 1)".into(),
             15 => "UPDATE customers SET nosuch = 1".into(),
-            16 => {
+            16..=18 => {
+                self.note(F::HiddenColumn);
+                self.random.pick(HIDDEN).into()
+            }
+            19 => {
                 self.note(F::Failing);
                 "SELECT 1 / (id - 3) FROM customers".into()
             }

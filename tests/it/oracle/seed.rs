@@ -36,8 +36,12 @@ pub fn rows() -> String {
 }
 
 fn row(random: &mut Random, table: &Table, tenant: &str, id: i64) -> String {
-    let values: Vec<String> = table.columns.iter().map(|column| value(random, table, column, tenant, id)).collect();
-    let names: Vec<&str> = table.columns.iter().map(|c| c.name).collect();
+    let mut values: Vec<String> = table.columns.iter().map(|column| value(random, table, column, tenant, id)).collect();
+    let mut names: Vec<&str> = table.columns.iter().map(|c| c.name).collect();
+    if !table.shows_tenant() {
+        names.push(table.tenant);
+        values.push(quoted(tenant));
+    }
     // An item may name an order that this tenant misses.
     format!("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING;\n", table.name, names.join(", "), values.join(", "))
 }
@@ -51,8 +55,8 @@ fn value(random: &mut Random, table: &Table, column: &Column, tenant: &str, id: 
     match (table.name, column.name) {
         ("order_items", "order_id") => (1 + id / 2).to_string(),
         ("order_items", "line") => (1 + id % 2).to_string(),
-        (_, "customer_id" | "product_id" | "account") if column.nullable && random.percent(20) => "NULL".into(),
-        (_, "customer_id" | "product_id" | "account") => random.between(1, 6).to_string(),
+        (_, "customer_id" | "product_id" | "account" | "thread") if column.nullable && random.percent(20) => "NULL".into(),
+        (_, "customer_id" | "product_id" | "account" | "thread") => random.between(1, 6).to_string(),
         ("employees", "manager_id") => {
             if id < 3 {
                 "NULL".into()

@@ -91,7 +91,7 @@ pub struct Table {
     pub tenant: &'static str,
     /// The rest of the primary key.
     pub key: &'static [&'static str],
-    /// In the order of the table, the tenant column among them.
+    /// In the order of the table, the tenant column among them unless it is hidden.
     pub columns: &'static [Column],
     /// Columns with their table: `(column, table, its column)`.
     pub links: &'static [(&'static str, &'static str, &'static str)],
@@ -257,6 +257,34 @@ pub const TABLES: &[Table] = &[
         ],
         links: &[("account", "customers", "id"), ("id", "notes", "id")],
     },
+    Table {
+        name: "threads",
+        tenant: "org_id",
+        key: &["id"],
+        columns: &[
+            c("id", Ty::Int),
+            c("title", Ty::Text),
+            t("replies", Ty::Int, Tag::NonZero),
+            t("code", Ty::Text, Tag::Digits),
+            n("opened", Ty::Date),
+            n("meta", Ty::Json),
+        ],
+        links: &[("id", "posts", "thread"), ("id", "customers", "id"), ("replies", "tickets", "priority")],
+    },
+    Table {
+        name: "posts",
+        tenant: "org_id",
+        key: &["id"],
+        columns: &[
+            c("id", Ty::Int),
+            n("thread", Ty::Int),
+            c("body", Ty::Text),
+            c("score", Ty::Num),
+            t("pattern", Ty::Text, Tag::Regex),
+            n("sent", Ty::Ts),
+        ],
+        links: &[("thread", "threads", "id"), ("id", "orders", "id")],
+    },
     Table { name: "notes", tenant: "tenant_id", key: &["id"], columns: NOTES.split_at(5).0, links: &[("id", "customers", "id")] },
     Table { name: "notes_archive", tenant: "tenant_id", key: &["id"], columns: NOTES, links: &[("id", "notes", "id")] },
     Table { name: "events_2024", tenant: "tenant_id", key: &["id", "day"], columns: EVENTS, links: &[("id", "events", "id")] },
@@ -277,7 +305,7 @@ pub const TABLES: &[Table] = &[
 ];
 
 /// How many of [`TABLES`] have a tenant.
-pub const SCOPED: usize = 12;
+pub const SCOPED: usize = 14;
 
 impl Table {
     /// By name.
@@ -288,6 +316,11 @@ impl Table {
     /// A column by name.
     pub fn column(&self, name: &str) -> &'static Column {
         self.columns.iter().find(|c| c.name == name).unwrap()
+    }
+
+    /// Whether tenants have its tenant column.
+    pub fn shows_tenant(&self) -> bool {
+        self.columns.iter().any(|c| c.name == self.tenant)
     }
 
     /// Its columns without the tenant's.

@@ -1,0 +1,327 @@
+//! A tenant column that the policy hides does not exist for the tenant.
+//!
+//! In FROM the table becomes a subquery of its other columns: stars, whole rows, NATURAL JOIN and names then mean what they would mean if
+//! the column were not there. Where the table itself has to stand, as the target of a write, its names are looked up here, stars in
+//! RETURNING are written out, and what cannot be told is refused.
+
+use super::from::push;
+use super::shape::string_of;
+use super::{Res, Rewriter};
+use crate::sql::catalog::Relation;
+use crate::sql::scope::{Item, Scope, Thing};
+use crate::sql::{Refusal, nodes};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{self as pg, Node, RangeSubselect, RangeVar, ResTarget, ReturningClause, SelectStmt};
+use std::sync::Arc;
+
+/// Columns that every table has and no subquery.
+const SYSTEM: &[&str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
+/// What the walk notes of such tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hidden {
+    /// How many became a subquery.
+    pub(super) wrapped: usize,
+    /// A guard names a hidden column.
+    pub(super) named: bool,
+}
+
+/// What a name without a qualifier means, as far as a hidden column goes.
+enum Meaning {
+    /// Something else.
+    Other,
+    /// The column.
+    Hidden,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Rewriter<'_> {
+    /// `(SELECT t.a, t.b FROM t WHERE guard) AS alias`. It needs no fence: conditions beside it that can fail make it a barrier.
+    pub(super) fn without_hidden(&mut self, item: &mut Node, relation: Arc<Relation>, scope: &mut Scope) -> Res<()> {
+        let Some(guard) = self.guard(&relation, &relation.name)? else { return Err(Refusal::no_relation(&relation.name)) };
+        let Some(NodeEnum::RangeVar(var)) = item.node.as_ref() else { return Err(Refusal::not_understood("not a relation")) };
+        let alias = var.alias.clone().unwrap_or_else(|| pg::Alias { aliasname: var.relname.clone(), colnames: Vec::new() });
+        let (name, renamed) = (alias.aliasname.clone(), !alias.colnames.is_empty());
+        let table = RangeVar { alias: None, ..var.clone() };
+        let mut targets: Vec<Node> = relation.columns.iter().map(|c| column_of(&relation.name, &c.name)).collect();
+        if left_out!(self.cx, HiddenStar) {
+            targets.extend(relation.hides().map(|c| column_of(&relation.name, c)));
+        }
+        let guard = if left_out!(self.cx, HiddenGuard) { nodes::truth(true) } else { guard.predicate() };
+        let mut select =
+            SelectStmt { where_clause: nodes::boxed(guard), ..nodes::query(Vec::new(), vec![nodes::node(NodeEnum::RangeVar(table))]) };
+        select.target_list = targets;
+        let subquery = nodes::boxed(nodes::node(NodeEnum::SelectStmt(Box::new(select))));
+        *item = nodes::node(NodeEnum::RangeSubselect(Box::new(RangeSubselect { lateral: false, subquery, alias: Some(alias) })));
+        self.hidden.wrapped += 1;
+        self.renamed.extend(renamed.then(|| name.clone()));
+        push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?;
+        Ok(())
+    }
+
+    /// A row lock reaches into a subquery, and into a barrier for all its rows, before they are looked at.
+    pub(super) fn no_late_locks(&self, select: &SelectStmt, wrapped: usize, fences: usize) -> Res<()> {
+        if select.locking_clause.is_empty() || self.hidden.wrapped == wrapped || self.fences == fences || left_out!(self.cx, HiddenLocks) {
+            return Ok(());
+        }
+        Err(Refusal::not_understood("row locks beside a condition that can fail are not supported here")
+            .detail("A table with a hidden tenant column would be locked before the condition is looked at."))
+    }
+
+    /// A column or a whole row, as a name or a star says it: is it one that the tenant has?
+    pub(super) fn visible(&self, names: &[&str], star: bool, place: Option<u32>) -> Res<()> {
+        self.no_system_column(names, star, place)?;
+        if left_out!(self.cx, HiddenNames) {
+            return Ok(());
+        }
+        if self.views > 0 {
+            self.visible_in_view(names, star)?;
+        }
+        match (names, star) {
+            ([], true) => match self.levels.last() {
+                Some(level) if level.items.iter().any(is_base) => Err(unproved("a star here", place)),
+                _ => Ok(()),
+            },
+            ([.., relation], true) => match self.base(relation) {
+                Some(_) => Err(unproved("a star of the written table here", place)),
+                None => Ok(()),
+            },
+            ([name], false) => self.visible_alone(name, place),
+            ([.., relation, field], false) => match self.base(relation) {
+                Some(hides) if hides == *field => Err(no_column(&format!("{relation}.{field}"), place)),
+                _ => Ok(()),
+            },
+            ([], false) => Ok(()),
+        }
+    }
+
+    fn visible_alone(&self, name: &str, place: Option<u32>) -> Res<()> {
+        match self.meaning(name) {
+            Meaning::Hidden => return Err(no_column(&format!("\"{name}\""), place)),
+            Meaning::Unknown => return Err(unproved(&format!("the name \"{name}\" without its table"), place)),
+            Meaning::Other => {}
+        }
+        let column = self.levels.iter().flat_map(|l| &l.items).any(|i| i.has_column(name));
+        match self.base(name) {
+            Some(_) if !column => Err(unproved("a whole row of the written table", place)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Level by level, as PostgreSQL looks: the innermost that has the column has it.
+    fn meaning(&self, name: &str) -> Meaning {
+        let mut unknown = false;
+        for level in self.levels.iter().rev() {
+            let hidden = level.items.iter().any(|i| i.hides.as_deref() == Some(name));
+            let certain = level.items.iter().any(|i| i.has_column(name));
+            unknown |= level.items.iter().any(|i| matches!(i.thing, Thing::Opaque));
+            match (hidden, certain) {
+                (true, false) if !unknown => return Meaning::Hidden,
+                (true, _) => return Meaning::Unknown,
+                (false, true) => return Meaning::Other,
+                (false, false) => {}
+            }
+        }
+        Meaning::Other
+    }
+
+    /// What the written table of this name hides. OLD and NEW are such names in RETURNING.
+    fn base(&self, name: &str) -> Option<&str> {
+        let found = self.levels.iter().rev().flat_map(|l| &l.items).find(|i| i.name == name);
+        match found {
+            Some(item) => item.hides.as_deref(),
+            None if matches!(name, "old" | "new") => self.levels.iter().flat_map(|l| &l.items).find_map(|i| i.hides.as_deref()),
+            None => None,
+        }
+    }
+
+    fn no_system_column(&self, names: &[&str], star: bool, place: Option<u32>) -> Res<()> {
+        let Some(field) = names.last().filter(|n| !star && SYSTEM.contains(n)) else { return Ok(()) };
+        let subquery = |i: &&Item| i.hides.is_none() && matches!(&i.thing, Thing::Wrapped(r) if r.hidden.is_some());
+        let mut items = self.levels.iter().rev().flat_map(|l| &l.items);
+        let found = match names {
+            [.., relation, _] => items.find(|i| i.name == *relation).filter(subquery),
+            _ => items.find(subquery),
+        };
+        match found {
+            Some(item) => Err(unproved(&format!("the system column \"{field}\" of \"{}\"", item.name), place)),
+            None => Ok(()),
+        }
+    }
+
+    /// A view's text is the operator's: what it says of a hidden column must not reach the client as an error.
+    fn visible_in_view(&self, names: &[&str], star: bool) -> Res<()> {
+        let Some(field) = names.last().filter(|_| !star) else { return Ok(()) };
+        let hides = |i: &Item| matches!(&i.thing, Thing::Wrapped(r) if r.hides() == Some(field));
+        let mut items = self.levels.iter().rev().flat_map(|l| &l.items);
+        let hidden = match names {
+            [.., relation, _] => items.find(|i| i.name == *relation).is_some_and(hides),
+            _ => items.any(hides),
+        };
+        if hidden { Err(Refusal::not_understood("it reads a hidden column")) } else { Ok(()) }
+    }
+
+    /// USING in a view's text is the operator's, too.
+    pub(super) fn visible_using(&self, join: &pg::JoinExpr, items: &[Item]) -> Res<()> {
+        let used = nodes::names(&join.using_clause).unwrap_or_default();
+        let hides = |i: &Item| matches!(&i.thing, Thing::Wrapped(r) if r.hides().is_some_and(|c| used.contains(&c)));
+        if self.views > 0 && items.iter().any(hides) {
+            return Err(Refusal::not_understood("it joins by a hidden column"));
+        }
+        Ok(())
+    }
+
+    /// `pg_get_serial_sequence` fails for a column that is not there, so it would tell of one that is.
+    pub(super) fn no_hidden_sequence(&self, function: &str, args: &[Node]) -> Res<()> {
+        let hidden = &self.cx.catalog.system.hidden;
+        if function != "pg_get_serial_sequence" || hidden.is_empty() || left_out!(self.cx, HiddenNames) {
+            return Ok(());
+        }
+        let (table, column) = (args.first().and_then(string_of), args.get(1).and_then(string_of));
+        let Some(column) = column else { return Err(Refusal::not_understood(format!("{function} of a computed name is not supported"))) };
+        match table.and_then(|t| self.cx.catalog.resolve_relation(&t)) {
+            Some((oid, _, name)) if hidden.hides(oid, &column) => {
+                Err(Refusal::with_state("42703", format!("column \"{column}\" of relation \"{name}\" does not exist")))
+            }
+            None if hidden.hides(0, &column) => Err(Refusal::not_understood(format!("{function} of a computed name is not supported"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody writes a column that is not there.
+    pub(super) fn writable(&self, relation: &Relation, targets: &[Node]) -> Res<()> {
+        for target in targets {
+            if let Some(NodeEnum::ResTarget(t)) = &target.node
+                && relation.hides() == Some(t.name.as_str())
+                && !left_out!(self.cx, HiddenWritten)
+            {
+                return Err(Refusal::with_state(
+                    "42703",
+                    format!("column \"{}\" of relation \"{}\" does not exist", t.name, relation.name),
+                )
+                .at(self.at(t.location)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the stars of RETURNING out, where the first item of the level is a table with a hidden column.
+    pub(super) fn written_out(&self, returning: Option<&mut ReturningClause>, scope: &Scope, from: &[Node]) -> Res<()> {
+        let (Some(returning), Some(target)) = (returning, scope.items.first().filter(|i| is_base(i))) else { return Ok(()) };
+        let Thing::Guarded(relation, _) = &target.thing else { return Ok(()) };
+        let columns = || relation.columns.iter().map(|c| column_of(&target.name, &c.name));
+        let mut out = Vec::new();
+        for expr in std::mem::take(&mut returning.exprs) {
+            match star_of(&expr).as_deref() {
+                Some([]) if from.iter().all(is_plain) && scope.items.iter().all(|i| !i.name.is_empty()) => {
+                    out.extend(columns());
+                    out.extend(scope.items.iter().skip(1).map(|i| star(&i.name)));
+                }
+                Some([name]) if *name == target.name => out.extend(columns()),
+                _ => out.push(expr),
+            }
+        }
+        returning.exprs = out;
+        Ok(())
+    }
+
+    /// How many columns the plain query behind `INSERT INTO t` has, where its stars are of known tables.
+    pub(super) fn known_width(&self, select: &SelectStmt) -> Option<usize> {
+        let known = |item: &Node| match &item.node {
+            Some(NodeEnum::RangeVar(var)) if !self.is_cte(var) && var.alias.as_ref().is_none_or(|a| a.colnames.is_empty()) => {
+                let relation = self.cx.catalog.find(&var.schemaname, &var.relname)?;
+                let own = self.cx.private.temps.get(&var.relname).is_none() && !relation.is_expanded();
+                let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
+                own.then(|| (name, relation.columns.len()))
+            }
+            _ => None,
+        };
+        let items: Vec<(String, usize)> = select.from_clause.iter().map(known).collect::<Option<_>>()?;
+        let one = |target: &Node| match star_of(target).as_deref() {
+            Some([]) => Some(items.iter().map(|(_, n)| n).sum()),
+            Some([name]) => items.iter().find(|(n, _)| n == name).map(|(_, n)| *n),
+            Some(_) => None,
+            None => match &target.node {
+                Some(NodeEnum::ResTarget(t)) => match t.val.as_ref().and_then(|v| v.node.as_ref()) {
+                    Some(NodeEnum::AIndirection(_)) | None => None,
+                    Some(_) => Some(1),
+                },
+                _ => None,
+            },
+        };
+        let plain = select.larg.is_none() && select.values_lists.is_empty();
+        if plain { select.target_list.iter().map(one).sum() } else { None }
+    }
+}
+
+/// A view's query without the column that the policy hides of the view.
+pub(super) fn without_column(view: &Relation, mut select: Box<SelectStmt>) -> Res<Box<SelectStmt>> {
+    let Some(hides) = view.hides() else { return Ok(select) };
+    let is_it = |target: &Node| match &target.node {
+        Some(NodeEnum::ResTarget(t)) => match t.val.as_ref().and_then(|v| v.node.as_ref()) {
+            Some(NodeEnum::ColumnRef(c)) if t.name.is_empty() => nodes::names(&c.fields).is_some_and(|n| n.last() == Some(&hides)),
+            _ => t.name == hides,
+        },
+        _ => false,
+    };
+    let plain = select.larg.is_none() && select.distinct_clause.is_empty() && select.values_lists.is_empty();
+    let found: Vec<usize> = (0..select.target_list.len()).filter(|i| select.target_list.get(*i).is_some_and(is_it)).collect();
+    match found.as_slice() {
+        [at] if plain => {
+            select.target_list.remove(*at);
+            Ok(select)
+        }
+        _ => Err(Refusal::not_understood("its hidden column cannot be taken out of it")),
+    }
+}
+
+/// The written table itself, or what has its columns.
+fn is_base(item: &Item) -> bool {
+    item.hides.is_some()
+}
+
+fn no_column(name: &str, place: Option<u32>) -> Refusal {
+    Refusal::with_state("42703", format!("column {name} does not exist")).at(place)
+}
+
+fn unproved(what: &str, place: Option<u32>) -> Refusal {
+    Refusal::not_understood(format!("{what} is not supported"))
+        .detail("The table has a column that is not the tenant's to see.")
+        .hint("Name the columns, each with its table.")
+        .at(place)
+}
+
+/// `reference.column`, shown by its own name.
+fn column_of(reference: &str, column: &str) -> Node {
+    target(nodes::column(reference, column))
+}
+
+/// `reference.*`
+fn star(reference: &str) -> Node {
+    let fields = vec![nodes::string(reference), nodes::node(NodeEnum::AStar(pg::AStar {}))];
+    target(nodes::node(NodeEnum::ColumnRef(pg::ColumnRef { fields, location: -1 })))
+}
+
+fn target(value: Node) -> Node {
+    nodes::node(NodeEnum::ResTarget(Box::new(ResTarget { val: nodes::boxed(value), location: -1, ..Default::default() })))
+}
+
+/// The names before a star that is a whole target.
+fn star_of(target: &Node) -> Option<Vec<&str>> {
+    let Some(NodeEnum::ResTarget(target)) = &target.node else { return None };
+    let Some(NodeEnum::ColumnRef(column)) = target.val.as_ref().and_then(|v| v.node.as_ref()) else { return None };
+    let (last, names) = column.fields.split_last()?;
+    matches!(last.node, Some(NodeEnum::AStar(_))).then(|| nodes::names(names)).flatten()
+}
+
+/// Whether a star shows the columns of this item one by one, each under its own name.
+fn is_plain(item: &Node) -> bool {
+    let side = |side: &Option<Box<Node>>| side.as_deref().is_some_and(is_plain);
+    match &item.node {
+        Some(NodeEnum::JoinExpr(join)) => {
+            !join.is_natural && join.using_clause.is_empty() && join.alias.is_none() && side(&join.larg) && side(&join.rarg)
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,210 @@
+//! Hidden tenant columns: nothing that came from the client can name one, and a star or a whole row shows none.
+//!
+//! In FROM the table is a subquery of exactly its other columns. Where it stands itself, as the target of a write, each name, star and whole
+//! row is looked up again; stars of RETURNING stand written out.
+
+use super::scopes::{Level, Seen};
+use super::write::Target;
+use super::{Res, Walk, disagree, fields, is_zero, kind, list, names, text};
+use crate::sql::catalog::Relation;
+use serde_json::Value;
+
+impl Walk<'_> {
+    /// Whether the subquery in a table's place shows its columns one by one, in order, under their names. A barrier is noted.
+    pub(super) fn shows_the_visible(&mut self, select: &Value, relation: &Relation) -> bool {
+        let offset = &select["limit_offset"];
+        if !offset.is_null() {
+            self.late += 1;
+        }
+        let shown = list(select, "target_list");
+        let wanted = relation.columns.iter().map(|c| (relation.name.as_str(), c.name.as_str()));
+        let all = shown.len() == relation.columns.len() && shown.iter().map(|t| column_of(t)).eq(wanted.map(Some));
+        all && (offset.is_null() || is_zero(offset))
+    }
+
+    /// A reference that the client wrote: names, perhaps with a star behind them.
+    pub(super) fn visible(&self, names: &[&str], star: bool) -> Res<()> {
+        let mut all = self.levels.iter().flat_map(|l| &l.items).filter_map(|i| i.hides.as_deref());
+        let Some(first) = all.next() else { return Ok(()) };
+        match (names, star) {
+            ([], true) if self.levels.last().is_some_and(|l| l.items.iter().any(|i| i.hides.is_some())) => {
+                disagree("a star shows a hidden column")
+            }
+            ([.., table], true) if self.written(table).is_some() => disagree("a star shows a hidden column"),
+            ([.., table, field], false) if self.written(table) == Some(field) => disagree("a hidden column is named"),
+            ([name], false) if first == *name || all.any(|h| h == *name) => self.stops_before(name),
+            ([name], false) if self.written(name).is_some() => {
+                let column = self.levels.iter().flat_map(|l| &l.items).filter_map(|i| i.relation.as_ref()).any(|r| r.has_column(name));
+                if column { Ok(()) } else { disagree("a whole row shows a hidden column") }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is hidden of the written table that this name means; OLD and NEW are its names in RETURNING.
+    fn written(&self, name: &str) -> Option<&str> {
+        let mut items = self.levels.iter().rev().flat_map(|l| &l.items);
+        match items.find(|i| i.name == name) {
+            Some(item) => item.hides.as_deref(),
+            None if name == "old" || name == "new" => self.levels.iter().flat_map(|l| &l.items).find_map(|i| i.hides.as_deref()),
+            None => None,
+        }
+    }
+
+    /// A bare name is found at a level within the one where it would be the hidden column.
+    fn stops_before(&self, name: &str) -> Res<()> {
+        for level in self.levels.iter().rev() {
+            if level.items.iter().any(|i| i.hides.as_deref() == Some(name)) {
+                return disagree("a hidden column is named");
+            }
+            if level.items.iter().filter_map(|i| i.relation.as_ref()).any(|r| r.has_column(name)) {
+                return Ok(());
+            }
+        }
+        disagree("a hidden column may be named")
+    }
+
+    /// Both RETURNING lists without the client's stars, each of which must stand written out in `f`.
+    pub(super) fn without_stars(&self, f: &Value, c: &Value, level: &Level, from: &[Value]) -> Res<(Value, Value)> {
+        let (mut left, mut client) = (f.clone(), c.clone());
+        let Some(target) = level.items.first().filter(|i| i.hides.is_some()) else { return Ok((left, client)) };
+        let (exprs, theirs) = (list(&f["returning_clause"], "exprs"), list(&c["returning_clause"], "exprs"));
+        let (mut kept, mut asked, mut at) = (Vec::new(), Vec::new(), 0);
+        for expr in theirs {
+            let Some(wanted) = written_out(expr, target, level, from)? else {
+                kept.extend(exprs.get(at).cloned());
+                asked.push(expr.clone());
+                at += 1;
+                continue;
+            };
+            let run = exprs.get(at..at + wanted.len()).unwrap_or_default();
+            if !run.iter().map(shown).eq(wanted.iter().map(|w| Some(w.clone()))) {
+                return disagree("a star of RETURNING is not written out");
+            }
+            at += wanted.len();
+        }
+        if at != exprs.len() {
+            return disagree("RETURNING has other columns");
+        }
+        if !theirs.is_empty() {
+            left["returning_clause"]["exprs"] = kept.into();
+            client["returning_clause"]["exprs"] = asked.into();
+        }
+        Ok((left, client))
+    }
+
+    /// `pg_get_serial_sequence` is called for a column that is there for the tenant, or for none.
+    pub(super) fn no_hidden_sequence(&self, c: &Value) -> Res<()> {
+        let hidden = &self.catalog.system.hidden;
+        if names(list(c, "funcname")).last() != Some(&"pg_get_serial_sequence") || hidden.is_empty() {
+            return Ok(());
+        }
+        let literal = |at: usize| list(c, "args").get(at).and_then(|a| fields(a, "AConst")).and_then(|a| a["val"]["Sval"]["sval"].as_str());
+        let table = literal(0).and_then(|t| self.catalog.resolve_relation(t)).map_or(0, |(oid, _, _)| oid);
+        match literal(1) {
+            Some(column) if !hidden.hides(table, column) => Ok(()),
+            _ => disagree("a sequence may be of a hidden column"),
+        }
+    }
+
+    /// No row lock of this query reaches into a barrier that stands in its FROM.
+    pub(super) fn locks_in_time(&self, late: usize, f: &Value) -> Res<()> {
+        let locks = self.late != late && !list(f, "locking_clause").is_empty();
+        if locks { disagree("rows are locked before they are looked at") } else { Ok(()) }
+    }
+
+    /// No plan of a statement whose guards name a hidden column.
+    pub(super) fn plan_may_be_shown(&self, before: usize) -> Res<()> {
+        let mut hiding = self.catalog.relations.values().filter(|r| r.hidden.is_some()).map(|r| format!("{}.{}", r.schema, r.name));
+        let seen = self.proof.relations.get(before..).unwrap_or_default();
+        if hiding.any(|name| seen.contains(&name)) { disagree("a plan shows a hidden column") } else { Ok(()) }
+    }
+}
+
+impl Target {
+    /// None of these names of columns is the hidden one.
+    pub(super) fn hides_from(&self, targets: &[Value]) -> Res<()> {
+        let hidden = self.relation.hides();
+        let name = |t: &Value| fields(t, "ResTarget").map(|t| text(t, "name").to_owned()).unwrap_or_default();
+        if hidden.is_some() && targets.iter().any(|t| Some(name(t).as_str()) == hidden) {
+            return disagree("a hidden column is written");
+        }
+        Ok(())
+    }
+}
+
+/// What stands in the place of a client's star: `(reference, column)`, the column empty for a star. None: it is no star of the target.
+fn written_out(expr: &Value, target: &Seen, level: &Level, from: &[Value]) -> Res<Option<Vec<(String, String)>>> {
+    let Some(star) = star_of(expr) else { return Ok(None) };
+    let Some(relation) = target.relation.as_ref() else { return disagree("a written table is not known") };
+    let mut out: Vec<(String, String)> = relation.columns.iter().map(|c| (target.name.clone(), c.name.clone())).collect();
+    match star.as_slice() {
+        [] => {
+            let others = &level.items[1..];
+            if !from.iter().all(is_plain) || others.iter().any(|i| i.name.is_empty()) {
+                return disagree("a star of RETURNING cannot be written out");
+            }
+            out.extend(others.iter().map(|i| (i.name.clone(), String::new())));
+            Ok(Some(out))
+        }
+        [name] if *name == target.name => Ok(Some(out)),
+        _ => Ok(None),
+    }
+}
+
+/// `reference.column` or `reference.*` as a whole target, under no other name.
+fn shown(target: &Value) -> Option<(String, String)> {
+    if let Some((reference, column)) = column_of(target) {
+        return Some((reference.to_owned(), column.to_owned()));
+    }
+    match star_of(target)?.as_slice() {
+        [reference] => Some(((*reference).to_owned(), String::new())),
+        _ => None,
+    }
+}
+
+fn column_of(target: &Value) -> Option<(&str, &str)> {
+    let target = fields(target, "ResTarget").filter(|t| text(t, "name").is_empty() && list(t, "indirection").is_empty())?;
+    let parts = list(fields(&target["val"], "ColumnRef")?, "fields");
+    match names(parts).as_slice() {
+        [reference, column] if parts.len() == 2 => Some((reference, column)),
+        _ => None,
+    }
+}
+
+fn star_of(target: &Value) -> Option<Vec<&str>> {
+    let target = fields(target, "ResTarget").filter(|t| text(t, "name").is_empty() && list(t, "indirection").is_empty())?;
+    let parts = list(fields(&target["val"], "ColumnRef")?, "fields");
+    let (last, before) = parts.split_last()?;
+    kind(last).is_some_and(|(k, _)| k == "AStar").then(|| names(before))
+}
+
+/// Whether a star shows each item of this part of FROM by itself.
+fn is_plain(item: &Value) -> bool {
+    match kind(item) {
+        Some(("JoinExpr", join)) => {
+            let bare = join["is_natural"] != Value::Bool(true) && list(join, "using_clause").is_empty() && join["alias"].is_null();
+            bare && is_plain(&join["larg"]) && is_plain(&join["rarg"])
+        }
+        _ => true,
+    }
+}
+
+/// A view's query as the tenant has it: one column less where the policy hides it.
+pub(super) fn without_column(definition: &Value, view: &Relation) -> Res<Value> {
+    let mut left = definition.clone();
+    let Some(hidden) = view.hides() else { return Ok(left) };
+    let named = |target: &Value| {
+        let Some(target) = fields(target, "ResTarget") else { return false };
+        let column = fields(&target["val"], "ColumnRef").map(|c| names(list(c, "fields")));
+        let own = column.as_ref().and_then(|c| c.last().copied()).unwrap_or_default();
+        (if text(target, "name").is_empty() { own } else { text(target, "name") }) == hidden
+    };
+    let simple = definition["larg"].is_null() && ["distinct_clause", "values_lists"].iter().all(|k| list(definition, k).is_empty());
+    let kept: Vec<Value> = list(definition, "target_list").iter().filter(|t| !named(t)).cloned().collect();
+    if !simple || kept.len() + 1 != list(definition, "target_list").len() {
+        return disagree("a view's hidden column is not one of its columns");
+    }
+    left["target_list"] = kept.into();
+    Ok(left)
+}

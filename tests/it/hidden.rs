@@ -1,0 +1,195 @@
+//! Hidden tenant columns: a tenant sees, writes and copies what it would in a database that has no such column.
+
+use crate::support::{Answer, Client, Database, PgError, Postgres, Wall, terminated};
+use std::process::Command;
+
+const POLICY: &str = "version: 1
+name: test
+tenants: { id: '[a-z0-9][a-z0-9-]{0,62}' }
+identity:
+  startup: { trust: [loopback] }
+postgres:
+  layout: rows
+  explain: plan
+  tables:
+    public.notes:  { scoped: { column: org_id, hidden: true } }
+    public.tags:   { scoped: { column: org_id, hidden: true } }
+    public.boxes:  { scoped: { column: org_id, hidden: true } }
+    public.marks:  { through: { table: public.boxes, on: { box: id } } }
+    public.orders: { scoped: org_id }
+    public.plain:  { scoped: id }
+    public.shown:  { scoped: { column: org_id, hidden: true } }
+    public.reveal: { scoped: org_id }
+";
+
+/// What both databases have.
+const BOTH: &str = "
+CREATE TABLE orders (id int PRIMARY KEY, org_id text NOT NULL, note text);
+INSERT INTO orders VALUES (1, 'acme', 'x');
+CREATE VIEW plain AS SELECT id, title FROM notes WHERE stars > 0;
+COMMENT ON TABLE notes IS 'what was noted';
+COMMENT ON COLUMN notes.id IS 'its number';
+";
+
+/// The shared database: the column, another tenant's rows, and what names the column.
+const SHARED: &str = "
+CREATE TABLE notes (id int NOT NULL, org_id text NOT NULL, title text, stars int DEFAULT 1 CONSTRAINT few CHECK (stars < 100),
+    CONSTRAINT notes_pkey PRIMARY KEY (org_id, id));
+CREATE UNIQUE INDEX notes_id ON notes (id, org_id);
+CREATE INDEX notes_stars ON notes (org_id, stars, title);
+CREATE INDEX notes_org ON notes (org_id);
+CREATE INDEX notes_own ON notes (title) WHERE org_id = 'acme';
+CREATE TABLE tags (org_id text NOT NULL, note_id int NOT NULL, name text NOT NULL, PRIMARY KEY (org_id, note_id, name),
+    CONSTRAINT tags_of FOREIGN KEY (org_id, note_id) REFERENCES notes (org_id, id), CONSTRAINT told CHECK (org_id <> ''));
+INSERT INTO notes VALUES (1, 'acme', '10', 1), (2, 'acme', '20', 2), (3, 'acme', '30', 3), (1, 'globex', 'CANARY', 0), (7, 'globex', 'CANARY', 0);
+INSERT INTO tags VALUES ('acme', 1, 'a'), ('acme', 1, 'b'), ('acme', 2, 'a'), ('globex', 1, 'CANARY'), ('globex', 7, 'a');
+COMMENT ON COLUMN notes.org_id IS 'whose org_id it is';
+CREATE STATISTICS notes_stats ON org_id, stars FROM notes;
+CREATE TABLE boxes (id int PRIMARY KEY, org_id text NOT NULL);
+CREATE TABLE marks (box int NOT NULL REFERENCES boxes, mark text);
+INSERT INTO boxes VALUES (1, 'acme'), (2, 'globex');
+INSERT INTO marks VALUES (1, 'm'), (2, 'CANARY');
+CREATE VIEW shown AS SELECT * FROM notes WHERE stars > 1;
+CREATE VIEW reveal AS SELECT id, org_id FROM notes;
+";
+
+/// The private one of acme.
+const PRIVATE: &str = "
+CREATE TABLE notes (id int NOT NULL, title text, stars int DEFAULT 1 CONSTRAINT few CHECK (stars < 100), CONSTRAINT notes_pkey PRIMARY KEY (id));
+CREATE UNIQUE INDEX notes_id ON notes (id);
+CREATE INDEX notes_stars ON notes (stars, title);
+CREATE TABLE tags (note_id int NOT NULL, name text NOT NULL, PRIMARY KEY (note_id, name),
+    CONSTRAINT tags_of FOREIGN KEY (note_id) REFERENCES notes (id));
+INSERT INTO notes VALUES (1, '10', 1), (2, '20', 2), (3, '30', 3);
+INSERT INTO tags VALUES (1, 'a'), (1, 'b'), (2, 'a');
+CREATE TABLE boxes (id int PRIMARY KEY);
+CREATE TABLE marks (box int NOT NULL REFERENCES boxes, mark text);
+INSERT INTO boxes VALUES (1);
+INSERT INTO marks VALUES (1, 'm');
+CREATE VIEW shown AS SELECT * FROM notes WHERE stars > 1;
+";
+
+struct Pair {
+    shared: Database,
+    private: Database,
+    wall: Wall,
+}
+
+fn pair() -> Pair {
+    let (shared, private) = (Postgres::shared().database(), Postgres::shared().database());
+    shared.psql(&format!("{SHARED}{BOTH}"));
+    private.psql(&format!("{PRIVATE}{BOTH}"));
+    let wall = Wall::for_database(&shared, POLICY);
+    Pair { shared, private, wall }
+}
+
+/// An answer as a client sees it, and what of it a program may look at.
+fn shown(answer: &Answer) -> String {
+    match answer {
+        Ok(rows) => format!("{} {:?}\n{}", rows.tag, rows.columns, rows.text()),
+        Err(PgError { code, message, detail, hint, position, .. }) => {
+            format!("! {code} {message} | {detail:?} | {hint:?} | {position:?}")
+        }
+    }
+}
+
+fn message(answer: &Answer) -> String {
+    answer.as_ref().map_or_else(|e| format!("{} {}", e.code, e.message), |rows| rows.text())
+}
+
+fn others(database: &Database) -> String {
+    let rows = |table: &str| database.psql(&format!("SELECT ctid, xmin, xmax, t FROM {table} t WHERE t::text LIKE '%globex%' ORDER BY 1"));
+    ["notes", "tags", "boxes"].map(rows).join("\n")
+}
+
+#[test]
+fn a_tenant_cannot_tell_that_there_is_a_column() {
+    let pair = pair();
+    let (mut acme, mut alone) = (Client::tenant(pair.wall.port("pg"), "acme"), private_client(&pair.private));
+    let before = others(&pair.shared);
+    let mut wrong = String::new();
+    let text = include_str!("../sql/hidden-alike.sql");
+    for line in text.lines().filter(|l| !l.is_empty() && !l.starts_with("--")) {
+        let (refused, loosely) = (line.starts_with('~'), line.starts_with('?'));
+        let sql = line.trim_start_matches(['~', '?']);
+        let show = if loosely { message } else { shown };
+        let got = show(&acme.query(sql));
+        let wanted = if refused { got.clone() } else { show(&alone.query(sql)) };
+        if got.contains("CANARY") || got.contains("globex") || got != wanted || refused && !got.starts_with("! 0A000") {
+            wrong.push_str(&format!("{sql}\nthrough the wall: {got}\nprivate: {wanted}\n\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert_eq!(others(&pair.shared), before);
+}
+
+fn private_client(database: &Database) -> Client {
+    Client::connect(database.port, &[("user", "postgres"), ("database", &database.name)]).unwrap()
+}
+
+#[test]
+fn parameters_and_columns_are_described_without_it() {
+    let pair = pair();
+    for client in [&mut Client::tenant(pair.wall.port("pg"), "acme"), &mut private_client(&pair.private)] {
+        let rows = client.extended("SELECT * FROM notes WHERE id = $1 AND title = $2", &[Some("1"), Some("10")]).unwrap();
+        assert_eq!((rows.columns.join(","), rows.text()), ("id,title,stars".into(), "1|10|1".into()));
+        let rows = client.extended("INSERT INTO notes VALUES ($1, $2) RETURNING *", &[Some("50"), None]).unwrap();
+        assert_eq!((rows.columns.join(","), rows.text()), ("id,title,stars".into(), "50||1".into()));
+        let error = client.extended("SELECT org_id FROM notes WHERE id = $1", &[Some("1")]).unwrap_err();
+        assert_eq!((error.code.as_str(), error.message.as_str(), error.position), ("42703", "column \"org_id\" does not exist", Some(8)));
+        let error = client.extended("UPDATE notes SET title = $1 WHERE org_id = $2", &[Some("1"), Some("x")]).unwrap_err();
+        assert_eq!((error.code.as_str(), error.message.as_str(), error.position), ("42703", "column \"org_id\" does not exist", Some(35)));
+    }
+}
+
+#[test]
+fn rows_are_copied_in_without_it() {
+    let pair = pair();
+    let before = others(&pair.shared);
+    for (options, data) in [
+        ("", "60\tt\t1\n61\t\\N\t2\n"),
+        ("WITH (FORMAT csv, HEADER)", "id,title,stars\n62,\"a,b\",1\n"),
+        ("WITH (FORMAT csv, HEADER match)", "id,title,stars\n63,,1\n"),
+    ] {
+        let mut answers = Vec::new();
+        for client in [&mut Client::tenant(pair.wall.port("pg"), "acme"), &mut private_client(&pair.private)] {
+            client.message(b'Q', &terminated(&format!("COPY notes FROM STDIN {options}")));
+            client.message(b'd', data.as_bytes());
+            client.message(b'c', &[]);
+            answers.push(client.answers().iter().map(shown).collect::<Vec<_>>());
+        }
+        assert_eq!(answers[0], answers[1], "{options}");
+        assert!(answers[0][0].starts_with("COPY"), "{answers:?}");
+    }
+    let own = "SELECT id, title, stars FROM notes WHERE id >= 60 ORDER BY id";
+    assert_eq!(pair.shared.psql(&own.replace("WHERE", "WHERE org_id = 'acme' AND")), pair.private.psql(own));
+    assert_eq!(others(&pair.shared), before);
+}
+
+#[test]
+fn psql_describes_such_tables_as_it_would_describe_private_ones() {
+    let pair = pair();
+    let psql = |port: u16, database: &str, user: &str, options: &str, command: &str| {
+        let output = Command::new("psql")
+            .args(["-X", "-h", "127.0.0.1", "-U", user, "-d", database, "-c", command])
+            .env("PGPORT", port.to_string())
+            .env("PGOPTIONS", options)
+            .output()
+            .unwrap();
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).replace(database, "DATABASE")
+    };
+    for command in
+        ["\\d", "\\d notes", "\\d tags", "\\d marks", "\\d boxes", "\\di", "\\d notes_pkey", "\\d notes_stars", "\\d shown", "\\dd"]
+    {
+        let walled = psql(pair.wall.port("pg"), "tenant_db", "tenant_user", "-c partywall.tenant=acme", command);
+        let walled = walled.replace("tenant_user", "postgres").replace("tenant_db", "DATABASE");
+        let wanted = psql(pair.private.port, &pair.private.name, "postgres", "", command);
+        // What the wall refuses in a statement is in the catalogs all the same.
+        let walled: Vec<&str> = walled.lines().filter(|l| !l.contains("reveal")).collect();
+        let wanted: Vec<&str> = wanted.lines().collect();
+        let rows = |l: &&&str| !l.ends_with("rows)");
+        let (walled, wanted): (Vec<_>, Vec<_>) = (walled.iter().filter(rows).collect(), wanted.iter().filter(rows).collect());
+        assert_eq!(walled, wanted, "{command}");
+        assert!(!walled.iter().any(|l| l.contains("org_id")) || command == "\\d orders", "{walled:?}");
+    }
+}
