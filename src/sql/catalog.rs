@@ -57,7 +57,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "keys",
-        sql: "SELECT i.indrelid, x.relname, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, k.n, COALESCE(a.attname, ''), i.indisunique AND i.indimmediate AND i.indisvalid FROM pg_catalog.pg_index i \
+        sql: "SELECT i.indrelid, x.relname, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, k.n, COALESCE(a.attname, ''), i.indisunique AND i.indimmediate AND i.indisvalid, i.indisprimary FROM pg_catalog.pg_index i \
               JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, n) ON k.n <= i.indnkeyatts \
@@ -235,6 +235,8 @@ pub struct Key {
     pub partial: bool,
     /// No two rows have the same key at any moment.
     pub unique: bool,
+    /// The primary key.
+    pub primary: bool,
 }
 
 impl Relation {
@@ -494,7 +496,8 @@ fn read_keys(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Key>> {
         let keys = all.entry(number(row, 0)).or_default();
         let name = text(row, 1);
         if keys.last().is_none_or(|k| k.name != name) {
-            keys.push(Key { name, columns: Vec::new(), partial: text(row, 2) == "t", unique: text(row, 5) != "f" });
+            let (partial, unique, primary) = (text(row, 2) == "t", text(row, 5) != "f", text(row, 6) == "t");
+            keys.push(Key { name, columns: Vec::new(), partial, unique, primary });
         }
         if let Some(key) = keys.last_mut() {
             key.columns.push(text(row, 4));

@@ -408,7 +408,8 @@ impl Schema {
             }
             for (key, partial, columns) in &table.keys {
                 for (n, column) in columns.iter().enumerate() {
-                    put("keys", &[&oid, key, flag(*partial), &(n + 1).to_string(), column]);
+                    let primary = flag(!table.primary.is_empty() && *columns == table.primary);
+                    put("keys", &[&oid, key, flag(*partial), &(n + 1).to_string(), column, "t", primary]);
                 }
             }
         }

@@ -31,6 +31,12 @@ SELECT id FROM notes n WHERE EXISTS (SELECT 1 FROM tags t WHERE t.note_id = n.id
 SELECT id, (SELECT string_agg(name, ',' ORDER BY name) FROM tags WHERE note_id = id) FROM notes ORDER BY 1
 SELECT title, count(*) FROM notes GROUP BY title ORDER BY 1
 SELECT notes, count(*) FROM notes GROUP BY notes ORDER BY 1
+SELECT n.*, count(t.name) FROM notes n LEFT JOIN tags t ON t.note_id = n.id GROUP BY n.id ORDER BY n.id
+SELECT title, stars + 1 AS more FROM notes GROUP BY id ORDER BY stars
+SELECT n.title FROM tags t RIGHT JOIN notes n ON t.note_id = n.id GROUP BY n.id, t.name HAVING n.stars > 1 ORDER BY n.id, t.name
+SELECT t.name FROM tags t GROUP BY t.note_id
+SELECT title FROM notes GROUP BY stars
+SELECT n.title FROM notes n GROUP BY ROLLUP (n.id)
 SELECT *, row_number() OVER (ORDER BY id) FROM notes ORDER BY id
 SELECT * FROM notes, LATERAL (SELECT notes.id + 1 AS next, notes.*) s ORDER BY 1
 WITH w AS (SELECT * FROM notes) SELECT * FROM w ORDER BY 1
@@ -75,6 +81,8 @@ INSERT INTO notes SELECT id + 20, title, stars FROM notes WHERE id < 3 RETURNING
 INSERT INTO notes SELECT * FROM notes WHERE id = 1
 INSERT INTO notes SELECT id + 30, title FROM notes WHERE id < 3
 INSERT INTO notes SELECT n.* FROM notes n WHERE false
+INSERT INTO tags SELECT s.* FROM (SELECT * FROM tags UNION SELECT id, 'u' FROM notes WHERE id = 2) s WHERE s.name = 'u' RETURNING *
+INSERT INTO notes SELECT n.* FROM notes n JOIN tags t ON t.note_id = n.id + 100
 INSERT INTO notes VALUES (1, 'up') ON CONFLICT (id) DO UPDATE SET title = excluded.title || notes.title RETURNING *
 INSERT INTO notes VALUES (1, 'up') ON CONFLICT DO NOTHING
 INSERT INTO notes VALUES (1, 'up') ON CONFLICT ON CONSTRAINT notes_pkey DO UPDATE SET stars = notes.stars + excluded.stars WHERE notes.id = 1 RETURNING stars

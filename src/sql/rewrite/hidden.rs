@@ -6,6 +6,7 @@
 
 use super::from::push;
 use super::shape::string_of;
+use super::write::width;
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
 use crate::sql::scope::{Item, Scope, Thing};
@@ -226,18 +227,16 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// How many columns the plain query behind `INSERT INTO t` has, where its stars are of known tables.
+    /// How many columns the query behind `INSERT INTO t` has, where its stars are of what is known.
     pub(super) fn known_width(&self, select: &SelectStmt) -> Option<usize> {
-        let known = |item: &Node| match &item.node {
-            Some(NodeEnum::RangeVar(var)) if !self.is_cte(var) && var.alias.as_ref().is_none_or(|a| a.colnames.is_empty()) => {
-                let relation = self.cx.catalog.find(&var.schemaname, &var.relname)?;
-                let own = self.cx.private.temps.get(&var.relname).is_none() && !relation.is_expanded();
-                let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
-                own.then(|| (name, relation.columns.len()))
-            }
-            _ => None,
-        };
-        let items: Vec<(String, usize)> = select.from_clause.iter().map(known).collect::<Option<_>>()?;
+        if select.with_clause.is_some() {
+            return None;
+        }
+        if let Some(left) = &select.larg {
+            return width(left).or_else(|| self.known_width(left));
+        }
+        let mut items = Vec::new();
+        select.from_clause.iter().try_for_each(|item| self.known_items(item, &mut items))?;
         let one = |target: &Node| match star_of(target).as_deref() {
             Some([]) => Some(items.iter().map(|(_, n)| n).sum()),
             Some([name]) => items.iter().find(|(n, _)| n == name).map(|(_, n)| *n),
@@ -250,8 +249,30 @@ impl Rewriter<'_> {
                 _ => None,
             },
         };
-        let plain = select.larg.is_none() && select.values_lists.is_empty();
-        if plain { select.target_list.iter().map(one).sum() } else { None }
+        if select.values_lists.is_empty() { select.target_list.iter().map(one).sum() } else { None }
+    }
+
+    /// Names of items of FROM, and how many columns a star shows of each.
+    fn known_items(&self, item: &Node, out: &mut Vec<(String, usize)>) -> Option<()> {
+        let plain = |alias: &Option<pg::Alias>| alias.as_ref().is_none_or(|a| a.colnames.is_empty());
+        match &item.node {
+            Some(NodeEnum::RangeVar(var))
+                if !self.is_cte(var) && plain(&var.alias) && self.cx.private.temps.get(&var.relname).is_none() =>
+            {
+                let relation = self.cx.catalog.find(&var.schemaname, &var.relname)?;
+                out.push((var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone(), relation.columns.len()));
+            }
+            Some(NodeEnum::RangeSubselect(sub)) if plain(&sub.alias) => {
+                let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_ref().and_then(|q| q.node.as_ref()) else { return None };
+                let columns = width(select).or_else(|| self.known_width(select))?;
+                out.push((sub.alias.as_ref().map(|a| a.aliasname.clone()).unwrap_or_default(), columns));
+            }
+            Some(NodeEnum::JoinExpr(join)) if is_plain(item) => {
+                [&join.larg, &join.rarg].into_iter().try_for_each(|side| self.known_items(side.as_deref()?, out))?;
+            }
+            _ => return None,
+        }
+        Some(())
     }
 }
 

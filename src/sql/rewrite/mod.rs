@@ -8,6 +8,7 @@ mod copy;
 mod expr;
 mod fence;
 mod from;
+mod grouping;
 mod hidden;
 mod labels;
 mod links;

@@ -86,6 +86,7 @@ impl Rewriter<'_> {
             self.expr(item)?;
         }
         self.exprs(&mut select.group_clause)?;
+        self.group_dependent(select)?;
         self.exprs(&mut select.window_clause)?;
         if let Some(having) = select.having_clause.as_mut() {
             self.having(having)?;

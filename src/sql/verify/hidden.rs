@@ -113,6 +113,27 @@ impl Walk<'_> {
         if locks { disagree("rows are locked before they are looked at") } else { Ok(()) }
     }
 
+    /// GROUP BY as the client wrote it, and behind it columns that a primary key in it makes dependent within the tenant.
+    pub(super) fn groups(&mut self, f: &[Value], c: &[Value]) -> Res<()> {
+        let Some((theirs, added)) = f.split_at_checked(c.len()) else { return disagree("GROUP BY lost something") };
+        theirs.iter().zip(c).try_for_each(|(f, c)| self.same(f, c))?;
+        if added.is_empty() {
+            return Ok(());
+        }
+        let sets = c.is_empty() || c.iter().any(|g| fields(g, "GroupingSet").is_some());
+        let Some(level) = self.levels.last().filter(|_| !sets) else { return disagree("GROUP BY gained something") };
+        for column in added {
+            let parts = fields(column, "ColumnRef").map(|c| list(c, "fields")).unwrap_or_default();
+            let [reference, name] = names(parts)[..] else { return disagree("GROUP BY gained something") };
+            let item = level.items.iter().find(|i| i.name == reference && i.hides.is_none() && parts.len() == 2);
+            let relation = item.and_then(|i| i.relation.as_ref()).filter(|r| r.column(name).is_some());
+            if !relation.is_some_and(|r| depends(r, reference, level, c)) {
+                return disagree("GROUP BY gained a column that no key tells");
+            }
+        }
+        Ok(())
+    }
+
     /// No plan of a statement whose guards name a hidden column.
     pub(super) fn plan_may_be_shown(&self, before: usize) -> Res<()> {
         let mut hiding = self.catalog.relations.values().filter(|r| r.hidden.is_some()).map(|r| format!("{}.{}", r.schema, r.name));
@@ -150,6 +171,25 @@ fn written_out(expr: &Value, target: &Seen, level: &Level, from: &[Value]) -> Re
         [name] if *name == target.name => Ok(Some(out)),
         _ => Ok(None),
     }
+}
+
+/// Whether these groups have the primary key of a table that hides a column, but for that column.
+fn depends(relation: &Relation, reference: &str, level: &Level, groups: &[Value]) -> bool {
+    let Some(hides) = relation.hides() else { return false };
+    let Some(key) = relation.keys.iter().find(|k| k.primary && k.unique && !k.partial) else { return false };
+    let alone = |name: &str| {
+        let without = |i: &&Seen| i.name != reference && i.relation.as_ref().is_none_or(|r| r.has_column(name));
+        !level.items.iter().any(|i| without(&i))
+    };
+    let has = |wanted: &String| {
+        groups.iter().filter_map(|g| fields(g, "ColumnRef")).any(|g| match names(list(g, "fields")).as_slice() {
+            [one] => *one == wanted && list(g, "fields").len() == 1 && alone(one),
+            [of, one] => *of == reference && *one == wanted,
+            _ => false,
+        })
+    };
+    let mut own = key.columns.iter().filter(|c| *c != hides).peekable();
+    own.peek().is_some() && own.all(has)
 }
 
 /// `reference.column` or `reference.*` as a whole target, under no other name.

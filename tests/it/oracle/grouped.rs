@@ -47,11 +47,14 @@ impl Generator {
     fn functional(&mut self, items: &[Item], groups: &mut Vec<String>, above: &mut Vec<Col>) -> bool {
         let [item] = items else { return false };
         let (Some(table), Some(key)) = (item.table, item.key.as_ref()) else { return false };
-        if table.tenant.is_empty() || !matches!(table.name, "customers" | "products" | "orders" | "tickets") || !self.random.percent(40) {
+        if table.tenant.is_empty()
+            || !matches!(table.name, "customers" | "products" | "orders" | "tickets" | "threads" | "posts")
+            || !self.random.percent(40)
+        {
             return false;
         }
         self.note(F::Functional);
-        groups.push(format!("{}.{}", item.alias, table.tenant));
+        groups.extend(table.shows_tenant().then(|| format!("{}.{}", item.alias, table.tenant)));
         groups.extend(key.iter().map(|k| format!("{}.{k}", item.alias)));
         above.extend(item.columns.iter().map(|c| Col { name: format!("{}.{}", item.alias, c.name), ..c.clone() }));
         true
