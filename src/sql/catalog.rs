@@ -255,25 +255,6 @@ impl Relation {
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)
     }
-
-    /// The same, also where it is hidden: for what the wall itself adds.
-    pub fn stored_column(&self, name: &str) -> Option<&Column> {
-        self.hidden.iter().map(|(_, c)| c).chain(&self.columns).find(|c| c.name == name)
-    }
-
-    /// The name of the hidden column.
-    pub fn hides(&self) -> Option<&str> {
-        self.hidden.as_ref().map(|(_, c)| c.name.as_str())
-    }
-
-    /// Takes the tenant column out of the columns where the policy hides it.
-    fn hide(&mut self) {
-        if let TableRule::Scoped { column, hidden: true } = &self.rule
-            && let Some(at) = self.columns.iter().position(|c| c.name == *column)
-        {
-            self.hidden = Some((at, self.columns.remove(at)));
-        }
-    }
 }
 
 /// Types a tenant column may have: an id is compared as itself, by `=`, with no coercion that could equate two ids.
@@ -379,11 +360,6 @@ impl Catalog {
             });
         }
         problems
-    }
-
-    /// The relations that hide a column, and its name.
-    fn hiding(&self) -> Vec<(u32, String)> {
-        self.relations.values().filter_map(|r| Some((r.oid, r.hides()?.to_owned()))).collect()
     }
 
     /// The first schema of the search path that has a listed relation of this name, or the one that is named.

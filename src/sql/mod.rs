@@ -22,6 +22,7 @@ pub mod catalog;
 pub mod catalogs;
 mod explain;
 pub mod functions;
+mod hidden;
 pub mod home;
 mod kind;
 pub mod links;

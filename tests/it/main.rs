@@ -12,6 +12,7 @@ mod drivers;
 mod dump;
 mod functions;
 mod hidden;
+mod hidden_catalogs;
 mod hostile;
 mod life;
 mod oracle;

@@ -140,7 +140,7 @@ EXECUTE p(10)
 DEALLOCATE p
 LOCK TABLE notes IN ROW SHARE MODE
 SELECT column_name, data_type, column_default, is_nullable FROM information_schema.columns WHERE table_name IN ('notes', 'tags') ORDER BY table_name, column_name
-SELECT attname FROM pg_attribute WHERE attrelid IN ('notes'::regclass, 'tags'::regclass) AND attnum > 0 ORDER BY 1
+SELECT attname FROM pg_attribute WHERE attrelid IN ('notes'::regclass, 'tags'::regclass) AND attnum > 0 AND NOT attisdropped ORDER BY 1
 SELECT c.relname, a.attname, a.attnum FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relname IN ('notes_pkey', 'tags_pkey', 'notes_stars', 'notes_title_key') ORDER BY 1, 3
 SELECT relname FROM pg_class WHERE relname LIKE 'notes%' OR relname LIKE 'tags%' ORDER BY 1
 SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('notes', 'tags') ORDER BY 1

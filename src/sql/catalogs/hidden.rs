@@ -13,8 +13,10 @@ type Of<K> = BTreeMap<K, BTreeSet<u32>>;
 /// What is taken out of the catalogs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Concealed {
-    /// Names of columns in pg_attribute, with the tables, views and indexes that have them.
+    /// Names of columns, with the tables and views that have them: they look like dropped ones.
     names: Of<String>,
+    /// The same of indexes, where a column that is gone leaves no gap.
+    parts: Of<String>,
     /// Numbers of columns, with their tables.
     numbers: Of<u32>,
     /// Positions in a key, with the indexes.
@@ -112,7 +114,7 @@ impl Concealed {
                 let place = u32::try_from(place + 1).unwrap_or(u32::MAX);
                 self.positions.entry(place).or_default().insert(part.oid);
                 self.indexes.entry(name.clone()).or_default().insert(part.oid);
-                self.names.entry(name.clone()).or_default().insert(part.oid);
+                self.parts.entry(name.clone()).or_default().insert(part.oid);
             }
             ('K', places) if !places.is_empty() || mentions(&part.text, name) => {
                 self.parted.insert(part.oid);
@@ -158,8 +160,20 @@ impl Concealed {
         let numbered = |name: &u32| format!("'{name}'::pg_catalog.int2");
         let named = |name: &String| format!("{}::pg_catalog.name", quote_text(name));
         Some(match name {
-            "col" => none_of(&self.names, first, second, named),
-            "sub" => none_of(&self.numbers, first, second, |n| n.to_string()),
+            "col" => none_of(&self.parts, first, second, named),
+            "dropped" => {
+                let hidden = none_of(&self.names, first, "attname", named);
+                let value = parts.get(2)?;
+                if self.names.is_empty() { second.to_owned() } else { format!("CASE WHEN {hidden} THEN {second} ELSE {value} END") }
+            }
+            "present" if self.names.is_empty() => second.to_owned(),
+            "present" => format!("(SELECT {second} WHERE {})", none_of(&self.names, first, "attname", named)),
+            "sub" => {
+                // Of an index the columns have numbers of their own.
+                let mut all = self.numbers.clone();
+                self.positions.iter().for_each(|(place, of)| all.entry(*place).or_default().extend(of));
+                none_of(&all, first, second, |n| n.to_string())
+            }
             "attnum" => by(&self.positions, first, second, |p| {
                 format!(
                     "CASE WHEN {second} OPERATOR(pg_catalog.>) {p} THEN ({second} OPERATOR(pg_catalog.-) 1)::pg_catalog.int2 ELSE {second} END"

@@ -52,7 +52,7 @@ fn what_says_the_name_is_gone_and_the_rest_is_cut() {
     let gone: Vec<u32> = all.gone.iter().map(|(_, oid)| *oid).collect();
     assert_eq!(gone, [21, 22, 23, 30, 40, 11, 12, 90]);
     let of = |oids: &[u32]| oids.iter().copied().collect::<BTreeSet<u32>>();
-    assert_eq!(all.names.get("org_id"), Some(&of(&[1, 2, 10, 50])));
+    assert_eq!((all.names.get("org_id"), all.parts.get("org_id")), (Some(&of(&[1, 2, 50])), Some(&of(&[10]))));
     assert_eq!((all.positions.get(&1), all.own.get(&1), all.theirs.get(&2)), (Some(&of(&[10])), Some(&of(&[20])), Some(&of(&[20]))));
     assert_eq!((all.parted, all.numbers.get(&2)), (of(&[1]), Some(&of(&[1]))));
     assert!(Concealed::read(&HashMap::new(), &[]).is_empty());
@@ -64,6 +64,8 @@ fn where_nothing_is_hidden_nothing_is_written() {
     for (name, arguments, wanted) in [
         ("col", "a, b", "true"),
         ("sub", "a, b", "true"),
+        ("dropped", "a, b, c", "b"),
+        ("present", "a, b", "b"),
         ("attnum", "a, b", "b"),
         ("vector", "a, b, oid, oidvector", "b"),
         ("indexdef", "a, f(a, b)", "f(a, b)"),

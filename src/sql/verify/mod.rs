@@ -211,7 +211,21 @@ impl<'a> Walk<'a> {
         let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
         let (proof, allowed, private) = (Proof::default(), HashSet::new(), private.clone());
         let (first, added) = (i64::from(first), None);
-        Self { catalog, first, ctes, filters, levels, shared: 0, late: 0, proof, private, allowed, tableoid: false, added, dump_guard: false }
+        Self {
+            catalog,
+            first,
+            ctes,
+            filters,
+            levels,
+            shared: 0,
+            late: 0,
+            proof,
+            private,
+            allowed,
+            tableoid: false,
+            added,
+            dump_guard: false,
+        }
     }
 }
 
