@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config, Files, Protocol};
 use crate::listen::homes::{Ground, Homes, has_rows};
-use crate::listen::{Service, Socket, redis, run, server_tls};
+use crate::listen::{Door, Service, Socket, redis, run};
 use crate::observe::Metrics;
 use crate::policy::{Home, Layouts, Policy};
 use crate::sql::Judge;
@@ -98,19 +98,25 @@ struct Services {
     redis: Vec<Arc<redis::Service>>,
 }
 
+impl Services {
+    /// Certificates and keys that have changed are read again.
+    fn refresh(&self) {
+        self.postgres.iter().for_each(|s| s.door.refresh(s.shared.judge.load().policy()));
+        self.redis.iter().for_each(|s| s.door.refresh(&s.policy.load()));
+    }
+}
+
 async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<Service> {
     let target = Target::new(&listener.upstream).with_context(|| format!("upstream `{}`", listener.upstream.name))?;
     let rows = has_rows(&listener.policy);
     let judge = if rows { judge(&target, listener).await? } else { Judge::new(listener.policy.clone(), Arc::default()) };
     let (name, policy) = (&listener.name, &listener.policy.name);
     let shared = if rows { format!("{} tables of", judge.catalog().relations.len()) } else { "each tenant's own place, by".to_owned() };
-    let tls = tls(listener)?;
     println!("{name}: postgres on {} → {} ({shared} policy `{policy}`)", socket.address(), listener.upstream.address);
     Ok(Service {
-        config: listener.clone(),
+        door: Door::open(listener)?,
         shared: Arc::new(Ground::new(Home::Rows, target, judge)),
         homes: Homes::default(),
-        tls,
         keys: Mutex::default(),
         metrics,
     })
@@ -121,24 +127,18 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
     let target = crate::upstream::redis::Target::new(&listener.upstream).with_context(upstream)?;
     let version = target.version().await.with_context(upstream)?;
     let (name, policy) = (&listener.name, &listener.policy.name);
-    let tls = tls(listener)?;
     println!("{name}: redis on {} → {} (version {version}, policy `{policy}`)", socket.address(), listener.upstream.address);
     Ok(redis::Service {
-        config: listener.clone(),
+        door: Door::open(listener)?,
         policy: ArcSwap::new(listener.policy.clone()),
         generation: AtomicU64::new(0),
         target,
-        tls,
         metrics,
         // RandomState is keyed by the system's randomness: who does not know the key cannot guess the value.
         secret: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
         version,
         tenants: Mutex::default(),
     })
-}
-
-fn tls(listener: &config::Listener) -> anyhow::Result<Option<tokio_rustls::TlsAcceptor>> {
-    listener.tls.as_ref().map(server_tls).transpose().with_context(|| format!("listener `{}`: tls", listener.name))
 }
 
 async fn all(tasks: &mut tokio::task::JoinSet<()>) {
@@ -181,6 +181,7 @@ async fn wait_for_the_end(path: &Path, services: &Services) -> anyhow::Result<()
                 Err(error) => tracing::error!(%error, "the new configuration is not used"),
             },
             () = tokio::time::sleep(REFRESH) => {
+                services.refresh();
                 for service in &services.postgres {
                     let policy = service.shared.judge.load().policy().clone();
                     let grounds = std::iter::once(service.shared.clone()).chain(service.homes.grounds());
@@ -196,21 +197,21 @@ async fn wait_for_the_end(path: &Path, services: &Services) -> anyhow::Result<()
 /// Policies and catalogs are renewed; listeners stay as they are until a restart.
 async fn reload(services: &Services, config: &Config) {
     for service in &services.redis {
-        match config.listeners.iter().find(|l| l.name == service.config.name) {
+        match config.listeners.iter().find(|l| l.name == service.door.config.name) {
             Some(listener) if listener.policy.version == service.policy.load().version => {}
             Some(listener) if listener.policy.redis.is_some() => {
                 service.policy.store(listener.policy.clone());
                 service.generation.fetch_add(1, Ordering::AcqRel);
-                tracing::info!(listener = service.config.name, "policy renewed");
+                tracing::info!(listener = service.door.config.name, "policy renewed");
             }
-            _ => tracing::warn!(listener = service.config.name, "gone from the configuration; it stays until a restart"),
+            _ => tracing::warn!(listener = service.door.config.name, "gone from the configuration; it stays until a restart"),
         }
     }
     for service in &services.postgres {
-        match config.listeners.iter().find(|l| l.name == service.config.name) {
+        match config.listeners.iter().find(|l| l.name == service.door.config.name) {
             Some(listener) if !layouts(&listener.policy).same_places(&layouts(service.shared.judge.load().policy())) => {
                 // A session stays where its connection is: another place is another connection.
-                tracing::error!(listener = service.config.name, "`layout` is another: the old policy stays until a restart");
+                tracing::error!(listener = service.door.config.name, "`layout` is another: the old policy stays until a restart");
             }
             Some(listener) => {
                 renew(service, &service.shared, listener.policy.clone()).await;
@@ -219,7 +220,7 @@ async fn reload(services: &Services, config: &Config) {
                     renew(service, &ground, policy.clone()).await;
                 }
             }
-            None => tracing::warn!(listener = service.config.name, "gone from the configuration; it stays until a restart"),
+            None => tracing::warn!(listener = service.door.config.name, "gone from the configuration; it stays until a restart"),
         }
     }
 }
@@ -232,10 +233,10 @@ async fn renew(service: &Service, ground: &Ground, policy: Arc<Policy>) {
     let place = ground.home.name();
     match ground.renew(policy).await {
         Ok(false) => {}
-        Ok(true) => tracing::info!(listener = service.config.name, place, "policy and catalog renewed"),
+        Ok(true) => tracing::info!(listener = service.door.config.name, place, "policy and catalog renewed"),
         Err(ConnectError::Catalog(problems)) => {
-            tracing::error!(listener = service.config.name, place, error = lines(&problems), "the old policy and catalog stay");
+            tracing::error!(listener = service.door.config.name, place, error = lines(&problems), "the old policy and catalog stay");
         }
-        Err(error) => tracing::error!(listener = service.config.name, place, %error, "the old policy and catalog stay"),
+        Err(error) => tracing::error!(listener = service.door.config.name, place, %error, "the old policy and catalog stay"),
     }
 }

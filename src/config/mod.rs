@@ -3,7 +3,8 @@
 pub mod document;
 mod places;
 
-use crate::policy::{Policy, file};
+use crate::policy::sources::trust;
+use crate::policy::{IdentitySources, Policy, Trust, file};
 use document::{Finding, Findings, Node, Reader, Value, entries, items};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,8 +32,18 @@ pub enum Protocol {
 pub enum Source {
     /// The client certificate.
     Mtls,
-    /// A startup parameter.
+    /// A signed token.
+    Jwt,
+    /// A header of the request that opens a tunnel.
+    Header,
+    /// A value of the PROXY header.
+    Proxy,
+    /// What the client says when it begins.
     Startup,
+    /// The account at the other end of a Unix socket.
+    Peer,
+    /// A user and its password.
+    Password,
     /// One tenant for the port.
     Static,
 }
@@ -56,6 +67,10 @@ pub struct Listener {
     pub identity: Vec<Source>,
     /// Certificate and key, if it speaks TLS.
     pub tls: Option<Tls>,
+    /// It speaks HTTP, and the protocol within tunnels that CONNECT opens (RFC 9110, 9.3.6).
+    pub tunnel: bool,
+    /// Each connection begins with a PROXY header, version 2; from whom it is believed.
+    pub proxy_protocol: Option<Vec<Trust>>,
     /// Redis, for tests of the wall only: CONFIG passes, which changes the server for everybody.
     pub unsafe_config_passes: bool,
 }
@@ -67,8 +82,10 @@ pub struct Tls {
     pub cert: PathBuf,
     /// Private key, PEM.
     pub key: PathBuf,
-    /// Who signs client certificates, PEM.
-    pub client_ca: Option<PathBuf>,
+    /// Who signs client certificates, PEM; none: clients are not asked for one.
+    pub client_ca: Vec<PathBuf>,
+    /// Certificates that count no more (RFC 5280, 5), PEM.
+    pub crl: Vec<PathBuf>,
     /// Refuse a client that does not ask for TLS.
     pub require: bool,
 }
@@ -142,6 +159,10 @@ fn read(path: &Path, files: &dyn Files, findings: &mut Findings) -> Option<Confi
     };
     // A policy that cannot be read is told once, not again at each listener.
     let policies = (reader.findings.len() == before).then_some(policies);
+    for identity in policies.iter().flatten().map(|p| &p.identity) {
+        let (jwt, password) = (identity.jwt.iter().map(|j| &j.keys), identity.password.iter().map(|p| &p.users));
+        jwt.chain(password).for_each(|path| drop(open(path, files, reader.findings)));
+    }
     let listeners = items(listeners?).iter().filter_map(|n| listener(&mut reader, n, &upstreams, policies.as_deref(), &base)).collect();
     Some(Config { listeners, admin })
 }
@@ -207,16 +228,9 @@ fn listener(
     base: &Path,
 ) -> Option<Listener> {
     let before = reader.findings.len();
-    let fields = reader.fields(node, &["name", "protocol", "listen", "upstream", "policy", "identity", "tls", "unsafe_config_passes"], &[]);
+    let fields = reader.fields(node, LISTENER, &[]);
     let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
-    let protocol = reader.need(&fields, "protocol").and_then(|n| match reader.text(n).as_deref() {
-        Some("postgres") => Some(Protocol::Postgres),
-        Some("redis") => Some(Protocol::Redis),
-        _ => {
-            reader.say(n, "unknown protocol", "write `postgres` or `redis`");
-            None
-        }
-    });
+    let protocol = reader.need(&fields, "protocol").and_then(|n| protocol(reader, n));
     let listen = reader.need(&fields, "listen").and_then(|n| match &n.value {
         Value::Text(path) if path.starts_with("unix:/") => Some(path.clone()),
         _ => host_and_port(reader, n),
@@ -245,10 +259,16 @@ fn listener(
     if let (Some(Protocol::Redis), Some(false), Some(at)) = (protocol, rules, policy_node) {
         reader.say(at, "the policy has no `redis:` rules", "add `redis: { prefix: '{tenant}:' }` to it");
     }
-    if let (Some(at), true) =
-        (fields.get("identity"), identity.contains(&Source::Mtls) && tls.as_ref().is_none_or(|t| t.client_ca.is_none()))
-    {
-        reader.say(at, "`mtls` needs client certificates", "add `tls:` with `client_ca:`");
+    let tunnel = fields.get("tunnel").is_some_and(|n| tunnel(reader, n));
+    let proxy_protocol = fields.get("proxy_protocol").map(|n| proxies(reader, n));
+    let asks = [Source::Jwt, Source::Password].iter().all(|s| identity.contains(s));
+    if let (Some(at), Some(Protocol::Postgres), true) = (fields.get("identity"), protocol, asks) {
+        reader.say(at, "PostgreSQL asks for one password: a token or the user's", "name either `jwt` or `password`");
+    }
+    if let Some(at) = fields.get("identity") {
+        let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));
+        let certificates = tls.as_ref().is_some_and(|t| !t.client_ca.is_empty());
+        mute(reader, at, &identity, policy.as_deref(), &Shows { certificates, tunnel, proxy: proxy_protocol.is_some(), unix });
     }
     if let (Some(Protocol::Postgres), Some(policy), Some(upstream), Some(at)) = (protocol, &policy, &upstream, policy_node) {
         places::check(reader, at, policy, upstream, upstreams);
@@ -265,37 +285,115 @@ fn listener(
         upstreams: upstreams.clone(),
         identity,
         tls,
+        tunnel,
+        proxy_protocol,
         unsafe_config_passes,
     })
+}
+
+const LISTENER: &[&str] =
+    &["name", "protocol", "listen", "upstream", "policy", "identity", "tls", "tunnel", "proxy_protocol", "unsafe_config_passes"];
+
+fn protocol(reader: &mut Reader<'_>, node: &Node) -> Option<Protocol> {
+    match reader.text(node).as_deref() {
+        Some("postgres") => Some(Protocol::Postgres),
+        Some("redis") => Some(Protocol::Redis),
+        _ => {
+            reader.say(node, "unknown protocol", "write `postgres` or `redis`");
+            None
+        }
+    }
+}
+
+/// Whose PROXY headers are believed.
+fn proxies(reader: &mut Reader<'_>, node: &Node) -> Vec<Trust> {
+    let fields = reader.fields(node, &["trust"], &[]);
+    let trust = trust(reader, node, &fields);
+    if trust.iter().any(|t| matches!(t, Trust::Principal(_))) {
+        reader.say(node, "a PROXY header comes before any certificate", "trust `loopback` or a network");
+    }
+    trust
+}
+
+fn tunnel(reader: &mut Reader<'_>, node: &Node) -> bool {
+    let known = reader.text(node).as_deref() == Some("http");
+    if !known {
+        reader.say(node, "only tunnels over HTTP are known", "write `tunnel: http`");
+    }
+    known
+}
+
+/// What the connections of a port can show.
+struct Shows {
+    certificates: bool,
+    tunnel: bool,
+    proxy: bool,
+    unix: bool,
+}
+
+/// A source that nothing on this port can speak for is a mistake.
+fn mute(reader: &mut Reader<'_>, at: &Node, sources: &[Source], policy: Option<&Policy>, shows: &Shows) {
+    let by_password = policy.is_none_or(|p| p.identity.jwt.as_ref().is_none_or(|j| j.password));
+    for source in sources {
+        let (shown, message, fix) = match source {
+            Source::Mtls => (shows.certificates, "`mtls` needs client certificates", "add `tls:` with `client_ca:`"),
+            Source::Header => (shows.tunnel, "`header` needs a tunnel over HTTP", "add `tunnel: http`"),
+            Source::Jwt => (by_password || shows.tunnel, "a token in a header needs a tunnel over HTTP", "add `tunnel: http`"),
+            Source::Proxy => (shows.proxy, "`proxy` needs PROXY headers", "add `proxy_protocol: { trust: [loopback] }`"),
+            Source::Peer => (shows.unix, "`peer` needs a Unix socket", "write `listen: unix:/run/partywall/db.sock`"),
+            Source::Startup | Source::Password | Source::Static => continue,
+        };
+        if !shown {
+            reader.say(at, message, fix);
+        }
+    }
 }
 
 fn sources(reader: &mut Reader<'_>, node: &Node, policy: Option<&Policy>) -> Vec<Source> {
     let mut all = Vec::new();
     for item in items(node) {
         let text = reader.text(item).unwrap_or_default();
-        let defined = policy.map(|p| (p.identity.mtls.is_some(), p.identity.startup.is_some(), p.identity.fixed.is_some()));
-        let (source, known) = match text.as_str() {
-            "mtls" => (Source::Mtls, defined.is_none_or(|d| d.0)),
-            "startup" => (Source::Startup, defined.is_none_or(|d| d.1)),
-            "static" => (Source::Static, defined.is_none_or(|d| d.2)),
-            "jwt" | "header" => {
-                reader.say(item, format!("`{text}` is not supported yet"), "use `mtls`, `startup` or `static`");
-                continue;
-            }
-            _ => {
-                reader.say(item, format!("unknown identity source `{text}`"), "use `mtls`, `startup` or `static`");
-                continue;
-            }
+        let Some((_, source)) = SOURCES.iter().find(|(word, _)| *word == text) else {
+            let words: Vec<&str> = SOURCES.iter().map(|(word, _)| *word).collect();
+            reader.say(item, format!("unknown identity source `{text}`"), format!("use one of: {}", words.join(", ")));
+            continue;
         };
-        if !known {
+        if policy.is_some_and(|p| !defines(&p.identity, *source)) {
             reader.say(item, format!("the policy defines no `{text}`"), format!("add `identity: {{ {text}: … }}` to the policy"));
         }
-        all.push(source);
+        if all.contains(source) {
+            reader.say(item, format!("`{text}` stands twice"), "name each source once");
+        }
+        all.push(*source);
     }
     if items(node).is_empty() {
         reader.say(node, "no identity source: nobody could connect", "name at least one");
     }
     all
+}
+
+const SOURCES: &[(&str, Source)] = &[
+    ("mtls", Source::Mtls),
+    ("jwt", Source::Jwt),
+    ("header", Source::Header),
+    ("proxy", Source::Proxy),
+    ("startup", Source::Startup),
+    ("peer", Source::Peer),
+    ("password", Source::Password),
+    ("static", Source::Static),
+];
+
+fn defines(identity: &IdentitySources, source: Source) -> bool {
+    match source {
+        Source::Mtls => identity.mtls.is_some(),
+        Source::Jwt => identity.jwt.is_some(),
+        Source::Header => identity.header.is_some(),
+        Source::Proxy => identity.proxy.is_some(),
+        Source::Startup => identity.startup.is_some(),
+        Source::Peer => identity.peer.is_some(),
+        Source::Password => identity.password.is_some(),
+        Source::Static => identity.fixed.is_some(),
+    }
 }
 
 fn truth(reader: &mut Reader<'_>, node: &Node) -> bool {
@@ -307,11 +405,16 @@ fn truth(reader: &mut Reader<'_>, node: &Node) -> bool {
 }
 
 fn tls(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Option<Tls> {
-    let fields = reader.fields(node, &["cert", "key", "client_ca", "require"], &[]);
+    let fields = reader.fields(node, &["cert", "key", "client_ca", "crl", "require"], &[]);
     let path = |reader: &mut Reader<'_>, n: &Node| reader.text(n).map(|p| base.join(p));
     let cert = reader.need(&fields, "cert").and_then(|n| path(reader, n));
     let key = reader.need(&fields, "key").and_then(|n| path(reader, n));
-    let client_ca = fields.get("client_ca").and_then(|n| path(reader, n));
+    let mut paths =
+        |key: &str| -> Vec<PathBuf> { fields.get(key).map(items).unwrap_or_default().iter().filter_map(|n| path(reader, n)).collect() };
+    let (client_ca, crl) = (paths("client_ca"), paths("crl"));
+    if let (Some(at), true) = (fields.get("crl"), client_ca.is_empty()) {
+        reader.say(at, "without `client_ca` there are no certificates to revoke", "add `client_ca:`");
+    }
     let require = fields.get("require").is_some_and(|n| truth(reader, n));
-    Some(Tls { cert: cert?, key: key?, client_ca, require })
+    Some(Tls { cert: cert?, key: key?, client_ca, crl, require })
 }

@@ -1,19 +1,59 @@
 //! Who is asking: from what the connection shows, and the policy's sources, to a [`Principal`]. No identity, no service.
 
-use crate::config::Source;
-use crate::policy::{Policy, StaticSource, TenantId};
-use crate::postgres::parameters;
-use std::net::IpAddr;
+pub mod certificate;
+pub mod jwt;
+pub mod scram;
 
-/// What a connection shows of itself.
+use crate::config::Source;
+use crate::policy::{Expiry, Peer, Policy, StaticSource, TenantId, Trust};
+use crate::postgres::parameters;
+use certificate::Names;
+use jwt::Keys;
+use std::time::SystemTime;
+
+/// What a connection shows of itself before it speaks its protocol.
 #[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The far end; what a trusted proxy said of it, if there is one.
+    pub peer: Peer,
+    /// Its port; 0 where there is none.
+    pub port: u16,
+    /// Nobody on the way can read it: TLS, a Unix socket or this machine.
+    pub secret: bool,
+    /// The client certificate's, after its chain was verified; None without a certificate.
+    pub certificate: Option<Names>,
+    /// The host name that TLS asked for (RFC 6066, 3).
+    pub sni: Option<String>,
+    /// `tls-server-end-point` of the certificate that the client was shown (RFC 5929, 4.1).
+    pub endpoint: Option<Vec<u8>>,
+    /// The values of a PROXY header, by type; 0x22 within 0x20 counts as 0x22.
+    pub proxied: Vec<(u8, Vec<u8>)>,
+    /// The headers of the HTTP request that opened the tunnel: names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+/// All that a client has said.
+#[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
-    /// The peer's address; None for a Unix socket.
-    pub peer: Option<IpAddr>,
+    /// Of the connection.
+    pub shown: &'a Shown,
     /// PostgreSQL's startup parameters.
     pub startup: &'a [(String, String)],
-    /// The client certificate's URI names, after its chain was verified; None without a certificate.
-    pub uris: Option<Vec<String>>,
+    /// A token that came as the password.
+    pub token: Option<&'a str>,
+    /// The tenant of the user whose password was proved.
+    pub user: Option<&'a str>,
+}
+
+/// What the sources rest on, besides the policy.
+#[derive(Clone, Copy)]
+pub struct Grounds<'a> {
+    /// The sources of the listener, in order.
+    pub sources: &'a [Source],
+    /// Environment variables.
+    pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// Keys that sign tokens, if the policy names any.
+    pub keys: Option<&'a Keys>,
 }
 
 /// A tenant, proved.
@@ -23,6 +63,8 @@ pub struct Principal {
     pub tenant: TenantId,
     /// Which source said so first.
     pub source: Source,
+    /// When the session ends at the latest.
+    pub until: Option<SystemTime>,
 }
 
 /// Why there is no principal; the text is for the client and names no tenant.
@@ -40,89 +82,143 @@ pub enum IdentityError {
     /// Two sources disagree.
     #[error("two tenant identities were given and differ")]
     Conflict,
+    /// A token that proves nothing; the reason is for the log.
+    #[error("the token is not valid")]
+    Token(String),
+    /// A user's password that proves nothing.
+    #[error("password authentication failed")]
+    Password,
 }
 
+/// A name that a source gave, and until when it holds.
+type Said = Result<Option<(String, Option<SystemTime>)>, IdentityError>;
+
 /// Asks the sources in order; all that answer must agree. Errors: see [`IdentityError`]; the connection is refused.
-pub fn identify(
-    policy: &Policy,
-    sources: &[Source],
-    env: &dyn Fn(&str) -> Option<String>,
-    evidence: &Evidence<'_>,
-) -> Result<Principal, IdentityError> {
+pub fn identify(policy: &Policy, grounds: Grounds<'_>, evidence: &Evidence<'_>) -> Result<Principal, IdentityError> {
     let mut found: Option<Principal> = None;
-    for source in sources {
-        let name = match source {
-            Source::Static => fixed(policy, env),
-            Source::Startup => startup(policy, evidence)?,
-            Source::Mtls => mtls(policy, evidence)?,
-        };
-        let Some(name) = name else { continue };
+    for source in grounds.sources {
+        let Some((name, until)) = said(policy, *source, grounds, evidence)? else { continue };
         let tenant = policy.tenants.accept(&name).ok_or(IdentityError::Invalid)?;
-        match &found {
+        match &mut found {
             Some(first) if first.tenant != tenant => return Err(IdentityError::Conflict),
-            Some(_) => {}
-            None => found = Some(Principal { tenant, source: *source }),
+            Some(first) => first.until = [first.until, until].into_iter().flatten().min(),
+            None => found = Some(Principal { tenant, source: *source, until }),
         }
     }
     found.ok_or(IdentityError::Absent)
 }
 
-fn fixed(policy: &Policy, env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    match policy.identity.fixed.as_ref()? {
-        StaticSource::Tenant(tenant) => Some(tenant.clone()),
-        StaticSource::Env(name) => env(name),
-    }
+/// May a token come as the password on this port?
+pub fn hears_tokens(policy: &Policy, sources: &[Source]) -> bool {
+    sources.contains(&Source::Jwt) && policy.identity.jwt.as_ref().is_some_and(|j| j.password)
 }
 
-fn startup(policy: &Policy, evidence: &Evidence<'_>) -> Result<Option<String>, IdentityError> {
-    let Some(source) = &policy.identity.startup else { return Ok(None) };
-    let named = parameters::find(evidence.startup, &source.parameter).map_err(|_| IdentityError::Invalid)?;
-    let near = evidence.peer.is_none_or(|ip| ip.to_canonical().is_loopback());
-    if named.is_some() && !(source.trust_loopback && near) {
+fn said(policy: &Policy, source: Source, grounds: Grounds<'_>, evidence: &Evidence<'_>) -> Said {
+    let shown = evidence.shown;
+    let name = match source {
+        Source::Mtls => return mtls(policy, shown),
+        Source::Jwt => return token(policy, grounds.keys, evidence),
+        Source::Header => header(policy, shown)?,
+        Source::Proxy => proxy(policy, shown)?,
+        Source::Startup => startup(policy, evidence)?,
+        Source::Peer => peer(policy, shown)?,
+        Source::Password => evidence.user.map(str::to_owned),
+        Source::Static => match &policy.identity.fixed {
+            Some(StaticSource::Tenant(tenant)) => Some(tenant.clone()),
+            Some(StaticSource::Env(name)) => (grounds.env)(name),
+            None => None,
+        },
+    };
+    Ok(name.map(|name| (name, None)))
+}
+
+/// The one name, if all agree. Errors: they do not.
+fn one(names: impl IntoIterator<Item = String>) -> Result<Option<String>, IdentityError> {
+    let mut names = names.into_iter();
+    let first = names.next();
+    if names.any(|name| Some(&name) != first.as_ref()) { Err(IdentityError::Conflict) } else { Ok(first) }
+}
+
+fn trusted(trust: &[Trust], shown: &Shown) -> bool {
+    let uris = shown.certificate.as_ref().map(|c| c.uris.as_slice()).unwrap_or_default();
+    trust.iter().any(|t| t.holds(shown.peer, uris))
+}
+
+fn mtls(policy: &Policy, shown: &Shown) -> Said {
+    let (Some(source), Some(names)) = (&policy.identity.mtls, &shown.certificate) else { return Ok(None) };
+    let kinds = [(&source.uri, &names.uris), (&source.dns, &names.dns), (&source.cn, &names.cn)];
+    let all = kinds.into_iter().filter_map(|(template, names)| Some((template.as_ref()?, names)));
+    let tenant = one(all.flat_map(|(template, names)| names.iter().filter_map(|name| template.tenant(name))))?;
+    let until = names.ends.filter(|_| source.expiry == Expiry::End);
+    Ok(tenant.map(|tenant| (tenant, until)))
+}
+
+fn token(policy: &Policy, keys: Option<&Keys>, evidence: &Evidence<'_>) -> Said {
+    let (Some(source), Some(keys)) = (&policy.identity.jwt, keys) else { return Ok(None) };
+    let mut tokens: Vec<&str> = evidence.token.filter(|_| source.password).into_iter().collect();
+    if source.header {
+        let headers = evidence.shown.headers.iter().filter(|(name, _)| name == "authorization" || name == "proxy-authorization");
+        for (_, value) in headers {
+            let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+            if scheme.eq_ignore_ascii_case("bearer") {
+                tokens.push(token.trim());
+            }
+        }
+    }
+    let (mut names, mut ends) = (Vec::new(), Vec::new());
+    for token in tokens {
+        let token = keys.verify(source, token).map_err(IdentityError::Token)?;
+        names.push(token.tenant);
+        ends.extend(token.ends);
+    }
+    let until = ends.into_iter().min().filter(|_| source.expiry == Expiry::End);
+    Ok(one(names)?.map(|tenant| (tenant, until)))
+}
+
+fn header(policy: &Policy, shown: &Shown) -> Result<Option<String>, IdentityError> {
+    let Some(source) = &policy.identity.header else { return Ok(None) };
+    let named = one(shown.headers.iter().filter(|(name, _)| *name == source.name).map(|(_, value)| value.clone()))?;
+    if named.is_some() && !trusted(&source.trust, shown) {
         return Err(IdentityError::Untrusted);
     }
     Ok(named)
 }
 
-fn mtls(policy: &Policy, evidence: &Evidence<'_>) -> Result<Option<String>, IdentityError> {
-    let (Some(source), Some(uris)) = (&policy.identity.mtls, &evidence.uris) else { return Ok(None) };
-    let mut tenants: Vec<String> = uris.iter().filter_map(|uri| by_template(&source.uri, uri)).collect();
-    tenants.dedup();
-    match tenants.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some(one.clone())),
-        _ => Err(IdentityError::Conflict),
-    }
-}
-
-/// `{tenant}` and `*` stand for exactly one segment; everything else is compared as it is, with no decoding.
-fn by_template(template: &str, uri: &str) -> Option<String> {
-    let (wanted, given): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), uri.split('/').collect());
-    if wanted.len() != given.len() {
-        return None;
-    }
-    let mut tenant = None;
-    for (wanted, given) in wanted.iter().zip(given) {
-        match *wanted {
-            "{tenant}" => tenant = Some(given.to_owned()),
-            "*" if !given.is_empty() => {}
-            literal if literal == given => {}
-            _ => return None,
+fn proxy(policy: &Policy, shown: &Shown) -> Result<Option<String>, IdentityError> {
+    let Some(source) = &policy.identity.proxy else { return Ok(None) };
+    let own = source.tlv.as_ref().map(|(kind, template)| (*kind, template));
+    let wanted = [source.authority.as_ref().map(|t| (0x02, t)), source.ssl_cn.as_ref().map(|t| (0x22, t)), own];
+    let mut names = Vec::new();
+    for (kind, template) in wanted.into_iter().flatten() {
+        for (_, value) in shown.proxied.iter().filter(|(k, _)| *k == kind) {
+            let value = std::str::from_utf8(value).map_err(|_| IdentityError::Invalid)?;
+            names.extend(template.tenant(value));
         }
     }
-    tenant.filter(|t| !t.is_empty())
+    one(names)
 }
 
-/// The URI names of a certificate (DER). None if it cannot be read.
-pub fn uri_names(certificate: &[u8]) -> Option<Vec<String>> {
-    use x509_parser::extensions::GeneralName;
-    let (rest, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let names = certificate.subject_alternative_name().ok()?;
-    let uris = names.iter().flat_map(|n| &n.value.general_names).filter_map(|n| match n {
-        GeneralName::URI(uri) => Some((*uri).to_owned()),
-        _ => None,
-    });
-    rest.is_empty().then(|| uris.collect())
+fn startup(policy: &Policy, evidence: &Evidence<'_>) -> Result<Option<String>, IdentityError> {
+    let Some(source) = &policy.identity.startup else { return Ok(None) };
+    let mut names: Vec<String> =
+        parameters::find(evidence.startup, &source.parameter).map_err(|_| IdentityError::Invalid)?.into_iter().collect();
+    let plain = |wanted: &str| one(evidence.startup.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.clone()));
+    let user = plain("user")?;
+    let database = plain("database")?.or_else(|| user.clone());
+    for (template, value) in [(&source.user, &user), (&source.database, &database), (&source.sni, &evidence.shown.sni)] {
+        if let (Some(template), Some(value)) = (template, value) {
+            names.extend(template.tenant(value));
+        }
+    }
+    if !names.is_empty() && !trusted(&source.trust, evidence.shown) {
+        return Err(IdentityError::Untrusted);
+    }
+    one(names)
+}
+
+fn peer(policy: &Policy, shown: &Shown) -> Result<Option<String>, IdentityError> {
+    let (Some(source), Peer::Unix(Some(account))) = (&policy.identity.peer, shown.peer) else { return Ok(None) };
+    one(source.users.iter().filter(|(user, _)| *user == account).map(|(_, tenant)| tenant.clone()))
 }
 
 #[cfg(test)]

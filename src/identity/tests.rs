@@ -1,6 +1,7 @@
-//! Sources × good, absent, forged, conflicting.
+//! Every source: good, absent, forged, conflicting, from where it is not trusted.
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+use super::certificate::names;
 use super::*;
 use crate::config::document::{Findings, Reader};
 
@@ -8,57 +9,146 @@ fn policy(identity: &str) -> Policy {
     let mut findings = Findings::new();
     let text = format!("version: 1\nname: x\ntenants: {{ id: '[a-z]+' }}\nidentity:\n{identity}\n");
     let policy = crate::policy::file::read(&mut Reader { file: "p".into(), findings: &mut findings }, &text);
-    policy.unwrap_or_else(|| unreachable!("{findings:?}"))
+    policy.filter(|_| findings.is_empty()).unwrap_or_else(|| unreachable!("{findings:?}"))
 }
 
-const ALL: &str = "  static: { tenant: acme }\n  startup: { trust: [loopback] }\n  mtls: { uri: 'spiffe://corp/tenant/{tenant}/*' }";
+const ALL: &str = "  static: { tenant: acme }
+  startup: { user: '*@{tenant}', database: 'shop_{tenant}', sni: '{tenant}.db.example', trust: [loopback, 10.0.0.0/8, 'spiffe://corp/gateway'] }
+  mtls: { uri: 'spiffe://corp/tenant/{tenant}/*', dns: '{tenant}.apps.example', cn: 'tenant-{tenant}' }
+  header: { name: X-Tenant-Id, trust: ['spiffe://corp/gateway'] }
+  proxy: { authority: '{tenant}.db.example', ssl_cn: '{tenant}', tlv: { type: 0xE1, value: '{tenant}' } }
+  peer: { users: { 1001: acme, 1002: globex } }";
 
-fn ask(sources: &[Source], startup: &[(&str, &str)], peer: &str, uris: Option<&[&str]>) -> Result<String, IdentityError> {
+fn at(peer: &str) -> Shown {
+    Shown { peer: Peer::Ip(peer.parse().unwrap()), ..Shown::default() }
+}
+
+fn ask(sources: &[Source], shown: &Shown, startup: &[(&str, &str)]) -> Result<String, IdentityError> {
     let startup: Vec<_> = startup.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let uris = uris.map(|u| u.iter().map(|s| (*s).to_owned()).collect());
-    let evidence = Evidence { peer: Some(peer.parse().unwrap()), startup: &startup, uris };
-    identify(&policy(ALL), sources, &|_| None, &evidence).map(|p| p.tenant.as_str().to_owned())
+    let evidence = Evidence { shown, startup: &startup, token: None, user: None };
+    identify(&policy(ALL), Grounds { sources, env: &|_| None, keys: None }, &evidence).map(|p| p.tenant.as_str().to_owned())
 }
 
+const GLOBEX: fn() -> Result<String, IdentityError> = || Ok("globex".into());
+
 #[test]
-fn startup_names_the_tenant_from_loopback_only() {
+fn startup_names_the_tenant_where_it_is_trusted() {
     let s = &[Source::Startup];
-    assert_eq!(ask(s, &[("partywall.tenant", "globex")], "127.0.0.1", None), Ok("globex".into()));
-    assert_eq!(ask(s, &[("options", "-c partywall.tenant=globex")], "::1", None), Ok("globex".into()));
-    assert_eq!(ask(s, &[("partywall.tenant", "globex")], "10.0.0.9", None), Err(IdentityError::Untrusted));
-    assert_eq!(ask(s, &[], "127.0.0.1", None), Err(IdentityError::Absent));
-    assert_eq!(ask(s, &[("partywall.tenant", "GLOBEX")], "127.0.0.1", None), Err(IdentityError::Invalid));
-    assert_eq!(ask(s, &[("partywall.tenant", "")], "127.0.0.1", None), Err(IdentityError::Invalid));
+    let here = at("127.0.0.1");
+    assert_eq!(ask(s, &here, &[("partywall.tenant", "globex")]), GLOBEX());
+    assert_eq!(ask(s, &at("::1"), &[("options", "-c partywall.tenant=globex")]), GLOBEX());
+    assert_eq!(ask(s, &at("10.0.0.9"), &[("partywall.tenant", "globex")]), GLOBEX());
+    assert_eq!(ask(s, &at("11.0.0.9"), &[("partywall.tenant", "globex")]), Err(IdentityError::Untrusted));
+    assert_eq!(ask(s, &Shown::default(), &[("partywall.tenant", "globex")]), Err(IdentityError::Untrusted));
+    assert_eq!(ask(s, &here, &[]), Err(IdentityError::Absent));
+    assert_eq!(ask(s, &here, &[("partywall.tenant", "GLOBEX")]), Err(IdentityError::Invalid));
+    assert_eq!(ask(s, &here, &[("partywall.tenant", "")]), Err(IdentityError::Invalid));
+    assert_eq!(ask(s, &here, &[("user", "app@globex"), ("database", "shop")]), GLOBEX());
+    assert_eq!(ask(s, &here, &[("user", "app"), ("database", "shop_globex")]), GLOBEX());
+    assert_eq!(ask(s, &here, &[("user", "shop_globex")]), GLOBEX(), "the database is the user's name where none is given");
+    assert_eq!(ask(s, &here, &[("user", "app"), ("options", "-c user=app@globex")]), Err(IdentityError::Absent));
+    assert_eq!(ask(s, &here, &[("user", "app@globex"), ("user", "app@acme")]), Err(IdentityError::Conflict));
+    assert_eq!(ask(s, &here, &[("user", "app@globex"), ("database", "shop_acme")]), Err(IdentityError::Conflict));
+    let named = Shown { sni: Some("globex.db.example".into()), ..here };
+    assert_eq!(ask(s, &named, &[("user", "app")]), GLOBEX());
+    assert_eq!(ask(s, &Shown { peer: Peer::Unknown, ..named }, &[("user", "app")]), Err(IdentityError::Untrusted));
 }
 
 #[test]
-fn a_certificate_names_it_by_the_template() {
-    let s = &[Source::Mtls];
-    assert_eq!(ask(s, &[], "10.0.0.9", Some(&["spiffe://corp/tenant/globex/app"])), Ok("globex".into()));
+fn a_certificate_names_it_by_the_templates() {
+    let shown = |uris: &[&str], dns: &[&str], cn: &[&str]| {
+        let own = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect();
+        Shown { certificate: Some(Names { uris: own(uris), dns: own(dns), cn: own(cn), ends: None }), ..at("10.0.0.9") }
+    };
+    let ask = |shown: Shown| ask(&[Source::Mtls], &shown, &[]);
+    assert_eq!(ask(shown(&["spiffe://corp/tenant/globex/app"], &[], &[])), GLOBEX());
+    assert_eq!(ask(shown(&[], &["x.example", "globex.apps.example"], &[])), GLOBEX());
+    assert_eq!(ask(shown(&[], &[], &["tenant-globex"])), GLOBEX());
     for bad in
         ["spiffe://corp/tenant/globex", "spiffe://corp/tenant/globex/a/b", "spiffe://evil/tenant/globex/app", "spiffe://corp/tenant//app"]
     {
-        assert_eq!(ask(s, &[], "10.0.0.9", Some(&[bad])), Err(IdentityError::Absent), "{bad}");
+        assert_eq!(ask(shown(&[bad], &[bad], &[bad])), Err(IdentityError::Absent), "{bad}");
     }
-    assert_eq!(ask(s, &[], "10.0.0.9", Some(&["spiffe://corp/tenant/glob%65x/app"])), Err(IdentityError::Invalid));
-    let two: &[&str] = &["spiffe://corp/tenant/globex/app", "spiffe://corp/tenant/acme/app"];
-    assert_eq!(ask(s, &[], "10.0.0.9", Some(two)), Err(IdentityError::Conflict));
-    assert_eq!(ask(s, &[], "10.0.0.9", None), Err(IdentityError::Absent));
+    assert_eq!(ask(shown(&["spiffe://corp/tenant/glob%65x/app"], &[], &[])), Err(IdentityError::Invalid));
+    assert_eq!(ask(shown(&[], &["*.apps.example"], &[])), Err(IdentityError::Invalid));
+    let two = &["spiffe://corp/tenant/globex/app", "spiffe://corp/tenant/acme/app"];
+    assert_eq!(ask(shown(two, &[], &[])), Err(IdentityError::Conflict));
+    assert_eq!(ask(shown(&two[..1], &["acme.apps.example"], &[])), Err(IdentityError::Conflict));
+    assert_eq!(ask(at("10.0.0.9")), Err(IdentityError::Absent));
+}
+
+#[test]
+fn a_header_counts_from_those_who_are_trusted() {
+    let shown = |uri: &str, values: &[&str]| Shown {
+        certificate: Some(Names { uris: vec![uri.to_owned()], ..Names::default() }),
+        headers: values.iter().map(|v| ("x-tenant-id".to_owned(), (*v).to_owned())).collect(),
+        ..at("127.0.0.1")
+    };
+    let ask = |shown: Shown| ask(&[Source::Header], &shown, &[]);
+    assert_eq!(ask(shown("spiffe://corp/gateway", &["globex"])), GLOBEX());
+    assert_eq!(ask(shown("spiffe://corp/gateway", &["globex", "globex"])), GLOBEX());
+    assert_eq!(ask(shown("spiffe://corp/gateway", &["globex", "acme"])), Err(IdentityError::Conflict));
+    assert_eq!(ask(shown("spiffe://corp/gateway", &["globex, acme"])), Err(IdentityError::Invalid));
+    assert_eq!(ask(shown("spiffe://corp/gateway", &[])), Err(IdentityError::Absent));
+    assert_eq!(ask(shown("spiffe://corp/app", &["globex"])), Err(IdentityError::Untrusted));
+    assert_eq!(ask(Shown { certificate: None, ..shown("", &["globex"]) }), Err(IdentityError::Untrusted));
+}
+
+#[test]
+fn a_proxy_names_it_by_its_values() {
+    let shown = |values: &[(u8, &[u8])]| Shown { proxied: values.iter().map(|(k, v)| (*k, v.to_vec())).collect(), ..Shown::default() };
+    let ask = |shown: Shown| ask(&[Source::Proxy], &shown, &[]);
+    assert_eq!(ask(shown(&[(0x02, b"globex.db.example")])), GLOBEX());
+    assert_eq!(ask(shown(&[(0x22, b"globex")])), GLOBEX());
+    assert_eq!(ask(shown(&[(0xE1, b"globex"), (0xE0, b"acme")])), GLOBEX());
+    assert_eq!(ask(shown(&[(0xE1, b"globex"), (0xE1, b"acme")])), Err(IdentityError::Conflict));
+    assert_eq!(ask(shown(&[(0x22, b"globex"), (0x02, b"acme.db.example")])), Err(IdentityError::Conflict));
+    assert_eq!(ask(shown(&[(0xE1, b"\xff")])), Err(IdentityError::Invalid));
+    assert_eq!(ask(shown(&[(0x02, b"db.example")])), Err(IdentityError::Absent));
+}
+
+#[test]
+fn an_account_at_a_unix_socket_names_it() {
+    let ask = |account| ask(&[Source::Peer], &Shown { peer: account, ..Shown::default() }, &[]);
+    assert_eq!(ask(Peer::Unix(Some(1002))), GLOBEX());
+    for nobody in [Peer::Unix(Some(0)), Peer::Unix(None), Peer::Unknown, Peer::Ip("127.0.0.1".parse().unwrap())] {
+        assert_eq!(ask(nobody), Err(IdentityError::Absent), "{nobody:?}");
+    }
 }
 
 #[test]
 fn sources_that_disagree_refuse() {
     let both = &[Source::Static, Source::Startup];
-    assert_eq!(ask(both, &[("partywall.tenant", "globex")], "127.0.0.1", None), Err(IdentityError::Conflict));
-    assert_eq!(ask(both, &[("partywall.tenant", "acme")], "127.0.0.1", None), Ok("acme".into()));
-    assert_eq!(ask(both, &[], "127.0.0.1", None), Ok("acme".into()));
+    let here = at("127.0.0.1");
+    assert_eq!(ask(both, &here, &[("partywall.tenant", "globex")]), Err(IdentityError::Conflict));
+    assert_eq!(ask(both, &here, &[("partywall.tenant", "acme")]), Ok("acme".into()));
+    assert_eq!(ask(both, &here, &[]), Ok("acme".into()));
+}
+
+#[test]
+fn the_earliest_end_counts() {
+    let end = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    let names = Names { uris: vec!["spiffe://corp/tenant/acme/app".into()], ends: Some(end(5)), ..Names::default() };
+    let shown = Shown { certificate: Some(names), ..at("10.0.0.9") };
+    let until = |identity: &str| {
+        let grounds = Grounds { sources: &[Source::Static, Source::Mtls], env: &|_| None, keys: None };
+        identify(&policy(identity), grounds, &Evidence { shown: &shown, startup: &[], token: None, user: None }).unwrap().until
+    };
+    assert_eq!(until(ALL), Some(end(5)));
+    assert_eq!(until(&ALL.replace("mtls: { ", "mtls: { expiry: keep, ")), None);
 }
 
 #[test]
 fn a_real_certificate_is_read() {
     let mut parameters = rcgen::CertificateParams::new(vec!["db.example".into()]).unwrap();
     parameters.subject_alt_names.push(rcgen::SanType::URI("spiffe://corp/tenant/acme/app".try_into().unwrap()));
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, "acme");
+    parameters.not_after = rcgen::date_time_ymd(2031, 1, 1);
     let certificate = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-    assert_eq!(uri_names(certificate.der()), Some(vec!["spiffe://corp/tenant/acme/app".to_owned()]));
-    assert_eq!(uri_names(b"garbage"), None);
+    let read = names(certificate.der());
+    assert_eq!(read.uris, ["spiffe://corp/tenant/acme/app"]);
+    assert_eq!((read.dns, read.cn), (vec!["db.example".to_owned()], vec!["acme".to_owned()]));
+    assert_eq!(read.ends, Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_924_992_000)));
+    assert_eq!(names(b"garbage"), Names::default());
 }

@@ -1,18 +1,23 @@
 //! Accepts connections: TLS, the first message, identity, limits; then hands over to the relay.
 
+mod authenticate;
+mod door;
 pub mod homes;
 mod postgres;
+mod prefixed;
+mod proxy;
 pub mod redis;
 mod tls;
+mod tunnel;
 
-pub use tls::server as server_tls;
+pub use door::Door;
 
-use crate::config::{Listener, Source};
-use crate::identity::Evidence;
+use crate::config::Source;
+use crate::identity::Shown;
 use crate::observe::Metrics;
+use crate::policy::Peer;
 use crate::relay::Drain;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -28,32 +33,36 @@ type CancelKeys = Mutex<HashMap<(u32, Vec<u8>), (Arc<homes::Ground>, (u32, Vec<u
 
 /// Serves one connection to its end.
 pub trait Serve: Send + Sync + 'static {
-    /// The listener's name, for logs.
-    fn name(&self) -> &str;
-    /// From the first byte on. Not cancel-safe: dropped, it drops its session.
-    fn serve(&self, stream: crate::upstream::Stream, peer: Option<SocketAddr>, drain: Drain) -> impl Future<Output = ()> + Send;
+    /// What its connections come through.
+    fn door(&self) -> &Door;
+    /// Of the process.
+    fn metrics(&self) -> &Metrics;
+    /// From the first byte of the protocol on. Not cancel-safe: dropped, it drops its session.
+    fn serve(self: Arc<Self>, stream: crate::upstream::Stream, shown: Shown, drain: Drain) -> impl Future<Output = ()> + Send;
 }
 
 impl Serve for Service {
-    fn name(&self) -> &str {
-        &self.config.name
+    fn door(&self) -> &Door {
+        &self.door
     }
 
-    async fn serve(&self, stream: crate::upstream::Stream, peer: Option<SocketAddr>, drain: Drain) {
-        postgres::serve(self, stream, peer.map(|peer| peer.ip()), drain).await;
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    async fn serve(self: Arc<Self>, stream: crate::upstream::Stream, shown: Shown, drain: Drain) {
+        postgres::serve(&self, stream, shown, drain).await;
     }
 }
 
 /// What a PostgreSQL listener needs to serve.
 pub struct Service {
-    /// As configured.
-    pub config: Listener,
+    /// What its connections come through, and its configuration.
+    pub door: Door,
     /// Where it leads: the shared tables, for tenants that live there.
     pub shared: Arc<homes::Ground>,
     /// The places of tenants that have their own.
     pub homes: homes::Homes,
-    /// Set up from `config.tls`.
-    pub tls: Option<tokio_rustls::TlsAcceptor>,
     /// Cancel keys of live connections.
     pub keys: CancelKeys,
     /// Of the process.
@@ -93,14 +102,18 @@ impl Socket {
         }
     }
 
-    async fn accept(&self) -> std::io::Result<(crate::upstream::Stream, Option<SocketAddr>)> {
+    async fn accept(&self) -> std::io::Result<(crate::upstream::Stream, Shown)> {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Some(peer)))
+                Ok((Box::new(stream), Shown { port: peer.port(), ..door::shown(Peer::Ip(peer.ip())) }))
             }
-            Self::Unix(socket) => Ok((Box::new(socket.accept().await?.0), None)),
+            Self::Unix(socket) => {
+                let (stream, _) = socket.accept().await?;
+                let account = stream.peer_cred().ok().map(|c| c.uid());
+                Ok((Box::new(stream), door::shown(Peer::Unix(account))))
+            }
         }
     }
 }
@@ -111,13 +124,12 @@ pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, mut drain: Drain) {
     while *drain.borrow() == 0 {
         tokio::select! {
             accepted = socket.accept(), if sessions.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, peer)) => {
-                    let (service, drain) = (service.clone(), drain.clone());
-                    sessions.spawn(async move { service.serve(stream, peer, drain).await });
+                Ok((stream, shown)) => {
+                    sessions.spawn(arrive(service.clone(), stream, shown, drain.clone()));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: the socket stays readable, so wait instead of spinning.
-                    tracing::error!(listener = service.name(), %error, "accept failed");
+                    tracing::error!(listener = service.door().config.name, %error, "accept failed");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -129,21 +141,29 @@ pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, mut drain: Drain) {
     while sessions.join_next().await.is_some() {}
 }
 
-impl Service {
-    fn identify(
-        &self,
-        peer: Option<IpAddr>,
-        startup: &[(String, String)],
-        uris: Option<Vec<String>>,
-    ) -> Result<crate::identity::Principal, crate::identity::IdentityError> {
-        let judge = self.shared.judge.load();
-        let evidence = Evidence { peer, startup, uris };
-        crate::identity::identify(judge.policy(), &self.config.identity, &|name| std::env::var(name).ok(), &evidence)
+/// From accept to the protocol: the PROXY header, and the tunnel.
+async fn arrive<S: Serve>(service: Arc<S>, stream: crate::upstream::Stream, mut shown: Shown, drain: Drain) {
+    let (door, tunnel) = (service.door(), service.door().config.tunnel);
+    let entered = tokio::time::timeout(HANDSHAKE, async {
+        let stream = door.announce(stream, &mut shown).await?;
+        let secure = tunnel && door.speaks_tls();
+        Ok(if secure { Box::new(door.secure(stream, &mut shown).await?) as crate::upstream::Stream } else { stream })
+    });
+    let entered = entered.await.unwrap_or_else(|_| Err(std::io::Error::other("it takes too long")));
+    match entered {
+        Err(error) => {
+            service.metrics().connection(&door.config.name, "handshake");
+            tracing::info!(listener = door.config.name, %error, "connection refused");
+        }
+        Ok(stream) if tunnel => tunnel::serve(service, stream, shown, drain).await,
+        Ok(stream) => service.serve(stream, shown, drain).await,
     }
+}
 
+impl Service {
     fn startup_parameter(&self) -> Option<String> {
         let judge = self.shared.judge.load();
         let source = judge.policy().identity.startup.as_ref().map(|s| s.parameter.clone());
-        source.filter(|_| self.config.identity.contains(&Source::Startup))
+        source.filter(|_| self.door.config.identity.contains(&Source::Startup))
     }
 }

@@ -1,8 +1,9 @@
 //! A PostgreSQL client from its first byte to the relay. Source: the manual's "Message Flow", section "Start-up".
 
 use super::homes::Ground;
-use super::{HANDSHAKE, Service};
-use crate::identity::uri_names;
+use super::prefixed::Prefixed;
+use super::{HANDSHAKE, Service, authenticate, door, tls};
+use crate::identity::Shown;
 use crate::observe::{Meter, Who};
 use crate::policy::{Backstop, Home, TenantId};
 use crate::postgres::startup::{First, negotiate, read_first, wants_negotiation};
@@ -14,41 +15,40 @@ use crate::sql::live::backstop::SETTING;
 use crate::upstream::Stream;
 use crate::upstream::postgres::{ConnectError, Connection};
 use bytes::BytesMut;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A client that has said who it is.
-struct Client {
-    stream: Stream,
-    input: BytesMut,
-    params: Vec<(String, String)>,
+pub(super) struct Client {
+    pub(super) stream: Stream,
+    pub(super) input: BytesMut,
+    pub(super) params: Vec<(String, String)>,
     minor: u16,
-    uris: Option<Vec<String>>,
+    pub(super) shown: Shown,
 }
 
 /// Serves one connection to its end.
-pub async fn serve(service: &Service, stream: Stream, peer: Option<IpAddr>, drain: Drain) {
-    let Ok(Ok(Some(client))) = tokio::time::timeout(HANDSHAKE, first(service, stream)).await else {
-        service.metrics.connection(&service.config.name, "handshake");
+pub async fn serve(service: &Service, stream: Stream, shown: Shown, drain: Drain) {
+    let Ok(Ok(Some(mut client))) = tokio::time::timeout(HANDSHAKE, first(service, stream, shown)).await else {
+        service.metrics.connection(&service.door.config.name, "handshake");
         return;
     };
-    let Client { mut stream, input, params, minor, uris } = client;
     let connection = service.metrics.connection_id();
-    match begin(service, peer, &params, uris, connection).await {
+    match begin(service, &mut client, connection).await {
         Err((refusal, outcome)) => {
-            service.metrics.connection(&service.config.name, outcome);
-            tracing::info!(listener = service.config.name, connection, outcome, reason = refusal.message, "connection refused");
+            service.metrics.connection(&service.door.config.name, outcome);
+            tracing::info!(listener = service.door.config.name, connection, outcome, reason = refusal.message, "connection refused");
             let mut out = BytesMut::new();
             errors::fatal(&mut out, &refusal);
             let _ = tokio::time::timeout(HANDSHAKE, async {
-                let _ = stream.write_all(&out).await;
-                let _ = stream.shutdown().await;
+                let _ = client.stream.write_all(&out).await;
+                let _ = client.stream.shutdown().await;
             })
             .await;
         }
         Ok(begun) => {
+            let Client { mut stream, input, params, minor, .. } = client;
             let key = own_key(service, &begun);
             let mut out = BytesMut::new();
             if welcome(&mut out, &params, minor, &begun, &key).is_ok() && stream.write_all(&out).await.is_ok() {
@@ -60,9 +60,23 @@ pub async fn serve(service: &Service, stream: Stream, peer: Option<IpAddr>, drai
 }
 
 /// Reads up to the startup message; None where the client wanted something else and got it.
-async fn first(service: &Service, mut stream: Stream) -> std::io::Result<Option<Client>> {
+async fn first(service: &Service, mut stream: Stream, mut shown: Shown) -> std::io::Result<Option<Client>> {
     let mut input = BytesMut::with_capacity(1024);
-    let (mut secure, mut uris) = (false, None);
+    // Within a tunnel TLS is the tunnel's.
+    let door = &service.door;
+    let offered = door.speaks_tls() && !door.config.tunnel;
+    let mut secure = false;
+    if offered {
+        stream.read_buf(&mut input).await?;
+        if input.first() == Some(&HANDSHAKE_RECORD) {
+            let accepted = door.secure(Box::new(Prefixed { first: std::mem::take(&mut input), stream }), &mut shown).await?;
+            if accepted.get_ref().1.alpn_protocol() != Some(tls::POSTGRESQL) {
+                tracing::info!(listener = door.config.name, "direct TLS without ALPN refused");
+                return Ok(None);
+            }
+            (stream, secure) = (Box::new(accepted), true);
+        }
+    }
     loop {
         let message = match read_first(&mut input) {
             Ok(message) => message,
@@ -79,34 +93,31 @@ async fn first(service: &Service, mut stream: Stream) -> std::io::Result<Option<
                     return Ok(None);
                 }
             }
-            Some(First::Gss) => stream.write_all(b"N").await?,
-            Some(First::Ssl) => match (&service.tls, secure) {
-                (Some(tls), false) => {
-                    // Nothing may be buffered here: `read_first` refuses bytes behind the request.
-                    stream.write_all(b"S").await?;
-                    let accepted = tls.accept(stream).await?;
-                    uris = accepted.get_ref().1.peer_certificates().and_then(|c| c.first()).map(|c| uri_names(c).unwrap_or_default());
-                    stream = Box::new(accepted);
-                    secure = true;
-                }
-                _ => stream.write_all(b"N").await?,
-            },
+            Some(First::Ssl) if offered && !secure => {
+                // Nothing may be buffered here: `read_first` refuses bytes behind the request.
+                stream.write_all(b"S").await?;
+                (stream, secure) = (Box::new(door.secure(stream, &mut shown).await?), true);
+            }
+            Some(First::Gss | First::Ssl) => stream.write_all(b"N").await?,
             Some(First::Cancel { pid, key }) => {
                 cancel(service, &(pid, key)).await;
                 return Ok(None);
             }
             Some(First::Startup { params, minor }) => {
-                if !secure && service.config.tls.as_ref().is_some_and(|t| t.require) {
+                if offered && !secure && door.config.tls.as_ref().is_some_and(|t| t.require) {
                     let mut out = BytesMut::new();
                     errors::fatal(&mut out, &Refusal::with_state("28000", "this port takes TLS connections only"));
                     stream.write_all(&out).await?;
                     return Ok(None);
                 }
-                return Ok(Some(Client { stream, input, params, minor, uris }));
+                return Ok(Some(Client { stream, input, params, minor, shown }));
             }
         }
     }
 }
+
+/// The first byte of a TLS connection (RFC 8446, 5.1), which is none of a startup message that is short enough.
+const HANDSHAKE_RECORD: u8 = 0x16;
 
 /// A client that is let in.
 struct Begun {
@@ -116,17 +127,14 @@ struct Begun {
     ground: Arc<Ground>,
     /// Of the ground when the session took its judge.
     generation: u64,
+    /// When the identity ends.
+    until: Option<std::time::SystemTime>,
 }
 
 /// Identity, limits, upstream. Errors: the refusal and its name in the metrics.
-async fn begin(
-    service: &Service,
-    peer: Option<IpAddr>,
-    params: &[(String, String)],
-    uris: Option<Vec<String>>,
-    connection: u64,
-) -> Result<Begun, (Refusal, &'static str)> {
-    let principal = service.identify(peer, params, uris).map_err(|e| (Refusal::with_state("28000", e.to_string()), "no_identity"))?;
+async fn begin(service: &Service, client: &mut Client, connection: u64) -> Result<Begun, (Refusal, &'static str)> {
+    let principal = authenticate::identify(service, client).await.map_err(|refusal| (refusal, "no_identity"))?;
+    let params = &client.params;
     let identity = service.startup_parameter();
     let mut settings = parameters::upstream_parameters(params, identity.as_deref()).map_err(|r| (r, "parameters"))?;
     let judge = service.shared.judge.load_full();
@@ -136,7 +144,7 @@ async fn begin(
     }
     let limit = judge.policy().limits.of(&principal.tenant).connections;
     let tenant = principal.tenant.as_str();
-    let who = Who { listener: &service.config.name, tenant, connection };
+    let who = Who { listener: &service.door.config.name, tenant, connection };
     let ground = ground(service, &principal.tenant, connection).await?;
     let meter = Meter::open(&service.metrics, who, limit, ground.stale.clone())
         .ok_or_else(|| (Refusal::with_state("53300", "too many connections for this tenant"), "limit"))?;
@@ -151,7 +159,7 @@ async fn begin(
     let upstream = match connected {
         Ok(Ok(upstream)) => upstream,
         Ok(Err(error)) => {
-            tracing::warn!(listener = service.config.name, tenant, connection, %error, "upstream refused");
+            tracing::warn!(listener = service.door.config.name, tenant, connection, %error, "upstream refused");
             // A wrong setting is the client's business; all else is the operator's.
             let refusal = match error {
                 ConnectError::Server(state, message) if state == "22023" => Refusal::with_state("22023", message),
@@ -165,19 +173,19 @@ async fn begin(
     meter.begun(&principal.source);
     let generation = ground.generation.load(Ordering::Acquire);
     let session = Session::new((*ground.judge.load_full()).clone(), principal.tenant);
-    Ok(Begun { meter, upstream, session, ground, generation })
+    Ok(Begun { meter, upstream, session, ground, generation, until: principal.until })
 }
 
 /// Where the tenant's tables are. Errors: as [`begin`].
 async fn ground(service: &Service, tenant: &TenantId, connection: u64) -> Result<Arc<Ground>, (Refusal, &'static str)> {
-    let found = tokio::time::timeout(HANDSHAKE, service.homes.ground(&service.config, &service.shared, tenant)).await;
+    let found = tokio::time::timeout(HANDSHAKE, service.homes.ground(&service.door.config, &service.shared, tenant)).await;
     let error = match found {
         Ok(Ok(ground)) => return Ok(ground),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it does not answer".to_owned(),
     };
     // What is wrong there is the operator's to know, by name; the tenant learns that there is something.
-    tracing::warn!(listener = service.config.name, tenant = tenant.as_str(), connection, error, "the tenant's place is not available");
+    tracing::warn!(listener = service.door.config.name, tenant = tenant.as_str(), connection, error, "the tenant's place is not available");
     Err((Refusal::with_state("08006", "the database of this tenant is not available"), "upstream"))
 }
 
@@ -198,7 +206,7 @@ async fn cancel(service: &Service, key: &(u32, Vec<u8>)) {
     if let Some((ground, upstream)) = upstream
         && let Err(error) = ground.target.cancel(&upstream).await
     {
-        tracing::warn!(listener = service.config.name, %error, "cancel failed");
+        tracing::warn!(listener = service.door.config.name, %error, "cancel failed");
     }
 }
 
@@ -223,7 +231,8 @@ fn welcome(
 }
 
 async fn converse(stream: Stream, input: BytesMut, begun: Begun, drain: Drain) {
-    let Begun { meter, upstream, session, ground, mut generation } = begun;
+    let Begun { meter, upstream, session, ground, mut generation, until } = begun;
+    let drain = door::until(drain, until);
     let refresh = |session: &mut Session<crate::sql::Judge>| {
         let now = ground.generation.load(Ordering::Acquire);
         if now != generation {

@@ -1,11 +1,12 @@
 //! A Redis client from its first byte to the relay.
 
+use super::door::{self, Door};
 use super::{HANDSHAKE, Serve};
-use crate::config::{Listener, Source};
-use crate::identity::{Evidence, IdentityError, Principal, identify, uri_names};
+use crate::config::Source;
+use crate::identity::{Evidence, IdentityError, Principal, Shown, hears_tokens};
 use crate::observe::{Meter, Metrics, Who};
-use crate::policy::{Policy, TenantId};
-use crate::redis::stranger::{Said, Stranger, WRONGPASS};
+use crate::policy::{Peer, Policy, TenantId};
+use crate::redis::stranger::{Credentials, Said, Stranger, WRONGPASS};
 use crate::redis::tenant::Tenant;
 use crate::redis::{Names, Session, Setup, encode};
 use crate::relay::{self, Drain};
@@ -14,23 +15,21 @@ use crate::upstream::redis::{Connection, Target};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a Redis listener needs to serve.
 pub struct Service {
-    /// As configured.
-    pub config: Listener,
+    /// What its connections come through, and its configuration.
+    pub door: Door,
     /// Replaced by a reload.
     pub policy: ArcSwap<Policy>,
     /// Grows with each reload, so that a session sees cheaply that there is another policy.
     pub generation: AtomicU64,
     /// Where it leads.
     pub target: Target,
-    /// Set up from `config.tls`: then the port speaks nothing else.
-    pub tls: Option<tokio_rustls::TlsAcceptor>,
     /// Of the process.
     pub metrics: Arc<Metrics>,
     /// Of the process: hides cursors.
@@ -45,37 +44,44 @@ pub struct Service {
 type Refused = (String, &'static str);
 
 impl Serve for Service {
-    fn name(&self) -> &str {
-        &self.config.name
+    fn door(&self) -> &Door {
+        &self.door
     }
 
-    async fn serve(&self, stream: Stream, peer: Option<SocketAddr>, drain: Drain) {
-        let address = peer.map(|peer| peer.to_string()).unwrap_or_default();
-        let peer = peer.map(|peer| peer.ip());
-        let Ok(begun) = tokio::time::timeout(HANDSHAKE, self.greet(stream, peer)).await else {
-            self.metrics.connection(&self.config.name, "handshake");
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    async fn serve(self: Arc<Self>, stream: Stream, shown: Shown, drain: Drain) {
+        let address = match (shown.peer, shown.port) {
+            (Peer::Ip(ip), port) => SocketAddr::new(ip, port).to_string(),
+            _ => String::new(),
+        };
+        let Ok(begun) = tokio::time::timeout(HANDSHAKE, self.greet(stream, shown)).await else {
+            self.metrics.connection(&self.door.config.name, "handshake");
             return;
         };
         let (mut stream, mut input, greeted) = match begun {
             Ok(Some(greeted)) => greeted,
             Ok(None) | Err(_) => {
-                self.metrics.connection(&self.config.name, "handshake");
+                self.metrics.connection(&self.door.config.name, "handshake");
                 return;
             }
         };
         let connection = self.metrics.connection_id();
         let begun = match greeted {
-            Ok((tenant, hello)) => {
+            Ok((principal, hello)) => {
                 input = prepend(hello, input);
-                self.begin(&tenant, connection, address).await
+                let drain = door::until(drain, principal.until);
+                self.begin(&principal.tenant, connection, address).await.map(|begun| (begun, drain))
             }
             Err(refused) => Err(refused),
         };
         match begun {
-            Ok((meter, upstream, session)) => self.converse(stream, input, upstream, session, drain, &meter).await,
+            Ok(((meter, upstream, session), drain)) => self.converse(stream, input, upstream, session, drain, &meter).await,
             Err((words, outcome)) => {
-                self.metrics.connection(&self.config.name, outcome);
-                tracing::info!(listener = self.config.name, connection, outcome, "connection refused");
+                self.metrics.connection(&self.door.config.name, outcome);
+                tracing::info!(listener = self.door.config.name, connection, outcome, "connection refused");
                 let mut out = BytesMut::new();
                 encode::error(&mut out, words.as_bytes());
                 let _ = tokio::time::timeout(HANDSHAKE, async {
@@ -89,23 +95,19 @@ impl Serve for Service {
 }
 
 /// Who it is, and what HELLO it said it with; or why it is nobody.
-type Greeted = Result<(TenantId, Option<BytesMut>), Refused>;
+type Greeted = Result<(Principal, Option<BytesMut>), Refused>;
 
 impl Service {
     /// TLS and identity. None where the client went away.
-    async fn greet(&self, stream: Stream, peer: Option<IpAddr>) -> std::io::Result<Option<(Stream, BytesMut, Greeted)>> {
-        let (mut stream, uris) = match &self.tls {
-            None => (stream, None),
-            Some(tls) => {
-                let accepted = tls.accept(stream).await?;
-                let uris = accepted.get_ref().1.peer_certificates().and_then(|c| c.first()).map(|c| uri_names(c).unwrap_or_default());
-                (Box::new(accepted) as Stream, uris)
-            }
-        };
+    async fn greet(&self, mut stream: Stream, mut shown: Shown) -> std::io::Result<Option<(Stream, BytesMut, Greeted)>> {
+        // Within a tunnel TLS is the tunnel's.
+        if self.door.speaks_tls() && !self.door.config.tunnel {
+            stream = Box::new(self.door.secure(stream, &mut shown).await?);
+        }
         let mut input = BytesMut::with_capacity(1024);
-        match self.identify(peer, None, uris.clone()) {
-            Ok(principal) => return Ok(Some((stream, input, Ok((principal.tenant, None))))),
-            Err(IdentityError::Absent) if self.config.identity.contains(&Source::Startup) => {}
+        match self.identify(&shown, None) {
+            Ok(principal) => return Ok(Some((stream, input, Ok((principal, None))))),
+            Err(IdentityError::Absent) if self.asks() => {}
             Err(error) => {
                 let refused = (format!("NOAUTH {error}"), "no_identity");
                 return Ok(Some((stream, input, Err(refused))));
@@ -116,16 +118,19 @@ impl Service {
             out.clear();
             let said = stranger.hear(&mut input, &mut out);
             match said {
-                Ok(Said::Named(name, hello)) => match self.identify(peer, Some(name), uris.clone()) {
+                Ok(Said::Named(credentials, hello)) => match self.identify(&shown, Some(&credentials)) {
                     Ok(principal) => {
                         let hello = hello.map(|hello| hello.encoded());
                         if hello.is_none() {
                             encode::simple(&mut out, "OK");
                             stream.write_all(&out).await?;
                         }
-                        return Ok(Some((stream, input, Ok((principal.tenant, hello)))));
+                        return Ok(Some((stream, input, Ok((principal, hello)))));
                     }
-                    Err(_) => encode::error(&mut out, WRONGPASS.as_bytes()),
+                    Err(error) => {
+                        tracing::info!(listener = self.door.config.name, reason = %error, "AUTH refused");
+                        encode::error(&mut out, WRONGPASS.as_bytes());
+                    }
                 },
                 Ok(Said::Answered) => {}
                 Ok(Said::Nothing) => {
@@ -143,14 +148,35 @@ impl Service {
         }
     }
 
-    fn identify(&self, peer: Option<IpAddr>, name: Option<String>, uris: Option<Vec<String>>) -> Result<Principal, IdentityError> {
+    /// May a client say by AUTH who it is?
+    fn asks(&self) -> bool {
+        let sources = &self.door.config.identity;
+        sources.contains(&Source::Startup) || self.door.users().is_some() || hears_tokens(&self.policy.load(), sources)
+    }
+
+    fn identify(&self, shown: &Shown, credentials: Option<&Credentials>) -> Result<Principal, IdentityError> {
         let policy = self.policy.load();
+        let name = credentials.and_then(|c| c.user.clone());
         let startup: Vec<(String, String)> = match (&policy.identity.startup, name) {
+            (Some(source), Some(name)) if source.user.is_some() => vec![("user".to_owned(), name)],
             (Some(source), Some(name)) => vec![(source.parameter.clone(), name)],
             _ => Vec::new(),
         };
-        let evidence = Evidence { peer, startup: &startup, uris };
-        identify(&policy, &self.config.identity, &|name| std::env::var(name).ok(), &evidence)
+        let Some(said) = credentials.filter(|_| shown.secret) else {
+            return self.door.identify(&policy, &Evidence { shown, startup: &startup, token: None, user: None });
+        };
+        // A token is told by its form (RFC 7515, 3.1): elsewhere a password may go with the name.
+        let sources = &self.door.config.identity;
+        let others = sources.contains(&Source::Startup) || sources.contains(&Source::Password);
+        let is_token = hears_tokens(&policy, sources) && (!others || said.password.split('.').count() == 3);
+        let user = match self.door.users().filter(|_| !is_token) {
+            Some(users) => {
+                Some(users.check(said.user.as_deref().unwrap_or("default"), &said.password).map_err(|_| IdentityError::Password)?)
+            }
+            None => None,
+        };
+        let token = Some(said.password.as_str()).filter(|_| is_token);
+        self.door.identify(&policy, &Evidence { shown, startup: &startup, token, user: user.as_deref() })
     }
 
     /// Limits, names, upstream. Errors: the refusal.
@@ -158,13 +184,13 @@ impl Service {
         let policy = self.policy.load_full();
         let names = names(&policy, tenant).ok_or_else(|| ("NOAUTH the tenant identity is not valid".to_owned(), "no_identity"))?;
         let limit = policy.limits.of(tenant).connections;
-        let who = Who { listener: &self.config.name, tenant: tenant.as_str(), connection };
+        let who = Who { listener: &self.door.config.name, tenant: tenant.as_str(), connection };
         let meter = Meter::open(&self.metrics, who, limit, Arc::new(AtomicBool::new(false)))
             .ok_or_else(|| ("ERR max number of clients reached".to_owned(), "limit"))?;
         let upstream = match tokio::time::timeout(HANDSHAKE, self.target.connect()).await {
             Ok(Ok(upstream)) => upstream,
             Ok(Err(error)) => {
-                tracing::warn!(listener = self.config.name, %error, "upstream refused");
+                tracing::warn!(listener = self.door.config.name, %error, "upstream refused");
                 return Err(("ERR the server is not available".to_owned(), "upstream"));
             }
             Err(_) => return Err(("ERR the server does not answer".to_owned(), "upstream")),
@@ -179,7 +205,7 @@ impl Service {
             peers,
             address,
             upstream_id: upstream.id,
-            config_passes: self.config.unsafe_config_passes,
+            config_passes: self.door.config.unsafe_config_passes,
         };
         Ok((meter, upstream, Session::new(setup)))
     }
@@ -196,7 +222,7 @@ impl Service {
             }
         };
         let end = relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, meter).await;
-        tracing::debug!(listener = self.config.name, ?end, "connection ended");
+        tracing::debug!(listener = self.door.config.name, ?end, "connection ended");
     }
 }
 

@@ -20,7 +20,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     }
     let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
     let tenants = tenants(reader, &fields);
-    let identity = fields.get("identity").map(|n| identity(reader, n)).unwrap_or_default();
+    let identity = fields.get("identity").map(|n| super::sources::identity(reader, n)).unwrap_or_default();
     let postgres = fields.get("postgres").map(|n| postgres(reader, n, tenants.as_ref()));
     let redis = fields.get("redis").and_then(|n| redis(reader, n, tenants.as_ref()));
     let limits = fields.get("limits").map(|n| limits(reader, n)).unwrap_or_default();
@@ -39,59 +39,6 @@ fn tenants(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<TenantPattern
     let id = reader.need(&fields, "id")?;
     let pattern = reader.text(id)?;
     TenantPattern::new(&pattern).map_err(|e| reader.say(id, format!("not a regular expression: {e}"), "mend the pattern")).ok()
-}
-
-fn identity(reader: &mut Reader<'_>, node: &Node) -> IdentitySources {
-    let fields = reader.fields(node, &["mtls", "startup", "static"], &["jwt", "header"]);
-    IdentitySources {
-        mtls: fields.get("mtls").and_then(|n| mtls(reader, n)),
-        startup: fields.get("startup").map(|n| startup(reader, n)),
-        fixed: fields.get("static").and_then(|n| fixed(reader, n)),
-    }
-}
-
-fn mtls(reader: &mut Reader<'_>, node: &Node) -> Option<MtlsSource> {
-    let fields = reader.fields(node, &["uri"], &["dns", "cn"]);
-    let place = reader.need(&fields, "uri")?;
-    let uri = reader.text(place)?;
-    if uri.split('/').filter(|segment| *segment == "{tenant}").count() != 1 || uri.matches("{tenant}").count() != 1 {
-        reader.say(
-            place,
-            "the template needs `{tenant}` exactly once, as a whole path segment",
-            "write `spiffe://domain/tenant/{tenant}/*`",
-        );
-        return None;
-    }
-    Some(MtlsSource { uri })
-}
-
-fn startup(reader: &mut Reader<'_>, node: &Node) -> StartupSource {
-    let fields = reader.fields(node, &["parameter", "trust"], &[]);
-    let parameter = fields.get("parameter").and_then(|n| reader.text(n)).unwrap_or_else(|| "partywall.tenant".into());
-    let mut trust_loopback = false;
-    for item in fields.get("trust").map(items).unwrap_or_default() {
-        match reader.text(item).as_deref() {
-            Some("loopback") => trust_loopback = true,
-            Some(_) => reader.say(item, "only `loopback` is supported yet", "write `trust: [loopback]`"),
-            None => {}
-        }
-    }
-    if !trust_loopback {
-        reader.say(node, "nobody is trusted to name the tenant", "add `trust: [loopback]`");
-    }
-    StartupSource { parameter, trust_loopback }
-}
-
-fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
-    let fields = reader.fields(node, &["tenant", "env"], &[]);
-    match (fields.get("tenant"), fields.get("env")) {
-        (Some(tenant), None) => reader.text(tenant).map(StaticSource::Tenant),
-        (None, Some(env)) => reader.text(env).map(StaticSource::Env),
-        _ => {
-            reader.say(node, "either `tenant` or `env` is needed", "write `{ tenant: acme }` or `{ env: PARTYWALL_TENANT }`");
-            None
-        }
-    }
 }
 
 fn postgres(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> PostgresPolicy {

@@ -37,8 +37,8 @@ const HEAD: &str = "version: 1\nname: x\ntenants: { id: '[a-z]+' }\n";
 const BAD: &[(&str, u32, &str)] = &[
     ("operators: { mtls: [] }\n", 4, "`operators` is not supported yet"),
     ("postgrse: {}\n", 4, "unknown key `postgrse`"),
-    ("identity: { jwt: {} }\n", 4, "`jwt` is not supported yet"),
-    ("identity:\n  startup: { trust: [10.0.0.0/8] }\n", 5, "only `loopback`"),
+    ("identity: { jwt: {} }\n", 4, "`from` is missing"),
+    ("identity:\n  startup: { trust: [10.0.0.0] }\n", 5, "`10.0.0.0` is nobody who could be trusted"),
     ("identity:\n  startup: {}\n", 5, "nobody is trusted"),
     ("identity:\n  mtls: { uri: 'spiffe://x/y' }\n", 5, "the template needs"),
     ("postgres:\n  explain: analyze\n", 5, "`explain` is either"),

@@ -1,5 +1,6 @@
 //! The resolved policy: every name checked, every pattern compiled. Made only by `policy::file`.
 
+use super::identity::IdentitySources;
 use std::sync::Arc;
 
 /// Where in a policy file an entry stands; shown in hints (`policies/shop.yaml:14`).
@@ -62,42 +63,6 @@ impl TenantPattern {
         let sane = !text.is_empty() && text.len() <= 128 && !text.chars().any(char::is_control);
         (sane && self.0.is_match(text)).then(|| TenantId(text.into()))
     }
-}
-
-/// The identity sources that the policy defines; a listener's `identity:` list says which count on its port.
-#[derive(Clone, Debug, Default)]
-pub struct IdentitySources {
-    /// From the client certificate.
-    pub mtls: Option<MtlsSource>,
-    /// From a startup parameter.
-    pub startup: Option<StartupSource>,
-    /// One tenant for the whole port.
-    pub fixed: Option<StaticSource>,
-}
-
-/// `mtls:` a template over a subject alternative name, e.g. `spiffe://corp.example/tenant/{tenant}/*`.
-#[derive(Clone, Debug)]
-pub struct MtlsSource {
-    /// URI SAN template; `{tenant}` stands for the id, `*` for one path segment.
-    pub uri: String,
-}
-
-/// `startup:` a PostgreSQL startup parameter (also inside `options=-c name=value`).
-#[derive(Clone, Debug)]
-pub struct StartupSource {
-    /// Parameter name, default `partywall.tenant`.
-    pub parameter: String,
-    /// Who may say so: only `loopback` for now.
-    pub trust_loopback: bool,
-}
-
-/// `static:` a fixed tenant, or the value of an environment variable read at start.
-#[derive(Clone, Debug)]
-pub enum StaticSource {
-    /// `{ tenant: acme }`
-    Tenant(String),
-    /// `{ env: PARTYWALL_TENANT }`
-    Env(String),
 }
 
 /// PostgreSQL rules.

@@ -87,6 +87,30 @@ pub fn backend_key(out: &mut BytesMut, process: u32, secret: u32) {
     out.put_u32(secret);
 }
 
+/// AuthenticationCleartextPassword.
+pub fn authentication_cleartext(out: &mut BytesMut) {
+    out.put_slice(&[b'R', 0, 0, 0, 8, 0, 0, 0, 3]);
+}
+
+/// AuthenticationSASL: the mechanisms to choose from. Errors: never for names without a NUL.
+pub fn authentication_sasl(out: &mut BytesMut, mechanisms: &[&str]) -> Result<(), WireError> {
+    message(out, b'R', |b| {
+        b.put_u32(10);
+        mechanisms.iter().try_for_each(|name| string(b, name.as_bytes()))?;
+        b.put_u8(0);
+        Ok(())
+    })
+}
+
+/// AuthenticationSASLContinue (11) or AuthenticationSASLFinal (12). Errors: longer than a message can be.
+pub fn authentication(out: &mut BytesMut, kind: u32, data: &[u8]) -> Result<(), WireError> {
+    message(out, b'R', |b| {
+        b.put_u32(kind);
+        b.put_slice(data);
+        Ok(())
+    })
+}
+
 /// AuthenticationOk.
 pub fn authentication_ok(out: &mut BytesMut) {
     out.put_slice(&[b'R', 0, 0, 0, 8, 0, 0, 0, 0]);

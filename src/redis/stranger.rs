@@ -12,10 +12,19 @@ pub enum Said {
     Nothing,
     /// An answer was written; the next command may be read.
     Answered,
-    /// It names a tenant by AUTH, or by HELLO, which is then to be answered too.
-    Named(String, Option<Request>),
+    /// It says who it is by AUTH, or by HELLO, which is then to be answered too.
+    Named(Credentials, Option<Request>),
     /// It goes, and the answer was written.
     Bye,
+}
+
+/// What AUTH carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// None in the form of one argument, which means the default user.
+    pub user: Option<String>,
+    /// The password, or the token that stands in its place.
+    pub password: String,
 }
 
 /// The conversation up to a name.
@@ -55,14 +64,13 @@ fn answer(request: Request, out: &mut BytesMut) -> Said {
         }
     };
     match (entry.name, request.len()) {
-        ("auth", 3) => match super::whole(request.arg(1)) {
-            Some(user) => return Said::Named(user, None),
+        ("auth", 2 | 3) => match credentials(&request, 1, request.len() == 3) {
+            Some(credentials) => return Said::Named(credentials, None),
             None => encode::error(out, WRONGPASS.as_bytes()),
         },
-        ("auth", 2) => encode::error(out, WRONGPASS.as_bytes()),
         ("auth", _) => encode::error(out, b"ERR syntax error"),
-        ("hello", _) => match user_of_hello(&request) {
-            Some(user) => return Said::Named(user, Some(request)),
+        ("hello", _) => match of_hello(&request) {
+            Some(credentials) => return Said::Named(credentials, Some(request)),
             None => encode::error(out, HELLO.as_bytes()),
         },
         ("quit", _) => {
@@ -75,12 +83,17 @@ fn answer(request: Request, out: &mut BytesMut) -> Said {
     Said::Answered
 }
 
-/// The user that a HELLO's AUTH names, if the server would get as far as that.
-fn user_of_hello(request: &Request) -> Option<String> {
+fn credentials(request: &Request, at: usize, named: bool) -> Option<Credentials> {
+    let user = if named { Some(super::whole(request.arg(at))?) } else { None };
+    Some(Credentials { user, password: super::whole(request.arg(at + usize::from(named)))? })
+}
+
+/// What a HELLO's AUTH says, if the server would get as far as that.
+fn of_hello(request: &Request) -> Option<Credentials> {
     let mut at = 2;
     while at < request.len() {
         if is_word(request.arg(at), "auth") && at + 2 < request.len() {
-            return super::whole(request.arg(at + 1));
+            return credentials(request, at + 1, true);
         }
         if !is_word(request.arg(at), "setname") {
             return None;

@@ -7,7 +7,7 @@ fn hear(line: &str) -> (String, String) {
     let (mut input, mut out) = (BytesMut::from(line), BytesMut::new());
     let said = Stranger::default().hear(&mut input, &mut out);
     let said = match said.unwrap() {
-        Said::Named(name, hello) => format!("named {name} {}", hello.is_some()),
+        Said::Named(Credentials { user, password }, hello) => format!("named {} {password} {}", user.unwrap_or_default(), hello.is_some()),
         other => format!("{other:?}").to_lowercase(),
     };
     (said, String::from_utf8(out.to_vec()).unwrap().trim_end().to_owned())
@@ -15,8 +15,9 @@ fn hear(line: &str) -> (String, String) {
 
 #[test]
 fn auth_and_hello_name_a_tenant() {
-    assert_eq!(hear("AUTH acme x\r\n"), ("named acme false".into(), String::new()));
-    assert_eq!(hear("HELLO 3 SETNAME n AUTH acme x\r\n"), ("named acme true".into(), String::new()));
+    assert_eq!(hear("AUTH acme x\r\n"), ("named acme x false".into(), String::new()));
+    assert_eq!(hear("HELLO 3 SETNAME n AUTH acme x\r\n"), ("named acme x true".into(), String::new()));
+    assert_eq!(hear("AUTH x\r\n"), ("named  x false".into(), String::new()));
 }
 
 #[test]
@@ -24,7 +25,8 @@ fn nothing_else_is_heard() {
     for (line, words) in [
         ("GET k", "-NOAUTH Authentication required."),
         ("HELLO 3", "-NOAUTH HELLO must be called"),
-        ("AUTH x", "-WRONGPASS"),
+        ("AUTH", "-ERR wrong number of arguments for 'auth' command"),
+        ("AUTH x \"\\xff\"", "-WRONGPASS"),
         ("AUTH \"\\xff\" x", "-WRONGPASS"),
         ("NOSUCH", "-ERR unknown command 'NOSUCH'"),
         ("RESET", "+RESET"),

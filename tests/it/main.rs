@@ -14,6 +14,7 @@ mod functions;
 mod hidden;
 mod hidden_catalogs;
 mod hostile;
+mod identity;
 mod life;
 mod oracle;
 mod own;

@@ -5,6 +5,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObjec
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An authority.
 pub struct Authority {
@@ -20,6 +21,7 @@ pub struct Signed {
     pub certificate: String,
     /// The private key.
     pub key: String,
+    serial: u64,
 }
 
 impl Authority {
@@ -52,10 +54,32 @@ impl Authority {
         self.sign(params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Signed {
+    /// A list of those of its certificates that count no more, PEM.
+    pub fn revoke(&self, revoked: &[&Signed]) -> String {
+        let one = |signed: &&Signed| rcgen::RevokedCertParams {
+            serial_number: signed.serial.into(),
+            revocation_time: rcgen::date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(2200, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(one).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    fn sign(&self, mut params: CertificateParams) -> Signed {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        params.serial_number = Some(serial.into());
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Signed { certificate: certificate.pem(), key: key.serialize_pem() }
+        Signed { certificate: certificate.pem(), key: key.serialize_pem(), serial }
     }
 }
 
@@ -64,17 +88,23 @@ pub type Tls = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
 
 /// TLS on a socket that has the server's `S`: `name` and `authority` are what the server is verified by. The handshake is complete; an
 /// error is the socket's or TLS'.
-pub fn tls(mut socket: TcpStream, name: &str, authority: &Authority, client: Option<&Signed>) -> std::io::Result<Tls> {
+pub fn tls(socket: TcpStream, name: &str, authority: &Authority, client: Option<&Signed>) -> std::io::Result<Tls> {
+    tls_with(socket, name, authority, client, &[])
+}
+
+/// The same with protocols to choose from (ALPN).
+pub fn tls_with(mut socket: TcpStream, name: &str, authority: &Authority, client: Option<&Signed>, alpn: &[&str]) -> std::io::Result<Tls> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
     let builder = rustls::ClientConfig::builder().with_root_certificates(roots);
-    let config = match client {
+    let mut config = match client {
         None => builder.with_no_client_auth(),
         Some(signed) => {
             let chain = vec![CertificateDer::from_pem_slice(signed.certificate.as_bytes()).unwrap()];
             builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(signed.key.as_bytes()).unwrap()).unwrap()
         }
     };
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let mut connection =
         rustls::ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned()).unwrap()).map_err(std::io::Error::other)?;
     while connection.is_handshaking() {

@@ -78,11 +78,21 @@ impl Client {
     pub fn start(stream: Box<dyn Stream>, parameters: &[(&str, &str)]) -> Result<Self, PgError> {
         let mut client = Self { stream, parameters: BTreeMap::new(), key: (0, 0), status: 0, notices: Vec::new() };
         client.send(&startup(parameters));
+        client.begin()
+    }
+
+    /// The rest of the startup, where the client has said all it has to.
+    pub fn begun(stream: Box<dyn Stream>) -> Result<Self, PgError> {
+        Self { stream, parameters: BTreeMap::new(), key: (0, 0), status: 0, notices: Vec::new() }.begin()
+    }
+
+    fn begin(mut self) -> Result<Self, PgError> {
+        let client = &mut self;
         loop {
             match client.receive() {
                 Some((b'R', body)) => assert_eq!(body, [0; 4], "the wall asks for no password"),
                 Some((b'K', body)) => client.key = (word(&body, 0), word(&body, 4)),
-                Some((b'Z', _)) => return Ok(client),
+                Some((b'Z', _)) => return Ok(self),
                 Some((b'E', body)) => return Err(error(&body)),
                 Some((b'S' | b'N' | b'v', _)) => {}
                 None => return Err(PgError::default()),

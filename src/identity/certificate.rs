@@ -1,0 +1,53 @@
+//! What a client certificate says (RFC 5280): its names, and until when.
+
+use std::time::{Duration, SystemTime};
+
+/// The names of a certificate whose chain was verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// URI names.
+    pub uris: Vec<String>,
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// The subject's common names; more than one is nobody's.
+    pub cn: Vec<String>,
+    /// `notAfter`.
+    pub ends: Option<SystemTime>,
+}
+
+/// `tls-server-end-point` (RFC 5929, 4.1): the certificate's hash, by the algorithm that it is signed with. None for one that has no such hash.
+pub fn endpoint(certificate: &[u8]) -> Option<Vec<u8>> {
+    use sha2::{Digest, Sha256, Sha384, Sha512};
+    let (_, read) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    // MD5 and SHA-1 count as SHA-256; RSA and ECDSA.
+    match read.signature_algorithm.algorithm.to_id_string().as_str() {
+        "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" | "1.2.840.113549.1.1.11" | "1.2.840.10045.4.1" | "1.2.840.10045.4.3.2" => {
+            Some(Sha256::digest(certificate).to_vec())
+        }
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Some(Sha384::digest(certificate).to_vec()),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Some(Sha512::digest(certificate).to_vec()),
+        _ => None,
+    }
+}
+
+/// Reads a certificate (DER). One that cannot be read has no names.
+pub fn names(certificate: &[u8]) -> Names {
+    use x509_parser::extensions::GeneralName;
+    let Ok((rest, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return Names::default() };
+    if !rest.is_empty() {
+        return Names::default();
+    }
+    let mut names = Names::default();
+    let Ok(alternative) = certificate.subject_alternative_name() else { return names };
+    for name in alternative.iter().flat_map(|n| &n.value.general_names) {
+        match name {
+            GeneralName::URI(uri) => names.uris.push((*uri).to_owned()),
+            GeneralName::DNSName(dns) => names.dns.push((*dns).to_owned()),
+            _ => {}
+        }
+    }
+    names.cn = certificate.subject().iter_common_name().filter_map(|cn| cn.as_str().ok()).map(str::to_owned).collect();
+    let ends = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default();
+    names.ends = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(ends));
+    names
+}

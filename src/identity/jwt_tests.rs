@@ -1,0 +1,118 @@
+//! Tokens good, expired, forged, confused.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use super::*;
+use crate::policy::Expiry;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+const FAR: u64 = 4_000_000_000;
+
+struct Signer {
+    key: EncodingKey,
+    jwk: Value,
+    point: Vec<u8>,
+}
+
+fn signer(id: &str) -> Signer {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let point = pair.public_key_raw().to_vec();
+    let (x, y) = point[1..].split_at(32);
+    let jwk = json!({"kty": "EC", "crv": "P-256", "kid": id, "use": "sig", "x": B64.encode(x), "y": B64.encode(y)});
+    Signer { key: EncodingKey::from_ec_der(pair.serialized_der()), jwk, point }
+}
+
+fn source() -> JwtSource {
+    JwtSource {
+        password: true,
+        header: true,
+        keys: "jwks.json".into(),
+        issuer: Some("https://id.example".into()),
+        audience: Some("shop".into()),
+        claim: vec!["org".into(), "tenant".into()],
+        leeway: Duration::from_secs(30),
+        expiry: Expiry::End,
+    }
+}
+
+fn claims() -> Value {
+    json!({"iss": "https://id.example", "aud": ["shop", "other"], "exp": FAR, "org": {"tenant": "acme"}})
+}
+
+fn sign(signer: &Signer, id: Option<&str>, claims: &Value) -> String {
+    let header = Header { kid: id.map(str::to_owned), ..Header::new(Algorithm::ES256) };
+    encode(&header, claims, &signer.key).unwrap()
+}
+
+#[test]
+fn a_token_of_a_key_of_the_set_names_the_tenant() {
+    let (one, two) = (signer("one"), signer("two"));
+    let keys = Keys::parse(&json!({"keys": [one.jwk, two.jwk]}).to_string()).unwrap();
+    for (signer, id) in [(&one, Some("one")), (&two, Some("two")), (&two, None)] {
+        let token = keys.verify(&source(), &sign(signer, id, &claims())).unwrap();
+        assert_eq!(token.tenant, "acme");
+        assert_eq!(token.ends, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(FAR + 30)));
+    }
+    assert!(keys.verify(&source(), &sign(&one, Some("two"), &claims())).is_err(), "of another key of the set");
+    assert!(keys.verify(&source(), &sign(&one, Some("three"), &claims())).is_err(), "of a key that is not there");
+    assert!(keys.verify(&source(), &sign(&signer("one"), Some("one"), &claims())).is_err(), "forged");
+}
+
+#[test]
+fn claims_that_do_not_hold_are_refused() {
+    let one = signer("one");
+    let keys = Keys::parse(&json!({"keys": [one.jwk]}).to_string()).unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    for (pointer, value, good) in [
+        ("/exp", json!(now - 10), true),
+        ("/exp", json!(now - 60), false),
+        ("/exp", json!("soon"), false),
+        ("/exp", Value::Null, false),
+        ("/iss", json!("https://evil.example"), false),
+        ("/iss", Value::Null, false),
+        ("/aud", json!("shop"), true),
+        ("/aud", json!("shops"), false),
+        ("/aud", Value::Null, false),
+        ("/org/tenant", json!(["acme"]), false),
+        ("/org/tenant", Value::Null, false),
+    ] {
+        let mut claims = claims();
+        *claims.pointer_mut(pointer).unwrap() = value.clone();
+        assert_eq!(keys.verify(&source(), &sign(&one, None, &claims)).is_ok(), good, "{pointer} {value}");
+    }
+    let mut early = claims();
+    early["nbf"] = json!(now + 3600);
+    assert!(keys.verify(&source(), &sign(&one, None, &early)).is_err());
+}
+
+#[test]
+fn the_key_says_the_algorithm_never_the_token() {
+    let one = signer("one");
+    let keys = Keys::parse(&json!({"keys": [one.jwk]}).to_string()).unwrap();
+    let good = sign(&one, None, &claims());
+    let (_, rest) = good.split_once('.').unwrap();
+    let (payload, _) = rest.split_once('.').unwrap();
+    for header in [r#"{"alg":"none"}"#, r#"{"alg":"None"}"#, r#"{"alg":"RS256"}"#, r#"{}"#, r#"{"alg":"HS256"}"#] {
+        let header = B64.encode(header);
+        assert!(keys.verify(&source(), &format!("{header}.{rest}")).is_err());
+        assert!(keys.verify(&source(), &format!("{header}.{payload}.")).is_err());
+    }
+    // The public key as the secret of an HMAC.
+    let confused = encode(&Header::new(Algorithm::HS256), &claims(), &EncodingKey::from_secret(&one.point)).unwrap();
+    assert!(keys.verify(&source(), &confused).is_err());
+    for broken in ["", ".", "..", "a.b", "a.b.c.d", &good[..good.len() - 2], &"x".repeat(TOKEN_BYTES + 1)] {
+        assert!(keys.verify(&source(), broken).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn sets_without_a_usable_key_are_refused() {
+    let one = signer("one");
+    let secret = json!({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}).to_string();
+    let encryption = json!({"keys": [{"kty": "EC", "crv": "P-256", "use": "enc", "x": one.jwk["x"], "y": one.jwk["y"]}]}).to_string();
+    for bad in ["", "{}", r#"{"keys": []}"#, r#"{"keys": [{}]}"#, &secret, &encryption] {
+        assert!(Keys::parse(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,100 @@
+//! PostgreSQL's side of saying who one is: a token or a password, asked for where nothing else has spoken. Source: the manual's "Message Flow",
+//! section "Start-up", and "SASL Authentication".
+
+use super::postgres::Client;
+use super::{HANDSHAKE, Service};
+use crate::identity::scram::Exchange;
+use crate::identity::{Evidence, IdentityError, Principal, hears_tokens};
+use crate::postgres::encode;
+use crate::postgres::startup::STARTUP_BYTES;
+use crate::postgres::wire::{self, WireError};
+use crate::sql::Refusal;
+use crate::upstream::Stream;
+use bytes::BytesMut;
+use std::io::{Error, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Who it is. Errors: the refusal.
+pub async fn identify(service: &Service, client: &mut Client) -> std::result::Result<Principal, Refusal> {
+    let judge = service.shared.judge.load_full();
+    let (door, policy) = (&service.door, judge.policy());
+    let evidence = Evidence { shown: &client.shown, startup: &client.params, token: None, user: None };
+    let absent = match door.identify(policy, &evidence) {
+        Err(IdentityError::Absent) => IdentityError::Absent,
+        said => return said.map_err(refuse),
+    };
+    if hears_tokens(policy, &door.config.identity) {
+        if !client.shown.secret {
+            return Err(Refusal::with_state("28000", "a token is taken over TLS only"));
+        }
+        let asked = tokio::time::timeout(HANDSHAKE, token(&mut client.stream, &mut client.input)).await;
+        let Ok(Ok(token)) = asked else { return Err(refuse(absent)) };
+        return door.identify(policy, &Evidence { token: Some(&token), ..evidence }).map_err(refuse);
+    }
+    let Some(users) = door.users() else { return Err(refuse(absent)) };
+    let user = client.params.iter().rev().find(|(name, _)| name == "user").map_or("", |(_, value)| value);
+    let exchange = Exchange::new(&users, user, client.shown.endpoint.as_deref());
+    let asked = tokio::time::timeout(HANDSHAKE, sasl(exchange, &mut client.stream, &mut client.input)).await;
+    let proved = asked.unwrap_or_else(|_| Err(Error::other("it takes too long")));
+    let tenant = proved.map_err(|error| {
+        tracing::info!(listener = door.config.name, %error, "a password proves nothing");
+        refuse(IdentityError::Password)
+    })?;
+    door.identify(policy, &Evidence { user: Some(&tenant), ..evidence }).map_err(refuse)
+}
+
+fn refuse(error: IdentityError) -> Refusal {
+    let state = if matches!(error, IdentityError::Token(_) | IdentityError::Password) { "28P01" } else { "28000" };
+    Refusal::with_state(state, error.to_string())
+}
+
+fn broken(error: WireError) -> Error {
+    Error::other(error.to_string())
+}
+
+/// The next PasswordMessage, SASLInitialResponse or SASLResponse: they share a tag. Errors: another message, or the end.
+async fn response(stream: &mut Stream, input: &mut BytesMut) -> Result<wire::Frame> {
+    loop {
+        if let Some(frame) = wire::take(input, |_| STARTUP_BYTES).map_err(broken)? {
+            return if frame.tag == b'p' { Ok(frame) } else { Err(Error::other("no answer to the question")) };
+        }
+        if stream.read_buf(input).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// AuthenticationCleartextPassword and its answer. Errors: another message, or the end.
+async fn token(stream: &mut Stream, input: &mut BytesMut) -> Result<String> {
+    let mut out = BytesMut::new();
+    encode::authentication_cleartext(&mut out);
+    stream.write_all(&out).await?;
+    let frame = response(stream, input).await?;
+    let mut reader = wire::Reader::new(frame.body());
+    let token = reader.string().map_err(broken)?.to_owned();
+    reader.end().map_err(broken)?;
+    Ok(token)
+}
+
+/// AuthenticationSASL to AuthenticationSASLFinal; gives the tenant. Errors: the exchange fails.
+async fn sasl(mut exchange: Exchange<'_>, stream: &mut Stream, input: &mut BytesMut) -> Result<String> {
+    let mut out = BytesMut::new();
+    encode::authentication_sasl(&mut out, exchange.mechanisms()).map_err(broken)?;
+    stream.write_all(&out).await?;
+    let frame = response(stream, input).await?;
+    let mut reader = wire::Reader::new(frame.body());
+    let mechanism = reader.string().map_err(broken)?.to_owned();
+    let length = usize::try_from(reader.u32().map_err(broken)?).map_err(Error::other)?;
+    let message = wire::utf8(reader.bytes(length).map_err(broken)?).map_err(broken)?;
+    reader.end().map_err(broken)?;
+    let challenge = exchange.first(&mechanism, message).map_err(Error::other)?;
+    out.clear();
+    encode::authentication(&mut out, 11, challenge.as_bytes()).map_err(broken)?;
+    stream.write_all(&out).await?;
+    let frame = response(stream, input).await?;
+    let (last, tenant) = exchange.last(wire::utf8(frame.body()).map_err(broken)?).map_err(Error::other)?;
+    out.clear();
+    encode::authentication(&mut out, 12, last.as_bytes()).map_err(broken)?;
+    stream.write_all(&out).await?;
+    Ok(tenant)
+}

@@ -1,0 +1,173 @@
+//! What every connection comes through, whatever it speaks: its PROXY header, TLS, and the question who it is.
+
+use super::proxy;
+use super::tls::ServerTls;
+use crate::config::{Listener, Source};
+use crate::identity::certificate::names;
+use crate::identity::jwt::Keys;
+use crate::identity::scram::Users;
+use crate::identity::{Evidence, Grounds, IdentityError, Principal, Shown, identify};
+use crate::policy::{Peer, Policy};
+use crate::relay::Drain;
+use crate::upstream::Stream;
+use anyhow::Context;
+use arc_swap::ArcSwapOption;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+use tokio::sync::watch;
+
+/// A listener's way in. Its files are read again when they change; connections that are in stay in.
+pub struct Door {
+    /// As configured.
+    pub config: Listener,
+    tls: ArcSwapOption<ServerTls>,
+    keys: ArcSwapOption<Keys>,
+    users: ArcSwapOption<Users>,
+    stamps: Mutex<Vec<Stamp>>,
+}
+
+/// Differs when a file has been written or another stands in its place.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+impl Door {
+    /// Reads the files. Errors: one that cannot be read or used.
+    pub fn open(config: &Listener) -> anyhow::Result<Self> {
+        let door = Self {
+            config: config.clone(),
+            tls: ArcSwapOption::empty(),
+            keys: ArcSwapOption::empty(),
+            users: ArcSwapOption::empty(),
+            stamps: Mutex::default(),
+        };
+        *door.stamps.lock().unwrap_or_else(PoisonError::into_inner) = door.stamps(&config.policy);
+        door.read(&config.policy).with_context(|| format!("listener `{}`", config.name))?;
+        Ok(door)
+    }
+
+    fn read(&self, policy: &Policy) -> anyhow::Result<()> {
+        let tls = self.config.tls.as_ref().map(|tls| super::tls::server(&self.config, tls)).transpose().context("tls")?;
+        let keys = policy.identity.jwt.as_ref().map(|jwt| read_keys(&jwt.keys)).transpose()?;
+        let users = policy.identity.password.as_ref().map(|password| read_users(&password.users)).transpose()?;
+        self.users.store(users.map(Arc::new));
+        self.tls.store(tls.map(Arc::new));
+        self.keys.store(keys.map(Arc::new));
+        Ok(())
+    }
+
+    /// Reads the files again if one has changed; the keys of tokens are those of the policy that holds now. What cannot be used is logged, and
+    /// what was read before stays.
+    pub fn refresh(&self, policy: &Policy) {
+        let now = self.stamps(policy);
+        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stamps == now {
+            return;
+        }
+        match self.read(policy) {
+            Ok(()) => {
+                *stamps = now;
+                tracing::info!(listener = self.config.name, "certificates and keys renewed");
+            }
+            // Half of a rotation, most likely: tried again.
+            Err(error) => {
+                tracing::error!(listener = self.config.name, error = format!("{error:#}"), "certificates and keys stay as they were")
+            }
+        }
+    }
+
+    fn stamps(&self, policy: &Policy) -> Vec<Stamp> {
+        let mut paths: Vec<&PathBuf> = policy.identity.jwt.iter().map(|jwt| &jwt.keys).collect();
+        paths.extend(policy.identity.password.iter().map(|password| &password.users));
+        if let Some(tls) = &self.config.tls {
+            paths.extend([&tls.cert, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.crl));
+        }
+        let stamp = |path: &&PathBuf| std::fs::metadata(path).ok().and_then(|m| Some((m.modified().ok()?, m.len(), m.ino())));
+        paths.iter().map(stamp).collect()
+    }
+
+    /// Does the port speak TLS?
+    pub fn speaks_tls(&self) -> bool {
+        self.config.tls.is_some()
+    }
+
+    /// Reads the PROXY header, where the port has one. Errors: it is not there, not whole, or from somebody who is not believed.
+    pub async fn announce(&self, stream: Stream, shown: &mut Shown) -> std::io::Result<Stream> {
+        let Some(trust) = &self.config.proxy_protocol else { return Ok(stream) };
+        if !trust.iter().any(|t| t.holds(shown.peer, &[])) {
+            return Err(std::io::Error::other("a PROXY header from where it is not trusted"));
+        }
+        proxy::read(stream, shown).await
+    }
+
+    /// The server's side of a TLS handshake. Errors: it fails, or the port has none.
+    pub async fn secure(&self, stream: Stream, shown: &mut Shown) -> std::io::Result<tokio_rustls::server::TlsStream<Stream>> {
+        let tls = self.tls.load_full().ok_or_else(|| std::io::Error::other("no TLS here"))?;
+        let accepted = tls.acceptor.accept(stream).await?;
+        let connection = accepted.get_ref().1;
+        shown.certificate = connection.peer_certificates().and_then(|c| c.first()).map(|c| names(c));
+        shown.sni = connection.server_name().map(str::to_owned);
+        shown.endpoint.clone_from(&tls.endpoint);
+        shown.secret = true;
+        Ok(accepted)
+    }
+
+    /// Users that may show a password; None where the port does not ask for one.
+    pub fn users(&self) -> Option<Arc<Users>> {
+        self.users.load_full().filter(|_| self.config.identity.contains(&Source::Password))
+    }
+
+    /// Who it is. Errors: nobody, and the reason is logged.
+    pub fn identify(&self, policy: &Policy, evidence: &Evidence<'_>) -> Result<Principal, IdentityError> {
+        let keys = self.keys.load_full();
+        let grounds = Grounds { sources: &self.config.identity, env: &|name| std::env::var(name).ok(), keys: keys.as_deref() };
+        let identified = identify(policy, grounds, evidence);
+        if let Err(IdentityError::Token(why)) = &identified {
+            tracing::info!(listener = self.config.name, why, "a token proves nothing");
+        }
+        identified
+    }
+}
+
+fn read_keys(path: &Path) -> anyhow::Result<Keys> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Keys::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
+}
+
+fn read_users(path: &Path) -> anyhow::Result<Users> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Users::parse(&path.display().to_string(), &text).map_err(|e| anyhow::anyhow!(e))
+}
+
+/// What the far end of a fresh connection shows.
+pub fn shown(peer: Peer) -> Shown {
+    let secret = match peer {
+        Peer::Unix(_) => true,
+        Peer::Ip(ip) => ip.to_canonical().is_loopback(),
+        Peer::Unknown => false,
+    };
+    Shown { peer, secret, ..Shown::default() }
+}
+
+/// The drain of a session that has to end at a time of its own.
+pub fn until(drain: Drain, end: Option<SystemTime>) -> Drain {
+    let Some(end) = end else { return drain };
+    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    let mut outer = drain;
+    let (own, receiver) = watch::channel(*outer.borrow_and_update());
+    tokio::spawn(async move {
+        let ends = tokio::time::sleep(left);
+        tokio::pin!(ends);
+        let mut ended = false;
+        loop {
+            tokio::select! {
+                () = own.closed() => return,
+                () = &mut ends, if !ended => ended = true,
+                changed = outer.changed() => if changed.is_err() { return },
+            }
+            let level = *outer.borrow_and_update();
+            own.send_replace(level.max(u8::from(ended)));
+        }
+    });
+    receiver
+}

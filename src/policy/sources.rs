@@ -1,0 +1,214 @@
+//! Reads `identity:` of a policy file.
+
+use super::identity::{
+    Expiry, HeaderSource, IdentitySources, JwtSource, MtlsSource, PasswordSource, PeerSource, ProxySource, StartupSource, StaticSource,
+    Template, Trust,
+};
+use crate::config::document::{Fields, Node, Reader, Value, entries, items};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// By how much clocks may differ where the policy does not say.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// Reads the whole section; what is wrong is told at its place.
+pub(super) fn identity(reader: &mut Reader<'_>, node: &Node) -> IdentitySources {
+    let fields = reader.fields(node, &["mtls", "jwt", "header", "proxy", "startup", "peer", "password", "static"], &[]);
+    IdentitySources {
+        mtls: fields.get("mtls").and_then(|n| mtls(reader, n)),
+        jwt: fields.get("jwt").and_then(|n| jwt(reader, n)),
+        header: fields.get("header").and_then(|n| header(reader, n)),
+        proxy: fields.get("proxy").and_then(|n| proxy(reader, n)),
+        startup: fields.get("startup").map(|n| startup(reader, n)),
+        peer: fields.get("peer").and_then(|n| peer(reader, n)),
+        password: fields.get("password").and_then(|n| password(reader, n)),
+        fixed: fields.get("static").and_then(|n| fixed(reader, n)),
+    }
+}
+
+type Make = fn(&str) -> Result<Template, &'static str>;
+
+fn template(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str, make: Make, example: &str) -> Option<Template> {
+    let node = fields.get(key)?;
+    let text = reader.text(node)?;
+    make(&text).map_err(|message| reader.say(node, message, format!("write e.g. `{example}`"))).ok()
+}
+
+fn mtls(reader: &mut Reader<'_>, node: &Node) -> Option<MtlsSource> {
+    let fields = reader.fields(node, &["uri", "dns", "cn", "expiry"], &[]);
+    if ["uri", "dns", "cn"].iter().all(|key| fields.get(key).is_none()) {
+        reader.say(node, "no name of the certificate is asked for", "add `uri:`, `dns:` or `cn:`");
+        return None;
+    }
+    Some(MtlsSource {
+        uri: template(reader, &fields, "uri", Template::uri, "spiffe://domain/tenant/{tenant}/*"),
+        dns: template(reader, &fields, "dns", Template::dns, "{tenant}.apps.example"),
+        cn: template(reader, &fields, "cn", Template::text, "tenant-{tenant}"),
+        expiry: expiry(reader, &fields),
+    })
+}
+
+fn expiry(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Expiry {
+    let Some(node) = fields.get("expiry") else { return Expiry::default() };
+    match reader.text(node).as_deref() {
+        Some("end") => Expiry::End,
+        Some("keep") => Expiry::Keep,
+        _ => {
+            reader.say(node, "`expiry` is `end` or `keep`", "write `expiry: end`");
+            Expiry::End
+        }
+    }
+}
+
+fn jwt(reader: &mut Reader<'_>, node: &Node) -> Option<JwtSource> {
+    let fields = reader.fields(node, &["from", "keys", "issuer", "audience", "claim", "leeway", "expiry"], &[]);
+    let (mut password, mut header) = (false, false);
+    let from = reader.need(&fields, "from")?;
+    for item in items(from) {
+        match reader.text(item).as_deref() {
+            Some("password") => password = true,
+            Some("header") => header = true,
+            _ => reader.say(item, "a token comes as `password` or as `header`", "write `from: [password]`"),
+        }
+    }
+    if !password && !header {
+        reader.say(from, "the token comes from nowhere", "write `from: [password]`");
+    }
+    let keys = reader.need(&fields, "keys").and_then(|n| reader.text(n))?;
+    let claim = match fields.get("claim") {
+        Some(node) => reader.text(node)?.split('.').map(str::to_owned).collect(),
+        None => vec!["tenant".to_owned()],
+    };
+    Some(JwtSource {
+        password,
+        header,
+        keys: beside(reader, &keys),
+        issuer: fields.get("issuer").and_then(|n| reader.text(n)),
+        audience: fields.get("audience").and_then(|n| reader.text(n)),
+        claim,
+        leeway: fields.get("leeway").and_then(|n| seconds(reader, n)).unwrap_or(LEEWAY),
+        expiry: expiry(reader, &fields),
+    })
+}
+
+/// A path relative to the policy's file.
+fn beside(reader: &Reader<'_>, path: &str) -> PathBuf {
+    Path::new(&*reader.file).parent().unwrap_or(Path::new("")).join(path)
+}
+
+fn password(reader: &mut Reader<'_>, node: &Node) -> Option<PasswordSource> {
+    let fields = reader.fields(node, &["users"], &[]);
+    let users = reader.need(&fields, "users").and_then(|n| reader.text(n))?;
+    Some(PasswordSource { users: beside(reader, &users) })
+}
+
+/// `30s`
+fn seconds(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
+    let text = reader.text(node)?;
+    let read = text.strip_suffix('s').and_then(|n| n.parse().ok()).filter(|s| *s <= 600).map(Duration::from_secs);
+    if read.is_none() {
+        reader.say(node, format!("`{text}` is no number of seconds up to 600"), "write `30s`");
+    }
+    read
+}
+
+fn header(reader: &mut Reader<'_>, node: &Node) -> Option<HeaderSource> {
+    let fields = reader.fields(node, &["name", "trust"], &[]);
+    let place = reader.need(&fields, "name")?;
+    let name = reader.text(place)?.to_ascii_lowercase();
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        reader.say(place, format!("`{name}` is no name of a header"), "write e.g. `x-tenant-id`");
+    }
+    let trust = trust(reader, node, &fields);
+    Some(HeaderSource { name, trust })
+}
+
+/// Who is believed; nobody is a finding.
+pub(crate) fn trust(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>) -> Vec<Trust> {
+    let mut all = Vec::new();
+    for item in fields.get("trust").map(items).unwrap_or_default() {
+        let Some(text) = reader.text(item) else { continue };
+        let one = match text.as_str() {
+            "loopback" => Some(Trust::Loopback),
+            uri if uri.contains("://") => Template::principal(uri).ok().map(Trust::Principal),
+            net => net.parse().ok().map(Trust::Net),
+        };
+        if one.is_none() {
+            let fix = "write `loopback`, a network like `10.0.0.0/8`, or a principal like `spiffe://corp.example/gateway`";
+            reader.say(item, format!("`{text}` is nobody who could be trusted"), fix);
+        }
+        all.extend(one);
+    }
+    if fields.get("trust").is_none_or(|n| items(n).is_empty()) {
+        reader.say(node, "nobody is trusted to name the tenant", "add `trust: [loopback]`");
+    }
+    all
+}
+
+fn proxy(reader: &mut Reader<'_>, node: &Node) -> Option<ProxySource> {
+    let fields = reader.fields(node, &["authority", "ssl_cn", "tlv"], &[]);
+    let tlv = fields.get("tlv").and_then(|n| tlv(reader, n));
+    let source = ProxySource {
+        authority: template(reader, &fields, "authority", Template::dns, "{tenant}.db.example"),
+        ssl_cn: template(reader, &fields, "ssl_cn", Template::text, "tenant-{tenant}"),
+        tlv,
+    };
+    if ["authority", "ssl_cn", "tlv"].iter().all(|key| fields.get(key).is_none()) {
+        reader.say(node, "no value of the PROXY header is asked for", "add `authority:`, `ssl_cn:` or `tlv:`");
+        return None;
+    }
+    Some(source)
+}
+
+fn tlv(reader: &mut Reader<'_>, node: &Node) -> Option<(u8, Template)> {
+    let fields = reader.fields(node, &["type", "value"], &[]);
+    let place = reader.need(&fields, "type")?;
+    let kind = match place.value {
+        Value::Int(kind) => u8::try_from(kind).ok().filter(|k| (0xE0..=0xEF).contains(k)),
+        _ => None,
+    };
+    if kind.is_none() {
+        reader.say(place, "types of one's own are 0xE0 to 0xEF", "write `type: 0xE0`");
+    }
+    reader.need(&fields, "value")?;
+    Some((kind?, template(reader, &fields, "value", Template::text, "{tenant}")?))
+}
+
+fn startup(reader: &mut Reader<'_>, node: &Node) -> StartupSource {
+    let fields = reader.fields(node, &["parameter", "user", "database", "sni", "trust"], &[]);
+    StartupSource {
+        parameter: fields.get("parameter").and_then(|n| reader.text(n)).unwrap_or_else(|| "partywall.tenant".into()),
+        user: template(reader, &fields, "user", Template::text, "*@{tenant}"),
+        database: template(reader, &fields, "database", Template::text, "shop_{tenant}"),
+        sni: template(reader, &fields, "sni", Template::dns, "{tenant}.db.example"),
+        trust: trust(reader, node, &fields),
+    }
+}
+
+fn peer(reader: &mut Reader<'_>, node: &Node) -> Option<PeerSource> {
+    let fields = reader.fields(node, &["users"], &[]);
+    let place = reader.need(&fields, "users")?;
+    let mut users: Vec<(u32, String)> = Vec::new();
+    for (account, tenant) in entries(place) {
+        match account.parse() {
+            Ok(number) => users.extend(reader.text(tenant).map(|tenant| (number, tenant))),
+            Err(_) => reader.say_at(tenant.key, format!("`{account}` is no number of an account"), "write what `id -u NAME` prints"),
+        }
+    }
+    if entries(place).is_empty() {
+        reader.say(place, "no account is listed", "write `users: { 1001: acme }`");
+    }
+    Some(PeerSource { users })
+}
+
+fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
+    let fields = reader.fields(node, &["tenant", "env"], &[]);
+    match (fields.get("tenant"), fields.get("env")) {
+        (Some(tenant), None) => reader.text(tenant).map(StaticSource::Tenant),
+        (None, Some(env)) => reader.text(env).map(StaticSource::Env),
+        _ => {
+            reader.say(node, "either `tenant` or `env` is needed", "write `{ tenant: acme }` or `{ env: PARTYWALL_TENANT }`");
+            None
+        }
+    }
+}
