@@ -108,6 +108,7 @@ impl<J: Judging> Session<J> {
     /// Takes in what a completed statement has done.
     pub(super) fn completed(&mut self, kind: &Kind, tag: &[u8], sql: &Arc<str>, generation: u64) {
         self.own_completed(kind, tag);
+        self.catalog_completed(kind, tag);
         match kind {
             Kind::Prepare(p) => {
                 self.known.insert(p.name.as_str().into(), Arc::new(Statement::by_sql(sql, p, generation)));
@@ -127,7 +128,7 @@ impl<J: Judging> Session<J> {
                 self.known.clear();
                 self.portals.clear();
             }
-            Kind::Empty | Kind::Read | Kind::Shown | Kind::Write { .. } | Kind::Positioned(_) | Kind::Truncate => {}
+            Kind::Empty | Kind::Read | Kind::Shown | Kind::Ddl | Kind::Write { .. } | Kind::Positioned(_) | Kind::Truncate => {}
             Kind::CopyOut | Kind::CopyIn(_) => {}
             Kind::Listen(_) | Kind::CreateTemp { .. } | Kind::DropTemp(_) | Kind::DiscardTemp => {}
             Kind::Transaction | Kind::Setting | Kind::SearchPath { .. } | Kind::Discard | Kind::Execute(_) | Kind::Fetch(_) => {}

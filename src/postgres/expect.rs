@@ -59,6 +59,8 @@ pub enum Expect {
     Refused(Refusal),
     /// Sync: ReadyForQuery.
     Sync,
+    /// The wall's own question for the catalog: rows, then ReadyForQuery, none of which is the client's.
+    Catalog(super::reread::Asked),
 }
 
 impl Expect {

@@ -17,6 +17,7 @@ mod own;
 pub mod own_schema;
 pub mod parameters;
 mod replies;
+mod reread;
 mod rows;
 pub mod session;
 pub mod startup;
@@ -25,8 +26,10 @@ pub mod wire;
 pub use session::Session;
 
 use crate::policy::TenantId;
+use crate::sql::catalog::Rows;
 use crate::sql::private::Temps;
 use crate::sql::{Catalog, Judge, Outgoing, Prepared, Refusal, Script};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Who judges statements for a session. A seam: sessions are tested without PostgreSQL's grammar.
@@ -53,6 +56,21 @@ pub trait Judging: Send {
     fn own_schema(&self) -> Option<&str> {
         None
     }
+    /// Is it of a tenant's own place, where tenants change the catalog themselves?
+    fn is_own_place(&self) -> bool {
+        false
+    }
+    /// What to ask for a judge of the catalog as it is now: names and texts.
+    fn catalog_queries(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+    /// A judge by the same policy on the catalog that these answers tell; None where they tell none.
+    fn reread(&self, _answers: &HashMap<&'static str, Rows>) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
     /// Where in the client's text a place of the outgoing text stands (1-based characters); None for the wall's own.
     fn position(&self, client_sql: &str, outgoing: &Outgoing, server_position: u32) -> Option<u32> {
         outgoing.client_position(client_sql, server_position)
@@ -66,6 +84,19 @@ impl Judging for Judge {
 
     fn catalog(&self) -> Option<&Catalog> {
         Some(Judge::catalog(self))
+    }
+
+    fn is_own_place(&self) -> bool {
+        Judge::catalog(self).is_own_place()
+    }
+
+    fn catalog_queries(&self) -> Vec<(&'static str, &'static str)> {
+        crate::sql::catalog::QUERIES.iter().chain(crate::sql::catalogs::QUERIES).map(|q| (q.name, q.sql)).collect()
+    }
+
+    fn reread(&self, answers: &HashMap<&'static str, Rows>) -> Option<Self> {
+        let catalog = Catalog::build_for(self.policy(), &Judge::catalog(self).home, answers).ok()?;
+        Some(Judge::new(self.policy().clone(), Arc::new(catalog)))
     }
 
     fn own_schema(&self) -> Option<&str> {

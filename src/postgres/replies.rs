@@ -18,6 +18,9 @@ const ROW_BYTES: usize = HEADER_BYTES + 2;
 impl<J: Judging> Session<J> {
     pub(super) fn replies(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
         loop {
+            if self.catalog_answer(input, turn)? {
+                return Ok(());
+            }
             if !self.checked_rows(input, turn)? {
                 self.rows(input, turn)?;
             }
@@ -73,7 +76,10 @@ impl<J: Judging> Session<J> {
                 }
             }
             b'A' => return self.notification(frame, turn),
-            b'Z' => self.ready(frame, turn)?,
+            b'Z' => {
+                self.ready(frame, turn)?;
+                self.ask_again(turn)?;
+            }
             b't' => return self.parameters(frame, turn),
             b'T' => {
                 self.row_description(frame, turn)?;

@@ -7,6 +7,7 @@ use super::copying::Copying;
 use super::expect::{Expect, Queue};
 use super::names::{self, Found, Known, Portals, Statement};
 use super::own::Own;
+use super::reread::Made;
 use super::wire::{self, CLIENT_LONG_BYTES, Frame, Target};
 use super::{Judging, bind, effects, encode, errors, rows};
 use crate::policy::TenantId;
@@ -35,6 +36,7 @@ pub struct Session<J> {
     pub(super) portals: Portals,
     pub(super) copying: Copying,
     pub(super) own: Own,
+    pub(super) made: Made,
     /// Bytes of a row that have not come yet.
     pub(super) row_bytes: usize,
     /// Upstream has said its last words.
@@ -76,6 +78,7 @@ impl<J: Judging> Session<J> {
             portals: Portals::new(),
             copying: Copying::No,
             own: Own::default(),
+            made: Made::default(),
             ended: false,
             row_bytes: 0,
             held: BytesMut::new(),
@@ -85,6 +88,18 @@ impl<J: Judging> Session<J> {
 
     /// From now on `judge` judges. What another policy or catalog let through, and has not been sent to run, is refused.
     pub fn set_judge(&mut self, judge: J) {
+        // What this transaction has made is known to its own judge only. A session that has made something asks itself: the others' catalog
+        // may have been read before.
+        let same_policy = judge.version().0 == self.judge.version().0;
+        if same_policy && self.made.ever {
+            self.made.offered = true;
+            return;
+        }
+        self.made.stale |= self.made.private;
+        self.replace_judge(judge);
+    }
+
+    pub(super) fn replace_judge(&mut self, judge: J) {
         if judge.version() != self.judge.version() {
             self.generation += 1;
         }
@@ -161,6 +176,17 @@ impl<J: Judging> Session<J> {
         if matches!(frame.tag, b'Q' | b'P') && self.awaits_temps() {
             self.flush_once(turn);
             return Ok(Step::Wait);
+        }
+        if matches!(frame.tag, b'Q' | b'P') && (self.awaits_catalog() || self.asks_first(turn)?) {
+            match self.may_wait() {
+                Ok(()) => {
+                    self.flush_once(turn);
+                    return Ok(Step::Wait);
+                }
+                Err(refusal) if frame.tag == b'Q' => self.refuse_script(refusal, turn),
+                Err(refusal) => self.refuse_step(refusal, turn),
+            }
+            return Ok(Step::Done);
         }
         self.own.flushed = false;
         match frame.tag {
@@ -314,10 +340,30 @@ impl<J: Judging> Session<J> {
     fn statement(&self, name: &str) -> Result<Option<Arc<Statement>>, Refusal> {
         match names::find(name, &self.queue, &self.known) {
             Found::Statement(s) if s.generation == self.generation => Ok(Some(s)),
+            Found::Statement(s) if self.judge.is_own_place() => self.judged_again(&s).map(Some),
             Found::Statement(_) => Err(outdated()),
             Found::Nothing => Err(names::no_statement(name)),
             Found::Uncertain => Ok(None),
         }
+    }
+
+    /// A statement that another judge let through, if this one makes the same of it. Errors: it does not.
+    fn judged_again(&self, s: &Statement) -> Result<Arc<Statement>, Refusal> {
+        let declared = u16::try_from(s.types.len()).unwrap_or(u16::MAX);
+        // The wall's own parameters stand behind the client's in what was sent.
+        let declared = declared.min(s.prepared.client_params);
+        let again = self.judge.extended_for(&s.sql, declared, &self.tenant, &self.own.temps).map_err(|_| outdated())?;
+        let (a, b) = (&*again, &*s.prepared);
+        let same = a.outgoing.as_str() == b.outgoing.as_str()
+            && (&a.own, &a.channels, &a.tenant_types, &a.kind, a.client_params)
+                == (&b.own, &b.channels, &b.tenant_types, &b.kind, b.client_params)
+            && a.assurance.rows == b.assurance.rows
+            && !b.outgoing.as_str().is_empty();
+        if !same {
+            return Err(outdated());
+        }
+        let (sql, types, generation) = (s.sql.clone(), s.types.clone(), self.generation);
+        Ok(Arc::new(Statement { sql, prepared: again, types, generation }))
     }
 
     /// In place of a message that is answered with ReadyForQuery.

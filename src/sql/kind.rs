@@ -19,6 +19,8 @@ pub enum Kind {
     Positioned(String),
     /// TRUNCATE, sent as DELETE of the tenant's own rows; its command tag is `TRUNCATE TABLE`.
     Truncate,
+    /// CREATE, ALTER or DROP in a tenant's own place: the catalog is another afterwards.
+    Ddl,
     /// SHOW, sent as a SELECT; its command tag is `SHOW`.
     Shown,
     /// BEGIN … ROLLBACK, SAVEPOINT, RELEASE, SET TRANSACTION.

@@ -86,6 +86,9 @@ mutants! {
     OwnSequence = "the own schema before a sequence's name",
     SchemaPath = "the own schema in SET search_path",
     OwnCascade = "the refusal of TRUNCATE … CASCADE beyond the own tables",
+    DdlSchema = "the refusal of DDL in another schema than the own",
+    DdlCascade = "the refusal of DROP … CASCADE in a schema",
+    DdlView = "the rewriting of a view's query",
     SchemaShown = "`public` in the place of the own schema's name",
 }
 

@@ -19,6 +19,7 @@ mod life;
 mod oracle;
 mod own;
 mod own_database;
+mod own_ddl;
 mod own_schema;
 mod pgbench;
 mod redis;

@@ -167,7 +167,7 @@ const OUT: &[&str] = &[
     "SELECT * FROM pg_stats",
     "CREATE SCHEMA mine",
     "DROP SCHEMA \"tenant_globex-2\" CASCADE",
-    "CREATE TABLE t (id int)",
+    "CREATE TABLE tenant_acme.t (id int)",
     "CREATE VIEW v AS SELECT * FROM \"tenant_globex-2\".orders",
     "ALTER TABLE orders SET SCHEMA \"tenant_globex-2\"",
     "ALTER TABLE orders OWNER TO postgres",

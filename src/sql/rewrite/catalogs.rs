@@ -38,6 +38,13 @@ pub(super) struct Seen {
     star: bool,
 }
 
+impl Seen {
+    /// Has the walk met any of them?
+    pub(super) fn any(&self) -> bool {
+        !self.items.is_empty()
+    }
+}
+
 impl Rewriter<'_> {
     /// A first look at a whole statement, before anything is rewritten.
     pub(super) fn look_for_catalogs(&mut self, node: &NodeEnum) {

@@ -5,6 +5,8 @@
 mod arbiter;
 mod catalogs;
 mod copy;
+mod ddl;
+mod ddl_parts;
 mod expr;
 mod fence;
 mod from;

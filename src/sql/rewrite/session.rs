@@ -16,6 +16,9 @@ const LOCK_MODE_MAX: i32 = 3;
 
 impl Rewriter<'_> {
     pub(super) fn session_statement(&mut self, node: &mut NodeEnum) -> Res<Kind> {
+        if self.cx.catalog.is_own_place() && self.ddl(node)? {
+            return Ok(Kind::Ddl);
+        }
         match node {
             NodeEnum::DeclareCursorStmt(x) => self.declare(x),
             NodeEnum::FetchStmt(x) => Ok(Kind::Fetch(x.portalname.clone())),

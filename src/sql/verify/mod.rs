@@ -6,6 +6,7 @@
 
 mod catalogs;
 mod copy;
+mod ddl;
 mod fences;
 mod from;
 mod hidden;

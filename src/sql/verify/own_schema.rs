@@ -175,6 +175,18 @@ impl Walk<'_> {
                     return disagree("an operator is not PostgreSQL's own");
                 }
             }
+            "DropStmt" => {
+                let first = |o: &Value| {
+                    let path = fields(o, "List").map(|l| list(l, "items")).or_else(|| fields(o, "TypeName").map(|t| list(t, "names")));
+                    path.and_then(|p| names(p).first().map(|s| (*s).to_owned()))
+                };
+                if !list(v, "objects").iter().all(|o| first(o).is_some_and(|s| s == own || s == TEMP)) {
+                    return disagree("what is dropped lies outside the tenant's schema");
+                }
+            }
+            "CreateEnumStmt" | "AlterEnumStmt" if names(list(v, "type_name")).first() != Some(&own) => {
+                return disagree("a type lies outside the tenant's schema");
+            }
             "CollateClause" => match names(list(v, "collname")).as_slice() {
                 [_] | ["pg_catalog", _] => {}
                 _ => return disagree("a collation lies elsewhere"),

@@ -131,6 +131,32 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["SELECT pg_catalog.current_schemas(false)", "SELECT '{pg_catalog,public}'::pg_catalog._name"],
     ),
     (
+        "CREATE TABLE t (id int REFERENCES orders, m mood)",
+        "CREATE TABLE tenant_a.t (id int REFERENCES tenant_a.orders, m tenant_a.mood)",
+        &[
+            "CREATE TABLE t (id int REFERENCES tenant_a.orders, m tenant_a.mood)",
+            "CREATE TABLE tenant_b.t (id int REFERENCES tenant_a.orders, m tenant_a.mood)",
+            "CREATE TABLE tenant_a.t (id int REFERENCES tenant_b.orders, m tenant_a.mood)",
+            "CREATE TABLE tenant_a.t (id int REFERENCES tenant_a.orders, m tenant_b.mood)",
+            "CREATE TABLE tenant_a.t (id int REFERENCES tenant_a.orders, m tenant_a.mood) INHERITS (tenant_b.orders)",
+        ],
+    ),
+    (
+        "CREATE VIEW v AS SELECT id FROM orders",
+        "CREATE VIEW tenant_a.v AS SELECT id FROM tenant_a.orders",
+        &["CREATE VIEW tenant_a.v AS SELECT id FROM tenant_b.orders", "CREATE VIEW tenant_b.v AS SELECT id FROM tenant_a.orders"],
+    ),
+    (
+        "DROP TABLE orders",
+        "DROP TABLE tenant_a.orders",
+        &["DROP TABLE tenant_b.orders", "DROP TABLE orders", "DROP TABLE tenant_a.orders CASCADE"],
+    ),
+    (
+        "ALTER TABLE orders DROP COLUMN item",
+        "ALTER TABLE tenant_a.orders DROP COLUMN item",
+        &["ALTER TABLE tenant_b.orders DROP COLUMN item", "ALTER TABLE tenant_a.orders DROP COLUMN item CASCADE"],
+    ),
+    (
         "SET CONSTRAINTS public.c DEFERRED",
         "SET CONSTRAINTS tenant_a.c DEFERRED",
         &["SET CONSTRAINTS tenant_b.c DEFERRED", "SET CONSTRAINTS c DEFERRED"],
@@ -153,6 +179,9 @@ fn only_the_own_schema_is_proved() {
         ("SELECT 'good'::tenant_a.mood", "SELECT 'good'::tenant_a.mood"),
         ("SELECT 'good'::tenant_b.mood", "SELECT 'good'::tenant_b.mood"),
         ("TRUNCATE referred CASCADE", "TRUNCATE tenant_a.referred CASCADE"),
+        ("DROP TABLE orders CASCADE", "DROP TABLE tenant_a.orders CASCADE"),
+        ("ALTER TABLE orders OWNER TO x", "ALTER TABLE tenant_a.orders OWNER TO x"),
+        ("ALTER TABLE orders DISABLE TRIGGER ALL", "ALTER TABLE tenant_a.orders DISABLE TRIGGER ALL"),
         ("SELECT 1 COLLATE tenant_b.c", "SELECT 1 COLLATE tenant_b.c"),
         ("SELECT 1 OPERATOR(tenant_b.+) 1", "SELECT 1 OPERATOR(tenant_b.+) 1"),
         ("SELECT tenant_b.f()", "SELECT tenant_b.f()"),
@@ -213,6 +242,9 @@ fn each_protection_is_missed() {
         (Mutant::OwnType, "SELECT 'good'::mood"),
         (Mutant::SchemaPath, "SET search_path TO public"),
         (Mutant::SchemaShown, "SELECT current_schema()"),
+        (Mutant::DdlSchema, "CREATE TABLE tenant_b.t (id int)"),
+        (Mutant::DdlCascade, "DROP TABLE orders CASCADE"),
+        (Mutant::DdlView, "CREATE VIEW v AS SELECT * FROM tenant_b.orders"),
         (Mutant::OwnCascade, "TRUNCATE referred CASCADE"),
     ] {
         let refused = judge.mutated(Mutation { mutant, unproved: false }).simple(sql, &tenant).err();

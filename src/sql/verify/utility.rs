@@ -29,6 +29,9 @@ impl Walk<'_> {
     /// A whole statement.
     pub(super) fn statement(&mut self, f: &Value, c: &Value) -> Res<()> {
         let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) else { return disagree("a statement is gone") };
+        if let Some(proved) = self.ddl(fk, fv, ck, cv) {
+            return proved;
+        }
         match (fk, ck) {
             ("DeleteStmt", "TruncateStmt") => self.truncate(fv, cv),
             ("VariableShowStmt", _) if self.catalog.home.schema().is_some() && text(fv, "name").eq_ignore_ascii_case("search_path") => {
