@@ -42,7 +42,8 @@ fn tenants(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<TenantPattern
 }
 
 fn postgres(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> PostgresPolicy {
-    let fields = reader.fields(node, &["layout", "tables", "functions", "explain", "second_opinion", "verify_rows", "backstop"], &[]);
+    let fields =
+        reader.fields(node, &["layout", "tables", "functions", "explain", "second_opinion", "verify_rows", "backstop", "comments"], &[]);
     let explain = fields.get("explain").map(|n| explain(reader, n)).unwrap_or_default();
     let tables = fields.get("tables").map(|n| tables(reader, n)).unwrap_or_default();
     parents(reader, &tables);
@@ -52,7 +53,8 @@ fn postgres(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern
     let second_opinion = fields.get("second_opinion").map(|n| second_opinion(reader, n)).unwrap_or_default();
     let verify_rows = fields.get("verify_rows").map(|n| verify_rows(reader, n)).unwrap_or_default();
     let backstop = fields.get("backstop").map(|n| backstop(reader, n)).unwrap_or_default();
-    PostgresPolicy { layouts, layouts_at, tables, functions, explain, second_opinion, verify_rows, backstop }
+    let comments = fields.get("comments").map(|n| comments(reader, n)).unwrap_or_default();
+    PostgresPolicy { layouts, layouts_at, tables, functions, explain, second_opinion, verify_rows, backstop, comments }
 }
 
 /// One of a few words; the default and a finding where it is none.
@@ -70,6 +72,11 @@ fn choice<T: Copy + Default>(reader: &mut Reader<'_>, node: &Node, words: &[(&st
 fn backstop(reader: &mut Reader<'_>, node: &Node) -> Backstop {
     let words = [("none", Backstop::None), ("rls", Backstop::Rls)];
     choice(reader, node, &words, ("`backstop` is `none` or `rls`", "write `backstop: rls`"))
+}
+
+fn comments(reader: &mut Reader<'_>, node: &Node) -> Comments {
+    let words = [("drop", Comments::Drop), ("keep", Comments::Keep)];
+    choice(reader, node, &words, ("`comments` is `drop` or `keep`", "write `comments: keep`"))
 }
 
 fn verify_rows(reader: &mut Reader<'_>, node: &Node) -> VerifyRows {

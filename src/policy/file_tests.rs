@@ -43,6 +43,7 @@ const BAD: &[(&str, u32, &str)] = &[
     ("identity:\n  mtls: { uri: 'spiffe://x/y' }\n", 5, "the template needs"),
     ("postgres:\n  explain: analyze\n", 5, "`explain` is either"),
     ("postgres:\n  second_opinion: never\n", 5, "`second_opinion` is either"),
+    ("postgres:\n  comments: hints\n", 5, "`comments` is `drop` or `keep`"),
     ("postgres:\n  verify_rows: some\n", 5, "`verify_rows` is `off`"),
     ("postgres:\n  backstop: views\n", 5, "`backstop` is `none`"),
     ("postgres:\n  layout: columns\n", 5, "a layout is `rows`"),

@@ -84,6 +84,18 @@ pub struct PostgresPolicy {
     pub verify_rows: VerifyRows,
     /// What of the policy the server itself holds.
     pub backstop: Backstop,
+    /// What becomes of the comments around a statement.
+    pub comments: Comments,
+}
+
+/// `postgres.comments`: the comments before and behind a statement, where tools read them (sqlcommenter, pg_hint_plan).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Comments {
+    /// The server does not see them.
+    #[default]
+    Drop,
+    /// One before and one behind are sent on, where they are plain.
+    Keep,
 }
 
 /// `postgres.backstop`: what holds where the wall does not.

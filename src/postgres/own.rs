@@ -58,7 +58,15 @@ impl<J: Judging> Session<J> {
     /// Is some statement owed that makes temporary tables known or unknown, or changes what names mean?
     pub(super) fn awaits_temps(&self) -> bool {
         let changes = |k: &Kind| {
-            matches!(k, Kind::CreateTemp { .. } | Kind::DropTemp(_) | Kind::DiscardAll | Kind::DiscardTemp | Kind::SearchPath { .. })
+            matches!(
+                k,
+                Kind::CreateTemp { .. }
+                    | Kind::AlterTemp(_)
+                    | Kind::DropTemp(_)
+                    | Kind::DiscardAll
+                    | Kind::DiscardTemp
+                    | Kind::SearchPath { .. }
+            )
         };
         self.queue.forwards().any(|e| match e {
             Expect::Script { script, .. } => script.kinds.iter().any(changes),

@@ -330,3 +330,36 @@ fn without_a_second_opinion_a_statement_is_counted_or_refused() {
     let refusal = strict.simple(unreadable, &tenant("acme")).unwrap_err();
     assert_eq!((refusal.sqlstate, refusal.detail.as_deref()), ("0A000", Some("The second parser cannot read it.")));
 }
+
+#[test]
+fn temporary_tables_are_changed_by_judged_expressions() {
+    let (judge, acme) = (judge(), tenant("acme"));
+    let mut temps = private::Temps::default();
+    temps.completed(&Kind::CreateTemp { table: private::temporary("t", vec!["id".into()]), vanishes: false });
+    for (sql, wanted) in [
+        (
+            "CREATE UNIQUE INDEX t_id ON t (id DESC NULLS LAST, (id + 1)) WHERE id > 0",
+            "CREATE UNIQUE INDEX t_id ON pg_temp.t USING btree (id DESC NULLS LAST, (id + 1)) WHERE id > 0",
+        ),
+        ("CREATE INDEX ON t (id evil_ops)", "0A000"),
+        ("CREATE INDEX ON t USING evil (id)", "0A000"),
+        ("CREATE INDEX CONCURRENTLY ON t (id)", "0A000"),
+        ("CREATE INDEX pg_class ON t (id)", "0A000"),
+        ("CREATE INDEX ON t ((leak(id)))", "42883"),
+        ("CREATE INDEX ON public.t (id)", "42P01"),
+        (
+            "ALTER TABLE t ADD n text DEFAULT lower('X'), DROP id, ALTER n SET NOT NULL, ALTER n TYPE int USING n::int, ADD CONSTRAINT c CHECK (n > 0)",
+            "ALTER TABLE pg_temp.t ADD COLUMN n text DEFAULT pg_catalog.lower('X'), DROP id, ALTER COLUMN n SET NOT NULL, ALTER COLUMN n TYPE int USING n::int, ADD CONSTRAINT c CHECK (n > 0)",
+        ),
+        ("ALTER TABLE t OWNER TO other", "0A000"),
+        ("ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES orders (id)", "0A000"),
+        ("ALTER TABLE t ADD x int REFERENCES orders (id)", "0A000"),
+        ("ALTER TABLE t ADD x int DEFAULT leak(1)", "42883"),
+        ("ALTER TABLE t ALTER id TYPE int USING leak(id)", "42883"),
+        ("ALTER TABLE t INHERIT orders", "0A000"),
+        ("ALTER INDEX t RENAME TO u", "0A000"),
+    ] {
+        let became = judge.simple_for(sql, &acme, &temps).map_or_else(|r| r.sqlstate.to_owned(), |s| s.outgoing.as_str().to_owned());
+        assert_eq!(became, wanted, "{sql}");
+    }
+}

@@ -64,6 +64,8 @@ pub enum Kind {
         /// ON COMMIT DROP.
         vanishes: bool,
     },
+    /// ALTER TABLE of a temporary table.
+    AlterTemp(String),
     /// DROP TABLE of temporary tables.
     DropTemp(Vec<String>),
     /// DISCARD TEMP.

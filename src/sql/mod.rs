@@ -20,6 +20,7 @@ macro_rules! left_out {
 mod cache;
 pub mod catalog;
 pub mod catalogs;
+pub mod comments;
 mod explain;
 pub mod functions;
 mod hidden;
@@ -188,8 +189,14 @@ impl Judge {
 
     /// The same in a session that has temporary tables.
     pub fn simple_for(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Result<Arc<Script>, Refusal> {
+        let Some(kept) = self.comments(sql) else { return self.simple_bare(sql, tenant, temps) };
+        let script = self.simple_bare(&kept.text, tenant, temps)?;
+        Ok(Arc::new(Script { outgoing: kept.around(&script.outgoing), ..(*script).clone() }))
+    }
+
+    fn simple_bare(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Result<Arc<Script>, Refusal> {
         if let Some(judge) = self.elsewhere(temps) {
-            return judge.simple_for(sql, tenant, temps);
+            return judge.simple_bare(sql, tenant, temps);
         }
         let private = Private { tenant: Some(tenant.clone()), temps: temps.clone() };
         let rows = self.wants_rows();
@@ -226,8 +233,14 @@ impl Judge {
 
     /// The same in a session that has temporary tables.
     pub fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+        let Some(kept) = self.comments(sql) else { return self.extended_bare(sql, declared, tenant, temps) };
+        let prepared = self.extended_bare(&kept.text, declared, tenant, temps)?;
+        Ok(Arc::new(Prepared { outgoing: kept.around(&prepared.outgoing), ..(*prepared).clone() }))
+    }
+
+    fn extended_bare(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
         if let Some(judge) = self.elsewhere(temps) {
-            return judge.extended_for(sql, declared, tenant, temps);
+            return judge.extended_bare(sql, declared, tenant, temps);
         }
         let private = Private { tenant: Some(tenant.clone()), temps: temps.clone() };
         let judged = self.judged(sql, Some(declared), &private, self.wants_rows())?;

@@ -1,7 +1,7 @@
 //! The text that goes upstream, and where in the client's text each of its parts came from.
 
 use super::literals::{self, Shape};
-use super::{Refusal, parse, syntax};
+use super::{Refusal, comments, parse, syntax};
 use pg_query::protobuf::Token;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct Outgoing {
     text: Arc<str>,
     template: Arc<Template>,
     filling: Filling,
+    /// How many bytes stand before the judged text; None where there are no comments around it.
+    before: Option<usize>,
 }
 
 impl Template {
@@ -84,14 +86,14 @@ impl Template {
 
     /// The text as it is.
     pub fn outgoing(self: &Arc<Self>) -> Outgoing {
-        Outgoing { text: self.text.clone(), template: self.clone(), filling: Filling::Parameters }
+        Outgoing { text: self.text.clone(), template: self.clone(), filling: Filling::Parameters, before: None }
     }
 
     /// The text with a literal in each hole.
     pub fn filled(self: &Arc<Self>, value: &str) -> Outgoing {
         let quoted = quote(value);
         let text = self.fill(quoted.len() * self.holes.len(), |_, out| out.push_str(&quoted));
-        Outgoing { text: text.into(), template: self.clone(), filling: Filling::Tenant(quoted.len()) }
+        Outgoing { text: text.into(), template: self.clone(), filling: Filling::Tenant(quoted.len()), before: None }
     }
 
     /// The text with the tenant and the constants of the client's text, which is of this shape.
@@ -105,7 +107,7 @@ impl Template {
                 }
             }
         });
-        Outgoing { text: text.into(), template: self.clone(), filling: Filling::Constants(quoted.len()) }
+        Outgoing { text: text.into(), template: self.clone(), filling: Filling::Constants(quoted.len()), before: None }
     }
 
     fn fill(&self, more: usize, write: impl Fn(&Hole, &mut String)) -> String {
@@ -128,11 +130,22 @@ impl Outgoing {
         &self.text
     }
 
+    /// The same between two comments, of which either may be empty. Only `Kept::around` sends it, once it is proved to be that.
+    pub(super) fn between(&self, before: &str, behind: &str) -> Self {
+        let blank = |comment: &str| if comment.is_empty() { "" } else { " " };
+        let text = format!("{before}{}{}{}{behind}", blank(before), self.text, blank(behind));
+        let before = Some(before.len() + blank(before).len());
+        Self { text: text.into(), template: self.template.clone(), filling: self.filling, before }
+    }
+
     /// The client's own position (1-based, characters) for a position the server gave in this text; None where the place
     /// is one the wall added.
     pub fn client_position(&self, client_sql: &str, server_position: u32) -> Option<u32> {
         let index = usize::try_from(server_position).ok()?.checked_sub(1)?;
-        let byte = self.text.char_indices().nth(index)?.0;
+        let byte = self.text.char_indices().nth(index)?.0.checked_sub(self.before.unwrap_or(0))?;
+        // The comments are no part of what was judged; all else stands where it stood.
+        let bare = self.before.and_then(|_| comments::split(client_sql));
+        let client_sql = bare.as_ref().map_or(client_sql, |kept| kept.text.as_str());
         let shape = matches!(self.filling, Filling::Constants(_)).then(|| literals::shape(client_sql)).flatten();
         let here = self.in_template(byte, client_sql, shape.as_ref())?;
         let places = &self.template.places;

@@ -70,6 +70,12 @@ impl Temps {
             Kind::CreateTemp { table, .. } => {
                 Arc::make_mut(&mut self.tables).entry(table.name.clone()).or_insert_with(|| table.clone());
             }
+            // Its columns are not known any more.
+            Kind::AlterTemp(name) => {
+                if let Some(table) = Arc::make_mut(&mut self.tables).get_mut(name) {
+                    *table = temporary(name, Vec::new());
+                }
+            }
             Kind::DropTemp(names) => Arc::make_mut(&mut self.tables).retain(|name, _| !names.contains(name)),
             Kind::DiscardAll => *self = Self::default(),
             Kind::DiscardTemp => self.tables = Arc::default(),

@@ -154,3 +154,73 @@ fn advisory_locks_are_the_tenants_own() {
     assert_eq!(one.query("SELECT count(*) FROM orders WHERE pg_try_advisory_lock(id)").unwrap().text(), "2");
     assert_eq!(database.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"), "4");
 }
+
+#[test]
+fn temporary_tables_are_changed_as_in_a_private_database() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let mut alone = Client::connect(database.port, &[("user", "postgres"), ("database", &database.name)]).unwrap();
+    alone.query("BEGIN; DELETE FROM orders WHERE tenant_id <> 'acme'").unwrap();
+    for sql in [
+        "CREATE TEMP TABLE draft (LIKE orders INCLUDING ALL, marked boolean DEFAULT false)",
+        "INSERT INTO draft SELECT * FROM orders",
+        "CREATE INDEX ON draft (lower(item))",
+        "CREATE UNIQUE INDEX draft_item ON draft USING btree (item) WHERE price > 1",
+        "ALTER TABLE draft ADD COLUMN total numeric DEFAULT 1 + 1, ALTER COLUMN marked SET NOT NULL",
+        "UPDATE draft SET total = price * 2 WHERE id = 1",
+        "ALTER TABLE draft ALTER COLUMN total TYPE text USING round(total)::text, ADD CHECK (id > 0)",
+        "SELECT id, item, marked, total FROM draft ORDER BY id",
+        "ALTER TABLE draft DROP COLUMN marked, ALTER COLUMN item DROP DEFAULT",
+        "SELECT * FROM draft ORDER BY id",
+        "SELECT d.item FROM draft d JOIN orders o USING (id) ORDER BY 1",
+        "TRUNCATE draft",
+        "SELECT count(*) FROM draft",
+        "SAVEPOINT s",
+        "INSERT INTO draft (tenant_id, id, item) VALUES ('acme', -1, 'x')",
+    ] {
+        if sql == "SAVEPOINT s" {
+            alone.query(sql).unwrap();
+            continue;
+        }
+        let shown =
+            |answer: crate::support::Answer| answer.map(|r| (r.tag.clone(), r.columns.clone(), r.text())).map_err(|e| (e.code, e.message));
+        let (walled, wanted) = (shown(acme.query(sql)), shown(alone.query(sql)));
+        assert_eq!(walled, wanted, "{sql}");
+    }
+    alone.query("ROLLBACK").unwrap();
+    assert_eq!(acme.query("CREATE INDEX ON orders (item)").unwrap_err().code, "42501");
+    assert_eq!(acme.query("ALTER TABLE orders DROP COLUMN item").unwrap_err().code, "42501");
+    assert_eq!(database.psql("SELECT count(*) FROM orders"), "4");
+}
+
+#[test]
+fn comments_are_kept_where_the_policy_says_so() {
+    let database = shop();
+    let last = || {
+        database.psql(
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%orders%'",
+        )
+    };
+    let (plain, policy) = (Wall::for_database(&database, POLICY), POLICY.replace("layout: rows", "layout: rows\n  comments: keep"));
+    let mut acme = Client::tenant(plain.port("pg"), "acme");
+    acme.query("/*+ SeqScan(orders) */ SELECT id FROM orders /*traceparent='00-1'*/").unwrap();
+    assert_eq!(last(), "SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) 'acme'");
+    drop(acme);
+    drop(plain);
+    let wall = Wall::for_database(&database, &policy);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let sql = "/*+ SeqScan(orders) */ SELECT id FROM orders WHERE id = 1 /*traceparent='00-1'*/;";
+    for _ in 0..3 {
+        assert_eq!(acme.query(sql).unwrap().text(), "1");
+        let sent = "SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) 'acme' AND id = 1";
+        assert_eq!(last(), format!("/*+ SeqScan(orders) */ {sent} /*traceparent='00-1'*/"));
+    }
+    assert_eq!(acme.extended("SELECT item FROM orders WHERE id = $1 /* x */", &[Some("2")]).unwrap().text(), "rocket");
+    assert!(last().ends_with("AND id = $1 /* x */"), "{}", last());
+    // Places in errors are those of the client's own text.
+    let wrong = "/* a */ SELECT id, nosuch FROM orders /* b */";
+    assert_eq!(acme.query(wrong).unwrap_err().position, Some(20));
+    assert_eq!(acme.query("/* a */ SELECT id FROM nowhere /* b */").unwrap_err().position, Some(24));
+    assert_eq!(acme.query("/* a */ SELECT 1/0 FROM orders WHERE id / 0 > 'x' /* b */").unwrap_err().code, "22P02");
+}

@@ -139,6 +139,7 @@ fn what_the_reader_refuses_is_not_valid() {
         "postgres: { second_opinion: never }",
         "postgres: { backstop: views }",
         "postgres: { verify_rows: some }",
+        "postgres: { comments: some }",
         "postgres: { tables: { orders: { scoped: t } } }",
         "postgres: { tables: { a.b: { shared: write } } }",
         "postgres: { tables: { a.p: { scoped: t }, a.b: { through: { table: p, on: { x: id } } } } }",

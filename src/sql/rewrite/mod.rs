@@ -24,6 +24,7 @@ mod select;
 mod session;
 mod shape;
 mod temp;
+mod temp_ddl;
 mod through;
 mod utility;
 mod write;

@@ -33,6 +33,8 @@ impl Rewriter<'_> {
             NodeEnum::CreateStmt(x) => self.create_temp(x),
             NodeEnum::CreateTableAsStmt(x) => self.create_temp_as(x),
             NodeEnum::DropStmt(x) => self.drop_temp(x),
+            NodeEnum::IndexStmt(x) => self.index_of_temp(x),
+            NodeEnum::AlterTableStmt(x) => self.alter_temp(x),
             NodeEnum::ListenStmt(x) => {
                 let name = x.conditionname.clone();
                 self.channel(&mut x.conditionname)?;

@@ -9,7 +9,7 @@ use crate::sql::{Kind, Refusal, nodes, sequences};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     ColumnDef, ConstrType, Constraint, CreateStmt, CreateTableAsStmt, DropStmt, FuncCall, InsertStmt, IntoClause, Node, ObjectType,
-    OnCommitAction, RangeVar, SelectStmt, TypeName, a_const,
+    OnCommitAction, RangeVar, SelectStmt, TableLikeClause, TypeName, a_const,
 };
 use std::sync::Arc;
 
@@ -50,6 +50,7 @@ impl Rewriter<'_> {
                     self.column_of_temp(column)?;
                 }
                 Some(NodeEnum::Constraint(constraint)) => self.constraint_of_temp(constraint)?,
+                Some(NodeEnum::TableLikeClause(like)) => columns.extend(self.like(like)?),
                 _ => return Err(Refusal::not_understood("this part of CREATE TEMP TABLE is not supported")),
             }
         }
@@ -57,7 +58,18 @@ impl Rewriter<'_> {
         Ok(Kind::CreateTemp { table: private::temporary(&name, columns), vanishes: x.oncommit == OnCommitAction::OncommitDrop as i32 })
     }
 
-    fn column_of_temp(&mut self, column: &mut ColumnDef) -> Res<()> {
+    /// `LIKE t`: the columns of a listed or temporary table.
+    fn like(&mut self, like: &mut TableLikeClause) -> Res<Vec<String>> {
+        let var = like.relation.as_mut().ok_or_else(|| Refusal::not_understood("a table without a name"))?;
+        let place = self.at(var.location);
+        let relation = self.relation(var)?;
+        if !matches!(relation.kind, 'r' | 'p') {
+            return Err(Refusal::not_understood("LIKE of anything but a table is not supported").at(place));
+        }
+        Ok(relation.columns.iter().map(|c| c.name.clone()).collect())
+    }
+
+    pub(super) fn column_of_temp(&mut self, column: &mut ColumnDef) -> Res<()> {
         let plain = column.compression.is_empty() && column.storage_name.is_empty() && column.fdwoptions.is_empty();
         let (true, Some(type_name), None) = (plain, column.type_name.as_mut(), column.raw_default.as_ref()) else {
             return Err(Refusal::not_understood("this column of CREATE TEMP TABLE is not supported"));
@@ -78,7 +90,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    fn constraint_of_temp(&mut self, x: &mut Constraint) -> Res<()> {
+    pub(super) fn constraint_of_temp(&mut self, x: &mut Constraint) -> Res<()> {
         use ConstrType as T;
         let plain = x.options.is_empty() && x.indexname.is_empty() && x.indexspace.is_empty() && x.access_method.is_empty();
         match ConstrType::try_from(x.contype).unwrap_or(T::Undefined) {

@@ -5,6 +5,7 @@
 //! The tenant's parameters have numbers that the client's text cannot contain, so an addition is never mistaken for the client's.
 
 mod catalogs;
+mod comments;
 mod copy;
 mod ddl;
 mod fences;
@@ -21,6 +22,7 @@ mod own_schema;
 mod rows;
 mod scopes;
 mod temp;
+mod temp_ddl;
 mod through;
 mod utility;
 mod write;
@@ -29,6 +31,7 @@ use super::catalog::{Catalog, Relation};
 use super::private::{Private, TEMP};
 use super::rows::Checked;
 use crate::policy::TableRule;
+pub use comments::adds_only_comments;
 use scopes::Level;
 use serde_json::{Map, Value};
 use std::collections::HashSet;

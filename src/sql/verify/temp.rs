@@ -36,7 +36,7 @@ impl Walk<'_> {
     }
 
     /// A column or a constraint; what it computes is proved as any expression.
-    fn part_of_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
+    pub(super) fn part_of_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
         match (kind(f), kind(c)) {
             (Some(("ColumnDef", f)), Some(("ColumnDef", c))) => {
                 let (fs, cs) = (list(f, "constraints"), list(c, "constraints"));
@@ -54,6 +54,14 @@ impl Walk<'_> {
                 self.rest(f, c, &["constraints"])
             }
             (Some(("Constraint", f)), Some(("Constraint", c))) => self.rest(f, c, &[]),
+            // It takes columns and no row.
+            (Some(("TableLikeClause", f)), Some(("TableLikeClause", c))) => {
+                let seen = self.proof.relations.len();
+                self.table_of(&f["relation"], &c["relation"])?;
+                self.proof.relations.truncate(seen);
+                self.rest(&f["relation"], &c["relation"], &["schemaname"])?;
+                self.rest(f, c, &["relation"])
+            }
             _ => disagree("a temporary table has other parts"),
         }
     }
@@ -213,7 +221,7 @@ impl Walk<'_> {
 }
 
 /// Does some constraint refer to another table?
-fn refers(value: &Value) -> bool {
+pub(super) fn refers(value: &Value) -> bool {
     match value {
         Value::Object(map) => map.iter().any(|(k, v)| (k == "pktable" && !v.is_null()) || refers(v)),
         Value::Array(all) => all.iter().any(refers),

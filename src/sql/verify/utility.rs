@@ -46,6 +46,8 @@ impl Walk<'_> {
             ("CreateTableAsStmt", "CreateTableAsStmt") => self.create_temp_as(fv, cv),
             ("CreateTableAsStmt", "SelectStmt") => self.select_into(fv, cv),
             ("DropStmt", "DropStmt") => self.drop_temp(fv, cv),
+            ("IndexStmt", "IndexStmt") => self.index_of_temp(fv, cv),
+            ("AlterTableStmt", "AlterTableStmt") => self.alter_temp(fv, cv),
             ("ListenStmt", "ListenStmt") | ("NotifyStmt", "NotifyStmt") | ("UnlistenStmt", "UnlistenStmt") => self.channel(fv, cv),
             ("LockStmt", "LockStmt") => self.lock(fv, cv),
             ("ConstraintsSetStmt", "ConstraintsSetStmt") => self.constraints(fv, cv),
