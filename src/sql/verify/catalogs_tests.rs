@@ -31,10 +31,10 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "SELECT c.oid::regclass::text FROM pg_class c WHERE c.oid::regclass = 'orders'::regclass",
-        "SELECT {shown}::text FROM ({class}) c WHERE c.oid::pg_catalog.oid = '1'::pg_catalog.oid",
+        "SELECT {shown}::text FROM ({class} OFFSET 0) c WHERE c.oid::pg_catalog.oid = '1'::pg_catalog.oid",
         &[
-            "SELECT {shown}::text FROM ({class}) c WHERE c.oid::pg_catalog.oid = '2'::pg_catalog.oid",
-            "SELECT {shown}::text FROM ({class}) c WHERE c.oid::pg_catalog.oid = 'orders'::pg_catalog.regclass",
+            "SELECT {shown}::text FROM ({class} OFFSET 0) c WHERE c.oid::pg_catalog.oid = '2'::pg_catalog.oid",
+            "SELECT {shown}::text FROM ({class} OFFSET 0) c WHERE c.oid::pg_catalog.oid = 'orders'::pg_catalog.regclass",
         ],
     ),
     (

@@ -33,11 +33,9 @@ impl Walk<'_> {
             list(fv, "args").iter().zip(list(cv, "args")).try_for_each(|(f, c)| self.having(f, c))?;
             return self.rest(fv, cv, &["args"]);
         }
-        let inner = group_fence(f);
-        match inner {
-            Some(inner) if group_fence(c).is_none() || group_fence(inner).is_some() => self.same(inner, c),
-            _ => self.same(f, c),
-        }
+        let inner = group_fence(f).filter(|inner| group_fence(c).is_none() || group_fence(inner).is_some());
+        self.having_part(c, inner.is_some())?;
+        self.same(inner.unwrap_or(f), c)
     }
 }
 

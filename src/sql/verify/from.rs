@@ -61,16 +61,16 @@ impl Walk<'_> {
     fn subselect(&mut self, f: &Value, c: &Value, level: &mut Level) -> Res<()> {
         let shared = self.shared;
         let (fs, cs) = (&f["subquery"], &c["subquery"]);
-        let (Some(query), Some(_)) = (fields(fs, "SelectStmt"), fields(cs, "SelectStmt")) else {
+        let (Some(query), Some(client)) = (fields(fs, "SelectStmt"), fields(cs, "SelectStmt")) else {
             return disagree("a subquery is no query");
         };
-        debug_assert!(query.is_object());
         if f["lateral"] == Value::Bool(true) {
             self.beside(level, |walk| walk.same(fs, cs))?;
         } else {
             self.same(fs, cs)?;
         }
         self.rest(f, c, &["subquery"])?;
+        self.keeps_out(query, client)?;
         let name = text(&f["alias"], "aliasname").to_owned();
         push(level, Seen { name, shared: shared != self.shared, ..Seen::default() })
     }
@@ -195,6 +195,7 @@ impl Walk<'_> {
         self.proof.places.truncate(places);
         self.proof.held[held..].iter_mut().for_each(|h| h.client = None);
         result?;
+        self.keeps_out(f, definition)?;
         Ok(Some(Seen { relation: Some(relation), shared: shared != self.shared, ..Seen::default() }))
     }
 
@@ -219,8 +220,8 @@ impl Walk<'_> {
         let middle = level.items.len();
         self.from_item(&f["rarg"], &c["rarg"], right, level)?;
         self.used_up()?;
-        let inside = Level { items: level.items[first..].to_vec() };
-        self.beside(&inside, |walk| walk.pairs(condition))?;
+        let inside = Level { items: level.items[first..].to_vec(), passed: false };
+        self.beside(&inside, |walk| walk.filter(condition))?;
         self.rest(f, c, &["quals", "larg", "rarg"])?;
         for (index, item) in level.items.iter_mut().enumerate().skip(first) {
             item.nullable |= match kind {

@@ -22,7 +22,7 @@ fn form(arguments: usize) -> Option<String> {
 }
 
 /// Does the function take or free a lock whose key all sessions of the database share?
-fn shares_a_key(name: &str) -> bool {
+pub(super) fn shares_a_key(name: &str) -> bool {
     (name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_")) && name != "pg_advisory_unlock_all"
 }
 

@@ -24,11 +24,12 @@ impl Walk<'_> {
         self.saw_parents(&target.relation);
         hold(&mut self.proof, Hold::Filter, &f["relation"], &c["relation"], &target.reference);
         self.filters.push(guards);
-        let mut level = Level { items: vec![target.seen()] };
+        let mut level = Level { items: vec![target.seen()], passed: false };
         self.from_item(&f["source_relation"], &c["source_relation"], &[], &mut level)?;
         self.used_up()?;
         self.levels.push(level);
-        self.pairs(condition)?;
+        self.filter(condition)?;
+        self.passed();
         let (fs, cs) = (list(f, "merge_when_clauses"), list(c, "merge_when_clauses"));
         if fs.len() != cs.len() {
             return disagree("MERGE has other parts");

@@ -19,6 +19,7 @@ mod merge;
 mod own;
 mod own_place;
 mod own_schema;
+mod raises;
 mod rows;
 mod scopes;
 mod temp;
@@ -123,6 +124,7 @@ pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, p
         let before = walk.proof.rows.len();
         walk.statement(&f["stmt"], &c["stmt"])?;
         walk.all_inside(&f["stmt"])?;
+        walk.statement_is_fenced()?;
         if walk.added.is_some() {
             return disagree("added columns were not proved");
         }
@@ -173,6 +175,7 @@ struct Walk<'a> {
     tableoid: bool,
     /// Columns of the whole statement that are still to be proved.
     added: Option<Vec<Found>>,
+    conditions: raises::Conditions,
     /// The client's statement is the one that pg_dump asks of a setting that is not there.
     dump_guard: bool,
 }
@@ -214,7 +217,7 @@ impl<'a> Walk<'a> {
     fn new(catalog: &'a Catalog, first: u16, private: &Private) -> Self {
         let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
         let (proof, allowed, private) = (Proof::default(), HashSet::new(), private.clone());
-        let (first, added) = (i64::from(first), None);
+        let (first, added, conditions) = (i64::from(first), None, raises::Conditions::default());
         Self {
             catalog,
             first,
@@ -228,6 +231,7 @@ impl<'a> Walk<'a> {
             allowed,
             tableoid: false,
             added,
+            conditions,
             dump_guard: false,
         }
     }
@@ -241,29 +245,36 @@ impl Walk<'_> {
 
     /// The same for the value of a field.
     fn same_at(&mut self, key: &str, f: &Value, c: &Value) -> Res<()> {
-        if let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) {
+        if let (Some((fk, fv)), Some(_)) = (kind(f), kind(c)) {
             if fk == "CaseExpr" && self.is_fence(fv) {
-                self.fence_holds(fv)?;
+                let guards = self.fence_holds(fv)?;
                 let client = first_place(c);
                 self.proof.held.push(Held { hold: Hold::Fence, relation: String::new(), reference: String::new(), client });
-                return self.same(&fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"], c);
+                let result = &fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"];
+                return self.behind(guards, |walk| walk.same(result, c));
             }
-            if let Some(proved) = self.schema_expr(f, c) {
+            if self.early_part(c)? {
+                let proved = self.same_kind(f, c);
+                self.early_again();
                 return proved;
             }
-            if let Some(proved) = self.catalog_expr(f, c) {
-                return proved;
-            }
-            if fk != ck {
-                return disagree(format!("{ck} became {fk}"));
-            }
-            return self.same_node(fk, fv, cv);
+            return self.same_kind(f, c);
         }
         match (f, c) {
             (Value::Object(_), Value::Object(_)) => self.same_part(key, f, c),
             (Value::Array(f), Value::Array(c)) if f.len() == c.len() => f.iter().zip(c).try_for_each(|(f, c)| self.same(f, c)),
             (f, c) if f == c && !f.is_object() && !f.is_array() => Ok(()),
             _ => disagree("a part was added, lost or changed"),
+        }
+    }
+
+    /// The same for two nodes, neither of them a fence.
+    fn same_kind(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) else { return disagree("a node is none") };
+        match self.schema_expr(f, c).or_else(|| self.catalog_expr(f, c)) {
+            Some(proved) => proved,
+            None if fk != ck => disagree(format!("{ck} became {fk}")),
+            None => self.same_node(fk, fv, cv),
         }
     }
 
@@ -352,9 +363,10 @@ impl Walk<'_> {
             let (Some(f), Some(c)) = (fields(f, "CommonTableExpr"), fields(c, "CommonTableExpr")) else { return disagree("WITH differs") };
             // A WITH query sees no column of the levels around it.
             let levels = std::mem::take(&mut self.levels);
-            let result = self.same(&f["ctequery"], &c["ctequery"]);
+            let result = self.apart(|walk| walk.same(&f["ctequery"], &c["ctequery"]));
             self.levels = levels;
             result?;
+            self.with_query(f, c)?;
             if f["ctematerialized"] != c["ctematerialized"] && f["ctematerialized"].as_i64() != Some(MATERIALIZED) {
                 return disagree("WITH differs");
             }
@@ -367,7 +379,11 @@ impl Walk<'_> {
     }
 
     fn select(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let (names, added) = (self.ctes.len(), self.added.take());
+        self.apart(|walk| walk.select_apart(f, c))
+    }
+
+    fn select_apart(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let (names, added, raising) = (self.ctes.len(), self.added.take(), self.raising());
         self.with(&f["with_clause"], &c["with_clause"])?;
         if !f["into_clause"].is_null() {
             return disagree("SELECT INTO is not proved");
@@ -390,7 +406,11 @@ impl Walk<'_> {
         }
         self.rows_belong(added, &level)?;
         self.levels.push(level);
-        self.pairs(condition)?;
+        self.filter(condition)?;
+        if self.raising() != raising {
+            raises::barriers(list(f, "from_clause"))?;
+        }
+        self.passed();
         self.having(&f["having_clause"], &c["having_clause"])?;
         let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause", "having_clause", "group_clause"];
         self.groups(list(f, "group_clause"), list(c, "group_clause"))?;

@@ -35,7 +35,7 @@ impl Walk<'_> {
         let relation = Some(self.table_of(ft, ct)?.relation);
         self.rest(ft, ct, &["schemaname"])?;
         let name = if ft["alias"].is_null() { text(ft, "relname") } else { text(&ft["alias"], "aliasname") }.to_owned();
-        let mut level = Level { items: vec![Seen { name, relation, ..Seen::default() }] };
+        let mut level = Level { items: vec![Seen { name, relation, ..Seen::default() }], passed: false };
         self.from_item(&f["source_relation"], &c["source_relation"], &[], &mut level)?;
         self.levels.push(level);
         let (fs, cs) = (list(f, "merge_when_clauses"), list(c, "merge_when_clauses"));

@@ -9,6 +9,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Level {
     pub(super) items: Vec<Seen>,
+    /// What is walked runs on rows that have passed the level's filter.
+    pub(super) passed: bool,
 }
 
 /// An item of FROM, or the target of a write.
@@ -53,7 +55,9 @@ fn absent_by(part: &Value) -> &str {
 impl Walk<'_> {
     /// Each guard of a fence speaks of a relation that a filter guards by the same column: where it is false the row is removed anyway,
     /// so the fence can keep an error from being raised and cannot change a result.
-    pub(super) fn fence_holds(&self, case: &Value) -> Res<()> {
+    /// Gives the references that it guards.
+    pub(super) fn fence_holds(&self, case: &Value) -> Res<Vec<String>> {
+        let mut guarded = Vec::new();
         let condition = list(case, "args").first().and_then(|w| fields(w, "CaseWhen")).map(|w| &w["expr"]).unwrap_or(&Value::Null);
         let alone = std::slice::from_ref(condition);
         for part in Self::parts(condition, 1).unwrap_or(alone) {
@@ -61,11 +65,19 @@ impl Walk<'_> {
                 Some(found) => (Some(found), None),
                 None => (Self::parts(part, 2).and_then(|p| self.guard(p.last()?)), Some(absent_by(part))),
             };
-            if !found.is_some_and(|f| self.is_guarded(&f, absent)) {
-                return disagree("a fence is for no guarded relation");
+            match found.filter(|f| self.is_guarded(f, absent)) {
+                Some(found) => guarded.push(found.reference),
+                None => return disagree("a fence is for no guarded relation"),
             }
         }
-        Ok(())
+        Ok(guarded)
+    }
+
+    /// From here on the innermost level's filter has been passed.
+    pub(super) fn passed(&mut self) {
+        if let Some(level) = self.levels.last_mut() {
+            level.passed = true;
+        }
     }
 
     /// Whether the reference means a guarded relation here. Unless `absent` rows pass too, the row must certainly be there.

@@ -29,7 +29,7 @@ impl Walk<'_> {
             return disagree("CREATE TEMP TABLE has other parts");
         }
         let name = text(&f["relation"], "relname").to_owned();
-        self.levels.push(Level { items: vec![Seen { name, ..Seen::default() }] });
+        self.levels.push(Level { items: vec![Seen { name, ..Seen::default() }], passed: false });
         fs.iter().zip(cs).try_for_each(|(f, c)| self.part_of_temp(f, c))?;
         self.levels.pop();
         self.rest(f, c, &["relation", "table_elts"])
@@ -127,7 +127,7 @@ impl Walk<'_> {
         let relation = Some(self.table_of(ft, ct)?.relation);
         self.rest(ft, ct, &["schemaname"])?;
         let name = if ft["alias"].is_null() { text(ft, "relname") } else { text(&ft["alias"], "aliasname") }.to_owned();
-        let target = Level { items: vec![Seen { name, relation, ..Seen::default() }] };
+        let target = Level { items: vec![Seen { name, relation, ..Seen::default() }], passed: false };
         let from = ["from_clause", "using_clause"].into_iter().find(|k| f.get(k).is_some());
         match from {
             Some(from) => {
@@ -137,7 +137,8 @@ impl Walk<'_> {
                 self.used_up()?;
                 self.rows_belong(added, &level)?;
                 self.levels.push(level);
-                self.pairs(condition)?;
+                self.filter(condition)?;
+                self.passed();
                 self.rest(f, c, &["with_clause", "relation", "where_clause", from])?;
             }
             None if added.is_some() => return disagree("columns were added to a temporary table's"),

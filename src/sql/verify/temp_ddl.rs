@@ -77,7 +77,7 @@ impl Walk<'_> {
             return disagree("a table that is not the session's own is changed");
         }
         self.rest(f, c, &["schemaname"])?;
-        self.levels.push(Level { items: vec![Seen { name: text(f, "relname").to_owned(), ..Seen::default() }] });
+        self.levels.push(Level { items: vec![Seen { name: text(f, "relname").to_owned(), ..Seen::default() }], passed: false });
         Ok(())
     }
 }

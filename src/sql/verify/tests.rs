@@ -104,13 +104,13 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "SELECT 1 FROM orders o, (SELECT 'x' AS tenant_id) s WHERE o.note::int = 1",
-        "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id) s WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND \
+        "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id OFFSET 0) s WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND \
          CASE WHEN o.tenant_id OPERATOR(pg_catalog.=) $1 THEN o.note::int END = 1",
         &[
             // The client's own column would decide.
-            "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id) s WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND \
+            "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id OFFSET 0) s WHERE o.tenant_id OPERATOR(pg_catalog.=) $1 AND \
              CASE WHEN s.tenant_id OPERATOR(pg_catalog.=) $1 THEN o.note::int END = 1",
-            "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id) s WHERE s.tenant_id OPERATOR(pg_catalog.=) $1 AND o.note::int = 1",
+            "SELECT 1 FROM public.orders o, (SELECT 'x' AS tenant_id OFFSET 0) s WHERE s.tenant_id OPERATOR(pg_catalog.=) $1 AND o.note::int = 1",
         ],
     ),
     (

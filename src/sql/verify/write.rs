@@ -2,7 +2,7 @@
 
 use super::from;
 use super::scopes::{Level, Seen};
-use super::{Found, Held, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, text, utility};
+use super::{Found, Held, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, raises, text, utility};
 use crate::sql::catalog::{Key, Relation};
 use serde_json::Value;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Walk<'_> {
     }
 
     fn guarded_write(&mut self, f: &Value, c: &Value, from: &str) -> Res<()> {
-        let (depth, added) = (self.ctes.len(), self.added.take());
+        let (depth, added, raising) = (self.ctes.len(), self.added.take(), self.raising());
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
         self.sets_own(list(f, "target_list"), &target, false)?;
@@ -113,7 +113,7 @@ impl Walk<'_> {
             plain["target_list"] = self.checked_assignments(&f["target_list"], &target)?;
         }
         if utility::is_current_of(&f["where_clause"], &c["where_clause"]) && list(f, from).is_empty() && f["with_clause"].is_null() {
-            let level = Level { items: vec![target.seen()] };
+            let level = Level { items: vec![target.seen()], passed: false };
             self.rows_belong(added, &level)?;
             let (plain, c) = self.without_stars(&plain, c, &level, &[])?;
             self.levels.push(level);
@@ -126,12 +126,16 @@ impl Walk<'_> {
         self.saw_parents(&target.relation);
         hold(&mut self.proof, Hold::Filter, &f["relation"], &c["relation"], &target.reference);
         self.filters.push(guards);
-        let level = self.from_list(list(f, from), list(c, from), Level { items: vec![target.seen()] })?;
+        let level = self.from_list(list(f, from), list(c, from), Level { items: vec![target.seen()], passed: false })?;
         self.used_up()?;
         self.rows_belong(added, &level)?;
         let (plain, c) = self.without_stars(&plain, c, &level, list(c, from))?;
         self.levels.push(level);
-        self.pairs(condition)?;
+        self.filter(condition)?;
+        if self.raising() != raising {
+            raises::barriers(list(f, from))?;
+        }
+        self.passed();
         self.rest(&plain, &c, &["with_clause", "relation", "where_clause", from])?;
         self.levels.pop();
         self.ctes.truncate(depth);
@@ -174,7 +178,7 @@ impl Walk<'_> {
             }
             _ => return disagree("the source of an INSERT differs"),
         }
-        let mut level = Level { items: vec![target.seen()] };
+        let mut level = Level { items: vec![target.seen()], passed: false };
         self.rows_belong(added_rows, &level)?;
         let excluded = Seen { name: "excluded".into(), relation: Some(target.relation.clone()), hides: target.hides(), ..Seen::default() };
         self.levels.push(level.clone());

@@ -1,0 +1,305 @@
+//! What can fail runs behind the guard: proved here by rules of its own, without a word from the rewriter.
+//!
+//! PostgreSQL runs the conditions of a scan in an order of its own choice, and moves those above a subquery or a WITH query that it inlines down
+//! to the scans in it. So in WHERE and ON each part that can raise an error on a guarded relation's row stands in a fence of that relation's guard,
+//! and each query into which such a condition could be moved, or whose own output can fail, is one into which nothing is moved.
+
+use super::scopes::Level;
+use super::{MATERIALIZED, Pairs, Res, Walk, disagree, fields, kind, list, names};
+use crate::sql::functions;
+use pg_query::protobuf::AExprKind;
+use serde_json::Value;
+
+/// What the walk knows of conditions.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    /// What is walked could run before the guards of its level.
+    early: bool,
+    /// References whose guards are in the fences around.
+    behind: Vec<String>,
+    /// How many parts of conditions can fail so far.
+    raising: usize,
+    /// Some WITH query of the statement could be inlined.
+    open: bool,
+}
+
+/// A column as an expression names it.
+enum Use<'v> {
+    Of(&'v str),
+    Bare(&'v str),
+    /// Anything in sight.
+    Any,
+}
+
+impl Walk<'_> {
+    /// The parts of a filter, which may run before its guards.
+    pub(super) fn filter(&mut self, pairs: Pairs<'_>) -> Res<()> {
+        let around = (std::mem::replace(&mut self.conditions.early, true), std::mem::take(&mut self.conditions.behind));
+        let result = self.pairs(pairs);
+        (self.conditions.early, self.conditions.behind) = around;
+        result
+    }
+
+    /// Walks a query of its own: its parts say themselves what may run early.
+    pub(super) fn apart<T>(&mut self, walk: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+        let around = (std::mem::take(&mut self.conditions.early), std::mem::take(&mut self.conditions.behind));
+        let result = walk(self);
+        (self.conditions.early, self.conditions.behind) = around;
+        result
+    }
+
+    /// Walks what a fence with these guards holds.
+    pub(super) fn behind(&mut self, guards: Vec<String>, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
+        let depth = self.conditions.behind.len();
+        self.conditions.behind.extend(guards);
+        let result = walk(self);
+        self.conditions.behind.truncate(depth);
+        result
+    }
+
+    /// Before a part of the client's is walked: one that can fail is behind the guards of all that it reads. Its own parts then need no look.
+    pub(super) fn early_part(&mut self, c: &Value) -> Res<bool> {
+        if !self.conditions.early || !self.fails(c) {
+            return Ok(false);
+        }
+        let mut uses = Vec::new();
+        used(c, &mut uses);
+        if uses.is_empty() {
+            return Ok(false);
+        }
+        self.conditions.raising += 1;
+        if self.reads_unguarded(&uses) {
+            return disagree("what can fail on a row may run before its guard");
+        }
+        self.conditions.early = false;
+        Ok(true)
+    }
+
+    /// After it.
+    pub(super) fn early_again(&mut self) {
+        self.conditions.early = true;
+    }
+
+    /// How many parts of conditions can fail so far.
+    pub(super) fn raising(&self) -> usize {
+        self.conditions.raising
+    }
+
+    fn reads_unguarded(&self, uses: &[Use<'_>]) -> bool {
+        uses.iter().any(|used| {
+            for (up, level) in self.levels.iter().rev().enumerate() {
+                let mut certain = false;
+                for item in &level.items {
+                    let hit = match used {
+                        Use::Of(name) => item.name == **name,
+                        Use::Bare(name) => item.name == **name || item.relation.as_ref().is_some_and(|r| r.has_column(name)),
+                        Use::Any => true,
+                    };
+                    certain |= hit && matches!(used, Use::Of(_));
+                    let open = hit && item.guard.is_some() && !(up > 0 && level.passed) && !self.is_hidden(up, &item.name);
+                    if open && !self.conditions.behind.contains(&item.name) {
+                        return true;
+                    }
+                }
+                if certain {
+                    return false;
+                }
+            }
+            false
+        })
+    }
+
+    /// An inner level has the name, too.
+    fn is_hidden(&self, up: usize, name: &str) -> bool {
+        let inner: &[Level] = &self.levels[self.levels.len() - up..];
+        inner.iter().any(|l| l.items.iter().any(|i| i.name == name))
+    }
+
+    /// Whether this node itself can fail on some value.
+    fn fails(&self, c: &Value) -> bool {
+        let Some((name, node)) = kind(c) else { return false };
+        match name {
+            "TypeCast" => {
+                let target = names(list(&node["type_name"], "names"));
+                target.last() != Some(&"text") || !list(&node["type_name"], "array_bounds").is_empty()
+            }
+            "AArrayExpr" => true,
+            "AIndirection" => list(node, "indirection").iter().any(|s| fields(s, "AIndices").is_some()),
+            "FuncCall" => self.call_fails(node),
+            "AExpr" => self.operation_fails(node),
+            "SubLink" if !node["testexpr"].is_null() => {
+                let operator = names(list(node, "oper_name")).last().copied().unwrap_or("=").to_owned();
+                self.operator_fails(&operator)
+            }
+            _ => false,
+        }
+    }
+
+    fn call_fails(&self, call: &Value) -> bool {
+        let arguments = list(call, "args").len();
+        match names(list(call, "funcname")).as_slice() {
+            [name] | ["pg_catalog", name] => {
+                let listed = self.catalog.functions.iter().any(|(_, n)| n == name);
+                listed || functions::find_call(name, arguments).is_none_or(|f| f.raises) || has_effect(name)
+            }
+            _ => true,
+        }
+    }
+
+    fn operation_fails(&self, x: &Value) -> bool {
+        use AExprKind as K;
+        let operator = names(list(x, "name")).last().copied().unwrap_or_default().to_owned();
+        match x["kind"].as_i64().and_then(|k| K::try_from(i32::try_from(k).ok()?).ok()) {
+            Some(K::AexprOp | K::AexprOpAny | K::AexprOpAll) => self.operator_fails(&operator),
+            Some(K::AexprLike | K::AexprIlike) => {
+                let pattern = fields(&x["rexpr"], "AConst").and_then(|p| p["val"]["Sval"]["sval"].as_str());
+                pattern.is_none_or(|p| p.contains('\\'))
+            }
+            Some(K::AexprIn | K::AexprDistinct | K::AexprNotDistinct | K::AexprNullif) => false,
+            Some(K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym) => false,
+            _ => true,
+        }
+    }
+
+    fn operator_fails(&self, name: &str) -> bool {
+        match functions::find_operator(name) {
+            Some(functions::Operator::Quiet) => false,
+            Some(functions::Operator::Json) => self.catalog.has_json,
+            Some(functions::Operator::Raises) | None => true,
+        }
+    }
+
+    /// Whether some part of an expression can fail on a column's value.
+    fn any_fails(&self, c: &Value) -> bool {
+        match c {
+            Value::Array(all) => all.iter().any(|v| self.any_fails(v)),
+            Value::Object(map) => {
+                if kind(c).is_some() && self.fails(c) {
+                    let mut uses = Vec::new();
+                    used(c, &mut uses);
+                    if !uses.is_empty() {
+                        return true;
+                    }
+                }
+                map.iter().any(|(key, inner)| key != "subselect" && self.any_fails(inner))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the output of a query can fail.
+    fn output_fails(&self, select: &Value) -> bool {
+        if !select["larg"].is_null() {
+            return self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
+        }
+        ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k]))
+    }
+
+    /// A subquery in FROM whose output can fail keeps conditions out.
+    pub(super) fn keeps_out(&self, f: &Value, c: &Value) -> Res<()> {
+        if self.output_fails(c) && !is_barrier(f) {
+            return disagree("what can fail may run before the guard in a subquery");
+        }
+        Ok(())
+    }
+
+    /// A WITH query whose output can fail keeps conditions out; any other is remembered.
+    pub(super) fn with_query(&mut self, cte: &Value, client: &Value) -> Res<()> {
+        let (Some(f), Some(c)) = (fields(&cte["ctequery"], "SelectStmt"), fields(&client["ctequery"], "SelectStmt")) else { return Ok(()) };
+        let open = cte["ctematerialized"].as_i64() != Some(MATERIALIZED) && !is_barrier(f);
+        if open && self.output_fails(c) {
+            return disagree("what can fail may run before the guard in a WITH query");
+        }
+        self.conditions.open |= open;
+        Ok(())
+    }
+
+    /// At the end of a statement: no condition that can fail is moved into a WITH query.
+    pub(super) fn statement_is_fenced(&mut self) -> Res<()> {
+        let conditions = std::mem::take(&mut self.conditions);
+        if conditions.raising > 0 && conditions.open {
+            return disagree("a condition that can fail may be moved into a WITH query");
+        }
+        Ok(())
+    }
+
+    /// A part of HAVING without an aggregate is run as WHERE is: then it does not fail.
+    pub(super) fn having_part(&mut self, c: &Value, fenced: bool) -> Res<()> {
+        if !self.any_fails(c) || aggregates(c) {
+            return Ok(());
+        }
+        self.conditions.raising += 1;
+        if fenced { Ok(()) } else { disagree("a part of HAVING that can fail may run before the guard") }
+    }
+}
+
+/// Where conditions of a level can fail, its subqueries keep them out.
+pub(super) fn barriers(from: &[Value]) -> Res<()> {
+    for item in from {
+        match kind(item) {
+            Some(("RangeSubselect", sub)) if !fields(&sub["subquery"], "SelectStmt").is_some_and(is_barrier) => {
+                return disagree("a condition that can fail may be moved into a subquery");
+            }
+            Some(("JoinExpr", join)) => barriers(&[join["larg"].clone(), join["rarg"].clone()])?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A query with a limit or an offset takes no condition from outside.
+fn is_barrier(select: &Value) -> bool {
+    !select["limit_count"].is_null() || !select["limit_offset"].is_null()
+}
+
+/// Functions whose call is seen from outside: it tells of the row as an error would.
+fn has_effect(name: &str) -> bool {
+    matches!(name, "nextval" | "currval" | "pg_notify") || super::locks::shares_a_key(name)
+}
+
+/// The columns that an expression reads.
+fn used<'v>(value: &'v Value, out: &mut Vec<Use<'v>>) {
+    match value {
+        Value::Array(all) => all.iter().for_each(|v| used(v, out)),
+        Value::Object(map) => {
+            match kind(value) {
+                Some(("ColumnRef", column)) => return out.push(column_use(column)),
+                Some(("SubLink", link)) => {
+                    out.push(Use::Any);
+                    return used(&link["testexpr"], out);
+                }
+                Some(("FuncCall", call)) if names(list(call, "funcname")).last().is_some_and(|n| has_effect(n)) => out.push(Use::Any),
+                _ => {}
+            }
+            map.values().for_each(|v| used(v, out));
+        }
+        _ => {}
+    }
+}
+
+fn column_use(column: &Value) -> Use<'_> {
+    let parts = list(column, "fields");
+    let named = names(parts);
+    match (named.as_slice(), named.len() < parts.len()) {
+        ([], _) => Use::Any,
+        ([.., relation], true) | ([.., relation, _], false) => Use::Of(relation),
+        ([name], false) => Use::Bare(name),
+    }
+}
+
+/// Whether a certain aggregate of this level stands in an expression.
+fn aggregates(value: &Value) -> bool {
+    match value {
+        Value::Array(all) => all.iter().any(aggregates),
+        Value::Object(map) => {
+            let call = fields(value, "FuncCall").filter(|call| call["over"].is_null());
+            let name = call.and_then(|call| names(list(call, "funcname")).last().copied());
+            name.is_some_and(functions::is_aggregate) || map.iter().any(|(key, inner)| key != "subselect" && aggregates(inner))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "raises_tests.rs"]
+mod tests;
