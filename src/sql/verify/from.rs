@@ -40,7 +40,10 @@ impl Walk<'_> {
             ("RangeSubselect", "RangeTableSample") => self.wrapped_sample(fv, cv, level),
             ("RangeSubselect", "RangeSubselect") => self.subselect(fv, cv, level),
             ("RangeFunction", "RangeFunction") => {
-                self.beside(level, |walk| walk.rest(fv, cv, &[]))?;
+                self.beside(level, |walk| {
+                    walk.not_before_parents(&cv["functions"])?;
+                    walk.rest(fv, cv, &[])
+                })?;
                 let call = list(fv, "functions").first().and_then(|l| fields(l, "List")).and_then(|l| list(l, "items").first());
                 let own = call.and_then(|c| fields(c, "FuncCall")).and_then(|c| names(list(c, "funcname")).last().map(|s| (*s).to_owned()));
                 let name = if fv["alias"].is_null() { own.unwrap_or_default() } else { text(&fv["alias"], "aliasname").to_owned() };
@@ -71,6 +74,7 @@ impl Walk<'_> {
         }
         self.rest(f, c, &["subquery"])?;
         self.keeps_out(query, client)?;
+        self.not_before_parents(cs)?;
         let name = text(&f["alias"], "aliasname").to_owned();
         push(level, Seen { name, shared: shared != self.shared, ..Seen::default() })
     }

@@ -67,7 +67,10 @@ impl Walk<'_> {
                 self.rest(f, c, &[])
             }
             "AExpr" => self.with_operator("name", f, c),
-            "SubLink" => self.with_operator("oper_name", f, c),
+            "SubLink" => {
+                self.not_before_parents(&c["subselect"])?;
+                self.with_operator("oper_name", f, c)
+            }
             "SortBy" => self.with_operator("use_op", f, c),
             "CollateClause" => {
                 collation(f)?;

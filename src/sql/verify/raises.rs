@@ -195,6 +195,32 @@ impl Walk<'_> {
         ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k]))
     }
 
+    /// A guard by way of a parent is a join, so a subquery beside it may run first: then nothing in it can fail.
+    pub(super) fn not_before_parents(&self, query: &Value) -> Res<()> {
+        let by_parent = |level: &&Level| level.items.iter().any(|i| i.guard.as_ref().is_some_and(|g| !g.exists.is_null()));
+        if self.levels.iter().filter(|l| !l.passed).any(|l| by_parent(&l)) && self.fails_anywhere(query) {
+            return disagree("what can fail may run before a guard by way of a parent");
+        }
+        Ok(())
+    }
+
+    /// Whether something in a query, at whatever depth, can fail on a column's value; conditions have fences of their own.
+    fn fails_anywhere(&self, c: &Value) -> bool {
+        match c {
+            Value::Array(all) => all.iter().any(|v| self.fails_anywhere(v)),
+            Value::Object(map) => {
+                let mut uses = Vec::new();
+                if kind(c).is_some() && self.fails(c) {
+                    used(c, &mut uses);
+                }
+                let inside =
+                    |(key, inner): (&String, &Value)| !matches!(key.as_str(), "where_clause" | "quals") && self.fails_anywhere(inner);
+                !uses.is_empty() || map.iter().any(inside)
+            }
+            _ => false,
+        }
+    }
+
     /// A subquery in FROM whose output can fail keeps conditions out.
     pub(super) fn keeps_out(&self, f: &Value, c: &Value) -> Res<()> {
         if self.output_fails(c) && !is_barrier(f) {

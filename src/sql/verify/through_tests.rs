@@ -26,6 +26,18 @@ fn full(text: &str) -> String {
 /// A statement, a good rewriting and several bad ones.
 const CASES: &[(&str, &str, &[&str])] = &[
     (
+        "SELECT sku FROM items WHERE (SELECT items.sku::int) > 3",
+        "SELECT sku FROM (SELECT * FROM public.items WHERE GUARD OFFSET 0) items WHERE (SELECT items.sku::int) > 3",
+        &["SELECT sku FROM public.items WHERE GUARD AND (SELECT items.sku::int) > 3"],
+    ),
+    (
+        "SELECT n FROM items i, generate_series(1, i.sku::int) n",
+        "SELECT n FROM (SELECT * FROM public.items WHERE GUARD OFFSET 0) i, pg_catalog.generate_series(1, i.sku::int) n",
+        &[
+            "SELECT n FROM public.items i, pg_catalog.generate_series(1, i.sku::int) n WHERE EXISTS (SELECT 1 FROM public.orders partywall_1 WHERE partywall_1.id OPERATOR(pg_catalog.=) i.order_id AND partywall_1.tenant_id OPERATOR(pg_catalog.=) $1)",
+        ],
+    ),
+    (
         "SELECT sku FROM items",
         "SELECT sku FROM public.items WHERE GUARD",
         &[
