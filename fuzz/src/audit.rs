@@ -95,6 +95,10 @@ impl Audit<'_> {
                                 self.rule(var, ctes)?;
                             }
                         }
+                        // The columns of a listed table, and no row of it.
+                        "TableLikeClause" => {
+                            self.rule(&inner["relation"], ctes)?;
+                        }
                         "locked_rels" => {}
                         _ => self.walk(inner, ctes)?,
                     }

@@ -4,7 +4,9 @@ use super::{Refusal, syntax};
 use pg_query::protobuf::{ParseResult, RawStmt, ScanResult, Token};
 
 /// Longest statement text that is read, in bytes.
-pub const TEXT_BYTES_MAX: usize = 1 << 20;
+pub const TEXT_BYTES_MAX: usize = 16 << 20;
+/// Most tokens that are read: each becomes part of several trees, of some kilobytes together.
+pub const TOKENS_MAX: usize = 1 << 17;
 /// Deepest nesting of brackets and CASE that is read; far below what the parser's and decoder's stacks bear.
 pub const NESTING_MAX: usize = 64;
 /// Most bytes that the scanner may look at more than once.
@@ -22,6 +24,11 @@ pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
         return Err(
             Refusal::with_state("54001", "statement is nested too deeply").detail(format!("At most {NESTING_MAX} levels are read."))
         );
+    }
+    if tokens(text) > TOKENS_MAX {
+        return Err(Refusal::with_state("54001", "statement is too complex")
+            .detail(format!("At most {TOKENS_MAX} words, numbers and signs are read."))
+            .hint("Send fewer rows at a time, or use COPY."));
     }
     if rescanned(text) > RESCANNED_MAX {
         return Err(Refusal::with_state("54001", "statement has too many operators or nested comments in a row"));
@@ -75,6 +82,28 @@ fn nesting(text: &str) -> usize {
         operators += usize::from(word.eq_ignore_ascii_case("case"));
     }
     deepest.max(operators / 8)
+}
+
+/// An upper bound of how many tokens there are. What is quoted is one, unless the text has something by which it could not be told what is quoted:
+/// then every word counts.
+fn tokens(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | 0x80..);
+    let pairs = |odd: fn(u8, u8) -> bool| bytes.windows(2).any(|p| matches!(p, [a, b] if odd(*a, *b)));
+    let plain = !pairs(|a, b| matches!((a, b), (b'\\', b'\'') | (b'-', b'-') | (b'/', b'*')) || (a == b'$' && !b.is_ascii_digit()));
+    let (mut count, mut before, mut quote) = (0usize, b' ', None);
+    for byte in bytes.iter().copied() {
+        if plain && quote.is_some() {
+            quote = quote.filter(|q| *q != byte);
+            before = b' ';
+            continue;
+        }
+        quote = Some(byte).filter(|b| matches!(b, b'\'' | b'"'));
+        let begins = if word(byte) { !word(before) } else { !byte.is_ascii_whitespace() };
+        count += usize::from(begins);
+        before = byte;
+    }
+    count
 }
 
 /// An upper bound of what PostgreSQL's scanner reads again: at each `/*`, and at each sign that ends an operator, it looks to the end of the run

@@ -34,3 +34,18 @@ fn texts_that_the_scanner_reads_again_and_again_are_refused() {
     assert!(parse(&format!("SELECT '{}'", "=".repeat(100_000))).is_ok(), "a ruler in a string");
     assert!(parse(&"/* a /* b */ c */".repeat(5000)).is_ok(), "many comments");
 }
+
+#[test]
+fn a_text_is_bounded_by_its_tokens_before_it_is_read() {
+    assert_eq!(tokens("SELECT a.b, 'x y z', \"q r\" FROM t WHERE x >= 1.5"), 13);
+    assert_eq!(tokens("SELECT 'it''s' || E'a'"), 7);
+    // Not sure what is quoted: all words count.
+    for odd in ["SELECT E'\\' x y z'", "SELECT 1 -- don't x y z", "SELECT 1 /* don't x y z */", "SELECT $$ it's x y z $$"] {
+        assert!(tokens(odd) >= 7, "{odd}");
+    }
+    let long = format!("SELECT '{}'", "word ".repeat(1 << 20));
+    assert!(parse(&long).is_ok(), "one long string");
+    for text in [format!("SELECT {}1", "1,".repeat(TOKENS_MAX)), format!("SELECT E'\\'' || {}1", "'a',".repeat(TOKENS_MAX / 2))] {
+        assert_eq!(parse(&text).map(|_| ()).map_err(|r| r.sqlstate), Err("54001"));
+    }
+}

@@ -97,3 +97,17 @@ fn other_statements() {
     }
     assert_eq!(acme.query("LOCK TABLE orders").unwrap_err().code, "42501");
 }
+
+#[test]
+fn long_statements_run_and_longer_ones_are_refused() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let insert = |bytes: usize| format!("INSERT INTO orders (id, item) VALUES (50, '{}')", "it is long ".repeat(bytes / 11));
+    assert_eq!(acme.query(&insert(8 << 20)).unwrap().tag, "INSERT 0 1");
+    assert_eq!(acme.query("SELECT length(item) > 8000000 FROM orders WHERE id = 50").unwrap().text(), "t");
+    assert_eq!(acme.query(&insert(17 << 20)).unwrap_err().code, "54000");
+    let rows = format!("INSERT INTO orders (id, item) VALUES (60, 'x'){}", ",(61, 'y')".repeat(40_000));
+    assert_eq!(acme.query(&rows).unwrap_err().code, "54001");
+    assert_eq!(acme.query("SELECT count(*) FROM orders").unwrap().text(), "3");
+}
