@@ -63,8 +63,8 @@ impl Rewriter<'_> {
         let var = like.relation.as_mut().ok_or_else(|| Refusal::not_understood("a table without a name"))?;
         let place = self.at(var.location);
         let relation = self.relation(var)?;
-        if !matches!(relation.kind, 'r' | 'p') {
-            return Err(Refusal::not_understood("LIKE of anything but a table is not supported").at(place));
+        if !matches!(relation.kind, 'r' | 'p') || relation.hidden.is_some() {
+            return Err(Refusal::not_understood("LIKE of anything but a table without hidden columns is not supported").at(place));
         }
         Ok(relation.columns.iter().map(|c| c.name.clone()).collect())
     }

@@ -84,7 +84,7 @@ impl Rewriter<'_> {
 
     /// Walks expressions over the columns of a table that is being made or changed.
     fn on_its_row(&mut self, name: &str, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
-        let item = Item { name: name.to_owned(), thing: Thing::Opaque, nullable: false, locks_shared: false };
+        let item = Item { name: name.to_owned(), thing: Thing::Opaque, nullable: false, locks_shared: false, hides: None };
         self.levels.push(Scope { items: vec![item], ..Scope::default() });
         let result = walk(self);
         self.levels.pop();

@@ -107,7 +107,10 @@ impl Walk<'_> {
         }
         let Some(hides) = listed.relation.hides().map(str::to_owned) else { return self.same(&when["result"], &c["where_clause"]) };
         let name = text(&f["relation"], "relname").to_owned();
-        self.levels.push(Level { items: vec![Seen { name, relation: Some(listed.relation), hides: Some(hides), ..Seen::default() }], passed: false });
+        self.levels.push(Level {
+            items: vec![Seen { name, relation: Some(listed.relation), hides: Some(hides), ..Seen::default() }],
+            passed: false,
+        });
         let result = self.same(&when["result"], &c["where_clause"]);
         self.levels.pop();
         result

@@ -253,12 +253,10 @@ impl Walk<'_> {
                 let result = &fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"];
                 return self.behind(guards, |walk| walk.same(result, c));
             }
-            if self.early_part(c)? {
-                let proved = self.same_kind(f, c);
-                self.early_again();
-                return proved;
-            }
-            return self.same_kind(f, c);
+            let early = self.early_part(c)?;
+            let proved = self.same_kind(f, c);
+            self.early_again(early);
+            return proved;
         }
         match (f, c) {
             (Value::Object(_), Value::Object(_)) => self.same_part(key, f, c),

@@ -76,8 +76,8 @@ impl Walk<'_> {
     }
 
     /// After it.
-    pub(super) fn early_again(&mut self) {
-        self.conditions.early = true;
+    pub(super) fn early_again(&mut self, early: bool) {
+        self.conditions.early |= early;
     }
 
     /// How many parts of conditions can fail so far.

@@ -57,7 +57,9 @@ impl Walk<'_> {
             // It takes columns and no row.
             (Some(("TableLikeClause", f)), Some(("TableLikeClause", c))) => {
                 let seen = self.proof.relations.len();
-                self.table_of(&f["relation"], &c["relation"])?;
+                if self.table_of(&f["relation"], &c["relation"])?.relation.hidden.is_some() {
+                    return disagree("a hidden column would be shown");
+                }
                 self.proof.relations.truncate(seen);
                 self.rest(&f["relation"], &c["relation"], &["schemaname"])?;
                 self.rest(f, c, &["relation"])
