@@ -1,4 +1,4 @@
-.PHONY: help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
+.PHONY: redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -8,6 +8,8 @@ help:
 	@echo "make drivers     every driver that can be had, directly and as two tenants; writes docs/COMPATIBILITY.md (ONLY='asyncpg,psql')"
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
+	@echo "make isolation   attacks on PostgreSQL; make redis-isolation: on Redis (ONLY=ids or groups)"
+	@echo "make redis-oracle  random commands through the wall and on a private Redis (N=1000000 SEED=7); make redis-suite: Redis' own test suite"
 	@echo "make fuzz        each fuzz target for FUZZ_SECONDS=1800 (needs a nightly toolchain and cargo-fuzz)"
 	@echo "make bench       pgbench and redis-benchmark: direct, relay, pgbouncer, wall (release build; minutes)"
 
@@ -37,6 +39,7 @@ test: lint
 	python3 tests/drivers/run.py --quick
 	cargo test --features mutants --test it every_protection
 	bash tests/isolation.sh
+	bash tests/isolation/redis.sh
 
 # Installs under target/drivers (and by Debian's packages), runs on servers of its own.
 drivers: install
@@ -64,6 +67,17 @@ fuzz: install
 
 isolation:
 	bash tests/isolation.sh $(ONLY)
+
+# Random Redis commands through the wall and on a private server: N of them by SEED.
+redis-oracle: install
+	REDIS_ORACLE_N=$(N) REDIS_ORACLE_SEED=$(SEED) cargo test --test it a_tenant_has_a_redis -- --nocapture
+
+# Redis' own test suite, bare and through the wall (UNITS='type/list sort').
+redis-suite: install
+	bash tests/redis/suite.sh "$(UNITS)"
+
+redis-isolation:
+	bash tests/isolation/redis.sh $(ONLY)
 
 fmt:
 	cargo fmt

@@ -22,6 +22,9 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// A stale catalog is read again at most this often: a client can cause it.
 const REFRESH: Duration = Duration::from_secs(2);
 
+/// Without it set to 1 no listener has `unsafe_test_passthrough`.
+const PASSTHROUGH: &str = "PARTYWALL_UNSAFE_TEST_PASSTHROUGH";
+
 /// The file system.
 #[derive(Clone, Copy, Debug)]
 pub struct Disk;
@@ -63,6 +66,7 @@ pub async fn serve(path: &Path) -> anyhow::Result<()> {
             Protocol::Redis => {
                 let service = Arc::new(redis_service(listener, metrics.clone(), &socket).await?);
                 services.redis.push(service.clone());
+                tasks.spawn(redis::watch(service.clone(), watcher.clone()));
                 tasks.spawn(run(service, socket, watcher.clone()));
             }
         }
@@ -124,8 +128,19 @@ async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, so
 
 async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<redis::Service> {
     let upstream = || format!("upstream `{}` at {}", listener.upstream.name, listener.upstream.address);
+    // A file alone must not be enough to open the server to its tenants.
+    if listener.unsafe_test_passthrough && std::env::var(PASSTHROUGH).as_deref() != Ok("1") {
+        bail!("listener `{}`: `unsafe_test_passthrough` is for tests of the wall only; leave it out", listener.name);
+    }
     let target = crate::upstream::redis::Target::new(&listener.upstream).with_context(upstream)?;
-    let version = target.version().await.with_context(upstream)?;
+    let about = target.about().await.with_context(upstream)?;
+    let version = about.version;
+    if about.replies_unbounded {
+        tracing::warn!(
+            listener = listener.name,
+            "upstream's client-output-buffer-limit has no bound for normal clients: set one, or one tenant's replies can take its memory"
+        );
+    }
     let (name, policy) = (&listener.name, &listener.policy.name);
     println!("{name}: redis on {} → {} (version {version}, policy `{policy}`)", socket.address(), listener.upstream.address);
     Ok(redis::Service {
@@ -137,6 +152,7 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
         // RandomState is keyed by the system's randomness: who does not know the key cannot guess the value.
         secret: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
         version,
+        sanitizes: about.sanitizes,
         tenants: Mutex::default(),
     })
 }

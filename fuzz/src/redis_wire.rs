@@ -196,7 +196,8 @@ fn session() -> Session {
         peers: Default::default(),
         address: "127.0.0.1:9".into(),
         upstream_id: 77,
-        config_passes: false,
+        sanitizes: true,
+        test_passthrough: false,
     })
 }
 

@@ -71,8 +71,9 @@ pub struct Listener {
     pub tunnel: bool,
     /// Each connection begins with a PROXY header, version 2; from whom it is believed.
     pub proxy_protocol: Option<Vec<Trust>>,
-    /// Redis, for tests of the wall only: CONFIG passes, which changes the server for everybody.
-    pub unsafe_config_passes: bool,
+    /// Redis, for tests of the wall only: CONFIG, DEBUG and the like pass, which change the server for everybody; `serve` wants an environment variable
+    /// besides.
+    pub unsafe_test_passthrough: bool,
 }
 
 /// TLS towards clients.
@@ -254,7 +255,7 @@ fn listener(
     });
     let identity = reader.need(&fields, "identity").map(|n| sources(reader, n, policy.as_deref())).unwrap_or_default();
     let tls = fields.get("tls").and_then(|n| tls(reader, n, base));
-    let unsafe_config_passes = fields.get("unsafe_config_passes").is_some_and(|n| truth(reader, n));
+    let unsafe_test_passthrough = fields.get("unsafe_test_passthrough").is_some_and(|n| truth(reader, n));
     let rules = policy.as_ref().map(|p| p.redis.is_some());
     if let (Some(Protocol::Redis), Some(false), Some(at)) = (protocol, rules, policy_node) {
         reader.say(at, "the policy has no `redis:` rules", "add `redis: { prefix: '{tenant}:' }` to it");
@@ -287,12 +288,12 @@ fn listener(
         tls,
         tunnel,
         proxy_protocol,
-        unsafe_config_passes,
+        unsafe_test_passthrough,
     })
 }
 
 const LISTENER: &[&str] =
-    &["name", "protocol", "listen", "upstream", "policy", "identity", "tls", "tunnel", "proxy_protocol", "unsafe_config_passes"];
+    &["name", "protocol", "listen", "upstream", "policy", "identity", "tls", "tunnel", "proxy_protocol", "unsafe_test_passthrough"];
 
 fn protocol(reader: &mut Reader<'_>, node: &Node) -> Option<Protocol> {
     match reader.text(node).as_deref() {

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a Redis listener needs to serve.
@@ -36,6 +37,8 @@ pub struct Service {
     pub secret: u64,
     /// The server's, as it was at the start.
     pub version: String,
+    /// It looks over what RESTORE gives it.
+    pub sanitizes: bool,
     /// By tenant.
     pub tenants: Mutex<HashMap<TenantId, Arc<Tenant>>>,
 }
@@ -205,7 +208,8 @@ impl Service {
             peers,
             address,
             upstream_id: upstream.id,
-            config_passes: self.door.config.unsafe_config_passes,
+            sanitizes: self.sanitizes || self.door.config.unsafe_test_passthrough,
+            test_passthrough: self.door.config.unsafe_test_passthrough,
         };
         Ok((meter, upstream, Session::new(setup)))
     }
@@ -223,6 +227,37 @@ impl Service {
         };
         let end = relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, meter).await;
         tracing::debug!(listener = self.door.config.name, ?end, "connection ended");
+    }
+}
+
+/// How often the server is asked whether a script keeps it busy.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Ends scripts that the server calls busy (`busy-reply-threshold`): all tenants wait for them, and the one who runs it may not end it itself. One that
+/// has written cannot be ended.
+pub async fn watch(service: Arc<Service>, mut drain: Drain) {
+    let mut connection = None;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(WATCH) => {}
+            // Whoever waits for the end does not wait for this.
+            _ = drain.changed() => return,
+        }
+        let asked = tokio::time::timeout(HANDSHAKE, async {
+            let mut open = match connection.take() {
+                Some(open) => open,
+                None => service.target.connect().await?,
+            };
+            let busy = open.is_busy().await?;
+            let ended = if busy { open.ask(&["SCRIPT", "KILL"]).await.is_ok() } else { false };
+            Ok::<_, crate::upstream::redis::ConnectError>((open, busy, ended))
+        });
+        if let Ok(Ok((open, busy, ended))) = asked.await {
+            if busy {
+                tracing::warn!(listener = service.door.config.name, ended, "a script kept the server busy");
+            }
+            connection = Some(open);
+        }
     }
 }
 

@@ -218,8 +218,10 @@ fn function(reader: &mut Reader<'_>, node: &Node) -> Option<FunctionEntry> {
 }
 
 fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> Option<RedisPolicy> {
-    let fields = reader.fields(node, &["prefix", "shared"], &[]);
+    let fields = reader.fields(node, &["prefix", "shared", "scripts", "growth_max_bytes"], &[]);
     let shared = fields.get("shared").map(|n| redis_shared(reader, n)).unwrap_or_default();
+    let growth = fields.get("growth_max_bytes").and_then(|n| reader.count(n));
+    let scripts = fields.get("scripts").is_none_or(|n| redis_scripts(reader, n));
     let place = reader.need(&fields, "prefix")?;
     let text = reader.text(place)?;
     let Some((before, after)) = text.split_once("{tenant}").filter(|(_, after)| !after.contains("{tenant}")) else {
@@ -243,7 +245,19 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
         reader.say(place, "the prefix holds a `*`, which SORT would take for an element", "write e.g. `'{tenant}:'`");
         return None;
     }
-    Some(RedisPolicy { prefix: RedisPrefix { before: before.into(), after: after.into() }, shared })
+    let prefix = RedisPrefix { before: before.into(), after: after.into() };
+    Some(RedisPolicy { prefix, shared, scripts, growth_max_bytes: growth.unwrap_or(RedisPolicy::GROWTH_MAX_BYTES) })
+}
+
+fn redis_scripts(reader: &mut Reader<'_>, node: &Node) -> bool {
+    match reader.text(node).as_deref() {
+        Some("on") => true,
+        Some("off") | None => false,
+        Some(_) => {
+            reader.say(node, "`on` or `off` is expected here", "write `off` where no script may keep the server busy");
+            false
+        }
+    }
 }
 
 fn redis_shared(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {

@@ -235,6 +235,15 @@ pub struct RedisPolicy {
     pub prefix: RedisPrefix,
     /// `shared.read`: patterns of unprefixed keys that all tenants read and nobody writes.
     pub shared: Vec<String>,
+    /// How far a string may be made to grow by an offset alone.
+    pub growth_max_bytes: u32,
+    /// Whether tenants may run scripts of their own.
+    pub scripts: bool,
+}
+
+impl RedisPolicy {
+    /// A string grows to the offset that SETBIT, SETRANGE or BITFIELD names while all tenants wait.
+    pub const GROWTH_MAX_BYTES: u32 = 64 << 20;
 }
 
 /// The text before and after the tenant's id in every key and channel. `after` is never empty and holds a character that no

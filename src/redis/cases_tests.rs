@@ -8,7 +8,11 @@ use crate::policy::{RedisPolicy, RedisPrefix, TenantPattern};
 pub(crate) fn names() -> Names {
     let prefix = RedisPrefix { before: String::new(), after: ":".into() };
     let tenant = TenantPattern::new("[a-z]+").unwrap().accept("acme").unwrap();
-    Names::new(&RedisPolicy { prefix, shared: vec!["config:*".into()] }, &tenant).unwrap()
+    Names::new(
+        &RedisPolicy { prefix, shared: vec!["config:*".into()], growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES, scripts: true },
+        &tenant,
+    )
+    .unwrap()
 }
 
 fn said(command: &str) -> String {

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 #[allow(missing_docs, reason = "rules.txt says it of each")]
 pub enum Rule {
     Keys,
+    Restore,
     KeysQuoting,
     KeysFirst,
     NumKeys,
@@ -162,6 +163,7 @@ fn rules() -> HashMap<&'static str, Rule> {
 fn rule(word: &str) -> Rule {
     match word {
         "keys" => Rule::Keys,
+        "restore" => Rule::Restore,
         "keys-quoting" => Rule::KeysQuoting,
         "keys-first" => Rule::KeysFirst,
         "numkeys" => Rule::NumKeys,

@@ -1,6 +1,7 @@
 //! Redis: each tenant has a server of its own that is not there. The way of a command: `wire` scans it, `commands` and `understand` say where its
 //! names stand, `rewrite` puts the tenant's prefix before them, and `replies` cuts it off again by position; `session` keeps the order.
 
+pub mod bounds;
 pub mod commands;
 pub mod cursor;
 pub mod encode;
@@ -55,6 +56,7 @@ fn explain_for(names: &Names, request: &wire::Request) -> Result<Explained, Refu
         Rule::Local => return Ok(Explained::Answered("the wall answers for the tenant alone")),
         _ => {}
     }
+    bounds::check(entry, request, names.growth_max_bytes())?;
     let plan = match entry.rule {
         Rule::Subscribe => session::subscription(entry, request.len()),
         _ => understand::plan(entry, request)?,

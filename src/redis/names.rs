@@ -4,12 +4,14 @@ use super::glob;
 use crate::policy::{RedisPolicy, TenantId};
 use bytes::Bytes;
 
-/// The prefix of one tenant, and the keys that all tenants read.
+/// The prefix of one tenant, the keys that all tenants read, and what the policy allows beside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     prefix: Bytes,
     escaped: Bytes,
     shared: Vec<Vec<u8>>,
+    growth_max_bytes: u64,
+    scripts: bool,
 }
 
 impl Names {
@@ -20,7 +22,18 @@ impl Names {
         if shared.iter().any(|pattern| glob::can_begin_with(pattern, &prefix)) {
             return None;
         }
-        Some(Self { escaped: glob::escape(&prefix).into(), prefix: prefix.into(), shared })
+        let (growth_max_bytes, scripts) = (policy.growth_max_bytes.into(), policy.scripts);
+        Some(Self { escaped: glob::escape(&prefix).into(), prefix: prefix.into(), shared, growth_max_bytes, scripts })
+    }
+
+    /// How far an offset alone may make a string grow.
+    pub fn growth_max_bytes(&self) -> u64 {
+        self.growth_max_bytes
+    }
+
+    /// Whether the tenant may run scripts.
+    pub fn allows_scripts(&self) -> bool {
+        self.scripts
     }
 
     /// Before each key and channel.

@@ -6,7 +6,12 @@ use crate::policy::{RedisPrefix, TenantPattern};
 
 fn for_tenant(tenant: &str, shared: &[&str]) -> Option<Names> {
     let prefix = RedisPrefix { before: "t[".into(), after: "]:".into() };
-    let policy = RedisPolicy { prefix, shared: shared.iter().map(|s| (*s).to_owned()).collect() };
+    let policy = RedisPolicy {
+        prefix,
+        shared: shared.iter().map(|s| (*s).to_owned()).collect(),
+        growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
+        scripts: true,
+    };
     Names::new(&policy, &TenantPattern::new("[a-z*]+").unwrap().accept(tenant).unwrap())
 }
 

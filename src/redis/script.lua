@@ -24,7 +24,7 @@ local keys, argv = {}, {}
 for i = 1, #KEYS do keys[i] = sub(KEYS[i], length + 1) end
 for i = 1, count do argv[i] = ARGV[5 + i] end
 
--- name=rule of each command that may be called; from the wall's table.
+-- name=arity,rule of each command that may be called; from the wall's table.
 local COMMANDS = '@COMMANDS@'
 
 local function strip(name)
@@ -133,7 +133,9 @@ local WHOLE = {
         end
         return { '0', found }
     end,
-    flushdb = function()
+    flushdb = function(args)
+        local mode = args[2] and word(args[2])
+        if #args > 2 or mode and mode ~= 'sync' and mode ~= 'async' then return SYNTAX end
         local found = raw_call('KEYS', escaped .. '*')
         for i = 1, #found do raw_call('UNLINK', found[i]) end
         return { ok = 'OK' }
@@ -216,8 +218,16 @@ local function run(...)
         rule = not find(second, '[^%w_-]') and match(COMMANDS, ' ' .. string.gsub(name, '%-', '%%-') .. '=(%S*)')
     end
     if not rule then return { err = 'ERR Unknown Redis command called from script' } end
+    local arity, places = match(rule, '^(-?%d+),(.*)$')
+    arity, rule = tonumber(arity), places
+    if arity < 0 and many < -arity or arity >= 0 and many ~= arity then
+        return { err = 'ERR Wrong number of args calling Redis command from script' }
+    end
     if rule == '!' then return { err = 'ERR This Redis command is not allowed from script' } end
     if WHOLE[name] then return WHOLE[name](args) end
+    if find(' srandmember hrandfield zrandmember ', ' ' .. name .. ' ', 1, true) and (tonumber(args[3]) or 0) < -1048576 then
+        return { err = 'ERR value is out of range' }
+    end
     local wrong = place(args, name, rule)
     if wrong then return { err = wrong.err } end
     local reply
@@ -261,7 +271,7 @@ local api = {
     REDIS_VERSION = raw.REDIS_VERSION, REDIS_VERSION_NUM = raw.REDIS_VERSION_NUM,
 }
 
-local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,setmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,newproxy,getfenv,setfenv,os,' ..
+local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,setmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,os,newproxy,getfenv,setfenv,' ..
     '__redis__err__handler=...;return function(...) '
 local globals, meta, json, fix
 local chunk
@@ -275,6 +285,12 @@ local function readonly(values)
 end
 api = readonly(api)
 
+-- Processor time since this script began: all that the server has used is everybody's. Some servers have no `os`.
+local system = rawget(_G, 'os')
+local clock = system and system.clock
+local begun = clock and clock()
+local time = clock and readonly({ clock = function() return clock() - begun end })
+
 function fix(table, own)
     if fixed[table] then raw_error('Attempt to modify a readonly table', 2) end
     return setmetatable(table, own)
@@ -282,6 +298,9 @@ end
 
 local function hide(outer)
     return outer(api, api, globals, chunk, function(piece, name)
+        if type(piece) ~= 'function' then
+            raw_error("bad argument #1 to 'load' (function expected, got " .. (piece == nil and 'no value' or type(piece)) .. ')', 2)
+        end
         local pieces = {}
         while true do
             local part = piece()
@@ -289,7 +308,7 @@ local function hide(outer)
             pieces[#pieces + 1] = part
         end
         return chunk(concat(pieces), name)
-    end, meta, fix, json, keys, argv, function() return 0 end, function() return 0 end)
+    end, meta, fix, json, keys, argv, function() return 0 end, function() return 0 end, time)
 end
 
 function chunk(source, name)
@@ -312,7 +331,7 @@ end
 
 -- Settings of cjson would last: the script has an instance of its own.
 json = readonly(find(text, 'cjson', 1, true) and cjson.new() or {})
-globals = { redis = api, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, setmetatable = fix, loadstring = chunk }
+globals = { redis = api, os = time, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, setmetatable = fix, loadstring = chunk }
 for _, name in pairs({ 'string', 'bit', 'cmsgpack', 'math', 'table', 'struct', 'xpcall', 'tostring', 'next', 'assert', 'tonumber',
     'rawequal', 'rawset', 'pcall', 'coroutine', 'type', 'select', 'unpack', 'pairs', 'rawget', 'ipairs', '_VERSION', 'error' }) do
     globals[name] = _G[name]
@@ -324,8 +343,10 @@ local script, wrong = chunk(text, '@user_script')
 if not script then return { err = 'ERR Error compiling script (new function): ' .. wrong } end
 local done, result = xpcall(script, handler)
 if done then return result end
+-- What was raised may be the client's own, with anything in it.
+if type(result) ~= 'table' then return { err = tostring(result) } end
 local said = type(result.err) == 'string' and tonumber(match(result.err, '^ERR user_script:(%d+): '))
-local line = result.partywall_line or said or result.line
+local line = tonumber(rawget(result, 'partywall_line')) or said or tonumber(rawget(result, 'line'))
 if line == 0 and not find(text, '\n', 1, true) then line = 1 end
 if line == 0 then result.err = tostring(result.err) .. ' script: ' .. sha
 elseif line then result.err = tostring(result.err) .. ' script: ' .. sha .. ', on @user_script:' .. line .. '.' end

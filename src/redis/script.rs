@@ -75,7 +75,7 @@ pub enum Scripted {
 
 /// Writes a script command for upstream, or answers it. Errors: the server's own.
 pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesMut) -> Result<Scripted, Refusal> {
-    if !supported(&setup.version) {
+    if !setup.names.allows_scripts() || !supported(&setup.version) {
         return Err(Refusal::noperm(entry));
     }
     let mut answer = BytesMut::new();
@@ -179,7 +179,7 @@ fn wrapper() -> &'static (String, String) {
         let containers = ["object", "memory", "xgroup", "xinfo"];
         let entries = all().filter(|entry| !containers.contains(&entry.name));
         let mut commands: Vec<String> =
-            entries.map(|entry| format!(" {}={} ", entry.full_name(), callable(entry).unwrap_or("!".into()))).collect();
+            entries.map(|entry| format!(" {}={},{} ", entry.full_name(), entry.arity, callable(entry).unwrap_or("!".into()))).collect();
         commands.extend(containers.map(|container| format!(" {container}=container ")));
         commands.sort_unstable();
         let text = include_str!("script.lua").replace("@COMMANDS@", &commands.concat());

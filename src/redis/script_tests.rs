@@ -15,7 +15,8 @@ fn setup(version: &str) -> Setup {
         peers: Default::default(),
         address: "127.0.0.1:9".into(),
         upstream_id: 77,
-        config_passes: false,
+        sanitizes: false,
+        test_passthrough: false,
     }
 }
 
@@ -95,7 +96,10 @@ fn every_rule_is_one_that_the_wrapper_knows() {
     let commands = text.split("local COMMANDS = '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
     let mut seen = 0;
     for entry in commands.split_whitespace() {
-        let (places, shape) = entry.split_once('=').unwrap().1.split_once('>').unwrap_or((entry.split_once('=').unwrap().1, "first"));
+        let rule = entry.split_once('=').unwrap().1;
+        let (arity, rule) = rule.split_once(',').unwrap_or(("0", rule));
+        assert!(arity.parse::<i64>().is_ok(), "{entry}");
+        let (places, shape) = rule.split_once('>').unwrap_or((rule, "first"));
         assert!(places.split(';').all(known) && ["first", "streams"].contains(&shape), "{entry}");
         seen += 1;
     }
@@ -106,14 +110,14 @@ fn every_rule_is_one_that_the_wrapper_knows() {
 fn a_script_may_call_what_stays_within_the_tenant() {
     let text = &wrapper().0;
     for line in [
-        " get=1:0:1 ",
-        " mset=1:-1:2 ",
-        " zunionstore=1:0:1;#2 ",
-        " lmpop=#1>first ",
-        " sort=own ",
-        " xread=own>streams ",
-        " object|encoding=2:0:1 ",
-        " keys=whole ",
+        " get=2,1:0:1 ",
+        " mset=-3,1:-1:2 ",
+        " zunionstore=-4,1:0:1;#2 ",
+        " lmpop=-4,#1>first ",
+        " sort=-2,own ",
+        " xread=-4,own>streams ",
+        " object|encoding=3,2:0:1 ",
+        " keys=2,whole ",
     ] {
         assert!(text.contains(line), "{line}");
     }
@@ -132,7 +136,8 @@ fn a_script_may_call_what_stays_within_the_tenant() {
         "debug",
         "blpop",
     ] {
-        assert!(text.contains(&format!(" {name}=! ")), "{name}");
+        let line = text.split(&format!(" {name}=")).nth(1).and_then(|rest| rest.split(' ').next());
+        assert!(line.is_some_and(|rule| rule.ends_with(",!")), "{name}");
     }
     assert!(!text.contains("@COMMANDS@") && !text.contains("' ..\n    '@"));
 }

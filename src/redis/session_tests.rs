@@ -25,7 +25,8 @@ impl Talk {
             peers: Default::default(),
             address: "127.0.0.1:9".into(),
             upstream_id: 77,
-            config_passes: false,
+            sanitizes: false,
+            test_passthrough: false,
         };
         Self { session: Session::new(setup), client: BytesMut::new(), upstream: BytesMut::new(), turn: Turn::default(), closed: None }
     }

@@ -103,7 +103,7 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
     let shaped = |places, shape: Shape| Plan { places, reply: shape.into(), ..Plan::default() };
     match entry.rule {
         Rule::Pass => Ok(Plan::default()),
-        Rule::Keys => Ok(plain(ranges(entry, request.len())?)),
+        Rule::Keys | Rule::Restore => Ok(plain(ranges(entry, request.len())?)),
         Rule::KeysFirst => Ok(shaped(ranges(entry, request.len())?, Shape::First)),
         Rule::KeysQuoting => {
             let places = ranges(entry, request.len())?;

@@ -44,6 +44,17 @@ pub struct Connection {
     pub id: u64,
 }
 
+/// What a server says of itself at the start.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// `redis_version`
+    pub version: String,
+    /// Payloads of RESTORE are looked over before they are taken.
+    pub sanitizes: bool,
+    /// Replies that nobody reads are kept without bound.
+    pub replies_unbounded: bool,
+}
+
 impl Target {
     /// Reads the password and the certificates. Errors: a file that cannot be read or used.
     pub fn new(upstream: &Upstream) -> anyhow::Result<Self> {
@@ -77,15 +88,18 @@ impl Target {
         Ok(connection)
     }
 
-    /// `redis_version` of the server. Errors: as for a connection.
-    pub async fn version(&self) -> Result<String, ConnectError> {
+    /// What the server is and how it is set up. Errors: as for a connection.
+    pub async fn about(&self) -> Result<About, ConnectError> {
         let mut connection = self.connect().await?;
         let mut out = BytesMut::new();
         encode::command(&mut out, &["INFO", "server"]);
         connection.stream.write_all(&out).await?;
         let info = connection.bulk().await?;
         let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).ok_or(ConnectError::Protocol)?;
-        Ok(version.trim().to_owned())
+        let sanitizes = connection.setting("sanitize-dump-payload").await?.is_some_and(|set| set == "yes" || set == "clients");
+        let limits = connection.setting("client-output-buffer-limit").await?;
+        let replies_unbounded = limits.is_some_and(|set| set.starts_with("normal 0 "));
+        Ok(About { version: version.trim().to_owned(), sanitizes, replies_unbounded })
     }
 
     async fn open(&self) -> Result<Stream, ConnectError> {
@@ -98,6 +112,23 @@ impl Target {
 }
 
 impl Connection {
+    /// Sends a command and reads the line that it is answered with. Errors: the server's own is one.
+    pub async fn ask(&mut self, command: &[&str]) -> Result<String, ConnectError> {
+        let mut out = BytesMut::new();
+        encode::command(&mut out, command);
+        self.stream.write_all(&out).await?;
+        self.line().await
+    }
+
+    /// Whether a script keeps the server from serving. Errors: as for a connection.
+    pub async fn is_busy(&mut self) -> Result<bool, ConnectError> {
+        match self.ask(&["PING"]).await {
+            Ok(_) => Ok(false),
+            Err(ConnectError::Server(said)) => Ok(said.starts_with("BUSY")),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A line without its end; an error is one.
     async fn line(&mut self) -> Result<String, ConnectError> {
         loop {
@@ -110,6 +141,22 @@ impl Connection {
                 };
             }
             self.read().await?;
+        }
+    }
+
+    /// A setting by CONFIG GET; None where the server has none, or does not tell this user.
+    async fn setting(&mut self, name: &str) -> Result<Option<String>, ConnectError> {
+        let mut out = BytesMut::new();
+        encode::command(&mut out, &["CONFIG", "GET", name]);
+        self.stream.write_all(&out).await?;
+        match self.line().await {
+            Err(ConnectError::Server(_)) => Ok(None),
+            Err(error) => Err(error),
+            Ok(head) if head == "*0" => Ok(None),
+            Ok(_) => {
+                self.bulk().await?;
+                Ok(Some(self.bulk().await?))
+            }
         }
     }
 

@@ -25,6 +25,7 @@ mod pgbench;
 mod redis;
 mod redis_clients;
 mod redis_hostile;
+mod redis_oracle;
 mod rows;
 mod schemas;
 mod scripts;

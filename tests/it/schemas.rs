@@ -153,6 +153,8 @@ fn what_the_reader_refuses_is_not_valid() {
         "redis: { prefix: '*{tenant}:' }",
         "redis: { prefix: '{tenant}:', shared: { read: [ '*' ] } }",
         "redis: { prefix: '{tenant}:', shared: { write: [ 'a' ] } }",
+        "redis: { prefix: '{tenant}:', scripts: sometimes }",
+        "redis: { prefix: '{tenant}:', growth_max_bytes: 0 }",
         "limits: { default: { connections: 0 } }",
     ] {
         let text = format!("{head}{bad}\n");

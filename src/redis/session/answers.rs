@@ -38,10 +38,17 @@ impl Session {
                     Begins::Message(message, confirms) => self.message = Some((self.shape_of(message, confirms)?.into(), confirms)),
                 }
             }
+            let (here, is_reply) = (input.len(), self.message.is_none());
             let whole = match self.message.take() {
                 Some(passing) => self.pass_message(passing, input, turn)?,
                 None => self.pass_reply(input, turn)?,
             };
+            if is_reply {
+                self.passing = self.passing.saturating_add(here - input.len());
+                if whole {
+                    self.passed();
+                }
+            }
             if !whole {
                 return Ok(());
             }
@@ -112,7 +119,9 @@ impl Session {
             Progress::Done(words) => {
                 self.walk = None;
                 self.awaited.pop_front();
-                turn.to_client.extend_from_slice(&words);
+                if !std::mem::take(&mut self.walks_in_silence) {
+                    turn.to_client.extend_from_slice(&words);
+                }
                 turn.facts.push(Fact::Answered);
             }
         }

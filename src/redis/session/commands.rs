@@ -1,11 +1,11 @@
 //! Commands that change the session: transactions, protocol, subscriptions; and walks over the keyspace.
 
-use super::{Awaited, SUBSCRIPTIONS_MAX, Session, Transaction};
+use super::{Awaited, Replies, SUBSCRIPTIONS_MAX, Session, Transaction};
 use crate::redis::commands::Entry;
 use crate::redis::encode::{self, Resp};
 use crate::redis::keyspace::{self, Walk};
 use crate::redis::shape::{Message, Reply, Shape};
-use crate::redis::understand::{Place, Plan, Refusal};
+use crate::redis::understand::{Place, Plan, Refusal, is_word, syntax};
 use crate::redis::wire::Request;
 use crate::redis::{local, rewrite};
 use crate::session::{Close, Fact, Turn};
@@ -45,6 +45,10 @@ impl Session {
                 encode::command(&mut turn.to_upstream, &[b"SELECT".as_slice(), request.arg(1)]);
                 self.sent(Reply::default(), turn)?;
             }
+            "client reply" if self.transaction.is_some() => {
+                return Err(Refusal::early("ERR", "CLIENT REPLY is not supported inside MULTI by this proxy"));
+            }
+            "client reply" => self.client_reply(request, turn)?,
             "hello" | "auth" if self.transaction.is_some() => {
                 return Err(Refusal::early("ERR", "Command not allowed inside a transaction"));
             }
@@ -81,6 +85,21 @@ impl Session {
         }
     }
 
+    fn client_reply(&mut self, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        let word = request.arg(2);
+        if is_word(word, "on") {
+            self.replies = Replies::On;
+            self.say(Bytes::from_static(b"+OK\r\n"), turn);
+        } else if is_word(word, "off") {
+            self.replies = Replies::Off;
+        } else if !is_word(word, "skip") {
+            return Err(syntax());
+        } else if self.replies != Replies::Off {
+            self.replies = Replies::SkipNext;
+        }
+        Ok(())
+    }
+
     fn exec(&mut self, turn: &mut Turn) {
         let Some(transaction) = self.transaction.take() else { return self.say_error(b"ERR EXEC without MULTI", turn) };
         if transaction.dirty {
@@ -96,6 +115,7 @@ impl Session {
 
     /// As RESET does, without its change of user: step by step, in silence.
     fn reset(&mut self, turn: &mut Turn) {
+        self.replies = Replies::On;
         // First, for a subscriber may say nothing else.
         let gone = std::mem::take(&mut self.subscriptions);
         let kinds = [

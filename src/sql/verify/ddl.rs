@@ -118,7 +118,7 @@ impl Walk<'_> {
     }
 
     fn beside_columns(&mut self, name: &str, run: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
-        self.levels.push(Level { items: vec![Seen { name: name.to_owned(), ..Seen::default() }] });
+        self.levels.push(Level { items: vec![Seen { name: name.to_owned(), ..Seen::default() }], passed: false });
         let result = run(self);
         self.levels.pop();
         result
@@ -191,7 +191,8 @@ impl Walk<'_> {
         if fs.len() != cs.len() || fi.len() != ci.len() {
             return disagree("CREATE INDEX has other parts");
         }
-        self.levels.push(Level { items: vec![Seen { name: relation.name.clone(), relation: Some(relation), ..Seen::default() }] });
+        self.levels
+            .push(Level { items: vec![Seen { name: relation.name.clone(), relation: Some(relation), ..Seen::default() }], passed: false });
         for (f, c) in fs.iter().chain(fi).zip(cs.iter().chain(ci)) {
             let (Some(f), Some(c)) = (fields(f, "IndexElem"), fields(c, "IndexElem")) else {
                 return disagree("an index of something else");

@@ -1,0 +1,66 @@
+//! What a few bytes may make the server do: replies of as many elements as a number says, and strings that grow to where an offset points.
+
+use super::commands::Entry;
+use super::understand::{Refusal, is_word, syntax};
+use super::wire::{Request, integer};
+
+/// Elements that a negative count of SRANDMEMBER and its like may ask for, the same one again and again.
+const REPEATED_MAX: i64 = 1 << 20;
+
+/// Errors: the command asks for more than one tenant may make the server do at once; the words are the server's own for what is too much for it.
+pub fn check(entry: &Entry, request: &Request, growth_max_bytes: u64) -> Result<(), Refusal> {
+    match entry.name {
+        "srandmember" | "hrandfield" | "zrandmember" => repeated(request),
+        "setbit" => match integer(request.arg(2)).map(u64::try_from) {
+            Some(Ok(bit)) if bit / 8 >= growth_max_bytes => Err(Refusal::late("bit offset is not an integer or out of range")),
+            // The server's to refuse.
+            _ => Ok(()),
+        },
+        "setrange" => match integer(request.arg(2)).map(u64::try_from) {
+            Some(Ok(offset)) if !request.arg(3).is_empty() && offset > growth_max_bytes => {
+                Err(Refusal::late("string exceeds maximum allowed size (proto-max-bulk-len)"))
+            }
+            _ => Ok(()),
+        },
+        "bitfield" => bitfield(request, growth_max_bytes),
+        _ => Ok(()),
+    }
+}
+
+fn repeated(request: &Request) -> Result<(), Refusal> {
+    match integer(request.arg(2)) {
+        Some(count) if count < -REPEATED_MAX => {
+            Err(Refusal::late(format!("value is out of range, value must between -{REPEATED_MAX} and {}", i64::MAX)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Each SET and INCRBY of BITFIELD: a type, an offset in bits or in whole fields behind a `#`, a value.
+fn bitfield(request: &Request, growth_max_bytes: u64) -> Result<(), Refusal> {
+    let mut at = 2;
+    while at < request.len() {
+        let (word, left) = (request.arg(at), request.len() - at - 1);
+        if is_word(word, "get") && left >= 2 {
+            at += 3;
+        } else if (is_word(word, "set") || is_word(word, "incrby")) && left >= 3 {
+            let (kind, offset) = (request.arg(at + 1), request.arg(at + 2));
+            let width = kind.get(1..).and_then(integer).and_then(|w| u64::try_from(w).ok()).unwrap_or(0);
+            let (number, times) = offset.strip_prefix(b"#").map_or((offset, 1), |number| (number, width));
+            let bit = integer(number).and_then(|n| u64::try_from(n).ok()).map(|n| n.saturating_mul(times));
+            if bit.is_some_and(|bit| bit / 8 >= growth_max_bytes) {
+                return Err(Refusal::late("bit offset is not an integer or out of range"));
+            }
+            at += 4;
+        } else if is_word(word, "overflow") && left >= 1 {
+            at += 2;
+        } else {
+            return Err(syntax());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "bounds_tests.rs"]
+mod tests;
