@@ -54,7 +54,7 @@ pub struct Proof {
     pub held: Vec<Held>,
     /// Literals and parameters of the client that stand for the tenant column: each must be compared with the tenant's id.
     pub own_literals: Vec<String>,
-    /// See `own_literals`.
+    /// The same.
     pub own_parameters: Vec<u16>,
     /// Columns added to what each statement returns.
     pub rows: Vec<Checked>,
@@ -490,10 +490,9 @@ fn is_zero(value: &Value) -> bool {
 }
 
 fn is_place(key: &str) -> bool {
-    matches!(
-        key,
-        "location" | "stmt_location" | "stmt_len" | "name_location" | "list_start" | "list_end" | "rexpr_list_start" | "rexpr_list_end"
-    )
+    const PLACES: &[&str] =
+        &["location", "stmt_location", "stmt_len", "name_location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end"];
+    PLACES.contains(&key)
 }
 
 #[cfg(test)]

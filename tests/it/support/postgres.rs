@@ -100,7 +100,8 @@ impl Postgres {
         let serve = format!("exec {bin}/postgres -D {data} >>{} 2>&1", log.display());
         let program = unprivileged(&["sh", "-c", &serve]);
         let program: Vec<&str> = program.iter().map(String::as_str).collect();
-        let leash = Leash::start("INT", Some(&directory), &program, Path::new("/"), &[]);
+        // At once: a server that is still recovering can miss the wish to shut down in good order.
+        let leash = Leash::start("QUIT", Some(&directory), &program, Path::new("/"), &[]);
         let server = Self { port, directory, _leash: leash };
         let up = eventually(|| server._leash.has_ended() || server.log().contains("database system is ready to accept connections"));
         if up && !server._leash.has_ended() {
