@@ -39,7 +39,8 @@ test: lint
 	python3 tests/drivers/run.py --quick
 	cargo test --features mutants --test it every_protection
 	bash tests/isolation.sh
-	bash tests/isolation/redis.sh
+	# A neighbour's wait is a timing: here only a stall counts; `make redis-isolation` holds it to 50 ms.
+	ISOLATION_P99_MS=1000 bash tests/isolation/redis.sh
 
 # Installs under target/drivers (and by Debian's packages), runs on servers of its own.
 drivers: install
