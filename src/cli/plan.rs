@@ -66,7 +66,9 @@ impl Plan {
     fn of(&self, listener: &Listener) -> anyhow::Result<Vec<Step>> {
         let target = Target::new(&listener.upstream)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let answers = runtime.block_on(target.answers(&[BACKSTOP, QUERIES])).with_context(|| listener.upstream.address.clone())?;
+        let answers = runtime
+            .block_on(target.answers(BACKSTOP.iter().chain(QUERIES).collect()))
+            .with_context(|| listener.upstream.address.clone())?;
         Ok(plan(&listener.policy, &Live::read(&listener.policy, &answers), self.tenant.as_deref()))
     }
 }

@@ -91,7 +91,7 @@ impl Judging for Judge {
     }
 
     fn catalog_queries(&self) -> Vec<(&'static str, &'static str)> {
-        crate::sql::catalog::QUERIES.iter().chain(crate::sql::catalogs::QUERIES).map(|q| (q.name, q.sql)).collect()
+        crate::sql::home::queries(self.policy(), &Judge::catalog(self).home).into_iter().map(|q| (q.name, q.sql)).collect()
     }
 
     fn reread(&self, answers: &HashMap<&'static str, Rows>) -> Option<Self> {

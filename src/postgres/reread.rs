@@ -44,7 +44,8 @@ impl<J: Judging> Session<J> {
             Expect::Catalog(_) => true,
             _ => false,
         };
-        self.made.stale || self.queue.forwards().any(changes)
+        // Nobody else changes a catalog: elsewhere the queue need not be looked through.
+        self.judge.is_own_place() && (self.made.stale || self.queue.forwards().any(changes))
     }
 
     /// Before a text, at rest: asks where others' catalog was read again. True where the text has to wait for it.

@@ -1,6 +1,6 @@
 //! What upstream's catalog says of the listed tables: columns, types, keys; and which names are unsafe.
 //!
-//! The shell runs each of [`QUERIES`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
+//! The shell runs each of [`home::queries`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
 use super::catalogs::System;
 use super::home;
@@ -261,7 +261,7 @@ impl Relation {
 pub const TENANT_TYPES: &[u32] = &[20, 21, 23, 25, 1043, 2950];
 
 impl Catalog {
-    /// Builds the catalog for `policy` from the answers to [`QUERIES`]. Errors: every problem found (a listed table without its
+    /// Builds the catalog for `policy` from the answers to [`home::queries`]. Errors: every problem found (a listed table without its
     /// tenant column, an entry that matches nothing, …), each with its line.
     pub fn build(policy: &Policy, answers: &HashMap<&'static str, Rows>) -> Result<Self, Vec<CatalogProblem>> {
         Self::build_for(policy, &Home::Rows, answers)

@@ -1,7 +1,9 @@
 //! A tenant's own place, its database or schema, in a catalog: what is whole its own needs no guard, and what lies elsewhere is not there.
 
-use super::catalog::{Catalog, CatalogProblem, Column, Relation};
-use crate::policy::{Home, Place, Policy, TableEntry, TableRule, deciding_entry};
+use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation};
+use super::catalogs;
+use super::live::BACKSTOP;
+use crate::policy::{Backstop, Home, Place, Policy, TableEntry, TableRule, deciding_entry};
 
 /// The schema that an application takes its tables to be in.
 pub const PUBLIC: &str = "public";
@@ -39,6 +41,15 @@ pub(super) fn decide(policy: &Policy, home: &Home, schema: &str, name: &str, kin
         Home::Schema(theirs) if theirs == schema => own(PUBLIC),
         Home::Schema(_) => listed().filter(|d| d.rule == TableRule::SharedRead && schema != PUBLIC),
     }
+}
+
+/// What is to be asked of upstream for those who live at `home`: nothing that only another policy would need.
+pub fn queries(policy: &Policy, home: &Home) -> Vec<&'static CatalogQuery> {
+    let rules = policy.postgres.as_ref();
+    let hides = rules.is_some_and(|p| p.tables.iter().any(|t| matches!(t.rule, TableRule::Scoped { hidden: true, .. })));
+    let backstop = *home == Home::Rows && rules.is_some_and(|p| p.backstop != Backstop::None);
+    let all = QUERIES.iter().chain(catalogs::QUERIES).filter(|q| hides || q.name != catalogs::PARTS);
+    all.chain(BACKSTOP.iter().filter(|_| backstop)).collect()
 }
 
 fn nowhere() -> Place {

@@ -8,8 +8,8 @@ use crate::policy::{Home, Policy};
 use crate::postgres::wire::{self, Frame, WireError};
 use crate::postgres::{encode, startup};
 use crate::sql::Catalog;
-use crate::sql::catalog::{CatalogProblem, CatalogQuery, QUERIES, Rows};
-use crate::sql::live;
+use crate::sql::catalog::{CatalogProblem, CatalogQuery, Rows};
+use crate::sql::home::queries;
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::authentication::{md5_hash, sasl};
 use std::collections::HashMap;
@@ -126,15 +126,13 @@ impl Target {
 
     /// The same for those who live at `home`, whose upstream this is.
     pub async fn catalog_for(&self, policy: &Policy, home: &Home) -> Res<Catalog> {
-        const ALL: &[&[CatalogQuery]] = &[QUERIES, crate::sql::catalogs::QUERIES, live::BACKSTOP];
-        Catalog::build_for(policy, home, &self.answers(ALL).await?).map_err(ConnectError::Catalog)
+        Catalog::build_for(policy, home, &self.answers(queries(policy, home)).await?).map_err(ConnectError::Catalog)
     }
 
     /// Asks on a connection of its own.
-    pub async fn answers(&self, queries: &'static [&'static [CatalogQuery]]) -> Res<HashMap<&'static str, Rows>> {
+    pub async fn answers(&self, queries: Vec<&'static CatalogQuery>) -> Res<HashMap<&'static str, Rows>> {
         let mut connection = self.connect(&[("application_name".into(), "partywall catalog".into())]).await?;
         let mut answers: HashMap<&'static str, Rows> = HashMap::new();
-        let queries: Vec<&'static CatalogQuery> = queries.iter().copied().flatten().collect();
         for query in queries {
             answers.insert(query.name, connection.rows(query.sql).await?);
         }

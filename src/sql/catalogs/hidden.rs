@@ -33,7 +33,7 @@ pub struct Concealed {
     gone: BTreeSet<(char, u32)>,
 }
 
-/// A row of the query "parts".
+/// A row of the query [`super::PARTS`].
 struct Part {
     kind: char,
     oid: u32,
@@ -70,7 +70,7 @@ impl Concealed {
             return all;
         }
         let uses = users(rows("edges"), &columns);
-        for part in rows("parts").iter().map(|r| Part::read(r)) {
+        for part in rows(super::PARTS).iter().map(|r| Part::read(r)) {
             match part.kind {
                 'W' => all.rule(&part, &uses, &columns),
                 'C' => all.constraint(&part, &columns),

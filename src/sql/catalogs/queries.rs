@@ -2,6 +2,9 @@
 
 use crate::sql::catalog::CatalogQuery;
 
+/// The query whose answer tells of which columns an object is made; only where a column is hidden does that matter.
+pub const PARTS: &str = "parts";
+
 /// Columns of the system's relations, their views' definitions, and whose the objects are.
 pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
@@ -25,7 +28,7 @@ pub const QUERIES: &[CatalogQuery] = &[
               WHERE c.relkind IN ('i', 'I', 'S') AND c.oid >= 16384",
     },
     CatalogQuery {
-        name: "parts",
+        name: PARTS,
         // By the kinds of the edges below; K: the key of a partitioned table.
         sql: "SELECT 'R', i.indexrelid, i.indrelid, pg_catalog.array_to_string(i.indkey::pg_catalog.int2[], ' '), 0::pg_catalog.oid, '', pg_catalog.pg_get_indexdef(i.indexrelid) \
               FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 \
