@@ -95,26 +95,35 @@ impl Temps {
     }
 }
 
+impl Relation {
+    /// One without columns and links, that upstream's catalog does not list as a table.
+    pub(super) fn alone(schema: &str, name: &str, rule: TableRule, place: Place) -> Self {
+        Self {
+            oid: 0,
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            kind: 'r',
+            columns: Vec::new(),
+            hidden: None,
+            keys: Vec::new(),
+            foreign: Vec::new(),
+            inherited: false,
+            referenced_by: Vec::new(),
+            triggers_on_delete: false,
+            may_truncate: false,
+            definition: None,
+            rule,
+            place,
+        }
+    }
+}
+
 /// A temporary table with these columns; none where they are not known.
 pub fn temporary(name: &str, columns: Vec<String>) -> Arc<Relation> {
     let column = |name: String| Column { name, ..Column::default() };
-    Arc::new(Relation {
-        oid: 0,
-        schema: TEMP.to_owned(),
-        name: name.to_owned(),
-        kind: 'r',
-        columns: columns.into_iter().map(column).collect(),
-        hidden: None,
-        keys: Vec::new(),
-        foreign: Vec::new(),
-        inherited: false,
-        referenced_by: Vec::new(),
-        triggers_on_delete: false,
-        may_truncate: true,
-        definition: None,
-        rule: TableRule::SharedRead,
-        place: Place { file: "".into(), line: 0, column: 0 },
-    })
+    let columns = columns.into_iter().map(column).collect();
+    let alone = Relation::alone(TEMP, name, TableRule::SharedRead, Place { file: "".into(), line: 0, column: 0 });
+    Arc::new(Relation { columns, may_truncate: true, ..alone })
 }
 
 /// The server's longest name, in bytes.

@@ -16,23 +16,9 @@ pub fn read_as(table: &Relation, row: &[Option<String>]) -> Arc<Relation> {
         quote_name(&table.name)
     );
     let column = |name: &str| Column { name: name.to_owned(), ..Column::default() };
-    Arc::new(Relation {
-        oid: 0,
-        schema: text(1),
-        name: text(2),
-        kind: 'S',
-        columns: ["last_value", "log_cnt", "is_called"].map(column).into(),
-        hidden: None,
-        keys: Vec::new(),
-        foreign: Vec::new(),
-        inherited: false,
-        referenced_by: Vec::new(),
-        triggers_on_delete: false,
-        may_truncate: false,
-        definition: Some(definition),
-        rule: table.rule.clone(),
-        place: table.place.clone(),
-    })
+    let columns = ["last_value", "log_cnt", "is_called"].map(column).into();
+    let alone = Relation::alone(&text(1), &text(2), table.rule.clone(), table.place.clone());
+    Arc::new(Relation { kind: 'S', columns, definition: Some(definition), ..alone })
 }
 
 /// The literal to send for the sequence that `text` means, as `nextval` reads names; None where it is no sequence of a listed table.
@@ -44,8 +30,7 @@ pub fn resolve(catalog: &Catalog, text: &str) -> Option<String> {
         _ => return None,
     };
     let schema = catalog.home.meant(&schema)?.to_owned();
-    let quoted = |word: &str| format!("\"{}\"", word.replace('"', "\"\""));
-    Some(format!("{}.{}", quoted(&schema), quoted(&name)))
+    Some(format!("{}.{}", quote_name(&schema), quote_name(&name)))
 }
 
 /// Identifiers between dots: quoted ones as they are, others in lower case.

@@ -103,8 +103,8 @@ fn a_session_ends_with_its_token() {
     assert_eq!(orders(&mut long), "anvil\nrocket");
 }
 
-/// Opens a tunnel by HTTP/1.1, with these header lines.
-fn tunnel(mut stream: TcpStream, headers: &str) -> (String, TcpStream) {
+/// Opens a tunnel by HTTP/1.1, with these header lines; gives the answer's first line.
+fn tunnel<S: Read + Write>(mut stream: S, headers: &str) -> (String, S) {
     write!(stream, "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n{headers}\r\n").unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -152,14 +152,9 @@ fn a_header_counts_only_from_those_who_are_trusted() {
         [("test.yaml", &*policy(identity)), ("tls/tls.crt", &server.certificate), ("tls/tls.key", &server.key), ("tls/ca.crt", &ours.pem)];
     let wall = Wall::start(&Wall::config(&shop(), listener, "user: postgres"), &files);
     let connect = |certificate: Option<&Signed>| {
-        let mut stream = tls_with(socket(wall.port("pg")), "localhost", &ours, certificate, &["http/1.1"]).unwrap();
-        write!(stream, "CONNECT db:5432 HTTP/1.1\r\nHost: db\r\nx-tenant-id: acme\r\n\r\n").unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            answer.push(byte[0]);
-        }
+        let stream = tls_with(socket(wall.port("pg")), "localhost", &ours, certificate, &["http/1.1"]).unwrap();
+        let (status, stream) = tunnel(stream, "x-tenant-id: acme\r\n");
+        assert_eq!(status, "HTTP/1.1 200 OK");
         Client::start(Box::new(stream), USER)
     };
     assert_eq!(orders(&mut connect(Some(&ours.client("spiffe://corp.example/gateway", false))).unwrap()), "anvil\nrocket");

@@ -16,7 +16,7 @@ use pg_query::protobuf::{
 use std::sync::Arc;
 
 /// Access methods of the server's own.
-const METHODS: &[&str] = &["btree", "hash", "gin", "gist", "brin", "spgist"];
+pub(super) const METHODS: &[&str] = &["btree", "hash", "gin", "gist", "brin", "spgist"];
 
 pub(super) fn unsupported(what: &str) -> Refusal {
     Refusal::not_understood(format!("this form of {what} is not supported"))

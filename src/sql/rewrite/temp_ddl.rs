@@ -1,13 +1,11 @@
 //! What is done to temporary tables once they are there: indexes, ALTER TABLE. Only of the session's own, only by expressions that are judged.
 
+use super::ddl::METHODS;
 use super::{Res, Rewriter};
-use crate::sql::scope::{Item, Scope, Thing};
+use crate::sql::scope::Thing;
 use crate::sql::{Kind, Refusal};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableCmd, AlterTableStmt, AlterTableType, IndexElem, IndexStmt, Node, ObjectType, RangeVar};
-
-/// Kinds of indexes that are PostgreSQL's own.
-const METHODS: &[&str] = &["btree", "hash", "gin", "gist", "spgist", "brin"];
 
 impl Rewriter<'_> {
     pub(super) fn index_of_temp(&mut self, x: &mut IndexStmt) -> Res<Kind> {
@@ -16,7 +14,7 @@ impl Rewriter<'_> {
         if !bare || !METHODS.contains(&x.access_method.as_str()) || self.cx.catalog.system.schema_of("", &x.idxname).is_some() {
             return Err(Refusal::not_understood("this form of CREATE INDEX is not supported"));
         }
-        self.on_its_row(&name, |rewriter| {
+        self.with_columns_of(&name, Thing::Opaque, |rewriter| {
             x.index_params.iter_mut().chain(&mut x.index_including_params).try_for_each(|e| rewriter.index_element(e))?;
             rewriter.optional(x.where_clause.as_mut()).map(|_| ())
         })?;
@@ -39,7 +37,7 @@ impl Rewriter<'_> {
             return Err(Refusal::not_allowed("this kind of ALTER is not allowed"));
         }
         let name = self.own_temp(x.relation.as_mut())?;
-        self.on_its_row(&name, |rewriter| {
+        self.with_columns_of(&name, Thing::Opaque, |rewriter| {
             x.cmds.iter_mut().try_for_each(|command| match command.node.as_mut() {
                 Some(NodeEnum::AlterTableCmd(command)) => rewriter.alteration(command),
                 _ => Err(Refusal::not_understood("this ALTER TABLE is not supported")),
@@ -80,14 +78,5 @@ impl Rewriter<'_> {
         } else {
             Refusal::no_relation(&var.relname).at(place)
         })
-    }
-
-    /// Walks expressions over the columns of a table that is being made or changed.
-    fn on_its_row(&mut self, name: &str, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
-        let item = Item { name: name.to_owned(), thing: Thing::Opaque, nullable: false, locks_shared: false, hides: None };
-        self.levels.push(Scope { items: vec![item], ..Scope::default() });
-        let result = walk(self);
-        self.levels.pop();
-        result
     }
 }

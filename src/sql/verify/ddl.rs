@@ -117,8 +117,9 @@ impl Walk<'_> {
         if same && self.schema_for(theirs).as_deref() == Some(*schema) { Ok(()) } else { disagree("DDL on something that lies elsewhere") }
     }
 
-    fn beside_columns(&mut self, name: &str, run: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
-        self.levels.push(Level { items: vec![Seen { name: name.to_owned(), ..Seen::default() }], passed: false });
+    /// Runs with a table's columns in sight.
+    fn with_columns(&mut self, table: Seen, run: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
+        self.levels.push(Level { items: vec![table], passed: false });
         let result = run(self);
         self.levels.pop();
         result
@@ -136,7 +137,9 @@ impl Walk<'_> {
             return disagree("CREATE TABLE has other parts");
         }
         self.made(&f["relation"], &c["relation"])?;
-        self.beside_columns(text(&f["relation"], "relname"), |w| fs.iter().zip(cs).try_for_each(|(f, c)| w.part(f, c)))?;
+        self.with_columns(Seen { name: text(&f["relation"], "relname").to_owned(), ..Seen::default() }, |w| {
+            fs.iter().zip(cs).try_for_each(|(f, c)| w.part(f, c))
+        })?;
         self.rest(f, c, &["relation", "table_elts"])
     }
 
@@ -191,17 +194,16 @@ impl Walk<'_> {
         if fs.len() != cs.len() || fi.len() != ci.len() {
             return disagree("CREATE INDEX has other parts");
         }
-        self.levels
-            .push(Level { items: vec![Seen { name: relation.name.clone(), relation: Some(relation), ..Seen::default() }], passed: false });
-        for (f, c) in fs.iter().chain(fi).zip(cs.iter().chain(ci)) {
-            let (Some(f), Some(c)) = (fields(f, "IndexElem"), fields(c, "IndexElem")) else {
-                return disagree("an index of something else");
-            };
-            self.rest(f, c, &[])?;
-        }
-        let result = self.rest(f, c, &["relation", "index_params", "index_including_params"]);
-        self.levels.pop();
-        result
+        let table = Seen { name: relation.name.clone(), relation: Some(relation), ..Seen::default() };
+        self.with_columns(table, |w| {
+            for (f, c) in fs.iter().chain(fi).zip(cs.iter().chain(ci)) {
+                let (Some(f), Some(c)) = (fields(f, "IndexElem"), fields(c, "IndexElem")) else {
+                    return disagree("an index of something else");
+                };
+                w.rest(f, c, &[])?;
+            }
+            w.rest(f, c, &["relation", "index_params", "index_including_params"])
+        })
     }
 
     fn view_made(&mut self, f: &Value, c: &Value) -> Res<()> {
@@ -222,7 +224,9 @@ impl Walk<'_> {
             return disagree("ALTER of something else");
         }
         self.made(&f["relation"], &c["relation"])?;
-        self.beside_columns(text(&f["relation"], "relname"), |w| fs.iter().zip(cs).try_for_each(|(f, c)| w.alter_command(f, c)))?;
+        self.with_columns(Seen { name: text(&f["relation"], "relname").to_owned(), ..Seen::default() }, |w| {
+            fs.iter().zip(cs).try_for_each(|(f, c)| w.alter_command(f, c))
+        })?;
         self.rest(f, c, &["relation", "cmds"])
     }
 
@@ -265,7 +269,7 @@ impl Walk<'_> {
     }
 }
 
-fn cascades(f: &Value) -> bool {
+pub(super) fn cascades(f: &Value) -> bool {
     f["behavior"].as_i64() == Some(i64::from(DropBehavior::DropCascade as i32))
 }
 

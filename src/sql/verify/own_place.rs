@@ -1,14 +1,12 @@
 //! What lies in a tenant's own place needs no guard: names and what is computed are proved, and that nothing else is touched.
 
+use super::ddl::cascades;
 use super::scopes::{Level, Seen};
 use super::{Res, Walk, disagree, fields, list, names, text};
 use crate::sql::catalog::Relation;
 use crate::sql::sequences;
 use serde_json::Value;
 use std::sync::Arc;
-
-/// PostgreSQL's DROP_CASCADE as the tree has it.
-const CASCADE: i64 = 2;
 
 impl Walk<'_> {
     /// Does the client's reference mean a table that is written without a guard: a temporary one, or the tenant's own?
@@ -89,7 +87,7 @@ impl Walk<'_> {
             self.table_of(f, c)?;
             self.rest(f, c, &["schemaname"])?;
         }
-        if f["behavior"].as_i64() == Some(CASCADE) && !self.catalog.cascades_inside(&oids) {
+        if cascades(f) && !self.catalog.cascades_inside(&oids) {
             return disagree("TRUNCATE of tables that lie elsewhere");
         }
         self.rest(f, c, &["relations"])
