@@ -93,6 +93,8 @@ pub struct Item {
     pub nullable: bool,
     /// A row lock on it would lock rows that all tenants share.
     pub locks_shared: bool,
+    /// A row lock on it would reach into a table with a hidden column.
+    pub locks_hidden: bool,
     /// The name of a column that is there and does not exist for the tenant: of the target of a write.
     pub hides: Option<String>,
 }

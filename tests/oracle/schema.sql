@@ -70,6 +70,23 @@ CREATE TABLE posts (
     pattern text NOT NULL DEFAULT '.', sent timestamptz, PRIMARY KEY (org_id, id)
 );
 
+-- Tables without a tenant column: whose a row is says the project at the end of its way. Keys are unique over all tenants, so each has numbers of
+-- its own: acme's are below 10000.
+CREATE TABLE projects (
+    id int PRIMARY KEY, tenant_id text NOT NULL, name text NOT NULL, rate int NOT NULL DEFAULT 1, due date, meta jsonb, UNIQUE (tenant_id, id)
+);
+CREATE TABLE tasks (
+    id int PRIMARY KEY, project_id int NOT NULL REFERENCES projects ON DELETE CASCADE, title text NOT NULL, effort int NOT NULL DEFAULT 1,
+    code text NOT NULL DEFAULT '0', state mood
+);
+CREATE TABLE steps (
+    task_id int NOT NULL REFERENCES tasks ON DELETE CASCADE, id int PRIMARY KEY, body text, detail text NOT NULL DEFAULT '{}',
+    spent numeric(12,2) NOT NULL DEFAULT 0, done date
+);
+CREATE INDEX ON tasks (project_id);
+CREATE INDEX ON tasks (effort);
+CREATE INDEX ON steps (task_id);
+
 -- A key that all tenants share: its conflicts cannot be hidden, so what meets them is denied.
 CREATE TABLE domains (host text PRIMARY KEY, tenant_id text NOT NULL, hits int NOT NULL DEFAULT 0);
 
@@ -92,6 +109,8 @@ BEGIN
         EXECUTE format('SELECT %L || coalesce(md5(string_agg(r, chr(10) ORDER BY r COLLATE "C")), ''-'') || '' '' FROM (SELECT (to_jsonb(x) - ''org_id'')::text AS r FROM %I x '
             'WHERE coalesce(to_jsonb(x) ->> ''org_id'', %L) = %L) x', whole || part || ':', part, 'acme', 'acme') INTO whole;
     END LOOP;
+    SELECT whole || 'tasks:' || coalesce(md5(string_agg(x::text, chr(10) ORDER BY id)), '-') || ' ' INTO whole FROM tasks x WHERE project_id < 10000;
+    SELECT whole || 'steps:' || coalesce(md5(string_agg(x::text, chr(10) ORDER BY id)), '-') || ' ' INTO whole FROM steps x WHERE task_id < 10000;
     RETURN whole;
 END $$;
 CREATE FUNCTION oracle_others() RETURNS text LANGUAGE plpgsql STABLE SET DateStyle = "ISO" SET TimeZone = "UTC" AS $$
@@ -107,6 +126,10 @@ BEGIN
         EXECUTE format('SELECT %L || coalesce(md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)), ''-'') || '' '' FROM %I x '
             'WHERE to_jsonb(x) ->> ''org_id'' <> %L', whole || part || ':', part, 'acme') INTO whole;
     END LOOP;
+    SELECT whole || 'tasks:' || coalesce(md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)), '-') || ' '
+        INTO whole FROM tasks x WHERE project_id >= 10000;
+    SELECT whole || 'steps:' || coalesce(md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)), '-') || ' '
+        INTO whole FROM steps x WHERE task_id >= 10000;
     SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)) INTO whole FROM countries x;
     SELECT whole || md5(string_agg(concat_ws(chr(9), x.ctid, x.xmin, x.xmax, x), chr(10) ORDER BY x.ctid)) INTO whole FROM rates x;
     RETURN whole;
@@ -115,5 +138,5 @@ CREATE FUNCTION oracle_tables(OUT name text, OUT tenant text) RETURNS SETOF reco
     VALUES ('customers', 'tenant_id'), ('products', 'tenant_id'), ('orders', 'tenant_id'), ('order_items', 'tenant_id'),
         ('events_2023', 'tenant_id'), ('events_2024', 'tenant_id'), ('events_rest', 'tenant_id'), ('employees', 'tenant_id'),
         ('tickets', 'tenant_id'), ('labels', 'tenant_id'), ('ledger', 'org'), ('notes', 'tenant_id'), ('notes_archive', 'tenant_id'),
-        ('domains', 'tenant_id')
+        ('domains', 'tenant_id'), ('projects', 'tenant_id')
 $$;

@@ -4,7 +4,9 @@ use super::{Res, Rewriter, locks};
 use crate::sql::scope::{Traits, Use};
 use crate::sql::{Refusal, functions, nodes, settings};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeName, WindowDef, a_const};
+use pg_query::protobuf::{
+    AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef, a_const,
+};
 
 impl Rewriter<'_> {
     /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.
@@ -15,13 +17,14 @@ impl Rewriter<'_> {
     }
 
     fn any_expr(&mut self, expr: &mut Node) -> Res<Traits> {
+        let nameless = std::mem::take(&mut self.nameless);
         if let Some(traits) = if self.schema_expr(expr) { Some(Traits::default()) } else { self.catalog_expr(expr)? } {
             return Ok(traits);
         }
         let unknown = self.unknown("this expression", expr);
         let Some(inner) = expr.node.as_mut() else { return Ok(Traits::default()) };
         match inner {
-            NodeEnum::ColumnRef(column) => self.column_schema(column).and_then(|()| self.column(column)),
+            NodeEnum::ColumnRef(column) => self.column_schema(column).and_then(|()| self.column(column, nameless)),
             NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::default()),
             NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::AStar(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => {
                 Ok(Traits::default())
@@ -29,13 +32,7 @@ impl Rewriter<'_> {
             NodeEnum::AExpr(operation) => self.operation(operation),
             NodeEnum::BoolExpr(x) => self.exprs(&mut x.args),
             NodeEnum::FuncCall(call) => self.call(call),
-            NodeEnum::TypeCast(x) => {
-                let traits = self.optional(x.arg.as_mut())?;
-                let type_name = x.type_name.as_mut().ok_or(unknown)?;
-                self.type_name(type_name)?;
-                let quiet = nodes::names(&type_name.names).is_some_and(|n| n.last() == Some(&"text")) && type_name.array_bounds.is_empty();
-                Ok(if quiet { traits } else { traits.raising() })
-            }
+            NodeEnum::TypeCast(x) => self.cast(x, unknown),
             NodeEnum::CaseExpr(x) => {
                 if x.arg.is_some() {
                     self.implicit_operators(&["="])?;
@@ -51,7 +48,10 @@ impl Rewriter<'_> {
                 Ok(traits)
             }
             NodeEnum::SubLink(link) => self.sublink(link),
-            NodeEnum::NullTest(x) => self.optional(x.arg.as_mut()),
+            NodeEnum::NullTest(x) => {
+                self.values_alone(x.arg.as_deref());
+                self.optional(x.arg.as_mut())
+            }
             NodeEnum::BooleanTest(x) => self.optional(x.arg.as_mut()),
             NodeEnum::AIndirection(x) => self.indirection(x),
             // Arrays of stored arrays fail where their dimensions differ.
@@ -82,6 +82,17 @@ impl Rewriter<'_> {
         }
     }
 
+    fn cast(&mut self, x: &mut TypeCast, unknown: Refusal) -> Res<Traits> {
+        let type_name = x.type_name.as_mut().ok_or(unknown)?;
+        let quiet = nodes::names(&type_name.names).is_some_and(|n| n.last() == Some(&"text")) && type_name.array_bounds.is_empty();
+        if quiet {
+            self.values_alone(x.arg.as_deref());
+        }
+        let traits = self.optional(x.arg.as_mut())?;
+        self.type_name(type_name)?;
+        Ok(if quiet { traits } else { traits.raising() })
+    }
+
     /// A list of expressions.
     pub(super) fn exprs(&mut self, list: &mut [Node]) -> Res<Traits> {
         let mut traits = Traits::default();
@@ -104,7 +115,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    fn column(&mut self, column: &ColumnRef) -> Res<Traits> {
+    fn column(&self, column: &ColumnRef, nameless: bool) -> Res<Traits> {
         let place = self.at(column.location);
         let star = matches!(column.fields.last().and_then(|n| n.node.as_ref()), Some(NodeEnum::AStar(_)));
         let named = if star { &column.fields[..column.fields.len() - 1] } else { &column.fields[..] };
@@ -113,7 +124,9 @@ impl Rewriter<'_> {
         let used = match (names.as_slice(), star) {
             ([], true) => Use::Any,
             ([name], false) => {
-                self.own_names(name, place)?;
+                if !nameless {
+                    self.own_names(name, place)?;
+                }
                 Use::Bare((*name).to_owned())
             }
             ([relation], true) => Use::Of((*relation).to_owned()),
@@ -137,6 +150,20 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood("a whole row of a table with renamed columns is not supported").at(place));
         }
         Ok(())
+    }
+
+    /// The operand of IS NULL, or of a cast to text: a whole row's values come out, not the names of its columns.
+    pub(super) fn values_alone(&mut self, operand: Option<&Node>) {
+        self.nameless = operand.is_some_and(|n| matches!(n.node, Some(NodeEnum::ColumnRef(_))));
+    }
+
+    /// `x IS DISTINCT FROM NULL` is as good as `x IS NOT NULL`.
+    pub(super) fn told_from_null(&mut self, x: &AExpr) {
+        let null = |n: &Node| matches!(&n.node, Some(NodeEnum::AConst(c)) if c.isnull);
+        let distinct = x.kind == AExprKind::AexprDistinct as i32 || x.kind == AExprKind::AexprNotDistinct as i32;
+        if distinct && x.rexpr.as_deref().is_some_and(null) {
+            self.values_alone(x.lexpr.as_deref());
+        }
     }
 
     /// `x.f` may be the call `f(x)`: a field that is no column of the relation must not be the name of a function that is not listed.
@@ -169,6 +196,7 @@ impl Rewriter<'_> {
     }
 
     fn operation(&mut self, x: &mut AExpr) -> Res<Traits> {
+        self.told_from_null(x);
         let mut traits = self.optional(x.lexpr.as_mut())?;
         traits.add(self.optional(x.rexpr.as_mut())?);
         Ok(if self.is_quiet(x)? { traits } else { traits.raising() })

@@ -23,7 +23,10 @@ impl Rewriter<'_> {
                 }
                 return Ok(fenced);
             }
-            Some(NodeEnum::NullTest(x)) if !is_row_of(x.arg.as_deref()) => return self.condition_of(x.arg.as_mut()),
+            Some(NodeEnum::NullTest(x)) if !is_row_of(x.arg.as_deref()) => {
+                self.values_alone(x.arg.as_deref());
+                return self.condition_of(x.arg.as_mut());
+            }
             Some(NodeEnum::BooleanTest(x)) => return self.condition_of(x.arg.as_mut()),
             Some(NodeEnum::AExpr(x)) if !is_row_of(x.lexpr.as_deref()) && !is_row_of(x.rexpr.as_deref()) => {
                 return self.comparison(condition);
@@ -52,6 +55,7 @@ impl Rewriter<'_> {
     fn comparison(&mut self, condition: &mut Node) -> Res<bool> {
         let Some(NodeEnum::AExpr(x)) = condition.node.as_mut() else { return Ok(false) };
         self.mark_operands(x);
+        self.told_from_null(x);
         let mut left = self.optional(x.lexpr.as_mut())?;
         let right = self.optional(x.rexpr.as_mut())?;
         let list = matches!(x.rexpr.as_ref().and_then(|r| r.node.as_ref()), Some(NodeEnum::List(_)));

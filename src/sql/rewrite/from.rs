@@ -30,7 +30,8 @@ impl Rewriter<'_> {
     /// Rewrites one item of FROM; gives the guards that the enclosing filter has to take.
     pub(super) fn from_item(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
         let unknown = self.unknown("this kind of FROM item", item);
-        match item.node.as_mut() {
+        let (wrapped, joins) = (self.hidden.wrapped, matches!(item.node, Some(NodeEnum::JoinExpr(_))));
+        let guards = match item.node.as_mut() {
             Some(NodeEnum::RangeVar(var)) if self.is_cte(var) => {
                 let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
                 push(scope, name, Thing::Opaque)?;
@@ -42,7 +43,11 @@ impl Rewriter<'_> {
             Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeFunction(function)) => self.from_function(function, scope).map(|()| Vec::new()),
             _ => Err(unknown),
+        }?;
+        if let Some(last) = scope.items.last_mut().filter(|_| !joins) {
+            last.locks_hidden = self.hidden.wrapped != wrapped;
         }
+        Ok(guards)
     }
 
     fn table(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
@@ -318,8 +323,10 @@ fn close(join: &JoinExpr, kind: JoinType, scope: &mut Scope, first: usize, middl
     }
     if let Some(alias) = &join.alias {
         let shared = scope.items[first..].iter().any(|i| i.locks_shared);
+        let hidden = scope.items[first..].iter().any(|i| i.locks_hidden);
         scope.items.truncate(first);
-        push(scope, alias.aliasname.clone(), Thing::Opaque)?.locks_shared = shared;
+        let item = push(scope, alias.aliasname.clone(), Thing::Opaque)?;
+        (item.locks_shared, item.locks_hidden) = (shared, hidden);
     }
     Ok(())
 }
@@ -340,7 +347,7 @@ pub(super) fn push(scope: &mut Scope, name: String, thing: Thing) -> Res<&mut It
         return Err(Refusal::with_state("42712", format!("table name \"{name}\" specified more than once")));
     }
     let last = scope.items.len();
-    scope.items.push(Item { name, thing, nullable: false, locks_shared: false, hides: None });
+    scope.items.push(Item { name, thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None });
     Ok(&mut scope.items[last])
 }
 

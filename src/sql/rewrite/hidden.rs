@@ -62,8 +62,8 @@ impl Rewriter<'_> {
     }
 
     /// A row lock reaches into a subquery, and into a barrier for all its rows, before they are looked at.
-    pub(super) fn no_late_locks(&self, select: &SelectStmt, wrapped: usize, fences: usize) -> Res<()> {
-        if select.locking_clause.is_empty() || self.hidden.wrapped == wrapped || self.fences == fences || left_out!(self.cx, HiddenLocks) {
+    pub(super) fn no_late_locks(&self, reaches_in: bool, fences: usize) -> Res<()> {
+        if !reaches_in || self.fences == fences || left_out!(self.cx, HiddenLocks) {
             return Ok(());
         }
         Err(Refusal::not_understood("row locks beside a condition that can fail are not supported here")

@@ -180,6 +180,8 @@ struct Rewriter<'a> {
     shared: usize,
     /// Names of wrapped tables with renamed columns: their whole rows would tell the new names.
     renamed: Vec<String>,
+    /// What is looked at next is asked for its values alone: the names of its columns do not show.
+    nameless: bool,
     /// How many views' definitions the walk is in.
     views: usize,
     catalogs: catalogs::Seen,
@@ -218,6 +220,7 @@ impl<'a> Rewriter<'a> {
             cursor: None,
             shared: 0,
             renamed: Vec::new(),
+            nameless: false,
             views: 0,
             catalogs: catalogs::Seen::default(),
             rows: rows::Rows::default(),

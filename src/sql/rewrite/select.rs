@@ -40,16 +40,14 @@ impl Rewriter<'_> {
     }
 
     fn simple_select(&mut self, select: &mut SelectStmt, top: bool) -> Res<Traits> {
-        let (fences, wrapped) = (self.fences, self.hidden.wrapped);
+        let fences = self.fences;
         let (scope, guards) = self.from_list(&mut select.from_clause, Scope::default())?;
-        if !select.locking_clause.is_empty() {
-            self.locking(select, &scope)?;
-        }
+        let reaches_in = self.locking(select, &scope)?;
         self.levels.push(scope);
         let traits = self.clauses(select, guards, top);
         self.levels.pop();
         let traits = traits?;
-        self.no_late_locks(select, wrapped, fences)?;
+        self.no_late_locks(reaches_in, fences)?;
         if self.fences != fences && !left_out!(self.cx, SubqueryBarrier) {
             barriers(&mut select.from_clause);
         }
@@ -123,8 +121,10 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Row locks: those named by OF, or all; none of them on rows that all tenants share.
-    fn locking(&self, select: &SelectStmt, scope: &Scope) -> Res<()> {
+    /// Row locks: those named by OF, or all; none of them on rows that all tenants share. True where one reaches into a table with a hidden
+    /// column.
+    fn locking(&self, select: &SelectStmt, scope: &Scope) -> Res<bool> {
+        let mut reaches_in = false;
         for clause in &select.locking_clause {
             let Some(NodeEnum::LockingClause(clause)) = &clause.node else {
                 return Err(Refusal::not_understood("this row lock is not supported"));
@@ -137,6 +137,7 @@ impl Rewriter<'_> {
                 }
             }
             let locked = |item: &Item| named.is_empty() || named.contains(&&item.name);
+            reaches_in |= scope.items.iter().any(|i| i.locks_hidden && locked(i));
             let Some(item) = scope.items.iter().find(|i| i.locks_shared && locked(i) && !left_out!(self.cx, SharedLock)) else { continue };
             let refusal = Refusal::not_allowed(format!("permission denied for table {}", item.name))
                 .detail("Rows that all tenants read cannot be locked by one.");
@@ -145,7 +146,7 @@ impl Rewriter<'_> {
                 _ => refusal,
             });
         }
-        Ok(())
+        Ok(reaches_in)
     }
 
     /// WITH: each query sees the names before it, all of them where it is RECURSIVE.

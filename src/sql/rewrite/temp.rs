@@ -37,7 +37,14 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood("this form of CREATE TEMP TABLE is not supported"));
         }
         self.levels.push(Scope {
-            items: vec![Item { name: name.clone(), thing: Thing::Opaque, nullable: false, locks_shared: false, hides: None }],
+            items: vec![Item {
+                name: name.clone(),
+                thing: Thing::Opaque,
+                nullable: false,
+                locks_shared: false,
+                locks_hidden: false,
+                hides: None,
+            }],
             ..Scope::default()
         });
         // What is stored with the table takes no parameter.
@@ -198,7 +205,14 @@ impl Rewriter<'_> {
         let Some(table) = self.unguarded(var) else { return Ok(false) };
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
         let scope = Scope {
-            items: vec![Item { name, thing: Thing::Shared(table.clone()), nullable: false, locks_shared: false, hides: None }],
+            items: vec![Item {
+                name,
+                thing: Thing::Shared(table.clone()),
+                nullable: false,
+                locks_shared: false,
+                locks_hidden: false,
+                hides: None,
+            }],
             ..Scope::default()
         };
         match node {

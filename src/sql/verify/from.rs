@@ -32,6 +32,7 @@ impl Walk<'_> {
             let name = if cv["alias"].is_null() { text(cv, "relname") } else { text(&cv["alias"], "aliasname") };
             return push(level, Seen { name: name.to_owned(), shared: true, ..Seen::default() });
         }
+        let late = self.late;
         match (fk, ck) {
             ("RangeVar", "RangeVar") => self.table(fv, cv, sinks, level),
             ("RangeSubselect", "RangeVar") => self.wrapped(fv, cv, level),
@@ -50,7 +51,11 @@ impl Walk<'_> {
                 push(level, Seen { name, ..Seen::default() })
             }
             _ => disagree(format!("{ck} became {fk} in FROM")),
+        }?;
+        if let Some(item) = level.items.last_mut().filter(|_| ck != "JoinExpr") {
+            item.late = self.late != late;
         }
+        Ok(())
     }
 
     /// Walks what can see the items that stand before it.
@@ -237,9 +242,10 @@ impl Walk<'_> {
         }
         for (key, hides) in [("join_using_alias", false), ("alias", true)] {
             if !f[key].is_null() {
-                let shared = level.items[first..].iter().any(|i| i.shared);
+                let any = |of: fn(&Seen) -> bool| hides && level.items[first..].iter().any(of);
+                let (shared, late) = (any(|i| i.shared), any(|i| i.late));
                 level.items.truncate(if hides { first } else { level.items.len() });
-                push(level, Seen { name: text(&f[key], "aliasname").to_owned(), shared: hides && shared, ..Seen::default() })?;
+                push(level, Seen { name: text(&f[key], "aliasname").to_owned(), shared, late, ..Seen::default() })?;
             }
         }
         Ok(())

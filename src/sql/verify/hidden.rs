@@ -107,12 +107,6 @@ impl Walk<'_> {
         }
     }
 
-    /// No row lock of this query reaches into a barrier that stands in its FROM.
-    pub(super) fn locks_in_time(&self, late: usize, f: &Value) -> Res<()> {
-        let locks = self.late != late && !list(f, "locking_clause").is_empty();
-        if locks { disagree("rows are locked before they are looked at") } else { Ok(()) }
-    }
-
     /// GROUP BY as the client wrote it, and behind it columns that a primary key in it makes dependent within the tenant.
     pub(super) fn groups(&mut self, f: &[Value], c: &[Value]) -> Res<()> {
         let Some((theirs, added)) = f.split_at_checked(c.len()) else { return disagree("GROUP BY lost something") };

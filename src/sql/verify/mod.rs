@@ -381,8 +381,10 @@ impl Walk<'_> {
     }
 
     fn select_apart(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let (names, added, raising) = (self.ctes.len(), self.added.take(), self.raising());
+        let (names, added) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
+        // What can fail in a WITH query stays there: beside it no WITH query is one that could be inlined.
+        let raising = self.raising();
         if !f["into_clause"].is_null() {
             return disagree("SELECT INTO is not proved");
         }
@@ -395,13 +397,9 @@ impl Walk<'_> {
         }
         let (guards, condition) = self.split(&f["where_clause"], &c["where_clause"])?;
         self.filters.push(guards);
-        let late = self.late;
         let level = self.from_list(list(f, "from_clause"), list(c, "from_clause"), Level::default())?;
         self.used_up()?;
-        self.locks_in_time(late, f)?;
-        if level.locks_shared(list(f, "locking_clause")) {
-            return disagree("rows that all tenants share are locked");
-        }
+        level.locks_its_own(list(f, "locking_clause"))?;
         self.rows_belong(added, &level)?;
         self.levels.push(level);
         self.filter(condition)?;

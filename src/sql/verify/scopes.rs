@@ -26,17 +26,26 @@ pub(super) struct Seen {
     pub(super) nullable: bool,
     /// Shared, or has shared relations inside.
     pub(super) shared: bool,
+    /// Has inside a table with a hidden column that stands in a barrier.
+    pub(super) late: bool,
     /// The target of a write hides this column of its own.
     pub(super) hides: Option<String>,
 }
 
 impl Level {
-    /// Whether these row locks fall on an item that has shared rows.
-    pub(super) fn locks_shared(&self, clauses: &[Value]) -> bool {
+    /// These row locks fall on no item that has shared rows, and reach into no barrier, for all its rows.
+    pub(super) fn locks_its_own(&self, clauses: &[Value]) -> Res<()> {
+        if self.locks(clauses, |item| item.late) {
+            return disagree("rows are locked before they are looked at");
+        }
+        if self.locks(clauses, |item| item.shared) { disagree("rows that all tenants share are locked") } else { Ok(()) }
+    }
+
+    fn locks(&self, clauses: &[Value], such: impl Fn(&Seen) -> bool) -> bool {
         clauses.iter().any(|clause| {
             let rels = fields(clause, "LockingClause").map(|c| list(c, "locked_rels")).unwrap_or_default();
             let named: Vec<&str> = rels.iter().filter_map(|r| fields(r, "RangeVar")).map(|r| text(r, "relname")).collect();
-            self.items.iter().any(|i| i.shared && (rels.is_empty() || named.contains(&i.name.as_str())))
+            self.items.iter().any(|i| such(i) && (rels.is_empty() || named.contains(&i.name.as_str())))
         })
     }
 

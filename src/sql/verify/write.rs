@@ -101,8 +101,9 @@ impl Walk<'_> {
     }
 
     fn guarded_write(&mut self, f: &Value, c: &Value, from: &str) -> Res<()> {
-        let (depth, added, raising) = (self.ctes.len(), self.added.take(), self.raising());
+        let (depth, added) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
+        let raising = self.raising();
         let target = self.target(f, c)?;
         self.sets_own(list(f, "target_list"), &target, false)?;
         if f.get("target_list").is_none() {

@@ -3,7 +3,7 @@
 use super::answer::{Answer, Side, ask, read};
 use super::compare::{Verdict, compare};
 use super::generate::{Case, Step};
-use super::seed::rows;
+use super::seed::{APART, rows};
 use super::tables::{SCOPED, TABLES, Table};
 use crate::support::{Client, PgError, Postgres, Wall};
 use partywall::config::{Files, load_policy};
@@ -107,6 +107,10 @@ impl Bench {
 /// What makes a table private: no other tenant's row, a tenant column that fills itself, and keys that hold without it.
 fn private(table: &Table) -> String {
     let (name, tenant, key) = (table.name, table.tenant, table.key.join(", "));
+    if table.is_through() {
+        let parent = table.columns.iter().find(|c| matches!(c.name, "project_id" | "task_id")).unwrap().name;
+        return format!("DELETE FROM {name} WHERE {parent} > {APART};");
+    }
     let only = if name == "events" { "" } else { "ONLY " };
     if !table.shows_tenant() {
         // With the column go the keys that hold it.

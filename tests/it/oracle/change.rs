@@ -2,7 +2,7 @@
 
 use super::features::Feature as F;
 use super::generate::{Col, Generator, Item};
-use super::seed::good;
+use super::seed::{APART, good};
 use super::tables::{Column, SCOPED, TABLES, Table, Tag, Ty};
 
 impl Generator {
@@ -24,8 +24,13 @@ impl Generator {
             "events" | "events_2024" => F::Partitioned.bit(),
             "notes" | "notes_archive" => F::Inherited.bit(),
             "threads" | "posts" => F::HiddenColumn.bit(),
+            "tasks" | "steps" => F::Through.bit(),
             _ => 0,
         };
+        // The wall looks for the parent before a row is stored, PostgreSQL after: a statement that breaks two keys at once is told another.
+        // A parent may be missing once something was deleted.
+        self.stray = table.is_through() && self.random.percent(25);
+        self.fresh = table.is_through() && (self.stray || self.features & F::Delete.bit() != 0);
         (table, self.name("t"))
     }
 
@@ -36,6 +41,12 @@ impl Generator {
 
     /// A value that may be stored in a column: it keeps what the column's tag promises.
     pub(super) fn stored(&mut self, column: &Column) -> String {
+        if matches!(column.name, "project_id" | "task_id") {
+            return self.parent();
+        }
+        if column.name == "id" && self.fresh {
+            return self.new_key();
+        }
         let r = &mut self.random;
         match column.name {
             "id" => r.between(1, 30).to_string(),
@@ -63,6 +74,15 @@ impl Generator {
         }
     }
 
+    /// The key of a row that decides whose the row is.
+    fn parent(&mut self) -> String {
+        if self.stray && self.random.percent(60) {
+            self.note(F::StrayParent);
+            return (APART + self.random.between(1, 7)).to_string();
+        }
+        self.random.between(1, if self.stray { 8 } else { 6 }).to_string()
+    }
+
     fn insert(&mut self) -> String {
         let (table, alias) = self.target();
         let with = if self.random.percent(8) { self.with() } else { String::new() };
@@ -87,7 +107,7 @@ impl Generator {
                 format!("({})", values.join(", "))
             })
             .collect();
-        let conflict = if self.random.percent(12) {
+        let conflict = if !table.numbers_for_all() && self.random.percent(12) {
             self.note(F::ConflictNothing);
             " ON CONFLICT DO NOTHING"
         } else {
@@ -118,7 +138,8 @@ impl Generator {
         }
         let has_default = !table.key.contains(&column.name)
             && !column.nullable
-            && !matches!(column.name, "name" | "sku" | "title" | "product_id" | "account" | "id" | "line" | "order_id" | "day");
+            && !matches!(column.name, "name" | "sku" | "title" | "product_id" | "account" | "id" | "line" | "order_id" | "day")
+            && !matches!(column.name, "project_id" | "task_id");
         if has_default && self.random.percent(10) {
             self.note(F::InsertDefault);
             return "DEFAULT".into();
@@ -131,7 +152,7 @@ impl Generator {
         {
             self.scopes.clear();
             return match column.name {
-                "product_id" | "customer_id" | "manager_id" | "account" | "thread" => self.stored(column),
+                "product_id" | "customer_id" | "manager_id" | "account" | "thread" | "project_id" | "task_id" => self.stored(column),
                 _ => format!("COALESCE({}, {})", self.expr(column.ty, 2), self.value_literal(column.ty)),
             };
         }
@@ -146,7 +167,9 @@ impl Generator {
     fn many(&mut self, table: &Table, column: &'static Column, n: usize) -> String {
         match column.name {
             name if name == table.tenant => "'acme'".into(),
+            "id" if self.fresh => self.new_key(),
             "id" => (100 + n).to_string(),
+            "project_id" | "task_id" => self.parent(),
             "line" => (50 + n).to_string(),
             "order_id" | "product_id" | "customer_id" | "manager_id" | "thread" => (1 + n).to_string(),
             "email" => "NULL".into(),
@@ -169,7 +192,12 @@ impl Generator {
         let list = columns
             .iter()
             .map(|c| match c.name {
+                "id" if self.fresh => format!("{source}.id + {}", 100 * self.random.between(20, 90)),
                 "id" => format!("{source}.id + 200"),
+                name @ ("project_id" | "task_id") if self.stray => {
+                    self.note(F::StrayParent);
+                    format!("{source}.{name} + {APART}")
+                }
                 "line" => format!("{source}.line + 20"),
                 "sku" => format!("{source}.sku || 'x'"),
                 "name" if table.name == "labels" => format!("{source}.name || '+'"),
@@ -221,7 +249,7 @@ impl Generator {
         }
         let mut parts: Vec<(String, String)> = Vec::new();
         for column in chosen {
-            let reference = matches!(column.name, "customer_id" | "product_id" | "manager_id" | "thread");
+            let reference = matches!(column.name, "customer_id" | "product_id" | "manager_id" | "thread" | "project_id" | "task_id");
             let text = if column.tag != Tag::Plain || reference || column.ty == Ty::Num || self.random.percent(40) {
                 self.stored(column)
             } else {
@@ -230,7 +258,8 @@ impl Generator {
             };
             parts.push((column.name.to_owned(), text));
         }
-        if parts.len() > 1 && self.random.percent(25) {
+        let leads = |name: &str| matches!(name, "project_id" | "task_id");
+        if parts.len() > 1 && !parts.iter().any(|p| leads(&p.0)) && self.random.percent(25) {
             self.note(F::UpdateRow);
             let names: Vec<_> = parts.iter().map(|p| p.0.clone()).collect();
             let texts: Vec<_> = parts.iter().map(|p| p.1.clone()).collect();
@@ -309,7 +338,11 @@ impl Generator {
 
     fn upsert(&mut self) -> String {
         self.note(F::ConflictUpdate);
-        let (table, alias) = self.target();
+        let (mut table, alias) = self.target();
+        if self.fresh {
+            table = Table::find("notes");
+            (self.stray, self.fresh) = (false, false);
+        }
         let columns: Vec<_> = table.own_columns().filter(|c| !matches!(c.name, "email" | "sku") || !c.nullable).collect();
         let names: Vec<_> = columns.iter().map(|c| c.name).collect();
         let count = 1 + self.random.below(2);
@@ -317,7 +350,7 @@ impl Generator {
             .map(|n| {
                 let value = |g: &mut Self, c: &'static Column| match c.name {
                     "id" | "order_id" | "line" => (n + 1 + g.random.below(2) * 8).to_string(),
-                    "product_id" | "manager_id" | "customer_id" | "thread" => "2".into(),
+                    "product_id" | "manager_id" | "customer_id" | "thread" | "project_id" | "task_id" => "2".into(),
                     "sku" => format!("'UP-{n}'"),
                     _ => g.stored(c),
                 };
@@ -351,6 +384,15 @@ impl Generator {
             return format!(
                 "MERGE INTO labels {t} USING products s ON {t}.name = s.sku WHEN MATCHED THEN DO NOTHING \
                  WHEN NOT MATCHED THEN INSERT (name, weight) VALUES (s.sku, s.divisor)"
+            );
+        }
+        if self.random.percent(25) {
+            self.note(F::Through);
+            let parent = self.random.pick(&["2", "3", "7", "10001"]);
+            let matched = self.random.pick(&["UPDATE SET effort = s.b, project_id = s.b", "UPDATE SET title = 'merged'", "DELETE"]);
+            return format!(
+                "MERGE INTO tasks {t} USING (VALUES (3, 4), (900, {parent})) AS s(a, b) ON {t}.id = s.a WHEN MATCHED THEN {matched} \
+                 WHEN NOT MATCHED THEN INSERT (id, project_id, title) VALUES (s.a, s.b, 'new')"
             );
         }
         let key = self.random.pick(&["'alpha'", "'beta2'", "'fresh'", "'gamma'"]);

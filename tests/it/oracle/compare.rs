@@ -39,7 +39,8 @@ pub fn compare(step: &Step, wall: &Answer, private: &Answer, refused: impl FnOnc
         (Some(w), p) => {
             let message = wall.error.as_ref().map(|e| e.message.clone()).unwrap_or_default();
             if refused() {
-                return Verdict::Refused(format!("{w} {message}"));
+                let detail = wall.error.as_ref().and_then(|e| e.detail.clone()).map(|d| format!(" ({d})")).unwrap_or_default();
+                return Verdict::Refused(format!("{w} {message}{detail}"));
             }
             Verdict::Different("sqlstate", format!("wall refused {w} {message}, private {p:?} {}", brief(private)))
         }

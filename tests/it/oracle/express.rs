@@ -251,7 +251,9 @@ impl Generator {
     fn by_key(&mut self, ty: Ty) -> Option<String> {
         let fits: Vec<_> = super::tables::TABLES
             .iter()
-            .filter(|t| t.key.len() == 1 && !t.tenant.is_empty() && t.name != "notes" && t.columns.iter().any(|c| c.ty == ty))
+            .filter(|t| {
+                t.key.len() == 1 && (!t.tenant.is_empty() || t.is_through()) && t.name != "notes" && t.columns.iter().any(|c| c.ty == ty)
+            })
             .collect();
         if fits.is_empty() {
             return None;

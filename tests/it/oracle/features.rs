@@ -27,6 +27,7 @@ features! {
     ColumnAliases = "renamed columns", FunctionInFrom = "function in FROM", RowsFrom = "ROWS FROM", Ordinality = "WITH ORDINALITY",
     ValuesInFrom = "VALUES in FROM", Only = "ONLY", Inherited = "inherited table", Partitioned = "partitioned table",
     TableSample = "TABLESAMPLE", Shared = "shared table", Hidden = "hidden table", HiddenColumn = "hidden tenant column",
+    Through = "rows that are a parent's", StrayParent = "another tenant's parent named",
     ScalarSubquery = "scalar subquery", Exists = "EXISTS", InSubquery = "IN (subquery)", AnyAll = "ANY/ALL (subquery)",
     ArraySubquery = "ARRAY(subquery)", RowSubquery = "row IN (subquery)", Correlated = "correlated subquery",
     SubqueryInOrder = "subquery in ORDER BY", SubqueryInLimit = "subquery in LIMIT", SubqueryInHaving = "subquery in HAVING",

@@ -190,6 +190,7 @@ impl Generator {
             "notes" | "notes_archive" => F::Inherited.bit(),
             "countries" | "rates" => F::Shared.bit(),
             "threads" | "posts" => F::HiddenColumn.bit(),
+            "tasks" | "steps" => F::Through.bit(),
             _ => 0,
         };
         let mut unique = table.name != "notes";

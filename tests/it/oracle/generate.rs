@@ -87,6 +87,10 @@ pub struct Generator {
     pub(super) features: Set,
     /// How much more may be nested.
     pub(super) budget: i32,
+    /// What is written may refer to another tenant's row, or to none.
+    pub(super) stray: bool,
+    /// Keys that are written are certainly new.
+    pub(super) fresh: bool,
     next: u32,
     parameters: Option<Vec<String>>,
 }
@@ -95,7 +99,18 @@ impl Generator {
     /// The generator of one case.
     pub fn new(seed: u64, case: u64, form: Form) -> Self {
         let (random, features) = (Random::new(seed, case), 0);
-        Self { random, form, scopes: Vec::new(), ctes: Vec::new(), features, budget: 0, next: 0, parameters: None }
+        Self {
+            random,
+            form,
+            scopes: Vec::new(),
+            ctes: Vec::new(),
+            features,
+            budget: 0,
+            stray: false,
+            fresh: false,
+            next: 0,
+            parameters: None,
+        }
     }
 
     /// Notes a feature.
@@ -107,6 +122,12 @@ impl Generator {
     pub(super) fn name(&mut self, prefix: &str) -> String {
         self.next += 1;
         format!("{prefix}{}", self.next)
+    }
+
+    /// A key that no row has.
+    pub(super) fn new_key(&mut self) -> String {
+        self.next += 1;
+        (1000 + self.next).to_string()
     }
 
     /// A piece that the shrinker may replace.

@@ -47,8 +47,7 @@ impl Generator {
     fn functional(&mut self, items: &[Item], groups: &mut Vec<String>, above: &mut Vec<Col>) -> bool {
         let [item] = items else { return false };
         let (Some(table), Some(key)) = (item.table, item.key.as_ref()) else { return false };
-        if table.tenant.is_empty()
-            || !matches!(table.name, "customers" | "products" | "orders" | "tickets" | "threads" | "posts")
+        if !matches!(table.name, "customers" | "products" | "orders" | "tickets" | "threads" | "posts" | "tasks" | "steps")
             || !self.random.percent(40)
         {
             return false;

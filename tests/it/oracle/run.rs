@@ -10,6 +10,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+/// How many statements of each reason for a refusal are kept.
+const EXAMPLES: usize = 6;
+
 /// What to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -45,7 +48,7 @@ pub struct Report {
     /// How often a feature was in a statement's case, and in a refused one's.
     pub features: BTreeMap<&'static str, (u64, u64)>,
     /// Why refused.
-    pub reasons: BTreeMap<String, (u64, String)>,
+    pub reasons: BTreeMap<String, (u64, Vec<String>)>,
     /// SQLSTATEs that both gave.
     pub errors: BTreeMap<String, (u64, String)>,
     /// Differences, in words.
@@ -160,7 +163,11 @@ impl Report {
             Verdict::Refused(_) if case.forbidden => self.denied += 1,
             Verdict::Refused(why) => {
                 self.refused += 1;
-                self.reasons.entry(why.clone()).or_insert_with(|| (0, sql.to_owned())).0 += 1;
+                let reason = self.reasons.entry(why.clone()).or_default();
+                reason.0 += 1;
+                if reason.1.len() < EXAMPLES {
+                    reason.1.push(sql.to_owned());
+                }
             }
             Verdict::Different(..) => {}
         }
@@ -193,9 +200,9 @@ impl Report {
         }
         let mut reasons: Vec<_> = self.reasons.iter().collect();
         reasons.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
-        for (why, (count, example)) in reasons.iter().take(if verbose { 60 } else { 12 }) {
+        for (why, (count, examples)) in reasons.iter().take(if verbose { 60 } else { 12 }) {
             println!("  refused {count:>6}  {why}");
-            if verbose {
+            for example in examples.iter().filter(|_| verbose) {
                 println!("                  {example}");
             }
         }

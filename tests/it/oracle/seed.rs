@@ -10,6 +10,9 @@ pub const TENANTS: [&str; 4] = ["acme", "globex", "initech", "umbrella"];
 /// The most rows a table has for a tenant.
 const ROWS: i64 = 12;
 
+/// How far the keys of two tenants are apart where a table's keys are unique over all.
+pub const APART: i64 = 10_000;
+
 /// INSERTs for every tenant, in an order that mixes them.
 pub fn rows() -> String {
     let mut random = Random::new(1, 1);
@@ -38,7 +41,7 @@ pub fn rows() -> String {
 fn row(random: &mut Random, table: &Table, tenant: &str, id: i64) -> String {
     let mut values: Vec<String> = table.columns.iter().map(|column| value(random, table, column, tenant, id)).collect();
     let mut names: Vec<&str> = table.columns.iter().map(|c| c.name).collect();
-    if !table.shows_tenant() {
+    if !table.shows_tenant() && !table.is_through() {
         names.push(table.tenant);
         values.push(quoted(tenant));
     }
@@ -51,6 +54,8 @@ fn value(random: &mut Random, table: &Table, column: &Column, tenant: &str, id: 
         return quoted(tenant);
     }
     let foreign = tenant != "acme";
+    // Keys that are unique over all tenants begin at another number for each.
+    let first = APART * TENANTS.iter().position(|t| *t == tenant).map_or(0, |n| i64::try_from(n).unwrap());
     // The first six of every key are there for every tenant, so references go to those.
     match (table.name, column.name) {
         ("order_items", "order_id") => (1 + id / 2).to_string(),
@@ -76,6 +81,8 @@ fn value(random: &mut Random, table: &Table, column: &Column, tenant: &str, id: 
             quoted(&format!("{}{}", WORDS[usize::try_from(id).unwrap() % WORDS.len()], if id % 2 == 0 { "" } else { "2" }))
         }
         ("customers", "country") => random.pick(&["'DE'", "'FR'", "'US'", "NULL"]).to_owned(),
+        (_, "id") if table.numbers_for_all() => (first + id).to_string(),
+        (_, "project_id" | "task_id") => (first + random.between(1, 6)).to_string(),
         (_, "id") => id.to_string(),
         ("notes_archive", "archived_on") | ("customers", "joined") if random.percent(30) => "NULL".into(),
         _ if column.nullable && random.percent(25) => "NULL".into(),

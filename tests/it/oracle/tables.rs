@@ -87,7 +87,7 @@ pub struct Column {
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     pub name: &'static str,
-    /// The tenant column; empty where all tenants read the table.
+    /// The tenant column; empty where all tenants read the table, or a parent's tells whose a row is.
     pub tenant: &'static str,
     /// The rest of the primary key.
     pub key: &'static [&'static str],
@@ -285,6 +285,48 @@ pub const TABLES: &[Table] = &[
         ],
         links: &[("thread", "threads", "id"), ("id", "orders", "id")],
     },
+    Table {
+        name: "projects",
+        tenant: "tenant_id",
+        key: &["id"],
+        columns: &[
+            c("id", Ty::Int),
+            TENANT,
+            c("name", Ty::Text),
+            t("rate", Ty::Int, Tag::NonZero),
+            n("due", Ty::Date),
+            n("meta", Ty::Json),
+        ],
+        links: &[("id", "tasks", "project_id"), ("id", "customers", "id")],
+    },
+    Table {
+        name: "tasks",
+        tenant: "",
+        key: &["id"],
+        columns: &[
+            c("id", Ty::Int),
+            c("project_id", Ty::Int),
+            c("title", Ty::Text),
+            t("effort", Ty::Int, Tag::NonZero),
+            t("code", Ty::Text, Tag::Digits),
+            n("state", Ty::Mood),
+        ],
+        links: &[("project_id", "projects", "id"), ("id", "steps", "task_id"), ("effort", "tickets", "priority")],
+    },
+    Table {
+        name: "steps",
+        tenant: "",
+        key: &["id"],
+        columns: &[
+            c("task_id", Ty::Int),
+            c("id", Ty::Int),
+            n("body", Ty::Text),
+            t("detail", Ty::Text, Tag::JsonText),
+            c("spent", Ty::Num),
+            n("done", Ty::Date),
+        ],
+        links: &[("task_id", "tasks", "id"), ("id", "orders", "id")],
+    },
     Table { name: "notes", tenant: "tenant_id", key: &["id"], columns: NOTES.split_at(5).0, links: &[("id", "customers", "id")] },
     Table { name: "notes_archive", tenant: "tenant_id", key: &["id"], columns: NOTES, links: &[("id", "notes", "id")] },
     Table { name: "events_2024", tenant: "tenant_id", key: &["id", "day"], columns: EVENTS, links: &[("id", "events", "id")] },
@@ -305,7 +347,7 @@ pub const TABLES: &[Table] = &[
 ];
 
 /// How many of [`TABLES`] have a tenant.
-pub const SCOPED: usize = 14;
+pub const SCOPED: usize = 17;
 
 impl Table {
     /// By name.
@@ -316,6 +358,16 @@ impl Table {
     /// A column by name.
     pub fn column(&self, name: &str) -> &'static Column {
         self.columns.iter().find(|c| c.name == name).unwrap()
+    }
+
+    /// Its rows belong to whom the rows belong that they refer to.
+    pub fn is_through(&self) -> bool {
+        matches!(self.name, "tasks" | "steps")
+    }
+
+    /// Its keys are unique over all tenants: each has numbers of its own.
+    pub fn numbers_for_all(&self) -> bool {
+        self.is_through() || self.name == "projects"
     }
 
     /// Whether tenants have its tenant column.
