@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what a group of drivers needs, under $CACHE where the language has a place for that, else from Debian's packages. Kept between runs.
-# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|libpq|rust; the last line of a failure is shown as the reason.
+# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|rust; the last line of a failure is shown as the reason.
 set -euo pipefail
 cd "$(dirname "$0")"
 : "${CACHE:?}"
@@ -47,7 +47,40 @@ prisma() {
   once prisma "$(cat postgres/prisma/schema.prisma package.json)" make_client
 }
 
+ruby() { debian ruby ruby-pg ruby-activerecord; }
+php() { debian php-cli php-pgsql; }
+perl() { debian libdbd-pg-perl; }
+
+java() {
+  debian libpostgresql-jdbc-java
+  command -v javac >/dev/null || debian openjdk-17-jdk-headless
+}
+
+rust() {
+  debian libpq-dev
+  make_binaries() {
+    mkdir -p "$CACHE/rust"; rm -rf "$CACHE/rust/src"; cp -r rust/Cargo.toml rust/build.rs rust/src "$CACHE/rust/"
+    (cd "$CACHE/rust" && CARGO_TARGET_DIR=$CACHE/rust/target nice -n 19 cargo build --quiet)
+  }
+  once rust "$(cat rust/Cargo.toml rust/build.rs rust/src/*.rs rust/src/bin/*.rs)" make_binaries
+}
+
+# Debian's packages of Go have no modules.
+go() {
+  debian golang-go golang-github-lib-pq-dev golang-github-jackc-pgx-v4-dev
+  local source; source=$(cat postgres/go/*/*.go)
+  make_programs() {
+    rm -rf "$CACHE/go/src"; mkdir -p "$CACHE/go/src/drivers"; cp -r postgres/go/* "$CACHE/go/src/drivers/"
+    export GO111MODULE=off GOPATH=$CACHE/go:/usr/share/gocode GOCACHE=$CACHE/go/cache
+    while read -r name package; do
+      local version; version=$(dpkg-query -W -f '${Version}' "$package")
+      (cd "$CACHE/go/src/drivers" && command go build -ldflags "-X main.version=${version%-*}" -o "$CACHE/go/$name" "./$name")
+    done <<<$'libpq golang-github-lib-pq-dev\npgx golang-github-jackc-pgx-v4-dev'
+  }
+  once go "$source" make_programs
+}
+
 case "$1" in
-  python | node | prisma) "$1" ;;
+  python | node | prisma | ruby | php | perl | go | java | rust) "$1" ;;
   *) echo "nothing is known of $1"; exit 1 ;;
 esac

@@ -38,9 +38,11 @@ class Kind:
                 self.expected_lines.setdefault(step, []).append(text)
         with open(os.path.join(here, "postgres", "policy.yaml"), encoding="utf-8") as f:
             policy = f.read()
-        identities = {"startup": "startup: { trust: [loopback] }", **{t: f"static: {{ tenant: {t} }}" for t in self.TENANTS}}
-        listeners = {n: ("postgres", "db", f"drivers-{n}", "startup" if n == "startup" else "static") for n in identities}
+        startup = "startup: { trust: [loopback] }"
+        identities = {"startup": startup, "hidden": startup, **{t: f"static: {{ tenant: {t} }}" for t in self.TENANTS}}
+        listeners = {n: ("postgres", "db", f"drivers-{n}", i.split(":")[0]) for n, i in identities.items()}
         policies = {f"drivers-{n}": policy.replace("NAME", f"drivers-{n}").replace("IDENTITY", i) for n, i in identities.items()}
+        policies["drivers-hidden"] = policies["drivers-hidden"].replace("{ scoped: tenant_id }", "{ scoped: { column: tenant_id, hidden: true } }")
         upstream = f"db: {{ address: '127.0.0.1:{self.server.port}', database: shared, user: app }}"
         self.wall = Wall(work, listeners, [upstream], policies)
 
@@ -67,18 +69,18 @@ class Kind:
 
     def tenant(self, driver, tenant):
         if driver.get("tenant", "options") == "options":
-            return self.environment(self.wall.ports["startup"], "shared", f"-c partywall.tenant={tenant}", tenant, tenant)
+            return self.environment(self.wall.ports["hidden" if driver.get("hidden") else "startup"], "shared", f"-c partywall.tenant={tenant}", tenant, tenant)
         return self.environment(self.wall.ports[tenant], "shared", "", "", tenant)
 
     def environment(self, port, database, options, name, marked):
         return {"PGHOST": "127.0.0.1", "PGPORT": port, "PGUSER": "app", "PGDATABASE": database, "TENANT_OPTIONS": options, "TENANT": name,
                 "MARK": self.mark(marked), "PGPASSWORD": "unused"}
 
-    def normal(self, tenant):
-        """How a line of this session reads without its own mark and the column that the shared tables have more."""
+    def normal(self, tenant, driver):
+        """How a line of this session reads without its own mark and the column that the shared tables have more, unless it is hidden."""
         def normal(line):
             line = line.replace(self.mark(tenant), "mark")
-            if tenant and line.startswith("introspection: "):
+            if tenant and line.startswith("introspection: ") and not driver.get("hidden"):
                 if re.match(r"introspection: (column |reference \S+ )?tenant_id[ |]|.*\.tenant_id$", line):
                     return ""
                 line = re.sub(r"\btenant_id, ?|, ?tenant_id\b", "", line)

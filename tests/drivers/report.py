@@ -31,6 +31,7 @@ def page(results, columns):
             cells = [" ".join([CELLS[result.columns[name]], *marks.pop(name, [])]) for name in names]
             rest = " ".join(mark for some in marks.values() for mark in some)
             by = {"options": "startup parameter", "listener": "listener"}[driver.get("tenant", "options")]
+            by += ", column hidden" if driver.get("hidden") else ""
             lines.append(f"| {title} | {result.version} | {' '.join([by, rest]).strip()} | {' | '.join(cells)} |")
         parts.append(f"## {TITLES[kind]}\n\n" + "\n".join(lines) + "\n")
         parts.append("".join(f"{n}. {note}\n" for n, note in enumerate(notes, 1)))

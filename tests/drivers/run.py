@@ -111,7 +111,7 @@ def examine(kind, driver, verbose):
     kind.reset()
     direct = run_program(driver, kind.direct(driver))
     tenants = at_once(driver, [kind.tenant(driver, tenant) for tenant in kind.TENANTS])
-    seen, failed, absent = steps(direct[1], kind.normal(None))
+    seen, failed, absent = steps(direct[1], kind.normal(None, driver))
     result.version = " ".join(seen.pop("version", []))
     for column in kind.COLUMNS[:-1]:
         expected = kind.expected(driver).get(column, [])
@@ -125,7 +125,7 @@ def examine(kind, driver, verbose):
             result.fail(column, f"on the private server: {why}")
             continue
         for tenant, (_, lines, errors) in zip(kind.TENANTS, tenants):
-            compare(result, column, tenant, (seen, failed), steps(lines, kind.normal(tenant)), errors)
+            compare(result, column, tenant, (seen, failed), steps(lines, kind.normal(tenant, driver)), errors)
     for tenant, (code, lines, errors) in [(None, direct), *zip(kind.TENANTS, tenants)]:
         foreign = kind.foreign(tenant, lines + errors.splitlines())
         if code != 0 and "fail" not in result.columns.values():

@@ -191,6 +191,9 @@ const EQUAL: &[&str] = &[
     "SELECT t.typname, t.typinput, t.typelem FROM pg_type t WHERE t.typname IN ('int4', '_text', 'bool') ORDER BY 1",
     "SELECT to_regclass('hush'), to_regclass('hush_schema.hush_table'), to_regclass('orders'), to_regtype('hush_type'), to_regtype('mood')",
     "SELECT pg_get_serial_sequence('orders', 'id'), pg_get_serial_sequence('items', 'line')",
+    "SELECT s.seqstart, s.seqincrement FROM pg_sequence s WHERE s.seqrelid = CAST(CAST(pg_get_serial_sequence('items', 'line') AS regclass) AS oid)",
+    "SELECT * FROM (SELECT c.relname, d.description FROM pg_class c LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = c.tableoid AND \
+     d.objsubid = 0 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r') x ORDER BY 1",
     "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace ORDER BY 1",
     "SELECT indexrelid::regclass, indisprimary, indisunique, indkey::int2[] FROM pg_index WHERE indrelid = 'items'::regclass ORDER BY 1::text",
     "SELECT classid::regclass::text, deptype, count(*) FROM pg_depend WHERE refobjid = 'orders'::regclass GROUP BY 1, 2 ORDER BY 1, 2",

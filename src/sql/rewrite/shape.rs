@@ -7,6 +7,7 @@ use crate::sql::catalogs::regtypes;
 use crate::sql::nodes;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, TypeName, a_const};
+use serde_json::Value;
 
 /// Whether an argument is what a template wants.
 pub(super) fn fits(wanted: &Argument, given: &Node) -> bool {
@@ -78,7 +79,8 @@ pub(super) fn is_text(value: &Node) -> bool {
     match &value.node {
         Some(NodeEnum::ParamRef(_)) => true,
         Some(NodeEnum::FuncCall(call)) => {
-            nodes::names(&call.funcname).is_some_and(|n| matches!(n.last(), Some(&("quote_ident" | "concat" | "concat_ws" | "format"))))
+            let texts = &["quote_ident", "concat", "concat_ws", "format", "pg_get_serial_sequence"];
+            nodes::names(&call.funcname).is_some_and(|n| n.last().is_some_and(|last| texts.contains(last)))
         }
         Some(NodeEnum::AExpr(x)) => nodes::names(&x.name).is_some_and(|n| n.last() == Some(&"||")),
         Some(NodeEnum::TypeCast(x)) => x.type_name.as_ref().is_some_and(|t| {
@@ -114,8 +116,28 @@ pub(super) fn once(template: &str, index: usize, operand: &Node) -> Res<()> {
     Ok(())
 }
 
+/// Whether a star may show a catalog's columns. One that stands alone over subqueries only shows what they show.
 pub(super) fn has_star(node: &NodeEnum) -> bool {
-    serde_json::to_value(node).is_ok_and(|t| t.to_string().contains("\"AStar\""))
+    serde_json::to_value(node).map_or(true, |tree| starred(&tree))
+}
+
+fn starred(tree: &Value) -> bool {
+    let stars = |part: &Value| part.pointer("/node/ResTarget/val/node/ColumnRef/fields/0/node/AStar").is_some();
+    match tree {
+        Value::Array(parts) => parts.iter().any(starred),
+        Value::Object(parts) => parts.iter().any(|(name, part)| {
+            let from = part["from_clause"].as_array().filter(|_| name == "SelectStmt");
+            let subqueries = from.is_some_and(|f| !f.is_empty() && f.iter().all(|item| item.pointer("/node/RangeSubselect").is_some()));
+            match part.as_object().filter(|_| subqueries) {
+                Some(select) => select.iter().any(|(clause, part)| match part.as_array().filter(|_| clause == "target_list") {
+                    Some(targets) => targets.iter().any(|target| !stars(target) && starred(target)),
+                    None => starred(part),
+                }),
+                None => name == "AStar" || starred(part),
+            }
+        }),
+        _ => false,
+    }
 }
 
 /// The query of a catalog as a tree.

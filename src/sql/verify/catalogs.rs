@@ -24,8 +24,7 @@ impl Walk<'_> {
         }
         let Some(select) = fields(c, "SelectStmt") else { return };
         let printed = select.to_string();
-        self.tableoid =
-            printed.contains("\"sval\":\"tableoid\"") && !printed.contains("\"AStar\"") && !printed.contains("\"is_natural\":true");
+        self.tableoid = printed.contains("\"sval\":\"tableoid\"") && !telling_star(c) && !printed.contains("\"is_natural\":true");
         if select["larg"].is_null() {
             for target in ["target_list", "sort_clause", "group_clause"].iter().flat_map(|k| list(select, k)) {
                 let value = match kind(target) {
@@ -333,6 +332,25 @@ fn is_dump_guard(statement: &Value) -> bool {
 }
 
 /// The one statement of a text.
+/// Whether a star could show a catalog's columns: every one does but a `*` by itself in a SELECT from nothing but subqueries, which shows theirs.
+fn telling_star(part: &Value) -> bool {
+    let Some(select) = fields(part, "SelectStmt") else {
+        return match part {
+            Value::Array(parts) => parts.iter().any(telling_star),
+            Value::Object(parts) => parts.contains_key("AStar") || parts.values().any(telling_star),
+            _ => false,
+        };
+    };
+    let from = list(select, "from_clause");
+    let from_subqueries = !from.is_empty() && from.iter().filter(|item| fields(item, "RangeSubselect").is_some()).count() == from.len();
+    let bare = |target: &Value| match fields(target, "ResTarget").and_then(|t| fields(&t["val"], "ColumnRef")).map(|r| list(r, "fields")) {
+        Some([only]) => fields(only, "AStar").is_some(),
+        _ => false,
+    };
+    list(select, "target_list").iter().any(|target| !(from_subqueries && bare(target)) && telling_star(target))
+        || select.as_object().is_some_and(|all| all.iter().any(|(key, clause)| key != "target_list" && telling_star(clause)))
+}
+
 fn tree(sql: &str) -> Option<Value> {
     let parsed = pg_query::parse(sql, pg_query::ParserOptions::default()).ok()?;
     let [statement] = parsed.protobuf.stmts.as_slice() else { return None };
