@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what a group of drivers needs, under $CACHE where the language has a place for that, else from Debian's packages. Kept between runs.
-# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|rust; the last line of a failure is shown as the reason.
+# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|rust|sidekiq; the last line of a failure is shown as the reason.
 set -euo pipefail
 cd "$(dirname "$0")"
 : "${CACHE:?}"
@@ -48,6 +48,7 @@ prisma() {
 }
 
 ruby() { debian ruby ruby-pg ruby-activerecord; }
+sidekiq() { debian ruby ruby-sidekiq; }
 php() { debian php-cli php-pgsql; }
 perl() { debian libdbd-pg-perl; }
 
@@ -81,6 +82,6 @@ go() {
 }
 
 case "$1" in
-  python | node | prisma | ruby | php | perl | go | java | rust) "$1" ;;
+  python | node | prisma | ruby | php | perl | go | java | rust | sidekiq) "$1" ;;
   *) echo "nothing is known of $1"; exit 1 ;;
 esac

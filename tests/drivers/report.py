@@ -2,12 +2,13 @@
 
 HEAD = """# Drivers
 
-Made by `make drivers`; not written by hand. Each driver's program (`tests/drivers/`) ran on a private database and then, unchanged, as
-two tenants at once through the wall, with the same ids. A column passes where every line that it printed is the same, and holds what
-`tests/drivers/expected.txt` demands; `rows`: what the shared database holds for each tenant afterwards is what the private one holds, and
-no session saw a row of another. Numbers refer to the notes below.
+Made by `make drivers`; not written by hand. Each driver's program (`tests/drivers/`) ran on a private server and then, unchanged, as
+two tenants at once through the wall, with the same ids and names. A column passes where every line that it printed is the same, and holds what
+`tests/drivers/expected.txt` (`redis/*.txt`) demands; `rows` and `keys`: what the shared server holds for each tenant afterwards is what the
+private one holds, a third tenant's, which has the same ids and names, is untouched, and no session saw a value of another. Numbers refer to
+the notes below each table.
 """
-TITLES = {"postgres": "PostgreSQL", "redis": "Redis"}
+TITLES = {"postgres": "PostgreSQL", "redis": "Redis: clients", "redis-users": "Redis: what is built on it"}
 CELLS = {"pass": "pass", "fail": "**fail**", "none": "–"}
 
 

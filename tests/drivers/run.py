@@ -20,12 +20,13 @@ import threading
 import tomllib
 
 import postgres_kind
+import redis_kind
 import report
 from servers import TARGET, workplace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.join(TARGET, "drivers")
-KINDS = {"postgres": postgres_kind.Kind}
+KINDS = {"postgres": postgres_kind.Kind, "redis": redis_kind.Kind, "redis-users": redis_kind.Users}
 SECONDS = 180
 
 
@@ -103,13 +104,14 @@ def steps(lines, normal):
 
 
 def examine(kind, driver, verbose):
-    result = Result(driver)
+    result, left = Result(driver), kind.COLUMNS[-1]
     lacking = install(driver["needs"]) if driver.get("needs") else None
     if lacking:
         result.why.append(lacking)
         return result
     kind.reset()
     direct = run_program(driver, kind.direct(driver))
+    kind.before_tenants()
     tenants = at_once(driver, [kind.tenant(driver, tenant) for tenant in kind.TENANTS])
     seen, failed, absent = steps(direct[1], kind.normal(None, driver))
     result.version = " ".join(seen.pop("version", []))
@@ -131,10 +133,10 @@ def examine(kind, driver, verbose):
         if code != 0 and "fail" not in result.columns.values():
             result.fail(kind.COLUMNS[0], f"{tenant or 'the direct run'} ended with {code}: {tail(errors)}")
         if foreign:
-            result.fail("rows", f"{tenant} saw another's: {foreign}")
-    result.columns.setdefault("rows", "pass")
+            result.fail(left, f"{tenant} saw another's: {foreign}")
+    result.columns.setdefault(left, "pass")
     for wrong in kind.verdict(driver):
-        result.fail("rows", wrong)
+        result.fail(left, wrong)
     if verbose or result.state == "fail":
         show(kind, result, direct, tenants, verbose)
     return result
