@@ -22,7 +22,7 @@ struct Arguments {
 enum Command {
     /// Run the wall; SIGHUP reloads policies, SIGTERM drains
     Serve(serve::Serve),
-    /// Show every problem of the files
+    /// Show every problem of the files, and with --live of the servers behind
     Check(check::Check),
     /// Show the text that a statement becomes, and why
     Explain(explain::Explain),

@@ -285,6 +285,7 @@ impl Catalog {
         problems.extend(home::missing(home, rows("namespaces")));
         let listed = policy.postgres.iter().flat_map(|p| &p.functions);
         catalog.functions = listed.filter_map(|f| Some((home.meant(&f.schema)?.to_owned(), f.name.clone()))).collect();
+        problems.extend(home::missing_functions(policy, home, rows("functions")));
         let listed: Vec<u32> = catalog.relations.values().map(|r| r.oid).collect();
         let is_listed = |schema: &str, name: &str| catalog.functions.contains(&(schema.to_owned(), name.to_owned()));
         catalog.system = System::read(answers, &listed, &catalog.hiding(), is_listed, &catalog.search_path, home);

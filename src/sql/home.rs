@@ -3,7 +3,8 @@
 use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation};
 use super::catalogs;
 use super::live::BACKSTOP;
-use crate::policy::{Backstop, Home, Place, Policy, TableEntry, TableRule, deciding_entry};
+use crate::policy::layout::Layout;
+use crate::policy::{Backstop, FunctionEntry, Home, Place, Policy, TableEntry, TableRule, deciding_entry};
 
 /// The schema that an application takes its tables to be in.
 pub const PUBLIC: &str = "public";
@@ -65,6 +66,22 @@ pub(super) fn missing(home: &Home, namespaces: &[Vec<Option<String>>]) -> Option
         fix: "create it, and what the application needs in it".into(),
         place: None,
     })
+}
+
+/// Functions that the policy lists and the shared database does not have.
+pub(super) fn missing_functions(policy: &Policy, home: &Home, functions: &[Vec<Option<String>>]) -> Vec<CatalogProblem> {
+    // Where tenants have schemas of their own, a function may be there alone.
+    let shared = policy.postgres.as_ref().is_some_and(|p| p.layouts.all().all(|(_, layout)| *layout == Layout::Rows));
+    let known = shared && *home == Home::Rows && !functions.is_empty();
+    let listed = policy.postgres.iter().filter(|_| known).flat_map(|p| &p.functions);
+    let missing =
+        listed.filter(|f| !functions.iter().any(|row| super::catalog::text(row, 0) == f.name && super::catalog::text(row, 1) == f.schema));
+    let problem = |f: &FunctionEntry| CatalogProblem {
+        message: format!("{}.{} matches no function upstream", f.schema, f.name),
+        fix: "correct the name, or take the entry out".into(),
+        place: Some(f.place.clone()),
+    };
+    missing.map(problem).collect()
 }
 
 /// The columns that a sequence has as a relation.

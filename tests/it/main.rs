@@ -4,6 +4,7 @@
 mod applications;
 mod backstop;
 mod catalogs;
+mod check_live;
 mod cli;
 mod copy;
 mod demo;

@@ -2,10 +2,16 @@
 //! the part that the backstop needs.
 
 pub mod backstop;
+pub mod code;
+pub mod data;
+pub mod inspect;
 pub mod names;
 mod queries;
+pub mod reach;
+pub mod running;
+pub mod touched;
 
-pub use queries::{BACKSTOP, QUERIES};
+pub use queries::{BACKSTOP, CODE, QUERIES};
 
 use super::catalog::{Rows, number, text};
 use crate::policy::{Place, Policy, TableEntry, TableRule, Through};

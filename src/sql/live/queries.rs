@@ -43,3 +43,70 @@ pub const QUERIES: &[CatalogQuery] = &[
               WHERE k.contype = 'f' AND k.conparentid = 0 ORDER BY 1, 2, f.n",
     },
 ];
+
+/// What `check --live` asks besides: code that runs on the server, and what hangs together.
+pub const CODE: &[CatalogQuery] = &[
+    CatalogQuery {
+        name: "live_routines",
+        // With an empty path each name in a body that the server holds as a tree is printed with its schema.
+        sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
+              SELECT p.oid, n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid), l.lanname, p.prosecdef, p.prokind, \
+              (SELECT o FROM pg_catalog.unnest(p.proconfig) AS c(o) WHERE o LIKE 'search_path=%'), p.pronargs, r.rolname, \
+              CASE WHEN b.path = '' AND l.lanname IN ('sql', 'plpgsql') AND p.prokind <> 'a' THEN pg_catalog.pg_get_functiondef(p.oid) END, \
+              (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.objid = p.oid AND d.deptype = 'e' \
+              AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass LIMIT 1) \
+              FROM bare b CROSS JOIN pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
+              JOIN pg_catalog.pg_roles r ON r.oid = p.proowner WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2, 3, 1",
+    },
+    CatalogQuery {
+        name: "live_triggers",
+        sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
+              SELECT t.tgrelid, t.tgname, t.tgfoid, pg_catalog.pg_get_triggerdef(CASE WHEN b.path = '' THEN t.oid END) FROM bare b CROSS JOIN pg_catalog.pg_trigger t \
+              WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgparentid = 0 ORDER BY 1, 2",
+    },
+    CatalogQuery {
+        name: "live_event_triggers",
+        sql: "SELECT evtname, evtfoid FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 1",
+    },
+    CatalogQuery {
+        name: "live_rules",
+        sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
+              SELECT r.ev_class, r.rulename, pg_catalog.pg_get_ruledef(CASE WHEN b.path = '' THEN r.oid END) FROM bare b CROSS JOIN pg_catalog.pg_rewrite r \
+              JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2",
+    },
+    CatalogQuery {
+        name: "live_views",
+        sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
+              SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END), r.rolname FROM bare b CROSS JOIN pg_catalog.pg_class c \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner \
+              WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
+    },
+    CatalogQuery {
+        name: "live_expressions",
+        sql: "WITH RECURSIVE bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path), \
+              held(rel, typ) AS (SELECT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE a.attnum > 0 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+              AND n.nspname NOT LIKE 'pg\\_%' UNION SELECT h.rel, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END \
+              FROM held h JOIN pg_catalog.pg_type t ON t.oid = h.typ WHERE t.typtype = 'd' OR t.typelem <> 0) \
+              SELECT d.adrelid, CASE WHEN a.attgenerated = '' THEN 'default' ELSE 'generated column' END, a.attname, pg_catalog.pg_get_expr(CASE WHEN b.path = '' THEN d.adbin END, d.adrelid) \
+              FROM bare b CROSS JOIN pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
+              UNION ALL SELECT k.conrelid, 'CHECK', k.conname, pg_catalog.pg_get_expr(CASE WHEN b.path = '' THEN k.conbin END, k.conrelid) \
+              FROM bare b CROSS JOIN pg_catalog.pg_constraint k WHERE k.contype = 'c' AND k.conrelid <> 0 AND k.conislocal \
+              UNION ALL SELECT h.rel, 'domain', t.typname, pg_catalog.pg_get_expr(CASE WHEN b.path = '' THEN k.conbin END, 0::pg_catalog.oid) \
+              FROM bare b CROSS JOIN held h JOIN pg_catalog.pg_constraint k ON k.contypid = h.typ JOIN pg_catalog.pg_type t ON t.oid = h.typ WHERE k.contype = 'c' \
+              UNION ALL SELECT i.indrelid, 'index', x.relname, pg_catalog.pg_get_indexdef(CASE WHEN b.path = '' THEN i.indexrelid END) \
+              FROM bare b CROSS JOIN pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid WHERE i.indexrelid >= 16384 AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) \
+              UNION ALL SELECT p.polrelid, 'policy', p.polname, pg_catalog.pg_get_expr(CASE WHEN b.path = '' THEN e.tree END, p.polrelid) \
+              FROM bare b CROSS JOIN pg_catalog.pg_policy p CROSS JOIN LATERAL (VALUES (p.polqual), (p.polwithcheck)) AS e(tree) WHERE e.tree IS NOT NULL",
+    },
+    CatalogQuery { name: "live_parents", sql: "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, inhseqno" },
+    CatalogQuery {
+        name: "live_extensions",
+        sql: "SELECT objid FROM pg_catalog.pg_depend WHERE deptype = 'e' AND classid = 'pg_catalog.pg_class'::pg_catalog.regclass",
+    },
+    CatalogQuery {
+        name: "live_identities",
+        sql: "SELECT a.attrelid, a.attname FROM pg_catalog.pg_attribute a WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attidentity <> '' ORDER BY 1, a.attnum",
+    },
+];
