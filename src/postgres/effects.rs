@@ -28,6 +28,7 @@ impl<J: Judging> Session<J> {
                     return Err(too_many_portals());
                 }
                 Kind::Listen(_) => self.may_listen()?,
+                Kind::Savepoint(_) => self.may_save()?,
                 Kind::Fetch(name) => {
                     self.fresh_portal(name)?;
                     self.plain_portal(name)?;
@@ -131,7 +132,8 @@ impl<J: Judging> Session<J> {
             Kind::Empty | Kind::Read | Kind::Shown | Kind::Ddl | Kind::Write { .. } | Kind::Positioned(_) | Kind::Truncate => {}
             Kind::CopyOut | Kind::CopyIn(_) => {}
             Kind::Listen(_) | Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::DropTemp(_) | Kind::DiscardTemp => {}
-            Kind::Transaction | Kind::Setting | Kind::SearchPath { .. } | Kind::Discard | Kind::Execute(_) | Kind::Fetch(_) => {}
+            Kind::Transaction | Kind::End | Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) => {}
+            Kind::Setting | Kind::SearchPath { .. } | Kind::Discard | Kind::Execute(_) | Kind::Fetch(_) => {}
         }
     }
 }

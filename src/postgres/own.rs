@@ -1,6 +1,7 @@
 //! What a session has of its own: temporary tables, its search_path, and channels.
 //!
-//! A temporary table is known from the completion of its CREATE on; a transaction that is rolled back takes back what it made known.
+//! A temporary table is known from the completion of its CREATE on, a path from that of its SET; what is rolled back, to a savepoint too, takes back
+//! what it made known.
 
 use super::expect::Expect;
 use super::session::Session;
@@ -15,6 +16,9 @@ use std::collections::HashMap;
 /// The most channels that a session may listen to.
 const CHANNELS: usize = 10_000;
 
+/// How many savepoints may be kept, each counted with the temporary tables that there are.
+const SAVED: usize = 50_000;
+
 /// Temporary tables and channels of a session.
 #[derive(Debug, Default)]
 pub(super) struct Own {
@@ -22,7 +26,11 @@ pub(super) struct Own {
     pub temps: Temps,
     /// As they were when the transaction began.
     before: Temps,
-    /// The statements since the last ReadyForQuery have failed, or ended the transaction by ROLLBACK.
+    /// Of the transaction, the oldest first.
+    savepoints: Vec<Savepoint>,
+    /// Something has changed since the transaction began.
+    changed: bool,
+    /// The statements since the last ReadyForQuery have failed.
     undone: bool,
     /// Tables made in this transaction, which may vanish with it.
     vanishing: Vec<String>,
@@ -32,45 +40,125 @@ pub(super) struct Own {
     pub flushed: bool,
 }
 
+/// What there was at a SAVEPOINT.
+#[derive(Debug)]
+struct Savepoint {
+    name: String,
+    temps: Temps,
+    vanishing: Vec<String>,
+    /// So often in a row, with nothing changed: a driver may set one before each statement and never release it.
+    times: u32,
+}
+
 impl Own {
-    /// ReadyForQuery with this status.
+    /// ReadyForQuery with this status. Outside a transaction block an error has undone all since the last one.
     pub fn ready(&mut self, status: u8) {
-        if status == b'I' {
-            if self.undone {
-                self.temps = self.before.clone();
-            } else {
-                self.temps.completed(&Kind::DropTemp(std::mem::take(&mut self.vanishing)));
-                self.temps.committed();
-            }
-            self.vanishing.clear();
-            self.before = self.temps.clone();
+        match (status, self.undone) {
+            (b'I', true) => self.rolled_back(),
+            (b'I', false) => self.committed(),
+            _ => {}
         }
         self.undone = false;
     }
 
-    /// An error: outside a transaction block it undoes all since the last ReadyForQuery.
+    /// An error.
     pub fn failed(&mut self) {
         self.undone = true;
     }
+
+    /// Takes in what a completed statement has done; `tag` is its command tag.
+    fn completed(&mut self, kind: &Kind, tag: &[u8]) {
+        match kind {
+            Kind::End if tag == b"COMMIT" => self.committed(),
+            // Also what COMMIT comes to where a statement has failed.
+            Kind::End => self.rolled_back(),
+            Kind::Savepoint(name) => self.save(name),
+            Kind::Release(name) => {
+                if let Some(at) = self.savepoint(name) {
+                    self.savepoints.truncate(at + 1);
+                    if let Some(last) = self.savepoints.last_mut() {
+                        last.times -= 1;
+                    }
+                    self.savepoints.retain(|s| s.times > 0);
+                }
+            }
+            Kind::RollbackTo(name) => {
+                let at = self.savepoint(name);
+                self.savepoints.truncate(at.map_or(0, |at| at + 1));
+                let (temps, vanishing) = match self.savepoints.last() {
+                    Some(saved) => (saved.temps.clone(), saved.vanishing.clone()),
+                    None => (self.before.clone(), Vec::new()),
+                };
+                (self.temps, self.vanishing) = (temps, vanishing);
+            }
+            _ => self.changed_by(kind),
+        }
+    }
+
+    fn changed_by(&mut self, kind: &Kind) {
+        match kind {
+            Kind::CreateTemp { table, vanishes: true } => self.vanishing.push(table.name.clone()),
+            Kind::DropTemp(names) => self.vanishing.retain(|name| !names.contains(name)),
+            _ => {}
+        }
+        self.changed |= changes(kind);
+        self.temps.completed(kind);
+    }
+
+    fn savepoint(&self, name: &str) -> Option<usize> {
+        self.savepoints.iter().rposition(|s| s.name == name)
+    }
+
+    fn save(&mut self, name: &str) {
+        match self.savepoints.last_mut().filter(|s| s.name == name && s.temps == self.temps) {
+            Some(last) => last.times += 1,
+            None => {
+                let (temps, vanishing) = (self.temps.clone(), self.vanishing.clone());
+                self.savepoints.push(Savepoint { name: name.to_owned(), temps, vanishing, times: 1 });
+            }
+        }
+    }
+
+    fn committed(&mut self) {
+        self.temps.completed(&Kind::DropTemp(std::mem::take(&mut self.vanishing)));
+        self.temps.committed();
+        self.ended();
+    }
+
+    fn rolled_back(&mut self) {
+        self.temps = self.before.clone();
+        self.ended();
+    }
+
+    fn ended(&mut self) {
+        self.vanishing.clear();
+        self.savepoints.clear();
+        self.changed = false;
+        self.before = self.temps.clone();
+    }
+}
+
+/// Does it make temporary tables known or unknown, or change what names mean?
+fn changes(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::DropTemp(_) | Kind::DiscardAll | Kind::DiscardTemp | Kind::SearchPath { .. }
+    )
+}
+
+/// May it take such changes back?
+fn undoes(kind: &Kind) -> bool {
+    matches!(kind, Kind::End | Kind::RollbackTo(_))
 }
 
 impl<J: Judging> Session<J> {
-    /// Is some statement owed that makes temporary tables known or unknown, or changes what names mean?
+    /// Is something owed that makes temporary tables known or unknown, or changes what names mean: by itself, or by its failure?
     pub(super) fn awaits_temps(&self) -> bool {
-        let changes = |k: &Kind| {
-            matches!(
-                k,
-                Kind::CreateTemp { .. }
-                    | Kind::AlterTemp(_)
-                    | Kind::DropTemp(_)
-                    | Kind::DiscardAll
-                    | Kind::DiscardTemp
-                    | Kind::SearchPath { .. }
-            )
-        };
+        let open = self.own.changed;
         self.queue.forwards().any(|e| match e {
-            Expect::Script { script, .. } => script.kinds.iter().any(changes),
-            Expect::Execute { statement: Some(s), .. } => changes(&s.prepared.kind),
+            Expect::Script { script, .. } => open || script.kinds.iter().any(changes),
+            Expect::Execute { statement: Some(s), .. } => changes(&s.prepared.kind) || (open && undoes(&s.prepared.kind)),
+            Expect::Sync | Expect::RefusedScript { .. } => open,
             _ => false,
         })
     }
@@ -88,23 +176,19 @@ impl<J: Judging> Session<J> {
         if self.own.channels.len() < CHANNELS { Ok(()) } else { Err(Refusal::with_state("53400", "too many channels")) }
     }
 
+    /// Errors: 53400 where there are too many savepoints.
+    pub(super) fn may_save(&self) -> Result<(), Refusal> {
+        let kept = self.own.savepoints.len().saturating_mul(self.own.temps.len() + 1);
+        if kept < SAVED { Ok(()) } else { Err(Refusal::with_state("53400", "too many savepoints")) }
+    }
+
     /// Takes in what a completed statement has done; `tag` is its command tag.
     pub(super) fn own_completed(&mut self, kind: &Kind, tag: &[u8]) {
-        match kind {
-            // Upstream says itself what it has stopped listening to; a name that is still known does no harm.
-            Kind::Listen(name) => {
-                self.own.channels.insert(channel(&self.tenant, name), name.clone());
-            }
-            Kind::Transaction if tag == b"ROLLBACK" => self.own.undone = true,
-            Kind::Transaction if tag == b"COMMIT" => self.own.undone = false,
-            Kind::CreateTemp { table, vanishes } => {
-                if *vanishes {
-                    self.own.vanishing.push(table.name.clone());
-                }
-                self.own.temps.completed(kind);
-            }
-            _ => self.own.temps.completed(kind),
+        // Upstream says itself what it has stopped listening to; a name that is still known does no harm.
+        if let Kind::Listen(name) = kind {
+            self.own.channels.insert(channel(&self.tenant, name), name.clone());
         }
+        self.own.completed(kind, tag);
     }
 
     /// NotificationResponse, under the name that the client listens to; None of another channel's.
@@ -123,3 +207,7 @@ impl<J: Judging> Session<J> {
         written.map_err(|_| BROKEN)
     }
 }
+
+#[cfg(test)]
+#[path = "own_tests.rs"]
+mod tests;

@@ -144,7 +144,7 @@ impl<J: Judging> Session<J> {
                 self.queue.pop();
                 self.flow = Flow::Open;
                 let Some(statement) = statement else { return Ok(None) };
-                if statement.prepared.kind == Kind::Transaction {
+                if statement.prepared.kind.is_transaction() {
                     self.status = UNKNOWN;
                 }
                 (statement.prepared.kind.clone(), statement.sql.clone(), statement.generation)

@@ -71,7 +71,7 @@ impl<J: Judging> Session<J> {
     pub(super) fn catalog_completed(&mut self, kind: &Kind, tag: &[u8]) {
         match kind {
             Kind::Ddl => (self.made.stale, self.made.ever) = (true, true),
-            Kind::Transaction if tag == b"ROLLBACK" => self.made.stale |= self.made.private,
+            Kind::End | Kind::RollbackTo(_) if tag == b"ROLLBACK" => self.made.stale |= self.made.private,
             _ => {}
         }
     }

@@ -216,7 +216,7 @@ fn a_simple_query_carries_the_tenant_as_a_literal() {
     let script = judge().simple("BEGIN; SELECT id FROM orders; COMMIT", &tenant("acme")).unwrap();
     let wanted = "BEGIN; SELECT id FROM public.orders WHERE orders.tenant_id OPERATOR(pg_catalog.=) 'acme'; COMMIT";
     assert_eq!(script.outgoing.as_str(), wanted);
-    assert_eq!(*script.kinds, [Kind::Transaction, Kind::Read, Kind::Transaction]);
+    assert_eq!(*script.kinds, [Kind::Transaction, Kind::Read, Kind::End]);
     assert_eq!(judge().simple("SELECT $1", &tenant("acme")).unwrap_err().sqlstate, "42P02");
 }
 

@@ -23,8 +23,16 @@ pub enum Kind {
     Ddl,
     /// SHOW, sent as a SELECT; its command tag is `SHOW`.
     Shown,
-    /// BEGIN … ROLLBACK, SAVEPOINT, RELEASE, SET TRANSACTION.
+    /// BEGIN, SET TRANSACTION.
     Transaction,
+    /// COMMIT, ROLLBACK; the command tag tells which of the two it came to.
+    End,
+    /// SAVEPOINT.
+    Savepoint(String),
+    /// RELEASE of a savepoint.
+    Release(String),
+    /// ROLLBACK TO a savepoint.
+    RollbackTo(String),
     /// SET, RESET, SHOW of a safe setting, SET CONSTRAINTS, LOCK.
     Setting,
     /// SET or RESET of search_path, and `SELECT set_config('search_path', …)`.
@@ -74,6 +82,13 @@ pub enum Kind {
     Discard,
     /// DISCARD ALL.
     DiscardAll,
+}
+
+impl Kind {
+    /// Does it begin, part or end transactions?
+    pub fn is_transaction(&self) -> bool {
+        matches!(self, Self::Transaction | Self::End | Self::Savepoint(_) | Self::Release(_) | Self::RollbackTo(_))
+    }
 }
 
 /// A statement prepared by SQL, the tenant inside it as a literal.

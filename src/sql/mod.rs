@@ -322,6 +322,7 @@ impl Judge {
         let mut first = declared.unwrap_or(0).saturating_add(1);
         loop {
             let mut now = private.clone();
+            now.temps.begin_text();
             let mut done = Vec::with_capacity(stmts.len());
             for stmt in stmts {
                 let elsewhere = self.elsewhere(&now.temps);
@@ -337,6 +338,9 @@ impl Judge {
                     mutant: self.mutation.map(|m| m.mutant),
                 };
                 let rewritten = rewrite::rewrite(context, stmt)?;
+                if now.temps.leaves_open(&rewritten.kind) {
+                    return Err(open_path());
+                }
                 now.temps.completed(&rewritten.kind);
                 done.push(rewritten);
             }
@@ -406,6 +410,11 @@ impl Statement {
         }
         Ok(())
     }
+}
+
+fn open_path() -> Refusal {
+    Refusal::not_understood("a statement after the end of a transaction that has set search_path is not supported in the same query")
+        .hint("Send it by itself.")
 }
 
 fn foreign_tenant() -> Refusal {

@@ -28,6 +28,10 @@ pub struct Temps {
     /// The search_path that counts, and the one behind this transaction; None is the default.
     path: Option<Arc<[String]>>,
     lasting: Option<Arc<[String]>>,
+    /// How often the path was set by what may still be undone.
+    changes: u32,
+    /// Which path counts hangs on what a transaction's end comes to.
+    unsettled: bool,
 }
 
 impl Temps {
@@ -64,6 +68,16 @@ impl Temps {
         self.path.as_ref()
     }
 
+    /// A text of several statements is judged before any has run: what was set before it, in the same transaction, may be undone by it.
+    pub fn begin_text(&mut self) {
+        self.changes = if self.changes > 0 { 2 } else { 0 };
+    }
+
+    /// May a statement of this kind not be judged, for names may mean one thing or another?
+    pub fn leaves_open(&self, kind: &Kind) -> bool {
+        self.unsettled && !kind.is_transaction() && !matches!(kind, Kind::SearchPath { .. })
+    }
+
     /// What a statement of this kind changes, once it has run.
     pub fn completed(&mut self, kind: &Kind) {
         match kind {
@@ -84,7 +98,10 @@ impl Temps {
                 if !local {
                     self.lasting.clone_from(path);
                 }
+                (self.changes, self.unsettled) = (self.changes.saturating_add(1), false);
             }
+            // With one change the path is the one of before or the new one, and names must mean the same by both: the verifier knows only the former.
+            Kind::End | Kind::RollbackTo(_) if self.changes > 1 => self.unsettled = true,
             _ => {}
         }
     }
@@ -92,6 +109,7 @@ impl Temps {
     /// The transaction was committed: what was set for it alone is gone.
     pub fn committed(&mut self) {
         self.path.clone_from(&self.lasting);
+        self.changes = 0;
     }
 }
 

@@ -22,6 +22,7 @@ mod own;
 mod own_database;
 mod own_ddl;
 mod own_schema;
+mod paths;
 mod pgbench;
 mod redis;
 mod redis_clients;

@@ -14,8 +14,11 @@ impl Rewriter<'_> {
             NodeEnum::TransactionStmt(x) => {
                 use TransactionStmtKind as K;
                 match K::try_from(x.kind).unwrap_or(K::Undefined) {
-                    K::TransStmtBegin | K::TransStmtStart | K::TransStmtCommit | K::TransStmtRollback => Ok(Kind::Transaction),
-                    K::TransStmtSavepoint | K::TransStmtRelease | K::TransStmtRollbackTo => Ok(Kind::Transaction),
+                    K::TransStmtBegin | K::TransStmtStart => Ok(Kind::Transaction),
+                    K::TransStmtCommit | K::TransStmtRollback => Ok(Kind::End),
+                    K::TransStmtSavepoint => Ok(Kind::Savepoint(x.savepoint_name.clone())),
+                    K::TransStmtRelease => Ok(Kind::Release(x.savepoint_name.clone())),
+                    K::TransStmtRollbackTo => Ok(Kind::RollbackTo(x.savepoint_name.clone())),
                     _ => Err(Refusal::not_allowed("two-phase commit is not allowed")
                         .detail("A prepared transaction keeps its locks when the session is gone, and its name is everybody's.")),
                 }
