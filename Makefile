@@ -1,4 +1,4 @@
-.PHONY: redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
+.PHONY: coverage redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -7,6 +7,7 @@ help:
 	@echo "make test        lint and all tests"
 	@echo "make drivers     every driver that can be had, directly and as two tenants; writes docs/COMPATIBILITY.md (ONLY='asyncpg,psql')"
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
+	@echo "make coverage    the statement corpora through the wall; writes docs/SQL-COVERAGE.md (ONLY=django,psql measures some and writes nothing)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
 	@echo "make isolation   attacks on PostgreSQL; make redis-isolation: on Redis (ONLY=ids or groups)"
 	@echo "make redis-oracle  random commands through the wall and on a private Redis (N=1000000 SEED=7); make redis-suite: Redis' own test suite"
@@ -52,6 +53,10 @@ N ?= 200000
 SEED ?= 7
 oracle: install
 	ORACLE_N=$(N) ORACLE_SEED=$(SEED) ORACLE_CASE=$(CASE) cargo test --test it the_wall_answers -- --nocapture
+
+# Statements that frameworks, tools, applications and PostgreSQL's regression tests send (../shared/corpora): what is accepted, and why the rest is not.
+coverage: install
+	COVERAGE_ONLY=$(ONLY) cargo test --test it the_corpora_are_measured -- --ignored --nocapture
 
 # The rewriter with one of its protections left out, for each of them: who notices.
 mutants: install

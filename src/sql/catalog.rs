@@ -11,114 +11,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// A query that the loader runs (simple protocol, all values as text), by name.
-pub struct CatalogQuery {
-    /// Key in the map given to [`Catalog::build`].
-    pub name: &'static str,
-    /// The text.
-    pub sql: &'static str,
-}
+pub use super::queries::{CatalogQuery, QUERIES};
 
 /// Rows of one query: values as text, None for NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
-
-/// The queries to run, in any order. All names are qualified, so no search_path can mislead them.
-pub const QUERIES: &[CatalogQuery] = &[
-    CatalogQuery { name: "version", sql: "SELECT pg_catalog.current_setting('server_version_num')" },
-    CatalogQuery { name: "settings", sql: "SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings" },
-    CatalogQuery {
-        name: "path",
-        sql: "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS x(s, n) ORDER BY n",
-    },
-    CatalogQuery {
-        name: "relations",
-        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'), \
-              c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2, 3",
-    },
-    CatalogQuery {
-        name: "columns",
-        sql: "SELECT a.attrelid, a.attname, a.atttypid, a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', \
-              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c', a.attgenerated <> '', a.atthasdef OR a.attidentity <> '', a.attnum \
-              FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
-              LEFT JOIN pg_catalog.pg_type e ON e.typarray = base_type.base \
-              LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
-              WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
-              AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.attrelid, a.attnum",
-    },
-    CatalogQuery {
-        name: "views",
-        // With an empty path each name in a definition is printed with its schema.
-        sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
-              SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END) FROM bare b CROSS JOIN pg_catalog.pg_class c \
-              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
-    },
-    CatalogQuery {
-        name: "keys",
-        sql: "SELECT i.indrelid, x.relname, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, k.n, COALESCE(a.attname, ''), i.indisunique AND i.indimmediate AND i.indisvalid, i.indisprimary FROM pg_catalog.pg_index i \
-              JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
-              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, n) ON k.n <= i.indnkeyatts \
-              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0 \
-              WHERE (i.indisunique OR i.indisexclusion) AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2, 4",
-    },
-    CatalogQuery {
-        name: "references",
-        sql: "SELECT k.confrelid, k.conrelid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
-              WHERE k.contype = 'f' AND NOT c.relispartition",
-    },
-    CatalogQuery {
-        name: "foreign",
-        // Where the parent is partitioned, each partition has a constraint of its own beside the one that was written.
-        sql: "SELECT k.conrelid, n.nspname, p.relname, k.conname, f.n, c.attname, a.attname, k.condeferrable, k.confdeltype, k.confupdtype, k.convalidated \
-              FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
-              CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) WITH ORDINALITY AS f(own, theirs, n) \
-              JOIN pg_catalog.pg_attribute c ON c.attrelid = k.conrelid AND c.attnum = f.own JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = f.theirs \
-              WHERE k.contype = 'f' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint q WHERE q.oid = k.conparentid AND q.conrelid = k.conrelid) ORDER BY 1, 4, 5",
-    },
-    CatalogQuery {
-        name: "triggers",
-        sql: "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND (t.tgtype & 40) <> 0",
-    },
-    CatalogQuery {
-        name: "sequences",
-        sql: "SELECT d.refobjid, n.nspname, s.relname, (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid) \
-              FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
-              JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') AND s.relkind = 'S'",
-    },
-    CatalogQuery {
-        name: "all_sequences",
-        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              WHERE c.relkind = 'S' AND n.nspname NOT LIKE 'pg\\_%'",
-    },
-    CatalogQuery {
-        name: "deferrable",
-        sql: "SELECT k.conrelid, n.nspname, k.conname FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
-              WHERE k.condeferrable",
-    },
-    CatalogQuery {
-        name: "functions",
-        sql: "SELECT DISTINCT p.proname, n.nspname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace",
-    },
-    CatalogQuery { name: "aggregates", sql: "SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p WHERE p.prokind = 'a'" },
-    CatalogQuery {
-        name: "operators",
-        // Those of extensions that are known to compute and do nothing else are the server's as much as pg_catalog's.
-        sql: "SELECT DISTINCT o.oprname FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace \
-              WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid \
-              WHERE d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND d.objid = o.oid AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass \
-              AND d.deptype = 'e' AND e.extname IN ('citext', 'hstore', 'ltree', 'pg_trgm', 'btree_gin', 'btree_gist', 'vector'))",
-    },
-    CatalogQuery {
-        name: "types",
-        sql: "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL), pg_catalog.min(t.oid) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
-              LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 \
-              WHERE t.typtype IN ('e', 'd') AND n.nspname NOT IN ('pg_catalog', 'information_schema') GROUP BY 1, 2",
-    },
-];
 
 /// A problem that stops the start, with the policy's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,12 +44,17 @@ pub struct Catalog {
     pub functions: HashSet<(String, String)>,
     /// Names of functions outside pg_catalog.
     pub user_functions: HashSet<String>,
+    /// Names that PostgreSQL's own allowed functions share with others, all of which the policy lists: which one a call means is told by
+    /// its arguments.
+    pub overloads: HashSet<String>,
     /// All function names that exist and are not in the table of allowed ones.
     pub unsafe_fields: HashSet<String>,
     /// Names of aggregates, of any schema.
     pub aggregates: HashSet<String>,
-    /// Operator names (`@#`) defined outside pg_catalog and outside known extensions.
+    /// Operator names (`@#`) defined outside pg_catalog and outside known extensions, some of which call a function that is not listed.
     pub user_operators: HashSet<String>,
+    /// Names of operators outside pg_catalog, all of which call listed functions or ones of known extensions; they can fail.
+    pub operators: HashSet<String>,
     /// Some column of a listed relation may hold a json value.
     pub has_json: bool,
     /// User types (enums, domains) that listed columns use, by name.
@@ -353,12 +254,38 @@ impl Catalog {
                 }
             }
         }
+        problems.extend(self.read_sequences(policy, rows("all_sequences"), &mut used));
         for (entry, _) in entries.iter().zip(&used).filter(|(_, used)| !**used) {
             problems.push(CatalogProblem {
                 message: format!("{}.{} matches no table, view or materialized view upstream", entry.schema, entry.name),
                 fix: "correct the name, or take the entry out".into(),
                 place: Some(entry.place.clone()),
             });
+        }
+        problems
+    }
+
+    /// Sequences that no column owns and the policy lists by name: all tenants draw their numbers from the same counter.
+    fn read_sequences(&mut self, policy: &Policy, rows: &[Vec<Option<String>>], used: &mut [bool]) -> Vec<CatalogProblem> {
+        let entries = policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default();
+        let mut problems = Vec::new();
+        for row in rows.iter().filter(|_| self.home == Home::Rows) {
+            let (schema, name) = (text(row, 1), text(row, 2));
+            let Some(index) = entries.iter().position(|e| e.schema == schema && e.name == name) else { continue };
+            used[index] = true;
+            match &entries[index].rule {
+                TableRule::Hidden => {}
+                rule @ TableRule::SharedRead => {
+                    let alone = Relation::alone(&schema, &name, rule.clone(), entries[index].place.clone());
+                    let listed = Arc::new(Relation { kind: 'S', columns: home::of_sequence(), ..alone });
+                    self.sequences.entry((schema, name)).or_insert(listed);
+                }
+                _ => problems.push(CatalogProblem {
+                    message: format!("{schema}.{name} is a sequence: it has no rows of one tenant"),
+                    fix: "write `{ shared: read }`: all tenants draw from the same counter".into(),
+                    place: Some(entries[index].place.clone()),
+                }),
+            }
         }
         problems
     }
@@ -388,9 +315,17 @@ impl Catalog {
                 self.unsafe_fields.insert(name);
             }
         }
-        self.user_operators = operators.iter().map(|r| text(r, 0)).collect();
-        let home = self.home.clone();
+        let unlisted = |name: &str| {
+            let mut others = functions.iter().filter(|r| text(r, 0) == name && text(r, 1) != "pg_catalog");
+            others.any(|r| !self.functions.contains(&(text(r, 1), name.to_owned())))
+        };
+        if home == Home::Rows {
+            let shared = self.user_functions.iter().filter(|name| super::functions::find(name).is_some() && !unlisted(name));
+            self.overloads = shared.cloned().collect();
+        }
+        self.read_operators(operators);
         let here = |row: &[Option<String>]| match &home {
+            Home::Rows if text(row, 4) == "t" => true,
             Home::Rows => self.system.known.has("typ", number(row, 3)),
             Home::Schema(own) => text(row, 1) == *own,
             Home::Database { .. } => true,
@@ -401,6 +336,23 @@ impl Catalog {
         }
     }
 
+    /// Operators by name: which one is meant is told by the types beside it.
+    fn read_operators(&mut self, rows: &[Vec<Option<String>>]) {
+        let known = |row: &&Vec<Option<String>>| text(row, 3) == "t";
+        let listed = |row: &&Vec<Option<String>>| {
+            let (schema, function) = (text(row, 1), text(row, 2));
+            let own = schema == "pg_catalog" && super::functions::find(&function).is_some();
+            own || self.functions.contains(&(schema, function))
+        };
+        let rows_mode = self.home == Home::Rows;
+        let refused = rows.iter().filter(|r| !known(r) && !(rows_mode && listed(r)));
+        let refused: HashSet<String> = refused.map(|r| text(r, 0)).collect();
+        let extended = |r: &&Vec<Option<String>>| !known(r) || super::functions::find_operator(&text(r, 0)).is_none();
+        let allowed = rows.iter().filter(|r| rows_mode && extended(r)).map(|r| text(r, 0)).filter(|name| !refused.contains(name));
+        self.operators = allowed.collect();
+        self.user_operators = refused;
+    }
+
     fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let mut all: Vec<_> = self.relations.values().map(|r| format!("{r:?}")).collect();
@@ -408,6 +360,7 @@ impl Catalog {
         let mut functions: Vec<_> = self.unsafe_fields.iter().collect();
         functions.sort();
         let sequences: Vec<_> = self.sequences.keys().collect();
+        let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).collect();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
         (
@@ -421,7 +374,7 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            (&self.home, &self.system.hidden),
+            (&self.home, &self.system.hidden, overloads),
         )
             .hash(&mut hasher);
         hasher.finish()

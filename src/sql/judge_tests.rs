@@ -186,6 +186,46 @@ fn copies_are_rewritten_as_the_cases_say() {
     check("copy.txt", include_str!("../../tests/sql/copy.txt"));
 }
 
+/// The same, where the policy lists functions of the application's, and a sequence.
+fn listing() -> Judge {
+    let judge = judge();
+    let (mut policy, mut catalog) = ((**judge.policy()).clone(), (**judge.catalog()).clone());
+    let place = policy.postgres.as_ref().unwrap().tables[0].place.clone();
+    let function = |name: &str| crate::policy::FunctionEntry {
+        schema: "public".into(),
+        name: name.into(),
+        arguments: Vec::new(),
+        place: place.clone(),
+    };
+    policy.postgres.as_mut().unwrap().functions = vec![function("max"), function("alike")];
+    let names = ["max", "alike"].map(|f| ("public".to_owned(), f.to_owned()));
+    catalog.functions.extend(names);
+    catalog.overloads.insert("max".into());
+    catalog.operators.extend(["===", "<"].map(String::from));
+    catalog.user_operators.insert("<<<".into());
+    catalog.types.insert("hstore".into(), "public".into());
+    let tickets = catalog::Relation { kind: 'S', ..(*catalog.sequences[&("public".to_owned(), "orders_id_seq".to_owned())]).clone() };
+    let tickets = catalog::Relation { name: "tickets".into(), definition: None, rule: TableRule::SharedRead, ..tickets };
+    catalog.sequences.insert(("public".into(), "tickets".into()), Arc::new(tickets));
+    Judge::new(Arc::new(policy), Arc::new(catalog))
+}
+
+#[test]
+fn what_the_policy_lists_is_called_and_may_fail() {
+    check_with(&listing(), "listed.txt", include_str!("../../tests/sql/listed.txt"));
+    // Where an application has an operator of that name, nothing may look it up unseen.
+    let mut catalog = (**listing().catalog()).clone();
+    catalog.operators.insert("=".into());
+    let judge = Judge::new(listing().policy().clone(), Arc::new(catalog));
+    for sql in ["SELECT * FROM orders JOIN items USING (tenant_id)", "SELECT * FROM orders NATURAL JOIN items"] {
+        assert!(outcome(&judge, sql).starts_with("! 0A000 USING, NATURAL and CYCLE"), "{}", outcome(&judge, sql));
+    }
+    let fenced = outcome(&judge, "SELECT id FROM orders WHERE CASE note WHEN 'a' THEN true END");
+    assert!(fenced.contains("CASE WHEN orders.tenant_id OPERATOR(pg_catalog.=) $1 THEN CASE note WHEN"), "{fenced}");
+    let fenced = outcome(&judge, "SELECT id FROM orders WHERE note IN ('a', 'b')");
+    assert!(fenced.contains("$1 THEN note IN ('a', 'b') END"), "{fenced}");
+}
+
 #[test]
 fn attacks_on_names_are_held() {
     check("attacks/names.txt", include_str!("../../tests/sql/attacks/names.txt"));

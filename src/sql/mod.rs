@@ -38,6 +38,7 @@ mod parse;
 pub mod paths;
 mod plans;
 pub mod private;
+mod queries;
 pub mod refusal;
 mod rewrite;
 pub mod rows;

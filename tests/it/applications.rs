@@ -50,3 +50,33 @@ fn what_is_not_there_is_said_as_the_server_says_it() {
     assert_eq!(format!("{hidden:?}").replace("secrets", "nowhere"), format!("{absent:?}"));
     assert!(!format!("{hidden:?}").contains("list it"), "{hidden:?}");
 }
+
+#[test]
+fn what_extensions_and_the_application_itself_define_is_used() {
+    let database = shop();
+    database.psql(
+        "CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION pg_trgm; CREATE SEQUENCE tickets;
+         ALTER TABLE orders ADD COLUMN tags hstore, ADD COLUMN name citext;
+         UPDATE orders SET tags = 'a=>1', name = upper(item);
+         CREATE FUNCTION alike(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'saw %', $1; RETURN lower($1) = lower($2); END $$;
+         CREATE OPERATOR === (FUNCTION = alike, LEFTARG = text, RIGHTARG = text);
+         CREATE FUNCTION unlisted(text, text) RETURNS bool LANGUAGE sql AS 'SELECT true';
+         CREATE OPERATOR <<< (FUNCTION = unlisted, LEFTARG = text, RIGHTARG = text);",
+    );
+    let policy = format!(
+        "{}    public.tickets: {{ shared: read }}\n  functions: [ 'public.alike(text, text)', public.max(citext) ]\n",
+        crate::smoke::POLICY
+    );
+    let wall = Wall::for_database(&database, &policy);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let mut text = |sql: &str| acme.query(sql).map(|r| r.text());
+    assert_eq!(text("SELECT max(id), max(item), max(name) FROM orders").unwrap(), "2|rocket|ROCKET");
+    assert_eq!(text("SELECT max(name) FROM orders WHERE name = 'rocket'").unwrap(), "ROCKET");
+    assert_eq!(text("SELECT tags -> 'a', 'x=>2'::hstore FROM orders WHERE id = 1").unwrap(), "1|\"x\"=>\"2\"");
+    assert_eq!(text("SELECT item, 'rock' <<-> item < 0.5 FROM orders WHERE item %> 'rocket'").unwrap(), "rocket|t");
+    assert_eq!(text("SELECT nextval('tickets'), currval('tickets')").unwrap(), "1|1");
+    assert_eq!(text("SELECT item FROM orders WHERE item === 'ROCKET'").unwrap(), "rocket");
+    assert_eq!(text("SELECT item FROM orders WHERE item <<< 'x'").unwrap_err().code, "42883");
+    let seen: Vec<String> = acme.notices.iter().map(|n| n.message.clone()).collect();
+    assert_eq!(seen, ["saw anvil", "saw rocket"], "the function sees the tenant's rows alone");
+}

@@ -7,6 +7,7 @@ mod catalogs;
 mod check_live;
 mod cli;
 mod copy;
+mod corpora;
 mod demo;
 mod deploy;
 mod drivers;

@@ -33,6 +33,9 @@ SELECT title, count(*) FROM notes GROUP BY title ORDER BY 1
 SELECT notes, count(*) FROM notes GROUP BY notes ORDER BY 1
 SELECT n.*, count(t.name) FROM notes n LEFT JOIN tags t ON t.note_id = n.id GROUP BY n.id ORDER BY n.id
 SELECT title, stars + 1 AS more FROM notes GROUP BY id ORDER BY stars
+SELECT id AS pk, title, count(*) FROM notes GROUP BY 1 ORDER BY stars, 1
+SELECT title, 1 FROM notes GROUP BY 2
+SELECT id FROM notes GROUP BY 7
 SELECT n.title FROM tags t RIGHT JOIN notes n ON t.note_id = n.id GROUP BY n.id, t.name HAVING n.stars > 1 ORDER BY n.id, t.name
 SELECT t.name FROM tags t GROUP BY t.note_id
 SELECT title FROM notes GROUP BY stars

@@ -34,13 +34,11 @@ impl Rewriter<'_> {
             NodeEnum::FuncCall(call) => self.call(call),
             NodeEnum::TypeCast(x) => self.cast(x, unknown),
             NodeEnum::CaseExpr(x) => {
-                if x.arg.is_some() {
-                    self.implicit_operators(&["="])?;
-                }
+                let quiet = x.arg.is_none() || self.implicit_operators(&["="])?;
                 let mut traits = self.optional(x.arg.as_mut())?;
                 traits.add(self.exprs(&mut x.args)?);
                 traits.add(self.optional(x.defresult.as_mut())?);
-                Ok(traits)
+                Ok(if quiet { traits } else { traits.raising() })
             }
             NodeEnum::CaseWhen(x) => {
                 let mut traits = self.optional(x.expr.as_mut())?;
@@ -207,24 +205,28 @@ impl Rewriter<'_> {
         let kind = AExprKind::try_from(x.kind).unwrap_or(AExprKind::Undefined);
         if matches!(kind, AExprKind::AexprBetween | AExprKind::AexprNotBetween | AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym)
         {
-            return self.implicit_operators(&["<", ">", "<=", ">="]).map(|()| true);
+            return self.implicit_operators(&["<", ">", "<=", ">="]);
         }
         let name = self.operator_name(&x.name, x.location)?;
         let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));
         Ok(match kind {
             AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => self.quiet_operator(&name),
-            AExprKind::AexprLike | AExprKind::AexprIlike => pattern_is_plain,
-            AExprKind::AexprIn | AExprKind::AexprDistinct | AExprKind::AexprNotDistinct | AExprKind::AexprNullif => true,
+            AExprKind::AexprLike | AExprKind::AexprIlike => pattern_is_plain && !self.cx.catalog.operators.contains(&name),
+            AExprKind::AexprIn | AExprKind::AexprDistinct | AExprKind::AexprNotDistinct | AExprKind::AexprNullif => {
+                !self.cx.catalog.operators.contains(&name)
+            }
             AExprKind::AexprSimilar => false,
             _ => return Err(Refusal::not_understood("this operator is not supported").at(self.at(x.location))),
         })
     }
 
-    /// The bare name of an operator that is PostgreSQL's own.
+    /// The bare name of an operator that is PostgreSQL's own, or calls listed functions only.
     pub(super) fn operator_name(&self, name: &[Node], location: i32) -> Res<String> {
         let names = nodes::names(name).unwrap_or_default();
         let bare = match names.as_slice() {
+            [bare] if self.cx.catalog.operators.contains(*bare) => *bare,
             [bare] if !self.cx.catalog.user_operators.contains(*bare) && functions::find_operator(bare).is_some() => *bare,
+            [schema, bare] if *schema != "pg_catalog" && self.cx.catalog.operators.contains(*bare) => *bare,
             ["pg_catalog", bare] if functions::find_operator(bare).is_some() => *bare,
             _ => {
                 let shown = names.last().copied().unwrap_or("?");
@@ -236,6 +238,9 @@ impl Rewriter<'_> {
 
     /// Can this operator not fail on any stored value?
     pub(super) fn quiet_operator(&self, operator: &str) -> bool {
+        if self.cx.catalog.operators.contains(operator) {
+            return false;
+        }
         match functions::find_operator(operator) {
             Some(functions::Operator::Quiet) => true,
             Some(functions::Operator::Json) => !self.cx.catalog.has_json,
@@ -243,9 +248,18 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Operators that PostgreSQL looks up by name where the client wrote none (CASE x WHEN, BETWEEN, USING).
-    pub(super) fn implicit_operators(&self, names: &[&str]) -> Res<()> {
-        names.iter().try_for_each(|name| self.operator_name(&[nodes::string(name)], -1).map(|_| ()))
+    /// Operators that PostgreSQL looks up by name where the client wrote none (CASE x WHEN, BETWEEN); whether they are its own.
+    pub(super) fn implicit_operators(&self, names: &[&str]) -> Res<bool> {
+        names.iter().try_for_each(|name| self.operator_name(&[nodes::string(name)], -1).map(|_| ()))?;
+        Ok(!names.iter().any(|name| self.cx.catalog.operators.contains(*name)))
+    }
+
+    /// The same where they run on rows that no guard has seen yet (USING, CYCLE): none of them calls an application's function.
+    pub(super) fn own_operators(&self, names: &[&str]) -> Res<()> {
+        if self.implicit_operators(names)? {
+            return Ok(());
+        }
+        Err(Refusal::not_understood("USING, NATURAL and CYCLE are not supported where the application has operators of that name"))
     }
 
     pub(super) fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
@@ -269,6 +283,20 @@ impl Rewriter<'_> {
         Ok(traits)
     }
 
+    /// `f(t.*)` gives f a whole row.
+    fn own_rows(&self, call: &FuncCall, place: Option<u32>) -> Res<()> {
+        for argument in &call.args {
+            if let Some(NodeEnum::ColumnRef(row)) = &argument.node
+                && let [relation, star] = row.fields.as_slice()
+                && matches!(star.node, Some(NodeEnum::AStar(_)))
+                && let Some([name]) = nodes::names(std::slice::from_ref(relation)).as_deref()
+            {
+                self.own_names(name, place)?;
+            }
+        }
+        Ok(())
+    }
+
     fn call(&mut self, call: &mut FuncCall) -> Res<Traits> {
         let place = self.at(call.location);
         let names: Vec<String> = nodes::names(&call.funcname).unwrap_or_default().into_iter().map(str::to_owned).collect();
@@ -282,15 +310,7 @@ impl Rewriter<'_> {
             let name = name.to_owned();
             return if name == "setval" { self.setval(call) } else { self.sequence_call(call, &name) }.map_err(|r| r.at(place));
         }
-        for argument in &call.args {
-            if let Some(NodeEnum::ColumnRef(row)) = &argument.node
-                && let [relation, star] = row.fields.as_slice()
-                && matches!(star.node, Some(NodeEnum::AStar(_)))
-                && let Some([name]) = nodes::names(std::slice::from_ref(relation)).as_deref()
-            {
-                self.own_names(name, place)?;
-            }
-        }
+        self.own_rows(call, place)?;
         let mut traits = self.exprs(&mut call.args)?;
         traits.add(self.exprs(&mut call.agg_order)?);
         traits.add(self.optional(call.agg_filter.as_mut())?);
@@ -316,6 +336,9 @@ impl Rewriter<'_> {
             return self.lock_call(call, &name, traits).map_err(|r| r.at(place));
         }
         self.rows_call(call, name);
+        if schema.is_empty() && self.cx.catalog.overloads.contains(name) {
+            return Ok(traits.raising());
+        }
         if let Some(schema) = self.listed_function(schema, name) {
             call.funcname = vec![nodes::string(&schema), nodes::string(name)];
             return Ok(traits.raising());

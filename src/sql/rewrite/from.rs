@@ -66,6 +66,12 @@ impl Rewriter<'_> {
             && let Some(sequence) = self.cx.catalog.sequence(&var.schemaname, &var.relname).filter(|_| var.catalogname.is_empty())
         {
             let sequence = sequence.clone();
+            if sequence.definition.is_none() && !sequence.is_own() {
+                return Err(Refusal::not_understood(format!("reading sequence \"{}\" is not supported", sequence.name))
+                    .detail("Its counter is everybody's.")
+                    .hint_at("It is `shared: read`", &sequence.place)
+                    .at(self.at(var.location)));
+            }
             return self.view(item, &sequence, scope).map(|()| Vec::new());
         }
         let relation = self.relation(var)?;
@@ -167,7 +173,7 @@ impl Rewriter<'_> {
 
     fn join(&mut self, join: &mut JoinExpr, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
         if join.is_natural || !join.using_clause.is_empty() {
-            self.implicit_operators(&["="])?;
+            self.own_operators(&["="])?;
         }
         let first = scope.items.len();
         let plain = !join.is_natural && join.using_clause.is_empty();

@@ -6,7 +6,7 @@ use crate::sql::catalog::Relation;
 use crate::sql::nodes;
 use crate::sql::scope::{Item, Thing};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, SelectStmt};
+use pg_query::protobuf::{Node, SelectStmt, a_const};
 
 /// pg_type.oid of types without an order: json, xml, the geometric ones.
 const UNORDERED: &[u32] = &[114, 142, 600, 601, 602, 603, 604, 628, 718];
@@ -24,7 +24,7 @@ impl Rewriter<'_> {
         for item in &level.items {
             let Thing::Wrapped(relation) = &item.thing else { continue };
             let Some(key) = own_key(relation).filter(|_| item.hides.is_none() && !item.name.is_empty()) else { continue };
-            let grouped = |column: &str| select.group_clause.iter().any(|g| names(g, item, &level.items, column));
+            let grouped = |column: &str| select.group_clause.iter().any(|g| names(meant(g, select), item, &level.items, column));
             if !key.iter().all(|k| grouped(k)) {
                 continue;
             }
@@ -43,6 +43,27 @@ fn own_key(relation: &Relation) -> Option<Vec<&str>> {
     let key = relation.keys.iter().find(|k| k.primary && k.unique && !k.partial)?;
     let own: Vec<&str> = key.columns.iter().map(String::as_str).filter(|c| *c != hides).collect();
     (!own.is_empty()).then_some(own)
+}
+
+/// What GROUP BY a number groups by; stars before it hide which target that is.
+fn meant<'a>(expr: &'a Node, select: &'a SelectStmt) -> &'a Node {
+    let Some(NodeEnum::AConst(constant)) = &expr.node else { return expr };
+    let Some(a_const::Val::Ival(number)) = &constant.val else { return expr };
+    let before = usize::try_from(number.ival).ok().and_then(|n| select.target_list.get(..n)).unwrap_or_default();
+    let value = |target: &'a Node| match &target.node {
+        Some(NodeEnum::ResTarget(t)) => t.val.as_deref().filter(|v| !is_star(v)),
+        _ => None,
+    };
+    if before.iter().all(|t| value(t).is_some()) { before.last().and_then(value).unwrap_or(expr) } else { expr }
+}
+
+fn is_star(value: &Node) -> bool {
+    let last = match &value.node {
+        Some(NodeEnum::ColumnRef(c)) => c.fields.last(),
+        Some(NodeEnum::AIndirection(i)) => i.indirection.last(),
+        _ => None,
+    };
+    last.is_some_and(|l| matches!(l.node, Some(NodeEnum::AStar(_))))
 }
 
 /// Whether an expression is this column of the item, and certainly no other.

@@ -166,7 +166,7 @@ impl Rewriter<'_> {
                 return Err(Refusal::not_understood("WITH without a query"));
             };
             if let Some(cycle) = cte.cycle_clause.as_mut() {
-                self.implicit_operators(&["=", "<>"])?;
+                self.own_operators(&["=", "<>"])?;
                 self.optional(cycle.cycle_mark_value.as_mut())?;
                 self.optional(cycle.cycle_mark_default.as_mut())?;
             }

@@ -224,6 +224,9 @@ impl Walk<'_> {
             Some(FULL) => (none, none),
             _ => return disagree("a join of an unknown kind"),
         };
+        if f["is_natural"] == Value::Bool(true) || !list(f, "using_clause").is_empty() {
+            self.only_own_operators(&["="])?;
+        }
         let first = level.items.len();
         self.from_item(&f["larg"], &c["larg"], left, level)?;
         let middle = level.items.len();

@@ -108,7 +108,7 @@ impl Walk<'_> {
     }
 
     /// GROUP BY as the client wrote it, and behind it columns that a primary key in it makes dependent within the tenant.
-    pub(super) fn groups(&mut self, f: &[Value], c: &[Value]) -> Res<()> {
+    pub(super) fn groups(&mut self, f: &[Value], c: &[Value], targets: &[Value]) -> Res<()> {
         let Some((theirs, added)) = f.split_at_checked(c.len()) else { return disagree("GROUP BY lost something") };
         theirs.iter().zip(c).try_for_each(|(f, c)| self.same(f, c))?;
         if added.is_empty() {
@@ -116,12 +116,13 @@ impl Walk<'_> {
         }
         let sets = c.is_empty() || c.iter().any(|g| fields(g, "GroupingSet").is_some());
         let Some(level) = self.levels.last().filter(|_| !sets) else { return disagree("GROUP BY gained something") };
+        let groups: Vec<&Value> = c.iter().map(|g| numbered(g, targets).unwrap_or(g)).collect();
         for column in added {
             let parts = fields(column, "ColumnRef").map(|c| list(c, "fields")).unwrap_or_default();
             let [reference, name] = names(parts)[..] else { return disagree("GROUP BY gained something") };
             let item = level.items.iter().find(|i| i.name == reference && i.hides.is_none() && parts.len() == 2);
             let relation = item.and_then(|i| i.relation.as_ref()).filter(|r| r.column(name).is_some());
-            if !relation.is_some_and(|r| depends(r, reference, level, c)) {
+            if !relation.is_some_and(|r| depends(r, reference, level, &groups)) {
                 return disagree("GROUP BY gained a column that no key tells");
             }
         }
@@ -167,8 +168,24 @@ fn written_out(expr: &Value, target: &Seen, level: &Level, from: &[Value]) -> Re
     }
 }
 
+/// The target that a number in GROUP BY counts, where each before it is one column.
+fn numbered<'v>(group: &Value, targets: &'v [Value]) -> Option<&'v Value> {
+    let number = fields(group, "AConst")?["val"]["Ival"]["ival"].as_u64()?;
+    let counted = targets.get(..usize::try_from(number).ok()?)?;
+    let values: Option<Vec<&Value>> = counted.iter().map(|t| fields(t, "ResTarget").map(|t| &t["val"])).collect();
+    let star = |value: &&Value| {
+        let steps = match kind(value) {
+            Some(("ColumnRef", c)) => list(c, "fields"),
+            Some(("AIndirection", i)) => list(i, "indirection"),
+            _ => &[],
+        };
+        steps.last().and_then(kind).is_some_and(|(k, _)| k == "AStar")
+    };
+    values.filter(|v| !v.iter().any(star)).and_then(|v| v.last().copied())
+}
+
 /// Whether these groups have the primary key of a table that hides a column, but for that column.
-fn depends(relation: &Relation, reference: &str, level: &Level, groups: &[Value]) -> bool {
+fn depends(relation: &Relation, reference: &str, level: &Level, groups: &[&Value]) -> bool {
     let Some(hides) = relation.hides() else { return false };
     let Some(key) = relation.keys.iter().find(|k| k.primary && k.unique && !k.partial) else { return false };
     let alone = |name: &str| {
@@ -176,7 +193,7 @@ fn depends(relation: &Relation, reference: &str, level: &Level, groups: &[Value]
         !level.items.iter().any(|i| without(&i))
     };
     let has = |wanted: &String| {
-        groups.iter().filter_map(|g| fields(g, "ColumnRef")).any(|g| match names(list(g, "fields")).as_slice() {
+        groups.iter().copied().filter_map(|g| fields(g, "ColumnRef")).any(|g| match names(list(g, "fields")).as_slice() {
             [one] => *one == wanted && list(g, "fields").len() == 1 && alone(one),
             [of, one] => *of == reference && *one == wanted,
             _ => false,

@@ -50,7 +50,7 @@ const PLAIN: &[&str] = &[
 const BETWEEN: std::ops::RangeInclusive<i64> = 11..=14;
 
 /// Fields that hold a node without its wrapping and no name to be judged.
-const PLAIN_PARTS: &[&str] = &["alias", "cycle_clause", "join_using_alias", "over", "returning_clause", "search_clause", "val"];
+const PLAIN_PARTS: &[&str] = &["alias", "join_using_alias", "over", "returning_clause", "search_clause", "val"];
 
 impl Walk<'_> {
     pub(super) fn same_node(&mut self, name: &str, f: &Value, c: &Value) -> Res<()> {
@@ -67,6 +67,10 @@ impl Walk<'_> {
                 self.rest(f, c, &[])
             }
             "AExpr" => self.with_operator("name", f, c),
+            "CaseExpr" if !c["arg"].is_null() => {
+                self.operator(vec!["="])?;
+                self.rest(f, c, &[])
+            }
             "SubLink" => {
                 self.not_before_parents(&c["subselect"])?;
                 self.with_operator("oper_name", f, c)
@@ -111,6 +115,10 @@ impl Walk<'_> {
                 collation(f)?;
                 self.rest(f, c, &[])
             }
+            "cycle_clause" => {
+                self.only_own_operators(&["=", "<>"])?;
+                self.rest(f, c, &[])
+            }
             _ if PLAIN_PARTS.contains(&key) => self.rest(f, c, &[]),
             // The one kind of constant inside `val`, and the empty node that DISTINCT is.
             "Ival" | "Fval" | "Boolval" | "Sval" | "Bsval" => self.rest(f, c, &[]),
@@ -125,6 +133,14 @@ impl Walk<'_> {
         // In FROM, `unnest` of several arrays is a form of its own, and PostgreSQL's whatever the path is.
         let several = list(f, "args").len() > 1 && !self.catalog.user_functions.contains("unnest");
         if fname == ["unnest"] && cname == fname && several {
+            return self.rest(f, c, &[]);
+        }
+        // Whichever of this name the arguments choose, it is PostgreSQL's own or listed.
+        if let [name] = fname.as_slice()
+            && cname == fname
+            && self.catalog.overloads.contains(*name)
+            && functions::find(name).is_some()
+        {
             return self.rest(f, c, &[]);
         }
         let [schema, name] = fname.as_slice() else { return disagree("a function's name is not qualified") };
@@ -182,13 +198,24 @@ impl Walk<'_> {
         self.rest(f, c, &[])
     }
 
-    /// None, or PostgreSQL's own.
+    /// None, or PostgreSQL's own, or one that calls listed functions only.
     fn operator(&self, name: Vec<&str>) -> Res<()> {
+        let listed = |bare: &str| self.catalog.operators.contains(bare);
         match name.as_slice() {
             [] => Ok(()),
+            [bare] if listed(bare) => Ok(()),
+            [schema, bare] if *schema != "pg_catalog" && listed(bare) => Ok(()),
             ["pg_catalog", bare] if functions::find_operator(bare).is_some() => Ok(()),
             [bare] if functions::find_operator(bare).is_some() && !self.catalog.user_operators.contains(*bare) => Ok(()),
             _ => disagree("an operator is not PostgreSQL's own"),
+        }
+    }
+
+    /// These names are PostgreSQL's own operators and nobody else's.
+    pub(super) fn only_own_operators(&self, operators: &[&str]) -> Res<()> {
+        match operators.iter().find(|o| self.catalog.operators.contains(**o)) {
+            None => operators.iter().try_for_each(|o| self.operator(vec![o])),
+            Some(_) => disagree("an application's operator may run on rows before their guard"),
         }
     }
 

@@ -409,7 +409,7 @@ impl Walk<'_> {
         self.passed();
         self.having(&f["having_clause"], &c["having_clause"])?;
         let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause", "having_clause", "group_clause"];
-        self.groups(list(f, "group_clause"), list(c, "group_clause"))?;
+        self.groups(list(f, "group_clause"), list(c, "group_clause"), list(c, "target_list"))?;
         let free = c["limit_count"].is_null() && c["limit_offset"].is_null();
         if free && f["limit_count"].is_null() && is_zero(&f["limit_offset"]) {
             done.extend(["limit_offset", "limit_option"]);

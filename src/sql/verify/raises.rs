@@ -124,6 +124,7 @@ impl Walk<'_> {
                 target.last() != Some(&"text") || !list(&node["type_name"], "array_bounds").is_empty()
             }
             "AArrayExpr" => true,
+            "CaseExpr" => !node["arg"].is_null() && self.catalog.operators.contains("="),
             "AIndirection" => list(node, "indirection").iter().any(|s| fields(s, "AIndices").is_some()),
             "FuncCall" => self.call_fails(node),
             "AExpr" => self.operation_fails(node),
@@ -153,15 +154,20 @@ impl Walk<'_> {
             Some(K::AexprOp | K::AexprOpAny | K::AexprOpAll) => self.operator_fails(&operator),
             Some(K::AexprLike | K::AexprIlike) => {
                 let pattern = fields(&x["rexpr"], "AConst").and_then(|p| p["val"]["Sval"]["sval"].as_str());
-                pattern.is_none_or(|p| p.contains('\\'))
+                pattern.is_none_or(|p| p.contains('\\')) || self.catalog.operators.contains(&operator)
             }
-            Some(K::AexprIn | K::AexprDistinct | K::AexprNotDistinct | K::AexprNullif) => false,
-            Some(K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym) => false,
+            Some(K::AexprIn | K::AexprDistinct | K::AexprNotDistinct | K::AexprNullif) => self.catalog.operators.contains(&operator),
+            Some(K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym) => {
+                ["<", ">", "<=", ">="].iter().any(|o| self.catalog.operators.contains(*o))
+            }
             _ => true,
         }
     }
 
     fn operator_fails(&self, name: &str) -> bool {
+        if self.catalog.operators.contains(name) {
+            return true;
+        }
         match functions::find_operator(name) {
             Some(functions::Operator::Quiet) => false,
             Some(functions::Operator::Json) => self.catalog.has_json,
@@ -251,11 +257,28 @@ impl Walk<'_> {
 
     /// A part of HAVING without an aggregate is run as WHERE is: then it does not fail.
     pub(super) fn having_part(&mut self, c: &Value, fenced: bool) -> Res<()> {
-        if !self.any_fails(c) || aggregates(c) {
+        if !self.any_fails(c) || self.aggregates(c) {
             return Ok(());
         }
         self.conditions.raising += 1;
         if fenced { Ok(()) } else { disagree("a part of HAVING that can fail may run before the guard") }
+    }
+}
+
+impl Walk<'_> {
+    /// Whether a certain aggregate of this level stands in an expression.
+    fn aggregates(&self, value: &Value) -> bool {
+        match value {
+            Value::Array(all) => all.iter().any(|v| self.aggregates(v)),
+            Value::Object(map) => {
+                let call = fields(value, "FuncCall").filter(|call| call["over"].is_null());
+                let name = call.and_then(|call| names(list(call, "funcname")).last().copied());
+                let other = |name: &str| self.catalog.functions.iter().any(|(_, n)| n == name);
+                let certain = name.is_some_and(|n| functions::is_aggregate(n) && !other(n));
+                certain || map.iter().any(|(key, inner)| key != "subselect" && self.aggregates(inner))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -310,19 +333,6 @@ fn column_use(column: &Value) -> Use<'_> {
         ([], _) => Use::Any,
         ([.., relation], true) | ([.., relation, _], false) => Use::Of(relation),
         ([name], false) => Use::Bare(name),
-    }
-}
-
-/// Whether a certain aggregate of this level stands in an expression.
-fn aggregates(value: &Value) -> bool {
-    match value {
-        Value::Array(all) => all.iter().any(aggregates),
-        Value::Object(map) => {
-            let call = fields(value, "FuncCall").filter(|call| call["over"].is_null());
-            let name = call.and_then(|call| names(list(call, "funcname")).last().copied());
-            name.is_some_and(functions::is_aggregate) || map.iter().any(|(key, inner)| key != "subselect" && aggregates(inner))
-        }
-        _ => false,
     }
 }
 

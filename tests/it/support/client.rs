@@ -288,7 +288,8 @@ fn values(body: &[u8]) -> Vec<Option<String>> {
     values
 }
 
-fn error(body: &[u8]) -> PgError {
+/// The body of an ErrorResponse.
+pub fn error(body: &[u8]) -> PgError {
     let mut fields = BTreeMap::new();
     for part in body.split(|b| *b == 0).filter(|p| !p.is_empty()) {
         fields.insert(char::from(part[0]), String::from_utf8_lossy(&part[1..]).into_owned());

@@ -1,0 +1,130 @@
+//! What upstream is asked for the catalog.
+
+/// A query that the loader runs (simple protocol, all values as text), by name.
+pub struct CatalogQuery {
+    /// Key in the map given to [`Catalog::build`].
+    pub name: &'static str,
+    /// The text.
+    pub sql: &'static str,
+}
+
+/// Whether an object belongs to an extension that is known to compute and do nothing else: it is the server's as much as pg_catalog's.
+macro_rules! known_extension {
+    ($class:literal, $object:literal) => {
+        concat!(
+            "EXISTS (SELECT FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid WHERE x.classid = 'pg_catalog.",
+            $class,
+            "'::pg_catalog.regclass AND x.objid = ",
+            $object,
+            " AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND x.deptype = 'e' \
+             AND e.extname IN ('citext', 'hstore', 'ltree', 'pg_trgm', 'btree_gin', 'btree_gist', 'vector'))"
+        )
+    };
+}
+
+/// The queries to run, in any order. All names are qualified, so no search_path can mislead them.
+pub const QUERIES: &[CatalogQuery] = &[
+    CatalogQuery { name: "version", sql: "SELECT pg_catalog.current_setting('server_version_num')" },
+    CatalogQuery { name: "settings", sql: "SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings" },
+    CatalogQuery {
+        name: "path",
+        sql: "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS x(s, n) ORDER BY n",
+    },
+    CatalogQuery {
+        name: "relations",
+        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'), \
+              c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2, 3",
+    },
+    CatalogQuery {
+        name: "columns",
+        sql: "SELECT a.attrelid, a.attname, a.atttypid, a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', \
+              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c', a.attgenerated <> '', a.atthasdef OR a.attidentity <> '', a.attnum \
+              FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
+              LEFT JOIN pg_catalog.pg_type e ON e.typarray = base_type.base \
+              LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
+              WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+              AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.attrelid, a.attnum",
+    },
+    CatalogQuery {
+        name: "views",
+        // With an empty path each name in a definition is printed with its schema.
+        sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
+              SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END) FROM bare b CROSS JOIN pg_catalog.pg_class c \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
+    },
+    CatalogQuery {
+        name: "keys",
+        sql: "SELECT i.indrelid, x.relname, i.indpred IS NOT NULL OR i.indexprs IS NOT NULL, k.n, COALESCE(a.attname, ''), i.indisunique AND i.indimmediate AND i.indisvalid, i.indisprimary FROM pg_catalog.pg_index i \
+              JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, n) ON k.n <= i.indnkeyatts \
+              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0 \
+              WHERE (i.indisunique OR i.indisexclusion) AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2, 4",
+    },
+    CatalogQuery {
+        name: "references",
+        sql: "SELECT k.confrelid, k.conrelid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+              WHERE k.contype = 'f' AND NOT c.relispartition",
+    },
+    CatalogQuery {
+        name: "foreign",
+        // Where the parent is partitioned, each partition has a constraint of its own beside the one that was written.
+        sql: "SELECT k.conrelid, n.nspname, p.relname, k.conname, f.n, c.attname, a.attname, k.condeferrable, k.confdeltype, k.confupdtype, k.convalidated \
+              FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
+              CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) WITH ORDINALITY AS f(own, theirs, n) \
+              JOIN pg_catalog.pg_attribute c ON c.attrelid = k.conrelid AND c.attnum = f.own JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = f.theirs \
+              WHERE k.contype = 'f' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint q WHERE q.oid = k.conparentid AND q.conrelid = k.conrelid) ORDER BY 1, 4, 5",
+    },
+    CatalogQuery {
+        name: "triggers",
+        sql: "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND (t.tgtype & 40) <> 0",
+    },
+    CatalogQuery {
+        name: "sequences",
+        sql: "SELECT d.refobjid, n.nspname, s.relname, (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid) \
+              FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid \
+              JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') AND s.relkind = 'S'",
+    },
+    CatalogQuery {
+        name: "all_sequences",
+        sql: "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE c.relkind = 'S' AND n.nspname NOT LIKE 'pg\\_%'",
+    },
+    CatalogQuery {
+        name: "deferrable",
+        sql: "SELECT k.conrelid, n.nspname, k.conname FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
+              WHERE k.condeferrable",
+    },
+    CatalogQuery {
+        name: "functions",
+        sql: "SELECT DISTINCT p.proname, n.nspname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace",
+    },
+    CatalogQuery { name: "aggregates", sql: "SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p WHERE p.prokind = 'a'" },
+    CatalogQuery {
+        name: "operators",
+        sql: concat!(
+            "SELECT DISTINCT o.oprname, COALESCE(f.nspname, ''), COALESCE(p.proname, ''), ",
+            known_extension!("pg_operator", "o.oid"),
+            " FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace \
+              LEFT JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode LEFT JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace \
+              WHERE n.nspname <> 'pg_catalog'"
+        ),
+    },
+    CatalogQuery {
+        name: "types",
+        sql: concat!(
+            "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL), pg_catalog.min(t.oid), ",
+            known_extension!("pg_type", "t.oid"),
+            " FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+              LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
+            known_extension!("pg_proc", "c.castfunc"),
+            " WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND (t.typtype IN ('e', 'd') OR t.typtype = 'b' AND t.typelem = 0 AND ",
+            known_extension!("pg_type", "t.oid"),
+            ") GROUP BY 1, 2, 5"
+        ),
+    },
+];
