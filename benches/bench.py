@@ -5,7 +5,7 @@ Targets take turns within each round, so that a noisy moment meets all of them; 
 brackets the processor time that the proxy itself spent an operation, which other work on the machine hardly changes.
 Everything runs on this machine, on loopback, with throwaway servers; all of it is ended at the end.
 
-    python3 benches/bench.py [--rounds 3] [--seconds 4] [--only postgres,redis,footprint]
+    python3 benches/bench.py [--rounds 3] [--seconds 4] [--only postgres,redis,footprint] [--before OTHER/partywall]
 """
 
 import argparse
@@ -131,7 +131,7 @@ def start_pgbouncer(work, target):
     return port, child
 
 
-def start_wall(work, name, listeners, upstreams, policies):
+def start_wall(work, name, listeners, upstreams, policies, binary=WALL):
     """The wall's child and how long it took to be ready, in seconds."""
     home = os.path.join(work, name)
     os.mkdir(home)
@@ -140,7 +140,7 @@ def start_wall(work, name, listeners, upstreams, policies):
         with open(os.path.join(home, file), "w", encoding="utf-8") as f:
             f.write(text)
     begin = time.perf_counter()
-    child = spawn(WALL, "serve", "--config", "partywall.yaml", cwd=home, stdout=subprocess.PIPE, text=True,
+    child = spawn(binary, "serve", "--config", "partywall.yaml", cwd=home, stdout=subprocess.PIPE, text=True,
                   stderr=open(os.path.join(work, name + ".log"), "w", encoding="utf-8"))
     for _ in range(listeners.count("name:")):
         if not child.stdout.readline():
@@ -191,32 +191,44 @@ def rounds(title, targets, cases, measure, count):
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
+def walls(start, arguments):
+    """The wall, and another build of it where one is given."""
+    return {"partywall": start("partywall", WALL), **({"before": start("before", arguments.before)} if arguments.before else {})}
+
+
 def bench_postgres(work, arguments):
     direct = start_postgres(work)
     prepare_pgbench(direct, 10)
     with open(os.path.join(ROOT, "policies", "pgbench.yaml"), encoding="utf-8") as f:
         policy = f.read()
-    port = free_port()
-    wall, _ = start_wall(work, "wall-pg", f"  - {{ name: pg, protocol: postgres, listen: 127.0.0.1:{port}, upstream: db, policy: pgbench, identity: [startup] }}\n",
-               f"  db: {{ address: 127.0.0.1:{direct}, database: bench, user: postgres }}\n", {"policies/pgbench.yaml": policy})
-    targets = {"direct": (direct, None), "bare relay": start_relay(direct), "pgbouncer": start_pgbouncer(work, direct), "partywall": (port, wall)}
+
+    def wall(name, binary):
+        port = free_port()
+        listener = f"  - {{ name: pg, protocol: postgres, listen: 127.0.0.1:{port}, upstream: db, policy: pgbench, identity: [startup] }}\n"
+        upstream = f"  db: {{ address: 127.0.0.1:{direct}, database: bench, user: postgres }}\n"
+        return port, start_wall(work, name, listener, upstream, {"policies/pgbench.yaml": policy}, binary)[0]
+
+    targets = {"direct": (direct, None), "bare relay": start_relay(direct), "pgbouncer": start_pgbouncer(work, direct), **walls(wall, arguments)}
     cases = {}
     for script, label in ((["-S"], "SELECT only"), ([], "TPC-B")):
         for mode in ("simple", "prepared"):
             for clients in (1, 8):
                 cases[f"{label}, {mode}, {clients} client{'s' if clients > 1 else ''}"] = [*script, "-M", mode, "-c", str(clients), "-j", "1"]
     rounds("pgbench, transactions a second and ratios to direct", targets, cases,
-           lambda target, p, options: pgbench(p, options, arguments.seconds, target == "partywall"), arguments.rounds)
+           lambda target, p, options: pgbench(p, options, arguments.seconds, target in ("partywall", "before")), arguments.rounds)
 
 
 def bench_redis(work, arguments):
     direct = free_port()
     wait_port(direct, spawn("redis-server", "--bind", "127.0.0.1", "--port", str(direct), "--save", "", "--appendonly", "no"))
-    port = free_port()
     policy = "version: 1\nname: r\ntenants: { id: '[a-z0-9]+' }\nidentity: { static: { tenant: t1 } }\nredis: { prefix: '{tenant}:' }\n"
-    wall, _ = start_wall(work, "wall-redis", f"  - {{ name: r, protocol: redis, listen: 127.0.0.1:{port}, upstream: r, policy: r, identity: [static] }}\n",
-               f"  r: {{ address: 127.0.0.1:{direct} }}\n", {"policies/r.yaml": policy})
-    targets = {"direct": (direct, None), "bare relay": start_relay(direct), "partywall": (port, wall)}
+
+    def wall(name, binary):
+        port = free_port()
+        listener = f"  - {{ name: r, protocol: redis, listen: 127.0.0.1:{port}, upstream: r, policy: r, identity: [static] }}\n"
+        return port, start_wall(work, f"redis-{name}", listener, f"  r: {{ address: 127.0.0.1:{direct} }}\n", {"policies/r.yaml": policy}, binary)[0]
+
+    targets = {"direct": (direct, None), "bare relay": start_relay(direct), **walls(wall, arguments)}
     cases = {}
     for command in ("set", "get"):
         for pipeline in (1, 16):
@@ -259,6 +271,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--only", default="footprint,postgres,redis")
+    parser.add_argument("--before", help="another build of the wall, to compare with")
     arguments = parser.parse_args()
     if "postgres" in arguments.only and not (shutil.which("pgbouncer") or os.path.exists("/usr/sbin/pgbouncer")):
         sys.exit("pgbouncer is missing: apt-get install pgbouncer")

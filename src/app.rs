@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config, Files, Protocol};
 use crate::listen::homes::{Ground, Homes, has_rows};
-use crate::listen::{Door, Service, Socket, redis, run};
+use crate::listen::{Door, Service, Socket, Workers, redis, run};
 use crate::observe::Metrics;
 use crate::policy::{Home, Layouts, Policy};
 use crate::sql::Judge;
@@ -46,9 +46,9 @@ impl Files for Disk {
     }
 }
 
-/// Runs the wall until SIGTERM or SIGINT. Errors: everything that stops the start, in words.
-pub async fn serve(path: &Path) -> anyhow::Result<()> {
-    let config = load(path)?;
+/// Runs the wall until SIGTERM or SIGINT; `workers` serve the connections. Errors: everything that stops the start, in words.
+pub async fn serve(path: &Path, workers: Workers) -> anyhow::Result<()> {
+    let (config, workers) = (load(path)?, Arc::new(workers));
     let metrics = Arc::new(Metrics::default());
     let (drain, watcher) = watch::channel(0u8);
     let mut services = Services::default();
@@ -61,13 +61,13 @@ pub async fn serve(path: &Path) -> anyhow::Result<()> {
             Protocol::Postgres => {
                 let service = Arc::new(postgres_service(listener, metrics.clone(), &socket).await?);
                 services.postgres.push(service.clone());
-                tasks.spawn(run(service, socket, watcher.clone()));
+                tasks.spawn(run(service, socket, workers.clone(), watcher.clone()));
             }
             Protocol::Redis => {
                 let service = Arc::new(redis_service(listener, metrics.clone(), &socket).await?);
                 services.redis.push(service.clone());
                 tasks.spawn(redis::watch(service.clone(), watcher.clone()));
-                tasks.spawn(run(service, socket, watcher.clone()));
+                tasks.spawn(run(service, socket, workers.clone(), watcher.clone()));
             }
         }
     }

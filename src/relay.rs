@@ -1,7 +1,7 @@
 //! The one pump: bytes between a client and its upstream, through a `Session` that judges them.
 //!
 //! What a session said is written before more is read, so neither buffer grows past one read and what it became; a side that does not read
-//! stops its partner and nothing else. Both directions go on at once, so two full sides cannot wait for each other. A connection at rest
+//! stops its partner and nothing else. What takes a session long is done on another thread, so that others of this one do not wait. Both directions go on at once, so two full sides cannot wait for each other. A connection at rest
 //! holds no buffer: what comes is read into one that all connections of a thread share.
 
 use crate::observe::Meter;
@@ -60,17 +60,32 @@ pub async fn pump<S: Session>(
     while end.is_none() {
         let stop = *drain.borrow_and_update();
         let mut changed = pin!(drain.changed());
-        end = poll_fn(|cx| match pump.poll(stop, cx) {
-            Poll::Ready(end) => Poll::Ready(Some(end)),
+        let next = poll_fn(|cx| match pump.poll(stop, cx) {
+            Poll::Ready(next) => Poll::Ready(next),
             Poll::Pending if watched => changed.as_mut().poll(cx).map(|kept| {
                 watched = kept.is_ok();
-                None
+                Next::Again
             }),
             Poll::Pending => Poll::Pending,
         })
         .await;
+        match next {
+            Next::Again => {}
+            Next::Labour => (pump, end) = pump.labour().await,
+            Next::End(over) => end = Some(over),
+        }
     }
     pump.finish(end.unwrap_or(End::ClientGone)).await
+}
+
+/// What the pump is left for.
+enum Next {
+    /// The drain has moved on.
+    Again,
+    /// The session has something to do that takes long.
+    Labour,
+    /// It is over.
+    End(End),
 }
 
 /// A socket, what came from it and was not taken yet, and how it stands.
@@ -147,35 +162,43 @@ where
     S: Session,
     R: FnMut(&mut S),
 {
-    /// Moves what can be moved; Ready when it is over.
-    fn poll(&mut self, stop: u8, cx: &mut Context<'_>) -> Poll<End> {
+    /// Moves what can be moved; Ready when there is something else to do, or it is over.
+    fn poll(&mut self, stop: u8, cx: &mut Context<'_>) -> Poll<Next> {
+        self.poll_bytes(stop, cx).map(|end| end.map_or(Next::Labour, Next::End))
+    }
+
+    /// The same; Ready(None) is labour.
+    fn poll_bytes(&mut self, stop: u8, cx: &mut Context<'_>) -> Poll<Option<End>> {
         loop {
             if self.upstream.write(cx, &mut self.turn.to_upstream).is_err() {
-                return Poll::Ready(End::UpstreamGone);
+                return Poll::Ready(Some(End::UpstreamGone));
             }
             if self.client.write(cx, &mut self.turn.to_client).is_err() {
-                return Poll::Ready(End::ClientGone);
+                return Poll::Ready(Some(End::ClientGone));
             }
             self.meter.count(&mut self.turn.facts);
+            if std::mem::take(&mut self.turn.laborious) {
+                return Poll::Ready(None);
+            }
             let written = self.turn.to_upstream.is_empty() && self.turn.to_client.is_empty();
             if stop == 2 || (stop == 1 && written && self.session.at_rest()) {
                 self.session.farewell(&mut self.turn);
-                return Poll::Ready(End::Drained);
+                return Poll::Ready(Some(End::Drained));
             }
             if self.client.ended && written && !self.session.owes() {
-                return Poll::Ready(End::ClientGone);
+                return Poll::Ready(Some(End::ClientGone));
             }
             let mut heard = false;
             if self.may_read_client()
                 && let Poll::Ready(read) = self.client.poll_read(cx)
             {
-                let Ok(count) = read else { return Poll::Ready(End::ClientGone) };
+                let Ok(count) = read else { return Poll::Ready(Some(End::ClientGone)) };
                 heard = true;
                 self.client.ended = count == 0;
                 if count > 0 {
                     (self.refresh)(&mut self.session);
                     if let Some(end) = self.heard_client() {
-                        return Poll::Ready(end);
+                        return Poll::Ready(Some(end));
                     }
                     // What it sent is on its way before anything else is done.
                     continue;
@@ -187,7 +210,7 @@ where
                 heard = true;
                 let end = if read.is_ok_and(|count| count > 0) { self.heard_upstream() } else { Some(End::UpstreamGone) };
                 if let Some(end) = end {
-                    return Poll::Ready(end);
+                    return Poll::Ready(Some(end));
                 }
             }
             if !heard {
@@ -216,6 +239,24 @@ where
             give_back(&mut self.client.input);
         }
         end.map(End::Session)
+    }
+
+    /// Has the session do what takes long, on a thread for that.
+    async fn labour(self) -> (Self, Option<End>) {
+        let Self { client, upstream, mut session, mut turn, refresh, meter } = self;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = session.labour(&mut turn);
+            (session, turn, result)
+        });
+        let (session, turn, result) = match done.await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and this with it.
+                Err(_) => std::future::pending().await,
+            },
+        };
+        (Self { client, upstream, session, turn, refresh, meter }, result.err().map(End::Session))
     }
 
     /// Last words: bounded, for a client that does not read must not hold the connection.

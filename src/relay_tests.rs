@@ -111,3 +111,49 @@ fn an_empty_buffer_is_given_back() {
     give_back(&mut buffer);
     assert!(buffer.capacity() <= KEPT_BYTES, "{}", buffer.capacity());
 }
+
+/// Leaves all that it hears for another thread, and fails at "no" there.
+struct Laborious(Vec<u8>, std::thread::ThreadId);
+
+impl Session for Laborious {
+    fn from_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        self.0.extend_from_slice(&input.split());
+        turn.laborious = true;
+        Ok(())
+    }
+    fn labour(&mut self, turn: &mut Turn) -> Result<(), Close> {
+        assert_ne!(std::thread::current().id(), self.1, "the thread of the connections");
+        turn.to_upstream.extend_from_slice(&std::mem::take(&mut self.0));
+        if turn.to_upstream.ends_with(b"no") { Err(Close::ClientBroke("no")) } else { Ok(()) }
+    }
+    fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        turn.to_client.unsplit(input.split());
+        Ok(())
+    }
+    fn at_rest(&self) -> bool {
+        true
+    }
+    fn farewell(&mut self, _: &mut Turn) {}
+}
+
+#[tokio::test]
+async fn what_takes_long_is_done_on_another_thread() {
+    let ((mut client, inner_client), (mut upstream, inner_upstream)) = (duplex(64), duplex(64));
+    let (_stop, drain) = watch::channel(0);
+    let metrics = Arc::<Metrics>::default();
+    let who = Who { listener: "l", tenant: "acme", connection: 1 };
+    let meter = Meter::open(&metrics, who, None, Arc::default()).unwrap();
+    let session = Laborious(Vec::new(), std::thread::current().id());
+    let first = BytesMut::from("one");
+    let task =
+        tokio::spawn(async move { pump(inner_client, inner_upstream, session, (first, BytesMut::new()), drain, |_| (), &meter).await });
+    let mut heard = [0; 3];
+    for text in [b"one", b"two"] {
+        upstream.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, text, "in its order, once");
+        client.write_all(b"two").await.unwrap();
+    }
+    upstream.read_exact(&mut heard).await.unwrap();
+    client.write_all(b"no").await.unwrap();
+    assert_eq!(task.await.unwrap(), End::Session(Close::ClientBroke("no")));
+}

@@ -11,6 +11,8 @@ pub struct Turn {
     pub to_upstream: BytesMut,
     /// What happened, for the shell to count and log; the core never logs.
     pub facts: Vec<Fact>,
+    /// What comes next takes long, and the session has left it: the pump calls [`Session::labour`] before it gives it more bytes.
+    pub laborious: bool,
 }
 
 /// Something that happened. A closed list: metric labels are made from it. Never holds SQL text, keys or values.
@@ -46,11 +48,15 @@ pub enum Close {
 }
 
 /// The state of one client's conversation; pure.
-pub trait Session: Send {
+pub trait Session: Send + 'static {
     /// Takes whole messages off `input`, leaves a partial one; must bound what it leaves.
     fn from_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close>;
     /// The same for upstream's bytes.
     fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close>;
+    /// Does what [`Turn::laborious`] told of. Called where it holds up nobody else; the pump waits for it.
+    fn labour(&mut self, _turn: &mut Turn) -> Result<(), Close> {
+        Ok(())
+    }
     /// False while the session keeps the client's bytes back until upstream has answered: the pump then stops reading the client.
     fn wants_client(&self) -> bool {
         true

@@ -23,6 +23,11 @@ pub struct Talk {
     pub upstream: BytesMut,
 }
 
+/// What the pump has done elsewhere.
+pub fn labour(session: &mut impl Session, turn: &mut Turn) -> Result<(), Close> {
+    if std::mem::take(&mut turn.laborious) { session.labour(turn) } else { Ok(()) }
+}
+
 /// The client says all of `said`, in chunks; upstream's words come in chunks of the same size.
 pub fn talk(session: &mut impl Session, server: &mut impl Upstream, said: &[u8], chunk: usize) -> Talk {
     let (mut left, mut turn) = (said, Turn::default());
@@ -33,7 +38,7 @@ pub fn talk(session: &mut impl Session, server: &mut impl Upstream, said: &[u8],
             let (now, later) = left.split_at(left.len().min(chunk));
             client.put_slice(now);
             (left, moved) = (later, !now.is_empty());
-            ended = session.from_client(&mut client, &mut turn);
+            ended = session.from_client(&mut client, &mut turn).and_then(|()| labour(session, &mut turn));
         }
         server.hear(&mut turn.to_upstream);
         let out = server.out();
@@ -41,7 +46,7 @@ pub fn talk(session: &mut impl Session, server: &mut impl Upstream, said: &[u8],
         if !now.is_empty() && ended.is_ok() {
             moved = true;
             upstream.unsplit(now);
-            ended = session.from_upstream(&mut upstream, &mut turn);
+            ended = session.from_upstream(&mut upstream, &mut turn).and_then(|()| labour(session, &mut turn));
         }
         moved |= !turn.to_upstream.is_empty();
         heard.unsplit(turn.to_client.split());

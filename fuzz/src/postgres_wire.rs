@@ -121,6 +121,7 @@ fn garbage(input: &mut Input<'_>) {
             0 => Ok(()),
             _ => session.from_upstream(upstream, &mut turn),
         };
+        let ended = ended.and_then(|()| conversation::labour(&mut session, &mut turn));
         let mut sent = turn.to_upstream.split();
         while wire::take(&mut sent, |_| usize::MAX).unwrap().is_some() {}
         assert!(sent.is_empty(), "a partial message goes upstream");

@@ -1,5 +1,6 @@
 //! `partywall serve`
 
+use crate::listen::Workers;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +10,9 @@ pub struct Serve {
     /// The configuration
     #[arg(long, default_value = "partywall.yaml")]
     config: PathBuf,
+    /// Threads that serve connections [default: one a processor, at most 4]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
 }
 
 impl Serve {
@@ -16,14 +20,19 @@ impl Serve {
     pub fn run(self) -> ExitCode {
         let filter = tracing_subscriber::EnvFilter::try_from_env("PARTYWALL_LOG").unwrap_or_else(|_| "info".into());
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let result = runtime.map_err(anyhow::Error::from).and_then(|r| r.block_on(crate::app::serve(&self.config)));
-        match result {
+        match self.serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("partywall: {error:#}");
                 ExitCode::FAILURE
             }
         }
+    }
+
+    fn serve(&self) -> anyhow::Result<()> {
+        let workers = Workers::start(self.threads.map(usize::from))?;
+        // For what is not a session: accepting, the admin port, reading again.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        runtime.block_on(crate::app::serve(&self.config, workers))
     }
 }

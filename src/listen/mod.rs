@@ -9,8 +9,10 @@ mod proxy;
 pub mod redis;
 mod tls;
 mod tunnel;
+mod workers;
 
 pub use door::Door;
+pub use workers::Workers;
 
 use crate::config::Source;
 use crate::identity::Shown;
@@ -20,7 +22,7 @@ use crate::relay::Drain;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 /// From accept to the end of startup.
@@ -102,30 +104,46 @@ impl Socket {
         }
     }
 
-    async fn accept(&self) -> std::io::Result<(crate::upstream::Stream, Shown)> {
+    async fn accept(&self) -> std::io::Result<(Accepted, Shown)> {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Shown { port: peer.port(), ..door::shown(Peer::Ip(peer.ip())) }))
+                Ok((Accepted::Tcp(stream.into_std()?), Shown { port: peer.port(), ..door::shown(Peer::Ip(peer.ip())) }))
             }
             Self::Unix(socket) => {
                 let (stream, _) = socket.accept().await?;
                 let account = stream.peer_cred().ok().map(|c| c.uid());
-                Ok((Box::new(stream), door::shown(Peer::Unix(account))))
+                Ok((Accepted::Unix(stream.into_std()?), door::shown(Peer::Unix(account))))
             }
         }
     }
 }
 
+/// A connection that no runtime watches yet.
+enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Accepted {
+    /// Watched from now on by the runtime that calls this.
+    fn settle(self) -> std::io::Result<crate::upstream::Stream> {
+        Ok(match self {
+            Self::Tcp(stream) => Box::new(TcpStream::from_std(stream)?),
+            Self::Unix(stream) => Box::new(UnixStream::from_std(stream)?),
+        })
+    }
+}
+
 /// Accepts until the drain begins, then waits for its connections. Not cancel-safe: a dropped future drops its sessions.
-pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, mut drain: Drain) {
+pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, workers: Arc<Workers>, mut drain: Drain) {
     let mut sessions = JoinSet::new();
     while *drain.borrow() == 0 {
         tokio::select! {
             accepted = socket.accept(), if sessions.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, shown)) => {
-                    sessions.spawn(arrive(service.clone(), stream, shown, drain.clone()));
+                    workers.spawn(&mut sessions, arrive(service.clone(), stream, shown, drain.clone()));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: the socket stays readable, so wait instead of spinning.
@@ -142,10 +160,10 @@ pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, mut drain: Drain) {
 }
 
 /// From accept to the protocol: the PROXY header, and the tunnel.
-async fn arrive<S: Serve>(service: Arc<S>, stream: crate::upstream::Stream, mut shown: Shown, drain: Drain) {
+async fn arrive<S: Serve>(service: Arc<S>, stream: Accepted, mut shown: Shown, drain: Drain) {
     let (door, tunnel) = (service.door(), service.door().config.tunnel);
     let entered = tokio::time::timeout(HANDSHAKE, async {
-        let stream = door.announce(stream, &mut shown).await?;
+        let stream = door.announce(stream.settle()?, &mut shown).await?;
         let secure = tunnel && door.speaks_tls();
         Ok(if secure { Box::new(door.secure(stream, &mut shown).await?) as crate::upstream::Stream } else { stream })
     });

@@ -44,6 +44,8 @@ pub struct Session<J> {
     /// The client's bytes that must wait for replies; see [`Step::Wait`].
     held: BytesMut,
     waiting: bool,
+    /// May take long, for nobody else waits; see [`Turn::laborious`].
+    beside: bool,
 }
 
 /// Where upstream stands in the extended protocol.
@@ -56,6 +58,11 @@ pub(super) enum Flow {
     /// An error came and the client has not sent its Sync: upstream ignores all else.
     Skipping,
 }
+
+/// A statement's text that is longer than this takes long to judge: milliseconds.
+const LONG_TEXT_BYTES: usize = 4 << 10;
+/// So do more statements in a row than this.
+const TEXTS_IN_A_ROW: usize = 8;
 
 /// What became of a client's message.
 enum Step {
@@ -83,6 +90,7 @@ impl<J: Judging> Session<J> {
             row_bytes: 0,
             held: BytesMut::new(),
             waiting: false,
+            beside: false,
         }
     }
 
@@ -108,6 +116,7 @@ impl<J: Judging> Session<J> {
 
     /// Takes messages off until one has to wait.
     fn drain(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        let mut texts = 0;
         loop {
             if self.queue.is_full() {
                 self.waiting = true;
@@ -121,14 +130,15 @@ impl<J: Judging> Session<J> {
                     return Err(Close::ClientBroke("message length"));
                 }
             };
-            match self.message(&frame, turn)? {
-                Step::Done => {}
-                Step::Wait => {
-                    let rest = std::mem::replace(input, frame.bytes);
-                    input.unsplit(rest);
-                    self.waiting = true;
-                    return Ok(());
-                }
+            let text = matches!(frame.tag, b'Q' | b'P') && !matches!(self.copying, Copying::In { .. });
+            texts += usize::from(text);
+            turn.laborious = text && !self.beside && (frame.bytes.len() > LONG_TEXT_BYTES || texts > TEXTS_IN_A_ROW);
+            let step = if turn.laborious { Step::Wait } else { self.message(&frame, turn)? };
+            if let Step::Wait = step {
+                let rest = std::mem::replace(input, frame.bytes);
+                input.unsplit(rest);
+                self.waiting = true;
+                return Ok(());
             }
         }
     }
@@ -389,7 +399,7 @@ impl<J: Judging> Session<J> {
     }
 }
 
-impl<J: Judging> crate::session::Session for Session<J> {
+impl<J: Judging + 'static> crate::session::Session for Session<J> {
     fn from_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
         if !self.waiting {
             // The part of a message that came with what had to wait goes before.
@@ -407,6 +417,13 @@ impl<J: Judging> crate::session::Session for Session<J> {
             }
         }
         Ok(())
+    }
+
+    fn labour(&mut self, turn: &mut Turn) -> Result<(), Close> {
+        self.beside = true;
+        let result = self.resume(turn);
+        self.beside = false;
+        result
     }
 
     fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {

@@ -169,7 +169,8 @@ impl Run {
         input.extend_from_slice(bytes);
         let result =
             if side == 0 { self.session.from_client(input, &mut self.turn) } else { self.session.from_upstream(input, &mut self.turn) };
-        self.close = result.err();
+        self.close =
+            result.and_then(|()| if std::mem::take(&mut self.turn.laborious) { self.session.labour(&mut self.turn) } else { Ok(()) }).err();
     }
 
     /// The next message that was said to the client or to upstream.
@@ -230,6 +231,28 @@ fn a_text_that_one_parser_alone_could_read_is_told() {
     session.from_client(&mut input, &mut turn).unwrap();
     turn.facts.retain(|f| !matches!(f, Fact::Rows(_)));
     assert_eq!(turn.facts, [Fact::Permitted, Fact::Alone, Fact::Permitted, Fact::Alone]);
+}
+
+#[test]
+fn what_takes_long_is_left_for_another_thread() {
+    let tenant = TenantPattern::new("[a-z]+").unwrap().accept("acme").unwrap();
+    let long = format!("long {}", "x".repeat(LONG_TEXT_BYTES));
+    let mut many = vec!["short"; TEXTS_IN_A_ROW + 1];
+    many.push("last");
+    for (texts, at_once) in [(vec!["short", &long, "last"], 1), (many, TEXTS_IN_A_ROW)] {
+        let mut session = Session::new(Fake(1), tenant.clone());
+        let (mut input, mut turn) = (BytesMut::new(), Turn::default());
+        texts.iter().for_each(|text| encode::query(&mut input, text).unwrap());
+        let asked = input.clone();
+        session.from_client(&mut input, &mut turn).unwrap();
+        assert_eq!((turn.laborious, turn.facts.len(), session.wants_client(), session.at_rest()), (true, at_once, false, false));
+        turn.laborious = false;
+        session.labour(&mut turn).unwrap();
+        assert_eq!((turn.laborious, turn.facts.len(), session.wants_client()), (false, texts.len(), true));
+        let sent: Vec<u8> = turn.to_upstream.to_vec();
+        assert_eq!(sent.len(), asked.len(), "all of it, in its order");
+        assert!(sent.ends_with(b"last\0"));
+    }
 }
 
 #[test]
