@@ -345,7 +345,7 @@ impl Catalog {
             own || self.functions.contains(&(schema, function))
         };
         let rows_mode = self.home == Home::Rows;
-        let refused = rows.iter().filter(|r| !known(r) && !(rows_mode && listed(r)));
+        let refused = rows.iter().filter(|r| !(known(r) || rows_mode && listed(r)));
         let refused: HashSet<String> = refused.map(|r| text(r, 0)).collect();
         let extended = |r: &&Vec<Option<String>>| !known(r) || super::functions::find_operator(&text(r, 0)).is_none();
         let allowed = rows.iter().filter(|r| rows_mode && extended(r)).map(|r| text(r, 0)).filter(|name| !refused.contains(name));
