@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what a group of drivers needs, under $CACHE where the language has a place for that, else from Debian's packages. Kept between runs.
-# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|rust|sidekiq; the last line of a failure is shown as the reason.
+# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|rust|sidekiq|haproxy|stunnel|curl; the last line of a failure is shown as the reason.
 set -euo pipefail
 cd "$(dirname "$0")"
 : "${CACHE:?}"
@@ -49,6 +49,9 @@ prisma() {
 
 ruby() { debian ruby ruby-pg ruby-activerecord; }
 sidekiq() { debian ruby ruby-sidekiq; }
+haproxy() { debian haproxy; }
+stunnel() { debian stunnel4; }
+curl() { debian curl; }
 php() { debian php-cli php-pgsql; }
 perl() { debian libdbd-pg-perl; }
 
@@ -82,6 +85,6 @@ go() {
 }
 
 case "$1" in
-  python | node | prisma | ruby | php | perl | go | java | rust | sidekiq) "$1" ;;
+  python | node | prisma | ruby | php | perl | go | java | rust | sidekiq | haproxy | stunnel | curl) "$1" ;;
   *) echo "nothing is known of $1"; exit 1 ;;
 esac

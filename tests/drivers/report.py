@@ -8,7 +8,12 @@ two tenants at once through the wall, with the same ids and names. A column pass
 private one holds, a third tenant's, which has the same ids and names, is untouched, and no session saw a value of another. Numbers refer to
 the notes below each table.
 """
-TITLES = {"postgres": "PostgreSQL", "redis": "Redis: clients", "redis-users": "Redis: what is built on it"}
+TITLES = {"postgres": "PostgreSQL", "redis": "Redis: clients", "redis-users": "Redis: what is built on it", "identity": "Identity"}
+INTRODUCTIONS = {
+    "identity": "`named`: each of two tenants gets its own data; `refused`: a certificate of another authority, another password, or no header gets "
+                "nothing; `later`: nothing said after the start changes who it is.",
+}
+SAID = {"postgres": {"options": "startup parameter", "listener": "listener"}, "redis": {"options": "AUTH"}, "redis-users": {"options": "AUTH"}}
 CELLS = {"pass": "pass", "fail": "**fail**", "none": "–"}
 
 
@@ -31,9 +36,10 @@ def page(results, columns):
                 marks.setdefault(why.split(":")[0], []).append(f"[{len(notes)}]")
             cells = [" ".join([CELLS[result.columns[name]], *marks.pop(name, [])]) for name in names]
             rest = " ".join(mark for some in marks.values() for mark in some)
-            by = {"options": "startup parameter", "listener": "listener"}[driver.get("tenant", "options")]
+            by = driver.get("by") or SAID[kind][driver.get("tenant", "options")]
             by += ", column hidden" if driver.get("hidden") else ""
             lines.append(f"| {title} | {result.version} | {' '.join([by, rest]).strip()} | {' | '.join(cells)} |")
-        parts.append(f"## {TITLES[kind]}\n\n" + "\n".join(lines) + "\n")
+        introduction = INTRODUCTIONS[kind] + "\n\n" if kind in INTRODUCTIONS else ""
+        parts.append(f"## {TITLES[kind]}\n\n{introduction}" + "\n".join(lines) + "\n")
         parts.append("".join(f"{n}. {note}\n" for n, note in enumerate(notes, 1)))
     return "\n".join(part for part in parts if part)

@@ -19,6 +19,7 @@ import sys
 import threading
 import tomllib
 
+import identity_kind
 import postgres_kind
 import redis_kind
 import report
@@ -26,7 +27,7 @@ from servers import TARGET, workplace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.join(TARGET, "drivers")
-KINDS = {"postgres": postgres_kind.Kind, "redis": redis_kind.Kind, "redis-users": redis_kind.Users}
+KINDS = {"postgres": postgres_kind.Kind, "redis": redis_kind.Kind, "redis-users": redis_kind.Users, "identity": identity_kind.Kind}
 SECONDS = 180
 
 
@@ -108,6 +109,9 @@ def examine(kind, driver, verbose):
     lacking = install(driver["needs"]) if driver.get("needs") else None
     if lacking:
         result.why.append(lacking)
+        return result
+    if hasattr(kind, "examine"):
+        kind.examine(driver, result, run_program)
         return result
     kind.reset()
     direct = run_program(driver, kind.direct(driver))

@@ -87,6 +87,11 @@ class Postgres:
         with open(log, "w", encoding="utf-8") as f:
             child = spawn(*server, "-c", "max_connections=120", "-c", "autovacuum=off", cwd="/", stdout=f, stderr=f, **account())
         wait_port(self.port, child, log)
+        ready = ["psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-c", ""]
+        for _ in range(200):  # it listens before it answers
+            if subprocess.run(ready, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0:
+                break
+            time.sleep(0.1)
 
     def psql(self, database, sql):
         where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
@@ -106,15 +111,16 @@ class Redis:
 
 
 class Wall:
-    """Listeners by name: (protocol, upstream, policy, identity). Policies are files' texts by name."""
+    """Listeners by name: (protocol, upstream, policy, identity, and fields more). Policies are files' texts by name, `more` other files'."""
 
-    def __init__(self, work, listeners, upstreams, policies):
+    def __init__(self, work, listeners, upstreams, policies, more=None):
         home = os.path.join(work, "wall")
         os.makedirs(os.path.join(home, "policies"))
         lines = [f"  - {{ name: {name}, protocol: {protocol}, listen: '127.0.0.1:0', upstream: {upstream}, policy: {policy}, "
-                 f"identity: [{identity}] }}" for name, (protocol, upstream, policy, identity) in listeners.items()]
+                 f"identity: [{identity}]{', ' if extra else ''}{', '.join(extra)} }}"
+                 for name, (protocol, upstream, policy, identity, *extra) in listeners.items()]
         config = "listeners:\n" + "\n".join(lines) + "\nupstreams:\n" + "".join(f"  {u}\n" for u in upstreams) + "policies: policies/\n"
-        for file, text in {"partywall.yaml": config, **{f"policies/{n}.yaml": t for n, t in policies.items()}}.items():
+        for file, text in {"partywall.yaml": config, **{f"policies/{n}.yaml": t for n, t in policies.items()}, **(more or {})}.items():
             with open(os.path.join(home, file), "w", encoding="utf-8") as f:
                 f.write(text)
         self.log = os.path.join(home, "log")

@@ -67,6 +67,7 @@ if $PROGRAM_NAME == __FILE__
       say("results", "other #{found.map { |job| [job.klass, job.args] }} #{found.clear.class}")
     },
     introspection: lambda {
+      wait { Sidekiq::Stats.new.processed == 23 } # it counts by its heartbeat
       stats = Sidekiq::Stats.new
       say("introspection", "stats #{stats.processed} #{stats.failed} #{stats.enqueued} #{stats.scheduled_size} #{Sidekiq::Queue.all.map(&:name)}")
       processes = Sidekiq::ProcessSet.new
