@@ -11,9 +11,7 @@ debian() {
   local missing=()
   for package in "$@"; do dpkg -s "$package" 2>/dev/null | grep -q '^Status: install ok installed' || missing+=("$package"); done
   [ "${#missing[@]}" -gt 0 ] || return 0
-  local sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
-  $sudo apt-get update -qq >/dev/null
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || { echo "Debian's packages do not give ${missing[*]}"; exit 1; }
+  bash ../install.sh "${missing[@]}" >/dev/null || { echo "Debian's packages do not give ${missing[*]}"; exit 1; }
 }
 
 # once NAME WANTED COMMAND…: runs the command unless NAME was made for WANTED before.

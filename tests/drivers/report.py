@@ -6,7 +6,7 @@ Made by `make drivers`; not written by hand. Each driver's program (`tests/drive
 two tenants at once through the wall, with the same ids and names. A column passes where every line that it printed is the same, and holds what
 `tests/drivers/expected.txt` (`redis/*.txt`) demands; `rows` and `keys`: what the shared server holds for each tenant afterwards is what the
 private one holds, a third tenant's, which has the same ids and names, is untouched, and no session saw a value of another. Numbers refer to
-the notes below each table.
+the notes below each table. In no registry that this run draws on, so not run: Npgsql, pgx 5, go-redis, Jedis, Lettuce, current Hibernate.
 """
 TITLES = {"postgres": "PostgreSQL", "redis": "Redis: clients", "redis-users": "Redis: what is built on it", "identity": "Identity"}
 INTRODUCTIONS = {
