@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what a group of drivers needs, under $CACHE where the language has a place for that, else from Debian's packages. Kept between runs.
-# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|rust|sidekiq|haproxy|stunnel|curl; the last line of a failure is shown as the reason.
+# usage: CACHE=directory install.sh python|node|prisma|java|go|ruby|php|perl|rust|sidekiq|phpredis|haproxy|stunnel|curl; the last line of a failure is shown as the reason.
 set -euo pipefail
 cd "$(dirname "$0")"
 : "${CACHE:?}"
@@ -51,6 +51,7 @@ haproxy() { debian haproxy; }
 stunnel() { debian stunnel4; }
 curl() { debian curl; }
 php() { debian php-cli php-pgsql; }
+phpredis() { debian php-cli php-redis; }
 perl() { debian libdbd-pg-perl; }
 
 java() {
@@ -83,6 +84,6 @@ go() {
 }
 
 case "$1" in
-  python | node | prisma | ruby | php | perl | go | java | rust | sidekiq | haproxy | stunnel | curl) "$1" ;;
+  python | node | prisma | ruby | php | perl | go | java | rust | sidekiq | phpredis | haproxy | stunnel | curl) "$1" ;;
   *) echo "nothing is known of $1"; exit 1 ;;
 esac
