@@ -16,7 +16,7 @@ public class JdbcIdentity {
             with.setProperty("sslcert", System.getenv("CERT"));
             with.setProperty("sslkey", System.getenv("DER"));
         }
-        System.out.println("version: " + new org.postgresql.Driver().getMajorVersion() + "." + new org.postgresql.Driver().getMinorVersion());
+        System.out.println("version: " + org.postgresql.util.DriverInfo.DRIVER_VERSION);
         try (Connection c = DriverManager.getConnection("jdbc:postgresql://localhost:" + System.getenv(scram ? "PORT_PG_PASSWORD" : "PORT_PG_MTLS") + "/shop", with)) {
             System.out.println("named: " + whose(c));
             for (String later : new String[] {"SET partywall.tenant = 'globex'", "SET SESSION AUTHORIZATION globex", "DISCARD ALL"}) {

@@ -319,7 +319,7 @@ public class JdbcDriver {
 
     public static void main(String[] none) throws Exception {
         System.setOut(new java.io.PrintStream(System.out, true, "UTF-8"));
-        say("version", new org.postgresql.Driver().getMajorVersion() + "." + new org.postgresql.Driver().getMinorVersion());
+        say("version", org.postgresql.util.DriverInfo.DRIVER_VERSION);
         Map<String, Step> steps = new LinkedHashMap<>();
         steps.put("connect", JdbcDriver::connect);
         steps.put("types", JdbcDriver::types);

@@ -1,6 +1,6 @@
 """Django: models, lookups, aggregates, atomic blocks, bulk writes, the introspection that inspectdb uses."""
+import io
 import os
-import sys
 
 import django
 from common import COLUMNS, DATABASE, ERRORS, HOST, MARK, OPTIONS, PORT, USER, VALUES, run, say, say_types
@@ -189,7 +189,11 @@ def introspection():
         for column, (other, table) in sorted(look.get_relations(cursor, "parts").items()):
             say("introspection", f"column {column} {other} {table}")
     from django.core.management import call_command
-    call_command("inspectdb", "parts", stdout=sys.stderr)
+
+    out = io.StringIO()
+    call_command("inspectdb", stdout=out)
+    for line in filter(str.strip, out.getvalue().splitlines()):
+        say("introspection", f"inspectdb {line.strip()}")
 
 
 run(django.get_version(), connect=connect, types=types, prepared=prepared, transactions=transactions, errors=errors, bulk=bulk,
