@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::policy::{TenantPattern, VerifyRows};
-use crate::sql::tests::judge;
+use crate::sql::tests::{judge, through_judge};
 use crate::sql::{Judge, verify};
 use std::sync::Arc;
 
@@ -12,7 +12,10 @@ fn tenant(id: &str) -> TenantId {
 }
 
 fn checking(how: VerifyRows) -> Judge {
-    let plain = judge();
+    checking_of(&judge(), how)
+}
+
+fn checking_of(plain: &Judge, how: VerifyRows) -> Judge {
     let mut policy = (**plain.policy()).clone();
     policy.postgres.as_mut().unwrap().verify_rows = how;
     Judge::new(Arc::new(policy), plain.catalog().clone())
@@ -32,17 +35,22 @@ fn outcome(judge: &Judge, sql: &str) -> String {
 
 #[test]
 fn statements_gain_columns_as_the_cases_say() {
-    let judge = checking(VerifyRows::All);
+    let parents = checking_of(&through_judge(), VerifyRows::All);
+    check_cases(&checking(VerifyRows::All), include_str!("../../tests/sql/rows.txt"), 20);
+    check_cases(&parents, include_str!("../../tests/sql/rows-through.txt"), 8);
+}
+
+fn check_cases(judge: &Judge, text: &str, least: usize) {
     let (mut wrong, mut count) = (String::new(), 0);
-    for case in include_str!("../../tests/sql/rows.txt").split("\n\n").map(str::trim).filter(|c| !c.starts_with('#')) {
+    for case in text.split("\n\n").map(str::trim).filter(|c| !c.starts_with('#')) {
         let (sql, wanted) = case.split_once("\n=>\n").unwrap_or((case, ""));
-        let got = outcome(&judge, sql);
+        let got = outcome(judge, sql);
         if got != wanted {
             wrong.push_str(&format!("{sql}\n=>\n{got}\n\n"));
         }
         count += 1;
     }
-    assert!(count > 20 && wrong.is_empty(), "these came out otherwise:\n\n{wrong}");
+    assert!(count > least && wrong.is_empty(), "these came out otherwise:\n\n{wrong}");
 }
 
 #[test]
@@ -90,6 +98,32 @@ fn the_verifier_proves_added_columns() {
     assert!(grouped.contains("grouped"), "{grouped}");
     let named = proved("SELECT id AS \"partywall row 0\" FROM orders o", sound, "").unwrap_err().0;
     assert!(named.contains("changed"), "{named}");
+}
+
+#[test]
+fn the_verifier_proves_a_parents_tenant() {
+    let catalog = through_judge().catalog().clone();
+    let guard = "EXISTS (SELECT 1 FROM public.orders partywall_1 WHERE partywall_1.id OPERATOR(pg_catalog.=) i.order_id AND partywall_1.tenant_id OPERATOR(pg_catalog.=) $1)";
+    let proved = |query: &str| {
+        let outgoing = format!("SELECT sku, {query} AS \"partywall row 0\" FROM public.items i WHERE {guard}");
+        verify::verify("SELECT sku FROM items i", &outgoing, &catalog, 1)
+    };
+    let sound = "(SELECT partywall_1.tenant_id FROM public.orders partywall_1 WHERE partywall_1.id OPERATOR(pg_catalog.=) i.order_id)";
+    assert_eq!(proved(sound).unwrap().rows, [Checked { type_oid: 25, nullable: false }]);
+    for (from, to) in [
+        ("partywall_1.tenant_id FROM", "'acme' FROM"),
+        ("partywall_1.tenant_id FROM", "partywall_1.note FROM"),
+        (" WHERE partywall_1.id OPERATOR(pg_catalog.=) i.order_id", ""),
+        ("i.order_id)", "i.line)"),
+        ("i.order_id)", "i.order_id AND 1 OPERATOR(pg_catalog./) 0 OPERATOR(pg_catalog.=) 1)"),
+        ("public.orders", "public.boxes"),
+        ("(SELECT partywall_1.tenant_id", "(SELECT DISTINCT partywall_1.tenant_id"),
+        ("i.order_id)", "i.order_id LIMIT 1)"),
+        ("i.order_id", "$1"),
+    ] {
+        let told = proved(&sound.replace(from, to)).unwrap_err().0;
+        assert!(told.contains("does not tell whose a row here is"), "{from} → {to}: {told}");
+    }
 }
 
 /// Tenant, type, format, value, and whether it is its own.

@@ -55,6 +55,21 @@ impl Guard {
 /// `SELECT 1 FROM parent partywall_1, … WHERE partywall_1.id = <value> AND … AND partywall_n.tenant = $n`: the tenant's own rows that
 /// `values`, in the order of the first step's columns, lead to.
 pub fn owners(steps: &[Step], values: Vec<Node>, column: &str, parameter: u16) -> SelectStmt {
+    let (mut conditions, last, from) = way_up(steps, values);
+    conditions.push(nodes::operator("=", nodes::column(&last, column), nodes::parameter(parameter)));
+    SelectStmt { where_clause: nodes::boxed(nodes::and(conditions)), ..nodes::query(vec![nodes::integer(1)], from) }
+}
+
+/// `(SELECT partywall_n.tenant FROM parent partywall_1, … WHERE partywall_1.id = reference.own AND …)`: whose the row is.
+pub fn owner(steps: &[Step], reference: &str, column: &str) -> Node {
+    let own = steps.first().map(|s| s.on.iter().map(|(own, _)| nodes::column(reference, own)).collect()).unwrap_or_default();
+    let (conditions, last, from) = way_up(steps, own);
+    let select = nodes::query(vec![nodes::column(&last, column)], from);
+    nodes::scalar(SelectStmt { where_clause: nodes::boxed(nodes::and(conditions)), ..select })
+}
+
+/// The conditions that lead from `values` to the last parent, its alias, and all parents.
+fn way_up(steps: &[Step], values: Vec<Node>) -> (Vec<Node>, String, Vec<Node>) {
     let alias = |index: usize| format!("partywall_{}", index + 1);
     let mut conditions = Vec::new();
     let mut values = Some(values);
@@ -63,10 +78,8 @@ pub fn owners(steps: &[Step], values: Vec<Node>, column: &str, parameter: u16) -
         let equal = step.on.iter().zip(own).map(|((_, theirs), own)| nodes::operator("=", nodes::column(&alias(index), theirs), own));
         conditions.extend(equal);
     }
-    let last = alias(steps.len().saturating_sub(1));
-    conditions.push(nodes::operator("=", nodes::column(&last, column), nodes::parameter(parameter)));
     let from = steps.iter().enumerate().map(|(index, s)| nodes::table(&s.schema, &s.table, &alias(index))).collect();
-    SelectStmt { where_clause: nodes::boxed(nodes::and(conditions)), ..nodes::query(vec![nodes::integer(1)], from) }
+    (conditions, alias(steps.len().saturating_sub(1)), from)
 }
 
 /// What a name in FROM stands for.

@@ -12,14 +12,20 @@ postgres:
   tables:
     public.orders: { scoped: tenant_id }
     public.counted: { scoped: org }
+    public.items: { through: { table: public.orders, on: { order_id: id } } }
+    public.parts: { through: { table: public.items, on: { item: id } } }
 ";
 
 const SCHEMA: &str = "
 CREATE COLLATION relaxed (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-CREATE TABLE orders (tenant_id text NOT NULL, id int, note text);
+CREATE TABLE orders (tenant_id text NOT NULL, id int UNIQUE, note text);
 INSERT INTO orders VALUES ('acme', 1, 'mine'), ('acme', 2, 'mine'), ('ACME', 3, 'theirs'), ('globex', 4, 'theirs');
 CREATE TABLE counted (org int NOT NULL, id int);
 INSERT INTO counted VALUES (7, 1), (8, 2);
+CREATE TABLE items (id int UNIQUE, order_id int REFERENCES orders (id) ON DELETE CASCADE, sku text);
+INSERT INTO items VALUES (1, 1, 'own'), (2, 3, 'THEIRS'), (3, 4, 'THEIRS');
+CREATE TABLE parts (item int REFERENCES items (id) ON DELETE CASCADE, name text);
+INSERT INTO parts VALUES (1, 'own'), (2, 'THEIRS');
 ";
 
 /// Behind the wall's back: `acme` equals `ACME` from now on, so that a sound guard lets another tenant's row through.
@@ -89,6 +95,41 @@ fn a_row_of_another_tenant_ends_the_session() {
     }
     assert!(metric(&wall, "partywall_row_mismatch_total{listener=\"pg\",tenant=\"acme\"} 2"));
     assert!(wall.log().contains("a row of another tenant came back"));
+}
+
+/// The tenant of such a row is its parent's, one or two steps up.
+#[test]
+fn a_row_below_another_tenants_parent_ends_the_session() {
+    let (database, wall) = start("all");
+    let mut client = Client::tenant(wall.port("pg"), "acme");
+    for (sql, wanted) in [
+        ("SELECT sku FROM items", "own"),
+        ("SELECT * FROM items", "1|1|own"),
+        ("SELECT name FROM parts", "own"),
+        ("SELECT o.id, i.sku FROM orders o LEFT JOIN items i ON i.order_id = o.id ORDER BY 1", "1|own\n2|"),
+        ("INSERT INTO items VALUES (9, 2, 'new') RETURNING sku", "new"),
+        ("UPDATE items SET order_id = 1 WHERE id = 9 RETURNING id", "9"),
+        ("DELETE FROM items WHERE id = 9 RETURNING sku", "new"),
+    ] {
+        assert_eq!(client.query(sql).unwrap().text(), wanted, "{sql}");
+        let again = client.extended(&sql.replace('9', "8"), &[]).unwrap();
+        assert_eq!(
+            (again.text(), again.columns.len()),
+            (wanted.replace('9', "8"), wanted.lines().next().unwrap().split('|').count()),
+            "{sql}"
+        );
+    }
+    assert!(metric(&wall, "partywall_verify_rows_total{listener=\"pg\",tenant=\"acme\",checked=\"whole\"} 14"));
+    database.psql(BREAK);
+    for sql in
+        ["SELECT sku FROM items", "SELECT name FROM parts", "UPDATE items SET sku = 'x' RETURNING id", "DELETE FROM parts RETURNING name"]
+    {
+        let mut client = Client::tenant(wall.port("pg"), "acme");
+        let error = client.query(sql).unwrap_err();
+        assert_eq!((error.severity.as_str(), error.code.as_str()), ("FATAL", "XX000"), "{sql}");
+        assert!(!format!("{error:?}").contains("THEIRS"), "{error:?}");
+    }
+    assert!(metric(&wall, "partywall_row_mismatch_total{listener=\"pg\",tenant=\"acme\"} 4"));
 }
 
 #[test]

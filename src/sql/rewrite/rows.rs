@@ -4,9 +4,11 @@
 //! RETURNING. What stands in a subquery, a WITH query or an aggregate is not seen by it.
 
 use super::Rewriter;
+use super::through::RESERVED;
 use crate::policy::TableRule;
+use crate::sql::catalog::Relation;
 use crate::sql::rows::{Checked, Coverage, NAME, RowCheck, column_name};
-use crate::sql::scope::{Item, Thing};
+use crate::sql::scope::{Item, Thing, owner};
 use crate::sql::{Kind, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{FuncCall, Node, ResTarget, ReturningClause, SelectStmt};
@@ -92,7 +94,7 @@ impl Rewriter<'_> {
 
     fn rows_add(&mut self, targets: &mut Vec<Node>) {
         let items = self.levels.last().map(|l| l.items.as_slice()).unwrap_or_default();
-        let added: Vec<(Checked, Node)> = items.iter().filter_map(column).collect();
+        let added: Vec<(Checked, Node)> = items.iter().filter_map(|item| self.row_owner(item)).collect();
         for (checked, val) in added {
             let name = column_name(self.rows.added.len());
             let target = ResTarget { name, val: nodes::boxed(val), location: -1, ..Default::default() };
@@ -100,19 +102,33 @@ impl Rewriter<'_> {
             self.rows.added.push(checked);
         }
     }
-}
 
-fn column(item: &Item) -> Option<(Checked, Node)> {
-    let (relation, column) = match &item.thing {
-        Thing::Guarded(relation, guard) if guard.through.is_empty() => (relation, guard.column.clone()),
-        Thing::Wrapped(relation) if relation.hidden.is_some() => return None,
-        Thing::Wrapped(relation) => match &relation.rule {
-            TableRule::Scoped { column, .. } => (relation, column.clone()),
-            _ => return None,
-        },
-        // The tenant column of a row below a parent is the parent's.
-        Thing::Guarded(..) | Thing::Shared(_) | Thing::Opaque => return None,
-    };
-    let type_oid = relation.stored_column(&column)?.type_oid;
-    Some((Checked { type_oid, nullable: item.nullable }, nodes::column(&item.name, &column)))
+    /// What tells whose a row of this item is, and what that must be.
+    fn row_owner(&self, item: &Item) -> Option<(Checked, Node)> {
+        let (relation, column) = match &item.thing {
+            Thing::Guarded(relation, _) | Thing::Wrapped(relation) if relation.through().is_some() => {
+                return self.parents_owner(item, relation);
+            }
+            Thing::Guarded(relation, guard) => (relation, guard.column.clone()),
+            Thing::Wrapped(relation) if relation.hidden.is_some() => return None,
+            Thing::Wrapped(relation) => match &relation.rule {
+                TableRule::Scoped { column, .. } => (relation, column.clone()),
+                _ => return None,
+            },
+            Thing::Shared(_) | Thing::Opaque => return None,
+        };
+        let type_oid = relation.stored_column(&column)?.type_oid;
+        Some((Checked { type_oid, nullable: item.nullable }, nodes::column(&item.name, &column)))
+    }
+
+    /// The tenant column of a row below a parent is the parent's.
+    fn parents_owner(&self, item: &Item, relation: &Relation) -> Option<(Checked, Node)> {
+        let (steps, last) = self.steps(relation).ok()?;
+        let TableRule::Scoped { column, .. } = &last.rule else { return None };
+        if item.name.is_empty() || item.name.starts_with(RESERVED) {
+            return None;
+        }
+        let type_oid = last.stored_column(column)?.type_oid;
+        Some((Checked { type_oid, nullable: item.nullable }, owner(&steps, &item.name, column)))
+    }
 }

@@ -10,7 +10,7 @@ use pg_query::protobuf::Node;
 use std::sync::Arc;
 
 /// How the names begin that the wall gives to what it adds.
-const RESERVED: &str = "partywall_";
+pub(super) const RESERVED: &str = "partywall_";
 
 impl Rewriter<'_> {
     pub(super) fn through_guard(&mut self, relation: &Relation, reference: &str) -> Res<Guard> {

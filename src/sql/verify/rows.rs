@@ -27,7 +27,7 @@ impl Walk<'_> {
         };
         let Some(Value::Array(targets)) = statement.pointer_mut(way) else { return Ok(()) };
         while let Some(last) = targets.last().filter(|t| is_own(t)) {
-            added.push(added_column(last)?);
+            added.push(self.added_column(last)?);
             targets.pop();
         }
         added.reverse();
@@ -44,6 +44,10 @@ impl Walk<'_> {
     /// Each of them is the tenant column of an item of this level.
     pub(super) fn rows_belong(&mut self, added: Option<Vec<Found>>, level: &Level) -> Res<()> {
         for found in added.unwrap_or_default() {
+            if found.column.is_empty() {
+                self.parent_belongs(&found, level)?;
+                continue;
+            }
             let item = level.items.iter().find(|i| i.name == found.reference);
             let relation = item.and_then(|i| i.relation.as_ref());
             let (Some(item), Some(relation)) = (item, relation) else { return disagree("an added column is of no relation here") };
@@ -55,22 +59,41 @@ impl Walk<'_> {
         }
         Ok(())
     }
+
+    /// The column tells whose the parent of an item's row is.
+    fn parent_belongs(&mut self, found: &Found, level: &Level) -> Res<()> {
+        for item in &level.items {
+            let Some(relation) = item.relation.as_ref().filter(|r| matches!(r.rule, TableRule::Through(_))) else { continue };
+            let (text, type_oid) = self.owner_text(relation, &item.name)?;
+            if self.expected(&text)? == found.exists {
+                self.proof.rows.push(Checked { type_oid, nullable: item.nullable });
+                return Ok(());
+            }
+        }
+        disagree("an added query does not tell whose a row here is")
+    }
+
+    /// `reference.column AS "partywall row n"`, or a query by way of parents in the column's place.
+    fn added_column(&self, target: &Value) -> Res<Found> {
+        let Some(target) = fields(target, "ResTarget") else { return disagree("an added column is none") };
+        if !list(target, "indirection").is_empty() {
+            return disagree("an added column computes something");
+        }
+        if fields(&target["val"], "SubLink").is_some() {
+            return Ok(Found { reference: String::new(), column: String::new(), exists: self.bare(&target["val"]) });
+        }
+        let column = fields(&target["val"], "ColumnRef").filter(|c| list(c, "fields").len() == 2);
+        match column.map(|c| names(list(c, "fields"))).as_deref() {
+            Some([reference, column]) => {
+                Ok(Found { reference: (*reference).to_owned(), column: (*column).to_owned(), exists: Value::Null })
+            }
+            _ => disagree("an added column computes something"),
+        }
+    }
 }
 
 fn is_own(target: &Value) -> bool {
     fields(target, "ResTarget").is_some_and(|t| text(t, "name").starts_with(OWN))
-}
-
-/// `reference.column AS "partywall row n"`
-fn added_column(target: &Value) -> Res<Found> {
-    let Some(target) = fields(target, "ResTarget") else { return disagree("an added column is none") };
-    let column = fields(&target["val"], "ColumnRef").filter(|c| list(c, "fields").len() == 2);
-    match column.map(|c| names(list(c, "fields"))).as_deref() {
-        Some([reference, column]) if list(target, "indirection").is_empty() => {
-            Ok(Found { reference: (*reference).to_owned(), column: (*column).to_owned(), exists: Value::Null })
-        }
-        _ => disagree("an added column computes something"),
-    }
 }
 
 /// No DISTINCT, grouping, set operation, and no call that may be an aggregate of this level.

@@ -67,6 +67,32 @@ impl Walk<'_> {
         disagree("a chain of parents has no end")
     }
 
+    /// The query for the tenant of a row's last parent, and the type of what it gives.
+    pub(super) fn owner_text(&self, relation: &Relation, reference: &str) -> Res<(String, u32)> {
+        let TableRule::Through(link) = &relation.rule else { return disagree("a table has no parent") };
+        if reference.is_empty() || reference.starts_with(RESERVED) {
+            return disagree("a relation has a name that is the wall's own");
+        }
+        let (mut from, mut conditions) = (Vec::new(), Vec::new());
+        let (mut link, mut below) = (link.clone(), quoted(reference));
+        for step in 1..=16 {
+            let parent = self.parent(&link).ok_or_else(|| Disagreement(format!("{} has no parent", relation.name)))?;
+            let alias = format!("{RESERVED}{step}");
+            from.push(format!("{}.{} {alias}", quoted(&parent.schema), quoted(&parent.name)));
+            conditions.extend(link.on.iter().map(|(a, b)| format!("{alias}.{} OPERATOR(pg_catalog.=) {below}.{}", quoted(b), quoted(a))));
+            match &parent.rule {
+                TableRule::Scoped { column, .. } => {
+                    let type_oid = parent.stored_column(column).map(|c| c.type_oid).unwrap_or_default();
+                    let (from, conditions) = (from.join(", "), conditions.join(" AND "));
+                    return Ok((format!("(SELECT {alias}.{} FROM {from} WHERE {conditions})", quoted(column)), type_oid));
+                }
+                TableRule::Through(next) => (link, below) = (next.clone(), alias),
+                _ => return disagree("a parent has no tenant"),
+            }
+        }
+        disagree("a chain of parents has no end")
+    }
+
     fn parent(&self, link: &crate::policy::Through) -> Option<&Arc<Relation>> {
         self.catalog.relations.get(&(link.schema.clone(), link.table.clone()))
     }
