@@ -8,6 +8,7 @@ use super::errors::{self, Fields, field};
 use super::wire::WireError;
 use crate::policy::TenantId;
 use crate::sql::Catalog;
+use crate::sql::rows::NAME;
 use bytes::BytesMut;
 use std::borrow::Cow;
 
@@ -45,14 +46,16 @@ pub fn pass_with(
 /// The fields without what names the column.
 pub fn without<'f>(fields: &Fields<'f>, catalog: &Catalog, tenant: &TenantId) -> Vec<(u8, Cow<'f, [u8]>)> {
     let hidden: Vec<&str> = catalog.relations.values().filter_map(|r| r.hides()).collect();
+    // A misspelt name may come near the wall's own for the column.
+    let hinted: Vec<&str> = hidden.iter().copied().chain([NAME]).collect();
     let all = fields.iter().map(|(code, text)| (*code, Cow::Borrowed(*text)));
     if hidden.is_empty() || stands_apart(fields, catalog) {
-        return all.filter(|(code, text)| *code != b'H' || !says(text, &hidden)).collect();
+        return all.filter(|(code, text)| *code != b'H' || !says(text, &hinted)).collect();
     }
     let mut out = Vec::with_capacity(fields.len());
     for (code, text) in all {
         let kept = match code {
-            b'H' | b'c' => (!says(&text, &hidden)).then_some(text),
+            b'H' | b'c' => (!says(&text, &hinted)).then_some(text),
             b'D' => detail(&text, fields, catalog, &hidden, tenant).map(|t| Cow::Owned(t.into_bytes())),
             _ => Some(text),
         };

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::policy::{TenantPattern, VerifyRows};
-use crate::sql::tests::{judge, through_judge};
+use crate::sql::tests::{hidden_judge, judge, through_judge};
 use crate::sql::{Judge, verify};
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ fn statements_gain_columns_as_the_cases_say() {
     let parents = checking_of(&through_judge(), VerifyRows::All);
     check_cases(&checking(VerifyRows::All), include_str!("../../tests/sql/rows.txt"), 20);
     check_cases(&parents, include_str!("../../tests/sql/rows-through.txt"), 8);
+    check_cases(&checking_of(&hidden_judge(), VerifyRows::All), include_str!("../../tests/sql/rows-hidden.txt"), 16);
 }
 
 fn check_cases(judge: &Judge, text: &str, least: usize) {

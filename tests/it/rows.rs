@@ -12,6 +12,7 @@ postgres:
   tables:
     public.orders: { scoped: tenant_id }
     public.counted: { scoped: org }
+    public.notes: { scoped: { column: org_id, hidden: true } }
     public.items: { through: { table: public.orders, on: { order_id: id } } }
     public.parts: { through: { table: public.items, on: { item: id } } }
 ";
@@ -22,6 +23,8 @@ CREATE TABLE orders (tenant_id text NOT NULL, id int UNIQUE, note text);
 INSERT INTO orders VALUES ('acme', 1, 'mine'), ('acme', 2, 'mine'), ('ACME', 3, 'theirs'), ('globex', 4, 'theirs');
 CREATE TABLE counted (org int NOT NULL, id int);
 INSERT INTO counted VALUES (7, 1), (8, 2);
+CREATE TABLE notes (org_id text NOT NULL, id int, title text);
+INSERT INTO notes VALUES ('acme', 1, 'own'), ('ACME', 3, 'THEIRS');
 CREATE TABLE items (id int UNIQUE, order_id int REFERENCES orders (id) ON DELETE CASCADE, sku text);
 INSERT INTO items VALUES (1, 1, 'own'), (2, 3, 'THEIRS'), (3, 4, 'THEIRS');
 CREATE TABLE parts (item int REFERENCES items (id) ON DELETE CASCADE, name text);
@@ -95,6 +98,41 @@ fn a_row_of_another_tenant_ends_the_session() {
     }
     assert!(metric(&wall, "partywall_row_mismatch_total{listener=\"pg\",tenant=\"acme\"} 2"));
     assert!(wall.log().contains("a row of another tenant came back"));
+}
+
+/// A table that hides the column shows it to the wall alone.
+#[test]
+fn a_row_whose_tenant_is_hidden_is_checked_too() {
+    let (database, wall) = start("all");
+    let mut client = Client::tenant(wall.port("pg"), "acme");
+    for (sql, wanted) in [
+        ("SELECT id, title FROM notes", "1|own"),
+        ("SELECT n.id, o.id FROM notes n NATURAL JOIN orders o", "1|1"),
+        ("SELECT b.title FROM notes a LEFT JOIN notes b ON b.id = a.id + 1", ""),
+        ("UPDATE notes SET title = 'own' RETURNING *", "1|own"),
+    ] {
+        assert_eq!(client.query(sql).unwrap().text(), wanted, "{sql}");
+        let rows = client.extended(sql, &[]).unwrap();
+        assert!(
+            rows.text() == wanted && !rows.columns.iter().any(|c| c.contains("partywall") || c == "org_id"),
+            "{sql}: {:?}",
+            rows.columns
+        );
+    }
+    for name in ["\"partywall ro\"", "orgid", "\"partywallrow 0\""] {
+        let error = client.query(&format!("SELECT n.{name} FROM notes n")).unwrap_err();
+        assert_eq!((error.code.as_str(), error.hint), ("42703", None), "{name}");
+    }
+    assert!(metric(&wall, "partywall_verify_rows_total{listener=\"pg\",tenant=\"acme\",checked=\"whole\"} 11"));
+    // A star would show it: what is not checked is counted.
+    assert_eq!(client.query("SELECT * FROM notes").unwrap().text(), "1|own");
+    assert!(metric(&wall, "partywall_verify_rows_total{listener=\"pg\",tenant=\"acme\",checked=\"unchecked\"} 1"));
+    database.psql(&BREAK.replace("orders", "notes").replace("tenant_id", "org_id"));
+    for sql in ["SELECT id FROM notes", "SELECT n.title FROM notes n ORDER BY id DESC", "UPDATE notes SET id = 1 RETURNING title"] {
+        let mut client = Client::tenant(wall.port("pg"), "acme");
+        let error = client.query(sql).unwrap_err();
+        assert_eq!((error.severity.as_str(), error.code.as_str()), ("FATAL", "XX000"), "{sql}");
+    }
 }
 
 /// The tenant of such a row is its parent's, one or two steps up.

@@ -2,7 +2,7 @@
 
 use super::code::{Code, Standing};
 use super::{Foreign, Key, Live, Note, Severity, Table};
-use crate::policy::{Backstop, Policy, TableEntry, TableRule, Through};
+use crate::policy::{Backstop, Policy, TableEntry, TableRule, Through, VerifyRows};
 use std::collections::BTreeMap;
 
 /// So many names are told at once.
@@ -35,6 +35,7 @@ pub fn inspect(sight: &Sight<'_>) -> Vec<Note> {
         notes.push(sight.foreign(child, foreign, parent));
     }
     super::running::inspect(sight, &mut notes);
+    notes.extend(sight.unchecked_rows());
     notes.extend(sight.unlisted());
     notes
 }
@@ -189,6 +190,20 @@ impl<'a> Sight<'a> {
             "the wall looks the row up before each write; what others write must do so as well"
         };
         note(self.entry(child), Severity::Warning, message, fix)
+    }
+
+    /// Of a table with a hidden tenant column `verify_rows` cannot check what a star shows.
+    fn unchecked_rows(&self) -> Vec<Note> {
+        let Some(postgres) = self.policy.postgres.as_ref().filter(|p| p.verify_rows != VerifyRows::Off) else { return Vec::new() };
+        let hidden = postgres.tables.iter().filter(|t| matches!(t.rule, TableRule::Scoped { hidden: true, .. }));
+        let told = hidden.map(|entry| {
+            let message = format!(
+                "`verify_rows` does not check what `SELECT *`, or a whole row, shows of {}.{}: its tenant column is hidden",
+                entry.schema, entry.name
+            );
+            note(Some(entry), Severity::Note, message, "name the columns where rows are to be checked; writes are checked by RETURNING")
+        });
+        told.collect()
     }
 
     /// Relations that do not exist for tenants, a note a schema.

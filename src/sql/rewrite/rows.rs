@@ -12,6 +12,8 @@ use crate::sql::scope::{Item, Thing, owner};
 use crate::sql::{Kind, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{FuncCall, Node, ResTarget, ReturningClause, SelectStmt};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What the walk notes for it.
 #[derive(Debug, Default)]
@@ -24,6 +26,10 @@ pub struct Rows {
     pub(super) added: Vec<Checked>,
     /// How many references were given a guard.
     pub(super) guards: usize,
+    /// The statement shows no table as a whole, so that a column more of one in FROM shows nowhere.
+    exposes: bool,
+    /// Tables with a hidden column that show it to the statement's own level, and under which name.
+    exposed: Vec<(String, String)>,
     /// How many aggregates, or what may be one, stood outside WHERE so far.
     aggregates: usize,
 }
@@ -37,6 +43,8 @@ impl Rewriter<'_> {
             _ => false,
         };
         self.rows.top = returns && self.cx.rows && !self.cx.source.contains(NAME);
+        let hides = self.rows.top && self.cx.catalog.relations.values().any(|r| r.hidden.is_some());
+        self.rows.exposes = hides && matches!(node, NodeEnum::SelectStmt(_)) && shows_no_table(node);
     }
 
     /// Notes a call that may be an aggregate of any level around.
@@ -56,7 +64,24 @@ impl Rewriter<'_> {
     pub(super) fn rows_select(&mut self, select: &mut SelectStmt, aggregates: usize) {
         let lists = [&select.distinct_clause, &select.group_clause, &select.values_lists];
         if aggregates == self.rows.aggregates && lists.iter().all(|l| l.is_empty()) && select.having_clause.is_none() {
+            self.rows_expose(&mut select.from_clause);
             self.rows_add(&mut select.target_list);
+        }
+    }
+
+    /// A table with a hidden column stands as a subquery of the others: it shows that one, too, by a name that no client's statement has.
+    fn rows_expose(&mut self, from: &mut [Node]) {
+        if !self.rows.exposes {
+            return;
+        }
+        let items = self.levels.last().map(|l| l.items.as_slice()).unwrap_or_default();
+        for item in items {
+            let Thing::Wrapped(relation) = &item.thing else { continue };
+            let Some(hides) = relation.hides().filter(|_| relation.kind != 'v') else { continue };
+            let name = column_name(self.rows.exposed.len());
+            if from.iter_mut().any(|node| expose(node, &item.name, &name, relation, hides)) {
+                self.rows.exposed.push((item.name.clone(), name));
+            }
         }
     }
 
@@ -110,7 +135,11 @@ impl Rewriter<'_> {
                 return self.parents_owner(item, relation);
             }
             Thing::Guarded(relation, guard) => (relation, guard.column.clone()),
-            Thing::Wrapped(relation) if relation.hidden.is_some() => return None,
+            Thing::Wrapped(relation) if relation.hidden.is_some() => {
+                let (_, column) = self.rows.exposed.iter().find(|(name, _)| *name == item.name)?;
+                let type_oid = relation.stored_column(relation.hides()?)?.type_oid;
+                return Some((Checked { type_oid, nullable: item.nullable }, nodes::column(&item.name, column)));
+            }
             Thing::Wrapped(relation) => match &relation.rule {
                 TableRule::Scoped { column, .. } => (relation, column.clone()),
                 _ => return None,
@@ -131,4 +160,47 @@ impl Rewriter<'_> {
         let type_oid = last.stored_column(column)?.type_oid;
         Some((Checked { type_oid, nullable: item.nullable }, owner(&steps, &item.name, column)))
     }
+}
+
+/// Adds `relation.hides AS name` to the subquery that stands for the relation, if it stands here.
+fn expose(node: &mut Node, alias: &str, name: &str, relation: &Relation, hides: &str) -> bool {
+    match node.node.as_mut() {
+        Some(NodeEnum::JoinExpr(join)) if join.alias.is_none() => {
+            let mut sides = [join.larg.as_mut(), join.rarg.as_mut()].into_iter().flatten();
+            sides.any(|side| expose(side, alias, name, relation, hides))
+        }
+        Some(NodeEnum::RangeSubselect(sub)) if sub.alias.as_ref().is_some_and(|a| a.aliasname == alias && a.colnames.is_empty()) => {
+            let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_mut().and_then(|q| q.node.as_mut()) else { return false };
+            let val = nodes::boxed(nodes::column(&relation.name, hides));
+            let target = ResTarget { name: name.to_owned(), val, location: -1, ..Default::default() };
+            select.target_list.push(nodes::node(NodeEnum::ResTarget(Box::new(target))));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// No star, no list of columns' new names, no name alone that is also one of FROM's: none of what has a table's columns without naming them.
+fn shows_no_table(statement: &NodeEnum) -> bool {
+    let Ok(tree) = serde_json::to_value(statement) else { return false };
+    let (mut alone, mut tables) = (BTreeSet::new(), BTreeSet::new());
+    names_of(&tree, &mut alone, &mut tables) && alone.is_disjoint(&tables)
+}
+
+/// Names that stand alone and names of what is in FROM; false where a star or a list of new names is met.
+fn names_of<'v>(value: &'v Value, alone: &mut BTreeSet<&'v str>, tables: &mut BTreeSet<&'v str>) -> bool {
+    let map = match value {
+        Value::Array(all) => return all.iter().all(|v| names_of(v, alone, tables)),
+        Value::Object(map) => map,
+        _ => return true,
+    };
+    if map.contains_key("AStar") || map.get("colnames").and_then(Value::as_array).is_some_and(|c| !c.is_empty()) {
+        return false;
+    }
+    if let Some([one]) = map.get("ColumnRef").and_then(|c| c["fields"].as_array()).map(Vec::as_slice) {
+        alone.extend(one["node"]["String"]["sval"].as_str());
+    }
+    let named = ["relname", "aliasname"].iter().filter_map(|key| map.get(*key)?.as_str());
+    tables.extend(named);
+    map.values().all(|v| names_of(v, alone, tables))
 }

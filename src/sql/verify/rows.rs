@@ -12,7 +12,7 @@ const OWN: &str = "partywall row ";
 
 impl Walk<'_> {
     /// Takes the added columns off a statement; the walk proves them when it knows the statement's level.
-    pub(super) fn detach_rows(&mut self, f: &mut Value, client: &str) -> Res<()> {
+    pub(super) fn detach_rows(&mut self, f: &mut Value, stmt: &Value, client: &str) -> Res<()> {
         // A client that names a column so gets none.
         if client.contains(OWN) {
             return Ok(());
@@ -36,6 +36,22 @@ impl Walk<'_> {
         }
         if way == "/target_list" && !is_plain(statement, &self.catalog.aggregates) {
             return disagree("a column was added to what is grouped");
+        }
+        let mut taken = Vec::new();
+        for found in &mut added {
+            if !found.column.starts_with(OWN) {
+                continue;
+            }
+            if taken.contains(&found.column) || stands_whole(stmt) {
+                return disagree("a hidden column could show");
+            }
+            taken.push(std::mem::take(&mut found.column));
+            let from = statement.get_mut("from_clause").and_then(Value::as_array_mut).map(Vec::as_mut_slice).unwrap_or_default();
+            let shown = taken.last().and_then(|name| from.iter_mut().find_map(|item| taken_off(item, &found.reference, name)));
+            match shown {
+                Some(column) => found.column = column,
+                None => return disagree("an added column is of no relation here"),
+            }
         }
         self.added = Some(added);
         Ok(())
@@ -94,6 +110,60 @@ impl Walk<'_> {
 
 fn is_own(target: &Value) -> bool {
     fields(target, "ResTarget").is_some_and(|t| text(t, "name").starts_with(OWN))
+}
+
+/// Takes the last column, if it has this name, off the subquery that stands in FROM under this alias; gives the column of its table that it is.
+fn taken_off(item: &mut Value, alias: &str, name: &str) -> Option<String> {
+    let (kind, item) = item.get_mut("node")?.as_object_mut()?.iter_mut().next()?;
+    match kind.as_str() {
+        "JoinExpr" => match taken_off(item.get_mut("larg")?, alias, name) {
+            None => taken_off(item.get_mut("rarg")?, alias, name),
+            found => found,
+        },
+        "RangeSubselect" if text(&item["alias"], "aliasname") == alias => {
+            let select = item.pointer_mut("/subquery/node/SelectStmt")?;
+            let inside = select["from_clause"].get(0)?;
+            let inside = fields(inside, "RangeTableSample").map_or(inside, |sample| &sample["relation"]);
+            let table = text(fields(inside, "RangeVar")?, "relname").to_owned();
+            let targets = select["target_list"].as_array_mut()?;
+            let last = fields(targets.last()?, "ResTarget")?;
+            let parts = list(fields(&last["val"], "ColumnRef")?, "fields");
+            let plain = text(last, "name") == name && list(last, "indirection").is_empty() && parts.len() == 2;
+            let column = match names(parts).as_slice() {
+                [of, column] if plain && *of == table => (*column).to_owned(),
+                _ => return None,
+            };
+            targets.pop();
+            Some(column)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the client's statement may have some table's columns without naming them: by a star, by its name, or by new names for them.
+fn stands_whole(stmt: &Value) -> bool {
+    let mut items = Vec::new();
+    let mut bare = Vec::new();
+    let unknown = each(stmt, &mut |key, v| {
+        match key {
+            "AStar" => return true,
+            "colnames" => return !v.as_array().is_none_or(Vec::is_empty),
+            "relname" | "aliasname" => items.push(v.as_str().unwrap_or_default().to_owned()),
+            "ColumnRef" if list(v, "fields").len() == 1 => bare.extend(names(list(v, "fields")).into_iter().map(str::to_owned)),
+            _ => {}
+        }
+        false
+    });
+    unknown || bare.iter().any(|name| items.contains(name))
+}
+
+/// Whether `of` is true of any key and value.
+fn each(value: &Value, of: &mut impl FnMut(&str, &Value) -> bool) -> bool {
+    match value {
+        Value::Object(all) => all.iter().any(|(key, v)| of(key, v) || each(v, of)),
+        Value::Array(all) => all.iter().any(|v| each(v, of)),
+        _ => false,
+    }
 }
 
 /// No DISTINCT, grouping, set operation, and no call that may be an aggregate of this level.
