@@ -290,7 +290,7 @@ impl Rewriter<'_> {
                     name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
                 }
                 if !left_out!(self.cx, FromFunction) {
-                    result = result.and_then(|()| self.expr(part).map(|_| ()));
+                    result = result.and_then(|()| self.expr(part).map(|_| ())).and_then(|()| callable(part));
                 }
             }
         }
@@ -344,6 +344,15 @@ fn definition(view: &Relation) -> Res<Box<SelectStmt>> {
     match stmts.pop().and_then(|s| s.stmt).and_then(|n| n.node) {
         Some(NodeEnum::SelectStmt(select)) if stmts.is_empty() => Ok(select),
         _ => Err(unreadable()),
+    }
+}
+
+/// FROM takes calls and what is written like one, and nothing else that may stand in the place of a catalog's function.
+fn callable(part: &Node) -> Res<()> {
+    match &part.node {
+        Some(NodeEnum::FuncCall(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::TypeCast(_)) => Ok(()),
+        Some(NodeEnum::CoalesceExpr(_) | NodeEnum::MinMaxExpr(_)) => Ok(()),
+        _ => Err(Refusal::not_understood("this function is not supported in FROM")),
     }
 }
 

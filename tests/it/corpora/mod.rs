@@ -3,6 +3,7 @@
 
 mod derive;
 mod ground;
+mod misprints;
 mod page;
 mod reasons;
 mod statements;
@@ -13,6 +14,7 @@ use crate::support::{Database, Postgres};
 use ground::Ground;
 use page::Tally;
 use statements::{Class, Corpus};
+use std::io::Write;
 use verdict::verdict;
 
 /// Corpora in the page's order. Of the last each file is a session of its own.
@@ -30,9 +32,6 @@ fn the_corpora_are_measured_and_the_page_written() {
     let sessions = std::env::var("COVERAGE_SESSIONS").unwrap_or_default();
     let wanted = |session: &str| sessions.is_empty() || sessions.split(',').any(|s| s == session);
     let tallies: Vec<Tally> = chosen.map(|name| measure(&server, name, &wanted)).collect();
-    if let Ok(dump) = std::env::var("COVERAGE_DUMP") {
-        std::fs::write(dump, tallies.iter().flat_map(Tally::lines).collect::<String>()).unwrap();
-    }
     let page = page::page(&tallies);
     println!("{page}");
     if only.is_empty() {
@@ -49,8 +48,13 @@ fn measure(server: &Postgres, name: &'static str, wanted: &dyn Fn(&str) -> bool)
         let template = template.as_ref().filter(|_| session != SETUP);
         let start = std::time::Instant::now();
         let mut ground = Ground::new(server, template, name != REGRESS);
+        let before = tally.count();
         for &index in list {
             one(&mut ground, &corpus, index, &mut tally);
+        }
+        if let Ok(dump) = std::env::var("COVERAGE_DUMP") {
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(dump).unwrap();
+            file.write_all(tally.lines(before).concat().as_bytes()).unwrap();
         }
         let (plain, shared) = ground.databases.clone();
         let loads = ground.loads;
@@ -75,6 +79,9 @@ fn template(server: &Postgres, corpus: &Corpus, list: &[usize]) -> (Database, Da
 
 fn one(ground: &mut Ground, corpus: &Corpus, index: usize, tally: &mut Tally) {
     let statement = &corpus.statements[index];
+    if std::env::var("COVERAGE_TRACE").is_ok_and(|t| t == "all") {
+        eprintln!("{index} {:.3000}", statement.sql);
+    }
     match statement.class {
         Class::Schema | Class::Drop => ground.apply(corpus, index),
         Class::Other | Class::Unreadable => {}

@@ -118,8 +118,13 @@ impl Tally {
         self.outcomes.iter().filter_map(refused).collect()
     }
 
-    /// A JSON record a statement.
-    pub fn lines(&self) -> Vec<String> {
+    /// How many were counted.
+    pub fn count(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    /// A JSON record a statement, from this one on.
+    pub fn lines(&self, from: usize) -> Vec<String> {
         let line = |(s, v): &(Statement, Verdict)| {
             let (what, why) = match v {
                 Verdict::Invalid(why) => ("invalid", why.clone()),
@@ -130,7 +135,7 @@ impl Tally {
             let record = serde_json::json!({"corpus": self.name, "session": s.session, "what": what, "why": why, "sql": s.sql});
             format!("{record}\n")
         };
-        self.outcomes.iter().map(line).collect()
+        self.outcomes[from..].iter().map(line).collect()
     }
 }
 
