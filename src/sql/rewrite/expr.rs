@@ -271,12 +271,14 @@ impl Rewriter<'_> {
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
+        traits.uses.push(Use::Any);
         if !left_out!(self.cx, Sublink) {
             let raisings = self.raisings;
             self.select(select)?;
-            self.not_before_parents(raisings, link.location)?;
+            if self.early_subquery(raisings) {
+                traits = traits.raising();
+            }
         }
-        traits.uses.push(Use::Any);
         if link.sub_link_type == SubLinkType::CteSublink as i32 || link.sub_link_type == SubLinkType::MultiexprSublink as i32 {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         }

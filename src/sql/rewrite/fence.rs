@@ -36,8 +36,7 @@ impl Rewriter<'_> {
                 let fenced = self.condition_of(test.as_mut());
                 let traits = self.sublink(x);
                 x.testexpr = test;
-                traits?;
-                return fenced;
+                return Ok(self.fence_if(condition, &traits?)? | fenced?);
             }
             _ => {}
         }

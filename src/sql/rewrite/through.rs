@@ -71,19 +71,22 @@ impl Rewriter<'_> {
     }
 
     /// What stands in a subquery and raises may read a row of the levels around it before they are filtered: a plain guard is the
-    /// first thing a scan looks at, but a parent's is a join. `before` is how many expressions raised before the subquery.
-    pub(super) fn not_before_parents(&mut self, before: usize, location: i32) -> Res<()> {
+    /// first thing a scan looks at, but a parent's is a join. Then such tables are wrapped; true where that is done and one stands there
+    /// still, the target of a write. `before` is how many expressions raised before the subquery.
+    pub(super) fn early_subquery(&mut self, before: usize) -> bool {
         let parents = |level: &Scope| level.items.iter().any(|i| matches!(&i.thing, Thing::Guarded(_, g) if !g.through.is_empty()));
-        if self.raisings == before || left_out!(self.cx, EarlyParents) || !self.levels.iter().any(|l| !l.passed && parents(l)) {
+        let due = self.raisings != before && !left_out!(self.cx, EarlyParents) && self.levels.iter().any(|l| !l.passed && parents(l));
+        self.early |= due;
+        due && self.mode.wrapped_through
+    }
+
+    /// The same of a subquery that no fence can stand around.
+    pub(super) fn not_before_parents(&mut self, before: usize) -> Res<()> {
+        if !self.early_subquery(before) {
             return Ok(());
         }
-        if self.mode.wrapped_through {
-            return Err(Refusal::not_understood("a subquery that can fail cannot be guarded here")
-                .detail("It could run on rows of a `through` table before they are known to be the tenant's.")
-                .at(self.at(location)));
-        }
-        self.early = true;
-        Ok(())
+        Err(Refusal::not_understood("a subquery that can fail cannot be guarded here")
+            .detail("It could run on rows of a `through` table before they are known to be the tenant's."))
     }
 
     /// From here on what is looked at runs on rows that have passed the filter of a write on a `through` table.

@@ -51,9 +51,11 @@ impl Walk<'_> {
     /// Walks what a fence with these guards holds.
     pub(super) fn behind(&mut self, guards: Vec<String>, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
         let depth = self.conditions.behind.len();
+        let fenced = self.fence_off(&guards, true);
         self.conditions.behind.extend(guards);
         let result = walk(self);
         self.conditions.behind.truncate(depth);
+        self.fence_off(&fenced, false);
         result
     }
 
@@ -201,9 +203,9 @@ impl Walk<'_> {
         ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k]))
     }
 
-    /// A guard by way of a parent is a join, so a subquery beside it may run first: then nothing in it can fail.
+    /// A guard by way of a parent is a join, so a subquery beside it may run first: then nothing in it can fail, or it stands in a fence.
     pub(super) fn not_before_parents(&self, query: &Value) -> Res<()> {
-        let by_parent = |level: &&Level| level.items.iter().any(|i| i.guard.as_ref().is_some_and(|g| !g.exists.is_null()));
+        let by_parent = |level: &&Level| level.items.iter().any(|i| !i.fenced && i.guard.as_ref().is_some_and(|g| !g.exists.is_null()));
         if self.levels.iter().filter(|l| !l.passed).any(|l| by_parent(&l)) && self.fails_anywhere(query) {
             return disagree("what can fail may run before a guard by way of a parent");
         }

@@ -28,6 +28,8 @@ pub(super) struct Seen {
     pub(super) shared: bool,
     /// Has inside a table with a hidden column that stands in a barrier.
     pub(super) late: bool,
+    /// What is walked stands in a fence of its guard.
+    pub(super) fenced: bool,
     /// The target of a write hides this column of its own.
     pub(super) hides: Option<String>,
 }
@@ -80,6 +82,19 @@ impl Walk<'_> {
             }
         }
         Ok(guarded)
+    }
+
+    /// Notes whether what is walked stands in a fence of these references' guards; gives those of which the contrary was noted.
+    pub(super) fn fence_off(&mut self, references: &[String], fenced: bool) -> Vec<String> {
+        let mut changed = Vec::new();
+        for name in references {
+            let found = self.levels.iter_mut().rev().find_map(|l| l.items.iter_mut().find(|i| i.name == *name));
+            if let Some(item) = found.filter(|i| i.fenced != fenced) {
+                item.fenced = fenced;
+                changed.push(name.clone());
+            }
+        }
+        changed
     }
 
     /// From here on the innermost level's filter has been passed.

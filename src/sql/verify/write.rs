@@ -303,7 +303,7 @@ impl Walk<'_> {
         self.upsert(&f["where_clause"], &c["where_clause"], target)?;
         let mut plain = f.clone();
         plain["target_list"] = self.checked_assignments(&f["target_list"], target)?;
-        self.rest(&plain, c, &["infer", "where_clause"])
+        self.behind(vec![target.reference.clone()], |walk| walk.rest(&plain, c, &["infer", "where_clause"]))
     }
 
     /// `CASE WHEN guard THEN <client's> ELSE <marker>::bool END`: another tenant's row is an error, never a silent nothing.
@@ -320,7 +320,7 @@ impl Walk<'_> {
             let truth = fields(&when["result"], "AConst").is_some_and(|t| t["val"]["Boolval"]["boolval"] == Value::Bool(true));
             return if truth { Ok(()) } else { disagree("an upsert gained a condition") };
         }
-        self.same(&when["result"], c)
+        self.behind(vec![target.reference.clone()], |walk| walk.same(&when["result"], c))
     }
 }
 
