@@ -1,4 +1,4 @@
-.PHONY: coverage redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
+.PHONY: coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -8,6 +8,7 @@ help:
 	@echo "make drivers     every driver that can be had, directly and as two tenants; writes docs/COMPATIBILITY.md (ONLY='asyncpg,psql')"
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
 	@echo "make coverage    the statement corpora through the wall; writes docs/SQL-COVERAGE.md (ONLY=django,psql measures some and writes nothing)"
+	@echo "make sqlsmith    SQLsmith as a tenant through the wall (SECONDS=3600 SEED=1)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
 	@echo "make isolation   attacks on PostgreSQL; make redis-isolation: on Redis (ONLY=ids or groups)"
 	@echo "make redis-oracle  random commands through the wall and on a private Redis (N=1000000 SEED=7); make redis-suite: Redis' own test suite"
@@ -39,6 +40,7 @@ lint: install
 test: lint
 	cargo test
 	python3 tests/drivers/run.py --quick
+	cargo test --features mutants --lib protection_is_missed
 	cargo test --features mutants --test it every_protection
 	bash tests/isolation.sh
 	ISOLATION_P99_MS=1000 bash tests/isolation/redis.sh
@@ -58,8 +60,15 @@ oracle: install
 coverage: install
 	COVERAGE_ONLY=$(ONLY) cargo test --test it the_corpora_are_measured -- --ignored --nocapture
 
+# SQLsmith's random queries, for SECONDS, among poisoned rows of other tenants.
+SECONDS ?= 3600
+sqlsmith: install
+	@bash tests/install.sh sqlsmith
+	SQLSMITH_SECONDS=$(SECONDS) SEED=$(SEED) cargo test --test it sqlsmith_sees -- --ignored --nocapture
+
 # The rewriter with one of its protections left out, for each of them: who notices.
 mutants: install
+	cargo test --features mutants --lib protection_is_missed -- --nocapture
 	MUTANTS_ALL=1 cargo test --features mutants --test it every_protection -- --nocapture
 
 # Each target of fuzz/ for FUZZ_SECONDS, one after another (FUZZ_TARGETS: which); `cargo test` runs a slice of them on any toolchain.

@@ -129,3 +129,7 @@ pub(super) fn writes_shared(catalog: &Catalog, node: &NodeEnum) -> bool {
     let relation = var.as_ref().and_then(|v| catalog.find(&v.schemaname, &v.relname));
     relation.is_some_and(|r| r.rule == TableRule::SharedRead)
 }
+
+#[cfg(test)]
+#[path = "mutants_tests.rs"]
+mod tests;

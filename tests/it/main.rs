@@ -33,6 +33,7 @@ mod rows;
 mod schemas;
 mod scripts;
 mod smoke;
+mod sqlsmith;
 mod statements;
 mod support;
 mod through;

@@ -14,7 +14,7 @@ const DUMP: &str = "
 CREATE TYPE public.mood AS ENUM ('good');
 CREATE TYPE tenant_b.mood AS ENUM ('bad');
 CREATE TABLE public.orders (id int PRIMARY KEY, mood mood, item text);
-CREATE TABLE public.items (id int);
+CREATE TABLE public.items (id serial);
 CREATE TABLE tenant_b.orders (id int PRIMARY KEY, item text);
 CREATE TABLE tenant_b.theirs (id int);
 CREATE TABLE public.referred (id int PRIMARY KEY);
@@ -240,6 +240,7 @@ fn each_protection_is_missed() {
         (Mutant::OwnSchema, "DELETE FROM orders"),
         (Mutant::OtherSchema, "SELECT * FROM tenant_b.orders"),
         (Mutant::OwnType, "SELECT 'good'::mood"),
+        (Mutant::OwnSequence, "SELECT nextval('items_id_seq')"),
         (Mutant::SchemaPath, "SET search_path TO public"),
         (Mutant::SchemaShown, "SELECT current_schema()"),
         (Mutant::DdlSchema, "CREATE TABLE tenant_b.t (id int)"),

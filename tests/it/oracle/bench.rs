@@ -13,8 +13,10 @@ use partywall::sql::{Catalog, Judge};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const POLICY: &str = include_str!("../../oracle/policy.yaml");
-const SCHEMA: &str = include_str!("../../oracle/schema.sql");
+/// The policy of all its tables.
+pub const POLICY: &str = include_str!("../../oracle/policy.yaml");
+/// The tables, and what tells their rows.
+pub const SCHEMA: &str = include_str!("../../oracle/schema.sql");
 const STATE: &str = "SELECT public.oracle_own(), public.oracle_others()";
 
 /// A server with a shared and a private database for each pair.

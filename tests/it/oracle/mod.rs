@@ -24,6 +24,10 @@ mod seed;
 mod shrink;
 mod tables;
 
+pub(crate) use bench::{POLICY, SCHEMA};
+pub(crate) use seed::{TENANTS, rows};
+pub(crate) use tables::CANARY;
+
 fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(otherwise)
 }
