@@ -262,7 +262,7 @@ impl Rewriter<'_> {
         let shared = self.shared;
         let raisings = self.raisings;
         let traits = if left_out!(self.cx, Derived) { Ok(Default::default()) } else { self.select(select) };
-        self.not_before_parents(raisings)?;
+        self.not_before_parents(raisings, sub.lateral)?;
         if sub.lateral {
             self.levels.pop();
         }
@@ -294,7 +294,7 @@ impl Rewriter<'_> {
                 }
             }
         }
-        result = result.and_then(|()| self.not_before_parents(raisings));
+        result = result.and_then(|()| self.not_before_parents(raisings, true));
         self.levels.pop();
         result?;
         for definition in &mut function.coldeflist {

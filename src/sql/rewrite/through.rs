@@ -74,15 +74,16 @@ impl Rewriter<'_> {
     /// first thing a scan looks at, but a parent's is a join. Then such tables are wrapped; true where that is done and one stands there
     /// still, the target of a write. `before` is how many expressions raised before the subquery.
     pub(super) fn early_subquery(&mut self, before: usize) -> bool {
-        let parents = |level: &Scope| level.items.iter().any(|i| matches!(&i.thing, Thing::Guarded(_, g) if !g.through.is_empty()));
-        let due = self.raisings != before && !left_out!(self.cx, EarlyParents) && self.levels.iter().any(|l| !l.passed && parents(l));
+        let due = self.raisings != before && !left_out!(self.cx, EarlyParents) && self.levels.iter().any(is_by_parent);
         self.early |= due;
         due && self.mode.wrapped_through
     }
 
-    /// The same of a subquery that no fence can stand around.
-    pub(super) fn not_before_parents(&mut self, before: usize) -> Res<()> {
-        if !self.early_subquery(before) {
+    /// The same of an item of FROM; `sees` says whether what stands before it can be seen there. A subquery in a condition further out stands in a
+    /// fence of its own, but none can stand around an item.
+    pub(super) fn not_before_parents(&mut self, before: usize, sees: bool) -> Res<()> {
+        let early = self.early_subquery(before);
+        if !early || !sees || !self.levels.last().is_some_and(is_by_parent) {
             return Ok(());
         }
         Err(Refusal::not_understood("a subquery that can fail cannot be guarded here")
@@ -105,4 +106,9 @@ impl Rewriter<'_> {
         Err(Refusal::not_understood(format!("{what} into \"{}\" is not supported", relation.name))
             .hint_at("It is a `through` table", &relation.place))
     }
+}
+
+/// Whether rows of a level are still to be filtered by way of their parents.
+fn is_by_parent(level: &Scope) -> bool {
+    !level.passed && level.items.iter().any(|i| matches!(&i.thing, Thing::Guarded(_, guard) if !guard.through.is_empty()))
 }

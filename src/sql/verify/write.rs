@@ -182,7 +182,8 @@ impl Walk<'_> {
         let mut level = Level { items: vec![target.seen()], passed: false };
         self.rows_belong(added_rows, &level)?;
         let excluded = Seen { name: "excluded".into(), relation: Some(target.relation.clone()), hides: target.hides(), ..Seen::default() };
-        self.levels.push(level.clone());
+        // What RETURNING sees has been written, and so is the tenant's.
+        self.levels.push(Level { passed: true, ..level.clone() });
         let (left, client) = self.without_stars(f, c, &level, &[])?;
         self.rest(&left, &client, &["with_clause", "relation", "cols", "select_stmt", "on_conflict_clause"])?;
         if !f["on_conflict_clause"].is_null() {
