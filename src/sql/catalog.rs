@@ -94,6 +94,8 @@ pub struct Relation {
     pub referenced_by: Vec<u32>,
     /// Has triggers of the application's that DELETE or TRUNCATE fires.
     pub triggers_on_delete: bool,
+    /// Has such triggers that may put other values into a row before it is inserted.
+    pub triggers_on_insert: bool,
     /// Upstream's role may TRUNCATE it.
     pub may_truncate: bool,
     /// A view's query, as the server prints it.
@@ -219,6 +221,7 @@ impl Catalog {
             if let Some(index) = decided.entry {
                 used[index] = true;
             }
+            let fires = |on: usize| rows("triggers").iter().any(|r| number(r, 0) == oid && text(r, on) == "t");
             let mut relation = Relation {
                 oid,
                 kind,
@@ -229,7 +232,8 @@ impl Catalog {
                 inherited: text(row, 5) == "t",
                 referenced_by: rows("references").iter().filter(|r| number(r, 0) == oid).map(|r| number(r, 1)).collect(),
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
-                triggers_on_delete: rows("triggers").iter().any(|r| number(r, 0) == oid),
+                triggers_on_delete: fires(1),
+                triggers_on_insert: fires(2),
                 definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
                 rule: decided.rule,
                 place: decided.place,

@@ -43,6 +43,11 @@ pub fn key_type(oid: u32) -> Option<&'static str> {
     KEY_TYPES.iter().find(|(o, _)| *o == oid).map(|(_, name)| *name)
 }
 
+/// Whether a value of such a type is stored as a cast to it gives it, whatever the column's length and precision.
+pub fn is_exact(oid: u32) -> bool {
+    matches!(oid, 20 | 21 | 23 | 25 | 2950)
+}
+
 impl Relation {
     /// The foreign key that says what the policy says.
     pub fn backing(&self) -> Option<&ForeignKey> {

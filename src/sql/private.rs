@@ -128,6 +128,7 @@ impl Relation {
             inherited: false,
             referenced_by: Vec::new(),
             triggers_on_delete: false,
+            triggers_on_insert: false,
             may_truncate: false,
             definition: None,
             rule,

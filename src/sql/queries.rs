@@ -80,7 +80,8 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "triggers",
-        sql: "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND (t.tgtype & 40) <> 0",
+        sql: "SELECT t.tgrelid, pg_catalog.bool_or((t.tgtype & 40) <> 0), pg_catalog.bool_or((t.tgtype & 6) = 6) FROM pg_catalog.pg_trigger t \
+              WHERE NOT t.tgisinternal GROUP BY 1",
     },
     CatalogQuery {
         name: "sequences",

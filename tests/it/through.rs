@@ -348,3 +348,37 @@ fn foreign_keys_without_the_tenant_lead_to_own_rows_only() {
     );
     assert_eq!(database.psql("SELECT count(*) FROM tasks WHERE owner = 2 OR helper = 2"), "0");
 }
+
+#[test]
+fn a_new_row_may_refer_to_itself() {
+    let database = Postgres::shared().database();
+    database.psql(KEYS);
+    let wall = Wall::for_database(&database, KEYS_POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let mut answer = |sql: &str| acme.query(sql).map(|a| a.tag).unwrap_or_else(|e| e.code);
+    for (sql, wanted) in [
+        ("INSERT INTO users (id, boss) VALUES (7, 7)", "INSERT 0 1"),
+        ("INSERT INTO users (boss, id) VALUES (20, 20), (NULL, 21), (22, 22)", "INSERT 0 3"),
+        ("INSERT INTO users (id, boss) VALUES (23, 24), (24, 24)", "42501"),
+        ("INSERT INTO users (id, boss) VALUES (25, 26)", "23503"),
+        ("INSERT INTO users (id, boss) VALUES (25, 2)", "23503"),
+        // The other tenant's row has the key already.
+        ("INSERT INTO users (id, boss) VALUES (2, 2)", "23505"),
+        ("INSERT INTO users (id, boss) VALUES (20 + 8, 28)", "23503"),
+        ("INSERT INTO users (id, boss) VALUES (30)", "42601"),
+        ("INSERT INTO tasks (owner, helper) VALUES (1, 1), (1)", "42601"),
+    ] {
+        assert_eq!(answer(sql), wanted, "{sql}");
+    }
+    assert_eq!(acme.extended("INSERT INTO users (id, boss) VALUES ($1, $2)", &[Some("31"), Some("31")]).unwrap().tag, "INSERT 0 1");
+    assert_eq!(acme.extended("INSERT INTO users (id, boss) VALUES ($1, $2)", &[Some("32"), Some("2")]).unwrap_err().code, "23503");
+    drop(acme);
+    // A trigger could store another key than the one that was compared.
+    database.psql(
+        "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id := NEW.id + 100; RETURN NEW; END';
+         CREATE TRIGGER other BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION other()",
+    );
+    let wall = Wall::for_database(&database, KEYS_POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    assert_eq!(acme.query("INSERT INTO users (id, boss) VALUES (2, 2)").unwrap_err().code, "23503");
+}

@@ -3,6 +3,7 @@
 //! key does: what it saw is so until the transaction ends.
 
 use super::from::barrier;
+use super::linked_row::{Others, may_be_themselves, runs_once};
 use super::write::{marker_on, too_few, width};
 use super::{Res, Rewriter};
 use crate::policy::TableRule;
@@ -21,20 +22,14 @@ const VALUES: &str = "partywall_v";
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     /// Columns of the row and those of the parent.
-    on: Vec<(String, String)>,
-    parent: Arc<Relation>,
+    pub(super) on: Vec<(String, String)>,
+    pub(super) parent: Arc<Relation>,
     /// Begins the error that the check raises; None: that of a row that nobody owns.
-    prefix: Option<String>,
+    pub(super) prefix: Option<String>,
     /// The parent's row decides whose the row is.
-    owner: bool,
-}
-
-/// Where an assigned row's other values come from.
-pub(super) enum Others<'n> {
-    /// A row of values beside it, by the names of their columns.
-    Row(&'n [String], Vec<Node>),
-    /// Assignments; what none of them names stays as the row of this name has it.
-    Set(&'n [String], Vec<Node>, String),
+    pub(super) owner: bool,
+    /// The row may be its own parent.
+    pub(super) itself: bool,
 }
 
 impl Rewriter<'_> {
@@ -47,7 +42,7 @@ impl Rewriter<'_> {
             let parent = self.parent(&through.schema, &through.table).ok_or_else(|| Refusal::no_relation(&relation.name))?;
             let key = relation.backing().filter(|k| !k.deferrable);
             let prefix = key.map(|k| prefix(relation, k, &through.on));
-            all.push(Check { on: through.on.clone(), parent, prefix, owner: true });
+            all.push(Check { on: through.on.clone(), parent, prefix, owner: true, itself: false });
         }
         for key in &relation.foreign {
             let Some(parent) = self.parent(&key.parent.0, &key.parent.1) else { continue };
@@ -55,7 +50,7 @@ impl Rewriter<'_> {
                 continue;
             }
             let prefix = (!key.deferrable).then(|| prefix(relation, key, &key.columns));
-            all.push(Check { on: key.columns.clone(), parent, prefix, owner: false });
+            all.push(Check { on: key.columns.clone(), parent, prefix, owner: false, itself: false });
         }
         Ok(all)
     }
@@ -99,6 +94,9 @@ impl Rewriter<'_> {
             }
             names.push(t.name.clone());
         }
+        if !checks.is_empty() {
+            rows_fit(x, names.len())?;
+        }
         let mut due = Vec::new();
         for check in checks {
             if self.is_due(&check, relation, |own| names.iter().any(|n| n == own))? {
@@ -113,13 +111,12 @@ impl Rewriter<'_> {
             return self.query_checks(select, relation, &names, &due);
         }
         let several = select.values_lists.len() > 1;
+        // The server puts another value in an identity's place.
+        let replaced = x.r#override == pg::OverridingKind::OverridingUserValue as i32;
         for row in &mut select.values_lists {
             let Some(NodeEnum::List(list)) = row.node.as_mut() else { return Err(Refusal::not_understood("this VALUES is not supported")) };
-            if list.items.len() != names.len() {
-                let more = list.items.len() > names.len();
-                return Err(if more { Refusal::syntax("INSERT has more expressions than target columns") } else { too_few() });
-            }
             let others = Others::Row(&names, list.items.clone());
+            let due = if replaced { due.clone() } else { may_be_themselves(&due, relation, &others) };
             self.value_checks(relation, &due, &names, &mut list.items, &others, several)?;
         }
         Ok(())
@@ -197,6 +194,7 @@ impl Rewriter<'_> {
     ) -> Res<Node> {
         let mut columns = vec![name.to_owned()];
         columns.extend(checks.iter().flat_map(|c| &c.on).map(|(own, _)| own.clone()).filter(|own| own != name));
+        columns.extend(checks.iter().filter(|c| c.itself).flat_map(|c| &c.on).map(|(_, key)| key.clone()));
         let mut seen = std::collections::HashSet::new();
         columns.retain(|c| seen.insert(c.clone()));
         if matches!(others, Others::Set(..)) && runs_once(&value) {
@@ -350,6 +348,10 @@ impl Rewriter<'_> {
                 }
             }
             allowed.push(self.own_parent(check, refs.clone())?);
+            if check.itself {
+                let equal = |((_, key), own): (&(String, String), &Node)| nodes::operator("=", own.clone(), reference(key));
+                allowed.push(nodes::and(check.on.iter().zip(&refs).map(equal).collect()));
+            }
             let itself = several && check.parent.oid == relation.oid;
             let fails = match check.prefix.as_deref().filter(|_| !itself) {
                 Some(prefix) => broken_key(prefix, refs),
@@ -401,21 +403,18 @@ impl Rewriter<'_> {
     }
 }
 
-impl Others<'_> {
-    /// The value of another column of the row, which stands in the statement twice.
-    fn value(&self, column: &str) -> Res<Node> {
-        let (names, values) = match self {
-            Self::Row(names, values) | Self::Set(names, values, _) => (names, values),
-        };
-        match (names.iter().position(|n| n == column).and_then(|at| values.get(at)), self) {
-            (Some(value), _) if is_simple(value) => Ok(value.clone()),
-            (Some(_), _) => Err(Refusal::not_understood(format!("this value for column \"{column}\" is not supported"))
-                .detail("Beside another column it says which row is referred to.")
-                .hint("Write a literal, a parameter or a column.")),
-            (None, Self::Set(_, _, reference)) if !reference.is_empty() => Ok(nodes::column(reference, column)),
-            (None, _) => Ok(nodes::null()),
+/// Each row of VALUES has a value for each column.
+fn rows_fit(x: &InsertStmt, columns: usize) -> Res<()> {
+    let Some(NodeEnum::SelectStmt(select)) = x.select_stmt.as_ref().and_then(|s| s.node.as_ref()) else { return Ok(()) };
+    for row in &select.values_lists {
+        let Some(NodeEnum::List(list)) = &row.node else { return Err(Refusal::not_understood("this VALUES is not supported")) };
+        match list.items.len().cmp(&columns) {
+            std::cmp::Ordering::Less => return Err(too_few()),
+            std::cmp::Ordering::Greater => return Err(Refusal::syntax("INSERT has more expressions than target columns")),
+            std::cmp::Ordering::Equal => {}
         }
     }
+    Ok(())
 }
 
 fn guarded(relation: &Relation) -> bool {
@@ -475,20 +474,4 @@ fn name_of(target: &Node) -> String {
 /// A literal or parameter without a type of its own.
 fn is_bare(value: &Node) -> bool {
     matches!(value.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)))
-}
-
-/// The same wherever it stands and however often.
-fn is_simple(value: &Node) -> bool {
-    match &value.node {
-        Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::ColumnRef(_)) => true,
-        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_simple),
-        _ => false,
-    }
-}
-
-/// A subquery that reads nothing of the row is run once for all rows: a value that may differ from call to call must not be in it.
-fn runs_once(value: &Node) -> bool {
-    let tree = serde_json::to_string(value).unwrap_or_default();
-    let calls = ["\"FuncCall\"", "\"SubLink\""].iter().any(|k| tree.contains(k));
-    calls && !tree.contains("\"ColumnRef\"")
 }

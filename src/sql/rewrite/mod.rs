@@ -13,6 +13,7 @@ mod from;
 mod grouping;
 mod hidden;
 mod labels;
+mod linked_row;
 mod links;
 mod locks;
 mod merge;

@@ -13,6 +13,9 @@ const SCALAR: i64 = 5;
 /// The name of the subquery that holds the values.
 const VALUES: &str = "partywall_v";
 
+/// PostgreSQL's OVERRIDING USER VALUE as the tree has it.
+const USER_VALUE: i64 = 2;
+
 /// What a row that is written has to obey.
 #[derive(Clone, Debug)]
 pub(super) struct Needed {
@@ -22,6 +25,8 @@ pub(super) struct Needed {
     owner: bool,
     /// The name of the key whose error a breach is.
     key: Option<String>,
+    /// The row's own key satisfies it, too.
+    itself: bool,
 }
 
 /// How the values of one row are found in the final tree.
@@ -32,6 +37,8 @@ pub(super) struct Row<'v> {
     pub(super) kept: String,
     /// More rows come in the same statement, or keys move in it.
     pub(super) several: bool,
+    /// A new row, stored with the very values that are written.
+    pub(super) new: bool,
 }
 
 impl Walk<'_> {
@@ -43,7 +50,7 @@ impl Walk<'_> {
             let parent = (through.schema.clone(), through.table.clone());
             let key = relation.foreign.iter().find(|k| k.valid && k.parent == parent && same(&k.columns, &through.on));
             let key = key.filter(|k| !k.deferrable).map(|k| k.name.clone());
-            all.push(Needed { on: through.on.clone(), parent, owner: true, key });
+            all.push(Needed { on: through.on.clone(), parent, owner: true, key, itself: false });
         }
         for key in &relation.foreign {
             let Some(parent) = self.catalog.relations.get(&key.parent) else { continue };
@@ -57,7 +64,7 @@ impl Walk<'_> {
             };
             if !exempt {
                 let name = (!key.deferrable).then(|| key.name.clone());
-                all.push(Needed { on: key.columns.clone(), parent: key.parent.clone(), owner: false, key: name });
+                all.push(Needed { on: key.columns.clone(), parent: key.parent.clone(), owner: false, key: name, itself: false });
             }
         }
         all
@@ -94,6 +101,7 @@ impl Walk<'_> {
                 continue;
             };
             if !self.may_be_left_out(&relation, &needed, &left_out)? {
+                let needed = Needed { itself: self.may_be_itself(&relation, &needed, row), ..needed };
                 here.get_mut(first).ok_or_else(|| super::Disagreement("a row is too short".into()))?.push(needed);
             }
         }
@@ -103,6 +111,18 @@ impl Walk<'_> {
         Ok(plain)
     }
 
+    /// Whether a new row that refers to its own key is a good one: the key is written beside, by a value that means the same wherever it stands
+    /// and is stored as it is compared.
+    fn may_be_itself(&self, relation: &Relation, needed: &Needed, row: &Row<'_>) -> bool {
+        let exact = |name: &str| {
+            relation.column(name).is_some_and(|c| matches!(key_type(c.type_oid), Some("int2" | "int4" | "int8" | "text" | "uuid")))
+        };
+        let plain = |name: &str| row.names.iter().position(|n| n == name).and_then(|at| row.values.get(at)).is_some_and(|v| is_simple(v));
+        let own = (&needed.parent.0, &needed.parent.1) == (&relation.schema, &relation.name);
+        let as_written = row.new && relation.kind == 'r' && !relation.triggers_on_insert;
+        as_written && own && needed.on.iter().all(|(own, key)| exact(own) && exact(key) && plain(key))
+    }
+
     /// `(SELECT CASE WHEN checks THEN partywall_v.c1 END FROM (SELECT value::type AS c1, … OFFSET 0) partywall_v)`; gives the value.
     fn checked_value(&mut self, relation: &Relation, row: &Row<'_>, index: usize, needed: &[Needed]) -> Res<Value> {
         let own = row.names[index].clone();
@@ -110,6 +130,11 @@ impl Walk<'_> {
         for (column, _) in needed.iter().flat_map(|n| &n.on) {
             if !columns.contains(column) {
                 columns.push(column.clone());
+            }
+        }
+        for (_, key) in needed.iter().filter(|n| n.itself).flat_map(|n| &n.on) {
+            if !columns.contains(key) {
+                columns.push(key.clone());
             }
         }
         let found = row.values[index];
@@ -253,6 +278,10 @@ impl Walk<'_> {
             }
             let through = Through { schema: one.parent.0.clone(), table: one.parent.1.clone(), on: one.on.clone() };
             allowed.push(self.exists_text(relation, &through, &refs, " FOR KEY SHARE")?);
+            if one.itself {
+                let equal = |((_, key), own): (&(String, String), &String)| format!("{own} OPERATOR(pg_catalog.=) {}", reference(key));
+                allowed.push(one.on.iter().zip(&refs).map(equal).collect::<Vec<_>>().join(" AND "));
+            }
             let itself = several && (&one.parent.0, &one.parent.1) == (&relation.schema, &relation.name);
             let fails = match &one.key {
                 Some(key) if !itself => {
@@ -288,7 +317,8 @@ impl Walk<'_> {
             let own = (&n.parent.0, &n.parent.1) == (&target.relation.schema, &target.relation.name);
             own && n.on.iter().any(|(own, _)| names.contains(own)) && n.on.iter().any(|(_, theirs)| names.contains(theirs))
         });
-        let row = Row { names, values: sets.iter().map(|t| &t["val"]).collect(), kept: target.reference.clone(), several: moves };
+        let row =
+            Row { names, values: sets.iter().map(|t| &t["val"]).collect(), kept: target.reference.clone(), several: moves, new: false };
         let values = self.checked_row(target, &row)?;
         for (index, value) in values.into_iter().enumerate() {
             plain[index]["node"]["ResTarget"]["val"] = value;
@@ -309,7 +339,7 @@ impl Walk<'_> {
         }
         let mut plain = f["select_stmt"].clone();
         let Some(select) = fields(&f["select_stmt"], "SelectStmt") else {
-            let row = Row { names, values: Vec::new(), kept: String::new(), several: false };
+            let row = Row { names, values: Vec::new(), kept: String::new(), several: false, new: false };
             return self.checked_row(target, &row).map(|_| plain);
         };
         if list(select, "values_lists").is_empty() || !select["larg"].is_null() {
@@ -318,12 +348,14 @@ impl Walk<'_> {
             return Ok(plain);
         }
         let rows = list(select, "values_lists");
+        // Anything else but OVERRIDING USER VALUE, which puts another value in an identity's place.
+        let new = f["override"].as_i64() != Some(USER_VALUE);
         for (index, row) in rows.iter().enumerate() {
             let values: Vec<&Value> = fields(row, "List").map(|r| list(r, "items")).unwrap_or_default().iter().collect();
             if values.len() != names.len() {
                 return disagree("a row has another length than the column list");
             }
-            let row = Row { names: names.clone(), values, kept: String::new(), several: rows.len() > 1 };
+            let row = Row { names: names.clone(), values, kept: String::new(), several: rows.len() > 1, new };
             plain["node"]["SelectStmt"]["values_lists"][index]["node"]["List"]["items"] = self.checked_row(target, &row)?.into();
         }
         Ok(plain)

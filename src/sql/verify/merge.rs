@@ -58,7 +58,7 @@ impl Walk<'_> {
         }
         let mut plain = f.clone();
         let (names, values) = (list(f, "target_list").iter().map(name).collect(), list(f, "values").iter().collect());
-        plain["values"] = self.checked_row(target, &Row { names, values, kept: String::new(), several: true })?.into();
+        plain["values"] = self.checked_row(target, &Row { names, values, kept: String::new(), several: true, new: false })?.into();
         if target.column.is_empty() {
             return self.merge_columns(&plain, c, target);
         }

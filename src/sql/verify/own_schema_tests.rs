@@ -14,7 +14,7 @@ const DUMP: &str = "
 CREATE TYPE public.mood AS ENUM ('good');
 CREATE TYPE tenant_b.mood AS ENUM ('bad');
 CREATE TABLE public.orders (id int PRIMARY KEY, mood mood, item text);
-CREATE TABLE public.items (id serial);
+CREATE TABLE public.items (id int);
 CREATE TABLE tenant_b.orders (id int PRIMARY KEY, item text);
 CREATE TABLE tenant_b.theirs (id int);
 CREATE TABLE public.referred (id int PRIMARY KEY);
@@ -30,6 +30,8 @@ fn catalog() -> (Arc<Policy>, Catalog) {
     let key = ("public".to_owned(), "referred".to_owned());
     let Some(referred) = catalog.relations.get(&key) else { panic!("no table") };
     let referred = crate::sql::catalog::Relation { referenced_by: vec![99_999], ..(**referred).clone() };
+    let sequence = crate::sql::catalog::Relation { kind: 'S', name: "items_id_seq".into(), ..referred.clone() };
+    catalog.sequences.insert(("public".to_owned(), "items_id_seq".to_owned()), Arc::new(sequence));
     catalog.relations.insert(key, Arc::new(referred));
     (Arc::new(policy), catalog)
 }
