@@ -47,6 +47,7 @@ pub mod second_opinion;
 mod sequences;
 pub mod settings;
 mod syntax;
+mod tree;
 pub mod verify;
 
 pub use catalog::Catalog;

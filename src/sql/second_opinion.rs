@@ -1,6 +1,6 @@
 //! The second opinion: another parser reads the final text, and a walk of our own over its whole tree lists the relations.
 
-use serde_json::Value;
+use super::tree::{self, Value};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserOptions};
@@ -26,7 +26,7 @@ pub fn relations(text: &str) -> Option<Vec<String>> {
     stacker::maybe_grow(stack, stack, || {
         let options = ParserOptions::new().with_unescape(false);
         let parser = Parser::new(&PostgreSqlDialect {}).with_options(options).with_recursion_limit(40);
-        let tree = serde_json::to_value(parser.with_tokens_with_locations(tokens).parse_statements().ok()?).ok()?;
+        let tree = tree::of(&parser.with_tokens_with_locations(tokens).parse_statements().ok()?).ok()?;
         let mut seen = BTreeSet::new();
         walk(&tree, &mut seen);
         Some(seen.into_iter().collect())
@@ -49,8 +49,8 @@ fn walk(value: &Value, seen: &mut BTreeSet<String>) {
     match value {
         Value::Array(all) => all.iter().for_each(|v| walk(v, seen)),
         Value::Object(map) => {
-            for (key, inner) in map {
-                match key.as_str() {
+            for (key, inner) in map.iter() {
+                match key {
                     // TableFactor::Table and SetExpr::Table (`TABLE t`)
                     "Table" if inner.get("args").is_none_or(Value::is_null) => {
                         note(inner.get("name"), seen);

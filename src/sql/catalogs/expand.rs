@@ -1,8 +1,8 @@
 //! A system view's definition, as upstream prints it, read over the relations that a tenant may read.
 
 use super::{Answer, Form, System, quote_name};
+use crate::sql::tree::{self, Value};
 use pg_query::protobuf::Token;
-use serde_json::Value;
 
 /// The definition with each relation in it replaced by the tenant's; None where one of them is refused.
 pub fn expand(system: &System, view: &(&str, &str), definition: &str) -> Option<String> {
@@ -11,7 +11,7 @@ pub fn expand(system: &System, view: &(&str, &str), definition: &str) -> Option<
         return None;
     }
     let text = own_functions(system, definition.trim().trim_end_matches(';'))?;
-    let tree = serde_json::to_value(&pg_query::parse(&text, pg_query::ParserOptions::default()).ok()?.protobuf.stmts).ok()?;
+    let tree = tree::of(&pg_query::parse(&text, pg_query::ParserOptions::default()).ok()?.protobuf.stmts).ok()?;
     let mut places = Vec::new();
     relations(&tree, 0, &mut places)?;
     places.sort();

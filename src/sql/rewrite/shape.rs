@@ -5,9 +5,9 @@ use crate::sql::Refusal;
 use crate::sql::catalogs::functions::Argument;
 use crate::sql::catalogs::regtypes;
 use crate::sql::nodes;
+use crate::sql::tree::{self, Value};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, TypeName, a_const};
-use serde_json::Value;
 
 /// Whether an argument is what a template wants.
 pub(super) fn fits(wanted: &Argument, given: &Node) -> bool {
@@ -118,7 +118,7 @@ pub(super) fn once(template: &str, index: usize, operand: &Node) -> Res<()> {
 
 /// Whether a star may show a catalog's columns. One that stands alone over subqueries only shows what they show.
 pub(super) fn has_star(node: &NodeEnum) -> bool {
-    serde_json::to_value(node).map_or(true, |tree| starred(&tree))
+    tree::of(node).map_or(true, |tree| starred(&tree))
 }
 
 fn starred(tree: &Value) -> bool {

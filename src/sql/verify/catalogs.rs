@@ -4,7 +4,7 @@ use super::{Res, Walk, disagree, fields, is_place, is_zero, kind, list, names, t
 use crate::sql::catalogs::functions::{self, Argument, Template};
 use crate::sql::catalogs::{Answer, Form, quote_name, quote_text, regtypes};
 use crate::sql::settings;
-use serde_json::Value;
+use crate::sql::tree::{self, Value};
 
 /// A place in an expression where the client's own argument stands.
 struct Hole<'v> {
@@ -23,8 +23,9 @@ impl Walk<'_> {
             return self.look_for_catalogs(&inner["query"]);
         }
         let Some(select) = fields(c, "SelectStmt") else { return };
-        let printed = select.to_string();
-        self.tableoid = printed.contains("\"sval\":\"tableoid\"") && !telling_star(c) && !printed.contains("\"is_natural\":true");
+        self.tableoid = select.has(&|name, value| name == "sval" && value.as_str() == Some("tableoid"))
+            && !telling_star(c)
+            && !select.has(&|name, value| name == "is_natural" && value.as_bool() == Some(true));
         if select["larg"].is_null() {
             for target in ["target_list", "sort_clause", "group_clause"].iter().flat_map(|k| list(select, k)) {
                 let value = match kind(target) {
@@ -312,7 +313,7 @@ impl Walk<'_> {
         match value {
             Value::Array(all) => all.iter().for_each(|v| self.note_relations(v)),
             Value::Object(map) => {
-                for (key, inner) in map {
+                for (key, inner) in map.iter() {
                     if key == "RangeVar" {
                         self.proof.relations.push(format!("{}.{}", text(inner, "schemaname"), text(inner, "relname")));
                     }
@@ -331,13 +332,12 @@ fn is_dump_guard(statement: &Value) -> bool {
     name.is_some_and(|n| n == ["set_config"]) && tree(settings::DUMP_GUARD).is_some_and(|guard| equal(&guard, statement))
 }
 
-/// The one statement of a text.
 /// Whether a star could show a catalog's columns: every one does but a `*` by itself in a SELECT from nothing but subqueries, which shows theirs.
 fn telling_star(part: &Value) -> bool {
     let Some(select) = fields(part, "SelectStmt") else {
         return match part {
             Value::Array(parts) => parts.iter().any(telling_star),
-            Value::Object(parts) => parts.contains_key("AStar") || parts.values().any(telling_star),
+            Value::Object(parts) => parts.get("AStar").is_some() || parts.values().any(telling_star),
             _ => false,
         };
     };
@@ -351,10 +351,11 @@ fn telling_star(part: &Value) -> bool {
         || select.as_object().is_some_and(|all| all.iter().any(|(key, clause)| key != "target_list" && telling_star(clause)))
 }
 
+/// The one statement of a text.
 fn tree(sql: &str) -> Option<Value> {
     let parsed = pg_query::parse(sql, pg_query::ParserOptions::default()).ok()?;
     let [statement] = parsed.protobuf.stmts.as_slice() else { return None };
-    serde_json::to_value(&statement.stmt).ok()
+    tree::of(&statement.stmt).ok()
 }
 
 /// The same but for where things stand.

@@ -3,7 +3,7 @@
 use super::scopes::{Level, Seen};
 use super::{Found, Hold, Res, Walk, disagree, fields, hold, kind, list, names, text};
 use crate::policy::TableRule;
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 impl Walk<'_> {
     pub(super) fn copy(&mut self, f: &Value, c: &Value) -> Res<()> {
@@ -68,7 +68,7 @@ impl Walk<'_> {
         client["where_clause"] = Value::Null;
         let mut from = c["relation"].clone();
         from["inh"] = Value::Bool(false);
-        client["from_clause"] = serde_json::json!([{ "node": { "RangeVar": from } }]);
+        client["from_clause"] = Value::Array(vec![Value::node("RangeVar", from)]);
         self.select(select, &client)
     }
 
@@ -158,5 +158,5 @@ fn is_marker(value: &Value) -> bool {
     let literal = fields(&joined["lexpr"], "AConst").map(|l| &l["val"]["Sval"]["sval"]);
     names(list(&cast["type_name"], "names")) == ["pg_catalog", "bool"]
         && names(list(joined, "name")) == ["pg_catalog", "||"]
-        && literal.is_some_and(|l| l == "partywall:tenant")
+        && literal.and_then(Value::as_str) == Some("partywall:tenant")
 }

@@ -3,8 +3,8 @@
 use super::scopes::{Level, Seen};
 use super::{Res, Walk, disagree, fields, kind, list, names, text};
 use crate::sql::private::TEMP;
+use crate::sql::tree::Value;
 use pg_query::protobuf::{AlterTableType as Alter, ConstrType as Constr, DropBehavior, ObjectType as Object};
-use serde_json::Value;
 
 /// Forms of ALTER TABLE that concern columns, defaults and constraints.
 const ALTERS: &[Alter] = &[

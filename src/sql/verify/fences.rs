@@ -1,7 +1,7 @@
 //! Fences: `CASE WHEN guard THEN … END` around what can fail, and `CASE WHEN count(*) >= 0 THEN … END` in HAVING.
 
 use super::{Res, Walk, fields, is_zero, kind, list, names};
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 impl Walk<'_> {
     pub(super) fn is_fence(&self, case: &Value) -> bool {

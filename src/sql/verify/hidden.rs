@@ -7,7 +7,7 @@ use super::scopes::{Level, Seen};
 use super::write::Target;
 use super::{Res, Walk, disagree, fields, is_zero, kind, list, names, text};
 use crate::sql::catalog::Relation;
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 impl Walk<'_> {
     /// Whether the subquery in a table's place shows its columns one by one, in order, under their names. A barrier is noted.

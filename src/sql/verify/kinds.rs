@@ -1,8 +1,8 @@
 //! Node by node: what passes as the client wrote it, and the names in it that must be PostgreSQL's own. A kind that is not here is not proved.
 
 use super::{Res, Walk, disagree, fields, kind, labels, list, names, text};
+use crate::sql::tree::Value;
 use crate::sql::{functions, settings};
-use serde_json::Value;
 
 /// Kinds that hold no name to be judged: no relation, function, operator, type or collation.
 const PLAIN: &[&str] = &[

@@ -1,7 +1,7 @@
 //! The names that expressions without one have as output columns: parse_target.c, FigureColname, as far as the wall may write them out.
 
 use super::{fields, kind, list, names, text};
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 /// How much a name counts: that of a type or of CASE gives way to one inside.
 enum Found<'v> {

@@ -6,7 +6,8 @@ use super::{Hold, Res, Walk, disagree, fields, hold, list, names, statements, te
 use crate::policy::{TableRule, Through};
 use crate::sql::catalog::Relation;
 use crate::sql::links::key_type;
-use serde_json::{Value, json};
+use crate::sql::tree::Value;
+use serde_json::json;
 
 /// PostgreSQL's SubLinkType as the tree has it.
 const SCALAR: i64 = 5;
@@ -238,7 +239,7 @@ impl Walk<'_> {
         let mut found = f.clone();
         for (index, _) in outer.iter().enumerate().filter(|(_, t)| *t == "NULL") {
             if let Some(place) = found.pointer_mut(&format!("/target_list/{index}/node/ResTarget/val")) {
-                *place = json!({"node": {"AConst": {"isnull": true, "val": null}}});
+                *place = Value::node("AConst", Value::object(vec![("isnull", Value::Bool(true)), ("val", Value::Null)]));
             }
         }
         let blank = |mut v: Value, first| {

@@ -1,7 +1,7 @@
 //! Advisory locks: each key is exactly the digest that holds the tenant, over the client's own key.
 
 use super::{Held, Hold, Res, Walk, disagree, fields, is_place, kind, list, names};
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 /// Where the tenant stands in [`form`].
 const TENANT: i64 = 3;

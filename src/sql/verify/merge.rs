@@ -4,7 +4,7 @@ use super::links::Row;
 use super::scopes::Level;
 use super::write::Target;
 use super::{Hold, Res, Walk, disagree, fields, hold, list, text};
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 /// PostgreSQL's MergeMatchKind and CmdType as the tree has them.
 const NOT_MATCHED_BY_SOURCE: i64 = 2;

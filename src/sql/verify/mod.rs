@@ -31,10 +31,10 @@ mod write;
 use super::catalog::{Catalog, Relation};
 use super::private::{Private, TEMP};
 use super::rows::Checked;
+use super::tree::{self, Fields, Value};
 use crate::policy::TableRule;
 pub use comments::adds_only_comments;
 use scopes::Level;
-use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, p
 
 fn statements(text: &str) -> Res<Vec<Value>> {
     let parsed = pg_query::parse(text, pg_query::ParserOptions::default()).or_else(|_| disagree("the text is not PostgreSQL's"))?;
-    match serde_json::to_value(&parsed.protobuf.stmts) {
+    match tree::of(&parsed.protobuf.stmts) {
         Ok(Value::Array(all)) => Ok(all),
         _ => disagree("the tree has no generic form"),
     }
@@ -192,7 +192,7 @@ type Pairs<'v> = Vec<(&'v Value, &'v Value)>;
 /// The kind and fields of a wrapped node.
 fn kind(value: &Value) -> Option<(&str, &Value)> {
     let inner = value.get("node")?.as_object()?;
-    inner.iter().next().map(|(k, v)| (k.as_str(), v))
+    inner.iter().next()
 }
 
 /// The fields of a node of this kind.
@@ -276,17 +276,17 @@ impl Walk<'_> {
         }
     }
 
-    fn same_fields(&mut self, f: &Map<String, Value>, c: &Map<String, Value>, done: &[&str]) -> Res<()> {
+    fn same_fields(&mut self, f: &Fields, c: &Fields, done: &[&str]) -> Res<()> {
         if f.len() != c.len() {
             return disagree("a node has other fields");
         }
-        for (key, fv) in f {
+        for (key, fv) in f.iter() {
             let Some(cv) = c.get(key) else { return disagree(format!("field {key} appeared")) };
             if is_place(key) {
                 if let (Some(fp), Some(cp)) = (fv.as_u64(), cv.as_u64()) {
                     self.proof.places.push((fp as usize, cp as usize));
                 }
-            } else if !done.contains(&key.as_str()) {
+            } else if !done.contains(&key) {
                 self.same_at(key, fv, cv).map_err(|d| Disagreement(format!("{key}: {d}")))?;
             }
         }

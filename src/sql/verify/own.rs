@@ -2,7 +2,7 @@
 
 use super::write::{Target, holds_star, is_marker, one_case};
 use super::{Res, Walk, disagree, fields, kind, list, names, text};
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 impl Walk<'_> {
     /// Where the client names the tenant column: each arm's value at that place is sound; a checked column is put back as it was.
@@ -22,7 +22,11 @@ impl Walk<'_> {
         if list(c, "target_list").iter().take(position).any(holds_star) {
             return disagree("the tenant column may stand elsewhere");
         }
-        let Some(value) = f["target_list"].get_mut(position).and_then(|t| t["node"].get_mut("ResTarget")?.get_mut("val")) else {
+        let Some(value) = f["target_list"]
+            .as_array_mut()
+            .and_then(|all| all.get_mut(position))
+            .and_then(|t| t["node"].get_mut("ResTarget")?.get_mut("val"))
+        else {
             return disagree("the tenant column takes nothing");
         };
         self.own_expression(value, target)
@@ -93,7 +97,7 @@ impl Walk<'_> {
 /// A string or a number as the client wrote it.
 fn written(value: &Value) -> Option<String> {
     let (kind, inner) = value.as_object()?.iter().next()?;
-    match kind.as_str() {
+    match kind {
         "Sval" => Some(inner["sval"].as_str()?.to_owned()),
         "Fval" => Some(inner["fval"].as_str()?.to_owned()),
         "Ival" => Some(inner["ival"].as_i64().unwrap_or_default().to_string()),

@@ -5,7 +5,7 @@ use super::scopes::{Level, Seen};
 use super::{Res, Walk, disagree, fields, list, names, text};
 use crate::sql::catalog::Relation;
 use crate::sql::sequences;
-use serde_json::Value;
+use crate::sql::tree::Value;
 use std::sync::Arc;
 
 impl Walk<'_> {

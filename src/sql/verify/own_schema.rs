@@ -6,7 +6,7 @@ use crate::policy::TableRule;
 use crate::sql::catalogs::own_schema::PATH;
 use crate::sql::catalogs::quote_name;
 use crate::sql::private::TEMP;
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 /// The schema that the client takes its tables to be in.
 const PUBLIC: &str = "public";
@@ -206,7 +206,7 @@ fn names_of_ctes(value: &Value, out: &mut Vec<String>) {
     match value {
         Value::Array(all) => all.iter().for_each(|v| names_of_ctes(v, out)),
         Value::Object(map) => {
-            for (key, inner) in map {
+            for (key, inner) in map.iter() {
                 if key == "CommonTableExpr" {
                     out.push(text(inner, "ctename").to_owned());
                 }

@@ -7,8 +7,8 @@
 use super::scopes::Level;
 use super::{MATERIALIZED, Pairs, Res, Walk, disagree, fields, kind, list, names};
 use crate::sql::functions;
+use crate::sql::tree::Value;
 use pg_query::protobuf::AExprKind;
-use serde_json::Value;
 
 /// What the walk knows of conditions.
 #[derive(Debug, Default)]
@@ -221,8 +221,7 @@ impl Walk<'_> {
                 if kind(c).is_some() && self.fails(c) {
                     used(c, &mut uses);
                 }
-                let inside =
-                    |(key, inner): (&String, &Value)| !matches!(key.as_str(), "where_clause" | "quals") && self.fails_anywhere(inner);
+                let inside = |(key, inner): (&str, &Value)| !matches!(key, "where_clause" | "quals") && self.fails_anywhere(inner);
                 !uses.is_empty() || map.iter().any(inside)
             }
             _ => false,

@@ -5,7 +5,7 @@ use super::scopes::Level;
 use super::{Found, Res, Walk, disagree, fields, kind, list, names, text};
 use crate::policy::TableRule;
 use crate::sql::rows::Checked;
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 /// What the names of such columns begin with.
 const OWN: &str = "partywall row ";
@@ -20,7 +20,7 @@ impl Walk<'_> {
         let mut added = Vec::new();
         let Some(statement) = f.pointer_mut("/stmt/node").and_then(Value::as_object_mut) else { return Ok(()) };
         let Some((name, statement)) = statement.iter_mut().next() else { return Ok(()) };
-        let way = match name.as_str() {
+        let way = match name {
             "SelectStmt" => "/target_list",
             "InsertStmt" | "UpdateStmt" | "DeleteStmt" => "/returning_clause/exprs",
             _ => return Ok(()),

@@ -2,7 +2,7 @@
 
 use super::{Found, Res, Walk, disagree, fields, list, text};
 use crate::sql::catalog::Relation;
-use serde_json::Value;
+use crate::sql::tree::Value;
 use std::sync::Arc;
 
 /// One query level: its items in order of appearance.

@@ -4,8 +4,8 @@ use super::scopes::{Level, Seen};
 use super::{Res, Walk, disagree, fields, kind, list, names, text};
 use crate::sql::catalog::Relation;
 use crate::sql::private::{TEMP, channel, channel_value, temporary};
+use crate::sql::tree::Value;
 use crate::sql::{Kind, sequences};
-use serde_json::Value;
 use std::sync::Arc;
 
 impl Walk<'_> {

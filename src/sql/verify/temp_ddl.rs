@@ -3,8 +3,8 @@
 use super::scopes::{Level, Seen};
 use super::{Res, Walk, disagree, fields, kind, list, text};
 use crate::sql::private::TEMP;
+use crate::sql::tree::Value;
 use pg_query::protobuf::AlterTableType as Type;
-use serde_json::Value;
 
 impl Walk<'_> {
     pub(super) fn index_of_temp(&mut self, f: &Value, c: &Value) -> Res<()> {

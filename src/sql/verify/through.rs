@@ -3,7 +3,7 @@
 use super::{Disagreement, Found, Res, Walk, disagree, fields, is_place, list, names, statements, text};
 use crate::policy::TableRule;
 use crate::sql::catalog::Relation;
-use serde_json::Value;
+use crate::sql::tree::Value;
 use std::sync::Arc;
 
 /// How the names begin that only the wall gives.
@@ -163,11 +163,11 @@ impl Walk<'_> {
 pub(super) fn bare_from(value: &mut Value, first: i64) {
     match value {
         Value::Object(all) => {
-            all.retain(|key, _| !is_place(key));
+            all.retain(|key| !is_place(key));
             if let Some(number) = all.get_mut("number").filter(|n| n.as_i64().is_some_and(|n| n >= first)) {
                 *number = Value::from(0);
             }
-            all.values_mut().for_each(|v| bare_from(v, first));
+            all.iter_mut().for_each(|(_, v)| bare_from(v, first));
         }
         Value::Array(all) => all.iter_mut().for_each(|v| bare_from(v, first)),
         _ => {}

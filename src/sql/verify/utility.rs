@@ -1,7 +1,7 @@
 //! Utility statements: a query inside is proved as any query; relations outside a query stand only where no row is read by them.
 
 use super::{Res, Walk, disagree, fields, kind, list, text};
-use serde_json::Value;
+use crate::sql::tree::Value;
 
 /// The strongest lock that stops no other session's reads or writes.
 const ROW_EXCLUSIVE: i64 = 3;

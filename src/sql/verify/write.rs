@@ -4,7 +4,7 @@ use super::from;
 use super::scopes::{Level, Seen};
 use super::{Found, Held, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, raises, text, utility};
 use crate::sql::catalog::{Key, Relation};
-use serde_json::Value;
+use crate::sql::tree::Value;
 use std::sync::Arc;
 
 /// The target of a write: it is scoped.
