@@ -115,14 +115,14 @@ fn is_own(target: &Value) -> bool {
 /// Takes the last column, if it has this name, off the subquery that stands in FROM under this alias; gives the column of its table that it is.
 fn taken_off(item: &mut Value, alias: &str, name: &str) -> Option<String> {
     let (kind, item) = item.get_mut("node")?.as_object_mut()?.iter_mut().next()?;
-    match kind.as_str() {
+    match kind {
         "JoinExpr" => match taken_off(item.get_mut("larg")?, alias, name) {
             None => taken_off(item.get_mut("rarg")?, alias, name),
             found => found,
         },
         "RangeSubselect" if text(&item["alias"], "aliasname") == alias => {
             let select = item.pointer_mut("/subquery/node/SelectStmt")?;
-            let inside = select["from_clause"].get(0)?;
+            let inside = select["from_clause"].as_array()?.first()?;
             let inside = fields(inside, "RangeTableSample").map_or(inside, |sample| &sample["relation"]);
             let table = text(fields(inside, "RangeVar")?, "relname").to_owned();
             let targets = select["target_list"].as_array_mut()?;
