@@ -110,6 +110,8 @@ pub struct Item {
     pub locks_hidden: bool,
     /// The name of a column that is there and does not exist for the tenant: of the target of a write.
     pub hides: Option<String>,
+    /// A table, view or sequence that became a subquery and has no other name: the schema by which columns may have named it.
+    pub was_in: Option<String>,
 }
 
 impl Item {

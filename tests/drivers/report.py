@@ -32,7 +32,8 @@ def page(results, columns):
                 continue
             marks = {}
             for why in [*result.why, *driver.get("notes", [])]:
-                notes.append(f"{driver['name']}, {why.strip()}")
+                why = " ".join(why.split())
+                notes.append(f"{driver['name']}, {why if len(why) < 300 else why[:300] + ' …'}")
                 marks.setdefault(why.split(":")[0], []).append(f"[{len(notes)}]")
             cells = [" ".join([CELLS[result.columns[name]], *marks.pop(name, [])]) for name in names]
             rest = " ".join(mark for some in marks.values() for mark in some)

@@ -24,7 +24,10 @@ impl Rewriter<'_> {
         let unknown = self.unknown("this expression", expr);
         let Some(inner) = expr.node.as_mut() else { return Ok(Traits::default()) };
         match inner {
-            NodeEnum::ColumnRef(column) => self.column_schema(column).and_then(|()| self.column(column, nameless)),
+            NodeEnum::ColumnRef(column) => {
+                self.column_of_subquery(column);
+                self.column_schema(column).and_then(|()| self.column(column, nameless))
+            }
             NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::default()),
             NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::AStar(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => {
                 Ok(Traits::default())

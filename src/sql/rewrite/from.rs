@@ -87,9 +87,10 @@ impl Rewriter<'_> {
         if (filter == Filter::None || wrapped || (renamed && !left_out!(self.cx, Renamed)))
             && let Some(guard) = self.guard(&relation, &relation.name)?
         {
+            let was_in = var.alias.is_none().then(|| relation.schema.clone());
             *item = wrap(var, if left_out!(self.cx, Wrap) { nodes::truth(true) } else { guard.predicate() });
             self.renamed.extend(renamed.then(|| name.clone()));
-            push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?;
+            push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?.was_in = was_in;
             return Ok(Vec::new());
         }
         let guard = self.guard(&relation, &name)?;
@@ -104,7 +105,7 @@ impl Rewriter<'_> {
     /// A view is read as the query it stands for, over the tenant's own rows: so nothing in it meets another tenant's.
     fn view(&mut self, item: &mut Node, relation: &Arc<Relation>, scope: &mut Scope) -> Res<()> {
         let Some(NodeEnum::RangeVar(var)) = item.node.as_ref() else { return Err(Refusal::not_understood("not a relation")) };
-        let place = self.at(var.location);
+        let (place, unnamed) = (self.at(var.location), var.alias.is_none());
         let alias = var.alias.clone().unwrap_or_else(|| pg::Alias { aliasname: var.relname.clone(), colnames: Vec::new() });
         let refused = |why: &Refusal| {
             Refusal::not_understood(format!("view \"{}\" is not supported", relation.name))
@@ -127,9 +128,11 @@ impl Rewriter<'_> {
         }
         let name = alias.aliasname.clone();
         let thing = if alias.colnames.is_empty() { Thing::Wrapped(relation.clone()) } else { Thing::Opaque };
+        let was_in = unnamed.then(|| relation.schema.clone());
         let subquery = nodes::boxed(nodes::node(NodeEnum::SelectStmt(select)));
         *item = nodes::node(NodeEnum::RangeSubselect(Box::new(RangeSubselect { lateral: false, subquery, alias: Some(alias) })));
-        push(scope, name, thing)?.locks_shared = shared;
+        let item = push(scope, name, thing)?;
+        (item.locks_shared, item.was_in) = (shared, was_in);
         Ok(())
     }
 
@@ -362,7 +365,7 @@ pub(super) fn push(scope: &mut Scope, name: String, thing: Thing) -> Res<&mut It
         return Err(Refusal::with_state("42712", format!("table name \"{name}\" specified more than once")));
     }
     let last = scope.items.len();
-    scope.items.push(Item { name, thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None });
+    scope.items.push(Item { name, thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None, was_in: None });
     Ok(&mut scope.items[last])
 }
 

@@ -44,6 +44,7 @@ impl Rewriter<'_> {
         let Some(NodeEnum::RangeVar(var)) = item.node.as_ref() else { return Err(Refusal::not_understood("not a relation")) };
         let alias = var.alias.clone().unwrap_or_else(|| pg::Alias { aliasname: var.relname.clone(), colnames: Vec::new() });
         let (name, renamed) = (alias.aliasname.clone(), !alias.colnames.is_empty());
+        let was_in = var.alias.is_none().then(|| relation.schema.clone());
         let table = RangeVar { alias: None, ..var.clone() };
         let mut targets: Vec<Node> = relation.columns.iter().map(|c| column_of(&relation.name, &c.name)).collect();
         if left_out!(self.cx, HiddenStar) {
@@ -57,8 +58,21 @@ impl Rewriter<'_> {
         *item = nodes::node(NodeEnum::RangeSubselect(Box::new(RangeSubselect { lateral: false, subquery, alias: Some(alias) })));
         self.hidden.wrapped += 1;
         self.renamed.extend(renamed.then(|| name.clone()));
-        push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?;
+        push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?.was_in = was_in;
         Ok(())
+    }
+
+    /// `public.orders.id`: what stands in FROM now is a subquery, which has no schema.
+    pub(super) fn column_of_subquery(&self, column: &mut pg::ColumnRef) {
+        if column.fields.len() != 3 || self.cx.catalog.home.schema().is_some() {
+            return;
+        }
+        let names = nodes::names(&column.fields[..2]);
+        let Some([schema, table]) = names.as_deref() else { return };
+        let item = self.levels.iter().rev().flat_map(|l| &l.items).find(|i| i.name == *table);
+        if item.is_some_and(|i| i.was_in.as_deref() == Some(*schema)) {
+            column.fields.remove(0);
+        }
     }
 
     /// A row lock reaches into a subquery, and into a barrier for all its rows, before they are looked at.

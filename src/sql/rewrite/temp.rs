@@ -44,6 +44,7 @@ impl Rewriter<'_> {
                 locks_shared: false,
                 locks_hidden: false,
                 hides: None,
+                was_in: None,
             }],
             ..Scope::default()
         });
@@ -212,6 +213,7 @@ impl Rewriter<'_> {
                 locks_shared: false,
                 locks_hidden: false,
                 hides: None,
+                was_in: None,
             }],
             ..Scope::default()
         };

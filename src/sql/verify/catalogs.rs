@@ -145,10 +145,13 @@ impl Walk<'_> {
                     None
                 }
             },
-            "ColumnRef" if list(cv, "fields").len() == 3 && fields(f, "ColumnRef").is_some_and(|f| list(f, "fields").len() == 2) => {
+            "ColumnRef"
+                if matches!(names(list(cv, "fields")).as_slice(), [s, r, ..] if self.catalog.system.schema_of(s, r).is_some())
+                    && list(cv, "fields").len() == 3
+                    && fields(f, "ColumnRef").is_some_and(|f| list(f, "fields").len() == 2) =>
+            {
                 let (all, short) = (list(cv, "fields"), list(fields(f, "ColumnRef")?, "fields"));
-                let system = matches!(names(&all[..2]).as_slice(), [s, r] if self.catalog.system.schema_of(s, r).is_some());
-                let same = system && all[1..].iter().zip(short).all(|(a, b)| equal(a, b));
+                let same = all[1..].iter().zip(short).all(|(a, b)| equal(a, b));
                 Some(if same { Ok(()) } else { disagree("a column lost its schema") })
             }
             "ColumnRef" if kind(f).is_some_and(|(k, _)| k == "CaseExpr") && self.may_show(cv) => {

@@ -158,7 +158,8 @@ impl Walk<'_> {
         let renamed = !list(&f["alias"], "colnames").is_empty();
         let known = |relation| Some(relation).filter(|_| !renamed);
         if let Some(seen) = self.view(select, c)? {
-            return push(level, Seen { name, relation: seen.relation.and_then(known), ..seen });
+            let was_in = seen.relation.as_ref().filter(|_| c["alias"].is_null()).map(|r| r.schema.clone());
+            return push(level, Seen { name, relation: seen.relation.and_then(known), was_in, ..seen });
         }
         let [table] = list(select, "from_clause") else { return disagree("a wrapped relation has other company") };
         let Some(table) = fields(table, "RangeVar") else { return disagree("a wrapped relation is none") };
@@ -179,7 +180,8 @@ impl Walk<'_> {
         if guard == Some(wanted) && shown && bare && same_table {
             hold(&mut self.proof, Hold::Wrapped, table, c, &name);
             self.saw_parents(&relation);
-            push(level, Seen { name, relation: known(relation), ..Seen::default() })
+            let was_in = c["alias"].is_null().then(|| relation.schema.clone());
+            push(level, Seen { name, relation: known(relation), was_in, ..Seen::default() })
         } else {
             disagree("a wrapped relation is not sound")
         }

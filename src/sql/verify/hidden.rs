@@ -51,6 +51,19 @@ impl Walk<'_> {
         }
     }
 
+    /// `public.orders.id` of the client's, where the final text says `orders.id`: without its schema, if the nearest item of that name is a
+    /// subquery in the place of that very table, named by nothing else.
+    pub(super) fn without_schema(&self, f: &Value, c: &Value) -> Option<Value> {
+        let parts = list(c, "fields");
+        let (3, 2, None) = (parts.len(), list(f, "fields").len(), self.own_schema()) else { return None };
+        let [schema, table] = names(&parts[..2])[..] else { return None };
+        let nearest = self.levels.iter().rev().flat_map(|l| &l.items).find(|i| i.name == table)?;
+        nearest.was_in.as_ref().filter(|was_in| *was_in == schema)?;
+        let mut short = c.clone();
+        short["fields"].as_array_mut()?.remove(0);
+        Some(short)
+    }
+
     /// A bare name is found at a level within the one where it would be the hidden column.
     fn stops_before(&self, name: &str) -> Res<()> {
         for level in self.levels.iter().rev() {

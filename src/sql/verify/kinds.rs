@@ -255,6 +255,8 @@ impl Walk<'_> {
         if let Some(proved) = self.column_schema(f, c) {
             return proved;
         }
+        let short = self.without_schema(f, c);
+        let c = short.as_ref().unwrap_or(c);
         let parts = list(f, "fields");
         let named = names(parts);
         if let ([.., item, field], true) = (named.as_slice(), named.len() == parts.len()) {

@@ -15,7 +15,7 @@ const CURRENT_SCHEMA: i64 = 15;
 const SET_VALUE: i64 = 1;
 
 impl Walk<'_> {
-    fn own_schema(&self) -> Option<&str> {
+    pub(super) fn own_schema(&self) -> Option<&str> {
         self.catalog.home.schema()
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Seen {
     pub(super) fenced: bool,
     /// The target of a write hides this column of its own.
     pub(super) hides: Option<String>,
+    /// The schema of what the client named without an alias, and what stands as a subquery.
+    pub(super) was_in: Option<String>,
 }
 
 impl Level {
