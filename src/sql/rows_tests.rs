@@ -102,6 +102,42 @@ fn the_verifier_proves_added_columns() {
 }
 
 #[test]
+fn the_verifier_proves_that_a_hidden_column_shows_nowhere() {
+    let catalog = hidden_judge().catalog().clone();
+    let proved = |client: &str, targets: &str, shown: &str, alias: &str| {
+        let inner =
+            format!("SELECT notes.id, notes.title, notes.stars{shown} FROM public.notes WHERE notes.org_id OPERATOR(pg_catalog.=) $1");
+        verify::verify(client, &format!("SELECT {targets} FROM ({inner}) {alias}"), &catalog, 1)
+    };
+    let (shown, added) = (", notes.org_id AS \"partywall row 0\"", "n.\"partywall row 0\" AS \"partywall row 0\"");
+    let sound = proved("SELECT id FROM notes n", &format!("id, {added}"), shown, "n").unwrap();
+    assert_eq!(sound.rows, [Checked { type_oid: 25, nullable: false }]);
+    for (client, targets, alias) in [
+        ("SELECT * FROM notes n", "*", "n"),
+        ("SELECT n.* FROM notes n", "n.*", "n"),
+        ("SELECT n FROM notes n", "n", "n"),
+        ("SELECT (n).id FROM notes n", "(n).id", "n"),
+        ("SELECT a FROM notes n (a)", "a", "n(a)"),
+        ("SELECT n.U&\"partywall\\0020row 0\" FROM notes n", "n.\"partywall row 0\"", "n"),
+    ] {
+        let told = proved(client, &format!("{targets}, {added}"), shown, alias).unwrap_err().0;
+        assert!(told.contains("a hidden column could show"), "{client}: {told}");
+        assert!(proved(client, targets, shown, alias).is_err(), "{client}");
+    }
+    for (shown, why) in [
+        (", notes.title AS \"partywall row 0\"", "an added column is not the tenant's"),
+        (", 'acme' AS \"partywall row 0\"", "an added column is of no relation here"),
+        ("", "an added column is of no relation here"),
+        (", notes.org_id, notes.org_id AS \"partywall row 0\"", "not sound"),
+    ] {
+        let told = proved("SELECT id FROM notes n", &format!("id, {added}"), shown, "n").unwrap_err().0;
+        assert!(told.contains(why), "{shown}: {told}");
+    }
+    // It stands in FROM and is not asked for.
+    assert!(proved("SELECT id FROM notes n", "id", shown, "n").is_err());
+}
+
+#[test]
 fn the_verifier_proves_a_parents_tenant() {
     let catalog = through_judge().catalog().clone();
     let guard = "EXISTS (SELECT 1 FROM public.orders partywall_1 WHERE partywall_1.id OPERATOR(pg_catalog.=) i.order_id AND partywall_1.tenant_id OPERATOR(pg_catalog.=) $1)";

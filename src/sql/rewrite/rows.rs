@@ -180,7 +180,7 @@ fn expose(node: &mut Node, alias: &str, name: &str, relation: &Relation, hides: 
     }
 }
 
-/// No star, no list of columns' new names, no name alone that is also one of FROM's: none of what has a table's columns without naming them.
+/// No star, no list of columns' new names, not the wall's own name, no name alone that is also one of FROM's: none of what has a table's columns without naming them.
 fn shows_no_table(statement: &NodeEnum) -> bool {
     let Ok(tree) = serde_json::to_value(statement) else { return false };
     let (mut alone, mut tables) = (BTreeSet::new(), BTreeSet::new());
@@ -192,6 +192,8 @@ fn names_of<'v>(value: &'v Value, alone: &mut BTreeSet<&'v str>, tables: &mut BT
     let map = match value {
         Value::Array(all) => return all.iter().all(|v| names_of(v, alone, tables)),
         Value::Object(map) => map,
+        // The wall's own name, which an identifier with escapes can spell.
+        Value::String(text) => return !text.contains(NAME),
         _ => return true,
     };
     if map.contains_key("AStar") || map.get("colnames").and_then(Value::as_array).is_some_and(|c| !c.is_empty()) {
