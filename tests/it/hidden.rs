@@ -19,6 +19,7 @@ postgres:
     public.orders: { scoped: org_id }
     public.plain:  { scoped: id }
     public.shown:  { scoped: { column: org_id, hidden: true } }
+    public.sums:   { scoped: { column: org_id, hidden: true } }
     public.reveal: { scoped: org_id }
 ";
 
@@ -27,6 +28,7 @@ const BOTH: &str = "
 CREATE TABLE orders (id int PRIMARY KEY, org_id text NOT NULL, note text);
 INSERT INTO orders VALUES (1, 'acme', 'x'), (2, 'globex', 'y');
 CREATE VIEW plain AS SELECT id, title FROM notes WHERE stars > 0;
+CREATE VIEW sums AS SELECT count(*) AS notes, sum(stars) AS stars, (SELECT count(*) FROM tags) AS tags FROM notes;
 COMMENT ON TABLE notes IS 'what was noted';
 COMMENT ON COLUMN notes.id IS 'its number';
 ";

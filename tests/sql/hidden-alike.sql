@@ -67,6 +67,10 @@ INSERT INTO marks VALUES (1, 'n'), (2, 'o')
 SELECT * FROM shown ORDER BY 1
 SELECT s FROM shown s ORDER BY id
 SELECT org_id FROM shown
+SELECT * FROM sums
+SELECT s, s.stars / s.notes AS mean FROM sums s WHERE 10 / (s.stars - 7) < 0
+SELECT org_id FROM sums
+SELECT n.id, s.tags FROM notes n LEFT JOIN sums s ON s.notes = n.id ORDER BY 1
 SELECT * FROM marks ORDER BY mark
 INSERT INTO notes VALUES (10, 'x', 4)
 INSERT INTO notes VALUES (11, 'y') RETURNING *

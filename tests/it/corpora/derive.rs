@@ -78,14 +78,15 @@ fn policy(shared: &mut Client) -> Policy {
     read.unwrap_or_else(|| panic!("{findings:?}"))
 }
 
-/// Tables and views with the column, views that read no table and no catalog, sequences that no column owns.
+/// What is scoped: tables with the column, and views that read any table or catalog. What is shared: views that read none, sequences that no column owns.
 fn relations() -> String {
     format!(
         "SELECT n.nspname || '.' || c.relname, t.scoped FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = '{COLUMN}' AND NOT a.attisdropped) AS scoped) t \
-         WHERE c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND {OWN} AND (t.scoped OR (c.relkind = 'S' \
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o WHERE o.objid = c.oid AND o.refobjsubid > 0 AND o.deptype IN ('a', 'i'))) OR (c.relkind = 'v' AND pg_catalog.pg_get_viewdef(c.oid) !~ '\\m(pg_|information_schema)' \
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid \
-         WHERE r.ev_class = c.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> c.oid)))"
+         CROSS JOIN LATERAL (SELECT CASE WHEN c.relkind = 'v' THEN pg_catalog.pg_get_viewdef(c.oid) ~ '\\m(pg_|information_schema)' \
+         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid \
+         WHERE r.ev_class = c.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> c.oid) \
+         ELSE EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = '{COLUMN}' AND NOT a.attisdropped) END AS scoped) t \
+         WHERE {OWN} AND (c.relkind = 'v' OR c.relkind IN ('r', 'p', 'f', 'm') AND t.scoped OR c.relkind = 'S' \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o WHERE o.objid = c.oid AND o.refobjsubid > 0 AND o.deptype IN ('a', 'i')))"
     )
 }

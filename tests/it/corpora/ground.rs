@@ -132,7 +132,7 @@ impl Ground {
 
     fn run(&mut self, sql: &str) -> Result<(), PgError> {
         let done = self.private.query(sql);
-        let mut shared = widened(sql).map(|wide| self.shared.query(&wide));
+        let mut shared = widened(sql).or_else(|| self.same_view(sql)).map(|sql| self.shared.query(&sql));
         for client in [&mut self.private, &mut self.shared] {
             if client.status != b'I' {
                 client.query("ROLLBACK").unwrap();
@@ -153,6 +153,18 @@ impl Ground {
             eprintln!("not in the shared database: {} {}: {sql}", error.code, error.message);
         }
         done.map(|_| ())
+    }
+
+    /// A view whose stars mean the columns that the private one shows.
+    fn same_view(&mut self, sql: &str) -> Option<String> {
+        let (name, replace) = statements::view(sql)?;
+        let quoted = name.replace('\'', "''");
+        let columns = format!(
+            "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum), pg_get_viewdef('{quoted}'::regclass) FROM pg_attribute WHERE attrelid = '{quoted}'::regclass"
+        );
+        let row = self.private.query(&columns).ok()?.rows.pop()?;
+        let [Some(columns), Some(definition)] = row.as_slice() else { return None };
+        Some(format!("CREATE {replace} VIEW {name} ({columns}) AS {definition}"))
     }
 
     /// Makes what an error misses, if the corpus makes it anywhere: before the statement if it can, else behind it.

@@ -172,6 +172,17 @@ pub fn changes_nothing(sql: &str) -> bool {
     })
 }
 
+/// The lasting view that a statement makes, and whether it may take another's place.
+pub fn view(sql: &str) -> Option<(String, &'static str)> {
+    let parsed = pg_query::parse(sql, pg_query::ParserOptions::default()).ok()?;
+    let [statement] = parsed.protobuf.stmts.as_slice() else { return None };
+    let Some(NodeEnum::ViewStmt(made)) = statement.stmt.as_ref().and_then(|s| s.node.as_ref()) else { return None };
+    let name = made.view.as_ref().filter(|v| v.relpersistence != "t" && v.schemaname != "pg_temp")?;
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let schema = if name.schemaname.is_empty() { String::new() } else { quoted(&name.schemaname) + "." };
+    Some((schema + &quoted(&name.relname), if made.replace { "OR REPLACE" } else { "" }))
+}
+
 fn made(node: &NodeEnum) -> Option<Object> {
     let last = |names: &[pg_query::protobuf::Node]| match names.last()?.node.as_ref()? {
         NodeEnum::String(s) => Some(s.sval.clone()),
