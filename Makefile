@@ -7,7 +7,7 @@ help:
 	@echo "make test        lint and all tests"
 	@echo "make drivers     every driver that can be had, directly and as two tenants; writes docs/COMPATIBILITY.md (ONLY='asyncpg,psql')"
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
-	@echo "make coverage    the statement corpora through the wall; writes docs/SQL-COVERAGE.md (ONLY=django,psql measures some and writes nothing)"
+	@echo "make coverage    the statement corpora through the wall; writes docs/SQL-COVERAGE.md (an hour; ONLY=django,psql measures some anew)"
 	@echo "make sqlsmith    SQLsmith as a tenant through the wall (SECONDS=3600 SEED=1)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
 	@echo "make isolation   attacks on PostgreSQL; make redis-isolation: on Redis (ONLY=ids or groups)"
@@ -59,6 +59,7 @@ oracle: install
 # Statements that frameworks, tools, applications and PostgreSQL's regression tests send (../shared/corpora): what is accepted, and why the rest is not.
 coverage: install
 	COVERAGE_ONLY=$(ONLY) cargo test --test it the_corpora_are_measured -- --ignored --nocapture
+	cargo test --test it the_page_is_made -- --ignored
 
 # SQLsmith's random queries, for SECONDS, among poisoned rows of other tenants.
 SECONDS ?= 3600

@@ -328,8 +328,15 @@ impl Catalog {
             self.overloads = shared.cloned().collect();
         }
         self.read_operators(operators);
+        let listed: HashSet<u32> = self.relations.values().map(|r| r.oid).collect();
         let here = |row: &[Option<String>]| match &home {
             Home::Rows if text(row, 4) == "t" => true,
+            // One that no unlisted table has a column of tells of none.
+            Home::Rows
+                if row.len() > 5 && text(row, 5).split(' ').all(|r| r.is_empty() || r.parse().is_ok_and(|r| listed.contains(&r))) =>
+            {
+                true
+            }
             Home::Rows => self.system.known.has("typ", number(row, 3)),
             Home::Schema(own) => text(row, 1) == *own,
             Home::Database { .. } => true,

@@ -40,7 +40,8 @@ pub fn path(catalog: &Catalog, values: &[String]) -> Option<Arc<[String]>> {
         return Some(named.into());
     }
     let known = |name: &String| {
-        let listed = || catalog.relations.keys().any(|(schema, _)| schema == name) || catalog.search_path.contains(name);
+        let has = |(schema, _): &(String, String)| schema == name;
+        let listed = || catalog.relations.keys().any(has) || catalog.functions.iter().any(has) || catalog.search_path.contains(name);
         (catalog.system.namespaces.contains_key(name) || listed()) && !name.starts_with("pg_") && name != "information_schema"
     };
     // pg_catalog comes first where it is not named, and must not come later: what it hides would show.

@@ -118,14 +118,20 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: "types",
         sql: concat!(
-            "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL), pg_catalog.min(t.oid), ",
+            // Those whose casts or bounds run nobody's code; and which lasting relations have columns of them.
+            "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL), t.oid, ",
             known_extension!("pg_type", "t.oid"),
-            " FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+            ", (SELECT pg_catalog.string_agg(DISTINCT a.attrelid::pg_catalog.text, ' ') FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid \
+              WHERE a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped AND r.relpersistence <> 't') \
+              FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
               LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
             known_extension!("pg_proc", "c.castfunc"),
-            " WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND (t.typtype IN ('e', 'd') OR t.typtype = 'b' AND t.typelem = 0 AND ",
+            " WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND (t.typtype IN ('e', 'd') \
+              OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relkind = 'c') \
+              OR t.typtype = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid AND g.rngsubtype < 16384 AND g.rngsubopc < 16384 \
+              AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) OR t.typtype = 'b' AND t.typelem = 0 AND ",
             known_extension!("pg_type", "t.oid"),
-            ") GROUP BY 1, 2, 5"
+            ") GROUP BY t.oid, n.nspname"
         ),
     },
 ];

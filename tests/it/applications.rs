@@ -61,7 +61,8 @@ fn what_extensions_and_the_application_itself_define_is_used() {
          CREATE FUNCTION alike(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'saw %', $1; RETURN lower($1) = lower($2); END $$;
          CREATE OPERATOR === (FUNCTION = alike, LEFTARG = text, RIGHTARG = text);
          CREATE FUNCTION unlisted(text, text) RETURNS bool LANGUAGE sql AS 'SELECT true';
-         CREATE OPERATOR <<< (FUNCTION = unlisted, LEFTARG = text, RIGHTARG = text);",
+         CREATE OPERATOR <<< (FUNCTION = unlisted, LEFTARG = text, RIGHTARG = text);
+         CREATE TYPE pair AS (a int, b text); CREATE TYPE hush AS ENUM ('a'); ALTER TABLE secrets ADD COLUMN hush hush;",
     );
     let policy = format!(
         "{}    public.tickets: {{ shared: read }}\n  functions: [ 'public.alike(text, text)', public.max(citext) ]\n",
@@ -76,6 +77,8 @@ fn what_extensions_and_the_application_itself_define_is_used() {
     assert_eq!(text("SELECT item, 'rock' <<-> item < 0.5 FROM orders WHERE item %> 'rocket'").unwrap(), "rocket|t");
     assert_eq!(text("SELECT nextval('tickets'), currval('tickets')").unwrap(), "1|1");
     assert_eq!(text("SELECT item FROM orders WHERE item === 'ROCKET'").unwrap(), "rocket");
+    assert_eq!(text("SELECT ('(1,x)'::pair).b, (ARRAY[ROW(2, 'y')]::pair[])[1]").unwrap(), "x|(2,y)");
+    assert_eq!(text("SELECT 'a'::hush").unwrap_err().code, "42704");
     assert_eq!(text("SELECT item FROM orders WHERE item <<< 'x'").unwrap_err().code, "42883");
     let seen: Vec<String> = acme.notices.iter().map(|n| n.message.clone()).collect();
     assert_eq!(seen, ["saw anvil", "saw rocket"], "the function sees the tenant's rows alone");

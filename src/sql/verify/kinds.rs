@@ -188,7 +188,8 @@ impl Walk<'_> {
         }
         let known = |schema: &str| {
             let named = self.catalog.system.namespaces.contains_key(schema) || self.catalog.search_path.iter().any(|s| s == schema);
-            schema == "pg_catalog" || named || self.catalog.relations.keys().any(|(s, _)| s == schema)
+            let listed = self.catalog.relations.keys().chain(&self.catalog.functions).any(|(s, _)| s == schema);
+            schema == "pg_catalog" || named || listed
         };
         value.is_empty() || value.split(',').map(|s| s.trim().trim_matches('"')).all(|s| s == "$user" || known(s))
     }

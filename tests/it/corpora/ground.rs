@@ -4,8 +4,8 @@ use super::derive;
 use super::statements::{self, Class, Corpus, Object};
 use super::widen::widened;
 use crate::support::{Client, Database, PgError, Postgres};
-use partywall::sql::Judge;
 use partywall::sql::private::Temps;
+use partywall::sql::{Judge, Kind};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -41,8 +41,6 @@ pub struct Ground {
     missing: HashSet<Object>,
     /// What a new object of the same name becomes.
     replaces: bool,
-    /// How often the catalog was read, and how long that took.
-    pub loads: (usize, std::time::Duration),
 }
 
 impl Ground {
@@ -55,25 +53,13 @@ impl Ground {
         let databases = (make(template.map(|t| &t.0)), make(template.map(|t| &t.1)));
         let (private, mut shared) = (superuser(&databases.0), superuser(&databases.1));
         shared.query("SET check_function_bodies = off").unwrap();
-        Self {
-            private,
-            shared,
-            databases,
-            judge: None,
-            temps: Temps::default(),
-            path: None,
-            missing: HashSet::new(),
-            replaces,
-            loads: Default::default(),
-        }
+        Self { private, shared, databases, judge: None, temps: Temps::default(), path: None, missing: HashSet::new(), replaces }
     }
 
     /// The judge of the schema as it is now.
     pub fn judge(&mut self) -> Arc<Judge> {
         if self.judge.is_none() {
-            let start = std::time::Instant::now();
             self.judge = Some(Arc::new(derive::judge(&mut self.shared, &self.databases.1)));
-            self.loads = (self.loads.0 + 1, self.loads.1 + start.elapsed());
         }
         self.judge.clone().unwrap()
     }
@@ -84,17 +70,17 @@ impl Ground {
         if statement.class == Class::Drop && self.replaces {
             return;
         }
-        self.know(&statement.sql);
+        let sent = self.know(&statement.sql);
         if self.replaces {
             self.make_room(statement.makes.as_ref());
         }
-        let mut done = self.run(&statement.sql);
+        let mut done = self.run(&statement.sql, sent.as_deref());
         for _ in 0..DEPTH_MAX {
             let Err(error) = &done else { break };
             if !self.supply(corpus, index, error, 0) {
                 break;
             }
-            done = self.run(&statement.sql);
+            done = self.run(&statement.sql, sent.as_deref());
         }
     }
 
@@ -105,20 +91,24 @@ impl Ground {
         }
     }
 
-    /// The wall learns of temporary tables and the path as it would in a session.
-    fn know(&mut self, sql: &str) {
+    /// The wall learns of temporary tables and the path as it would in a session; gives what it sends for the former.
+    fn know(&mut self, sql: &str) -> Option<String> {
         let lower = sql.to_ascii_lowercase();
         if !(lower.contains("temp") || lower.contains("search_path") || self.temps.may_be_named(sql)) {
-            return;
+            return None;
         }
         let judge = self.judge();
         match judge.simple_for(sql, &derive::tenant(&judge), &self.temps) {
-            Ok(script) => script.kinds.iter().for_each(|kind| self.temps.completed(kind)),
+            Ok(script) => {
+                script.kinds.iter().for_each(|kind| self.temps.completed(kind));
+                let own = |kind: &Kind| matches!(kind, Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::DropTemp(_));
+                return script.kinds.iter().all(own).then(|| script.outgoing.as_str().to_owned());
+            }
             // A schema without tables is none; it is one when they are made.
             Err(_) if lower.contains("search_path") => self.path = Some(sql.to_owned()),
-            Err(error) if std::env::var_os("COVERAGE_TRACE").is_some() => eprintln!("unknown to the wall: {error}: {sql}"),
             Err(_) => {}
         }
+        None
     }
 
     fn make_room(&mut self, object: Option<&Object>) {
@@ -130,27 +120,23 @@ impl Ground {
         }
     }
 
-    fn run(&mut self, sql: &str) -> Result<(), PgError> {
+    fn run(&mut self, sql: &str, sent: Option<&str>) -> Result<(), PgError> {
         let done = self.private.query(sql);
-        let mut shared = widened(sql).or_else(|| self.same_view(sql)).map(|sql| self.shared.query(&sql));
+        let shared = sent.map(str::to_owned).or_else(|| widened(sql)).or_else(|| self.same_view(sql)).map(|sql| self.shared.query(&sql));
         for client in [&mut self.private, &mut self.shared] {
             if client.status != b'I' {
                 client.query("ROLLBACK").unwrap();
             }
         }
         if shared.as_ref().is_none_or(|s| s.is_err()) {
-            let plain = self.shared.query(sql);
+            let _ = self.shared.query(sql);
             if self.shared.status != b'I' {
                 self.shared.query("ROLLBACK").unwrap();
             }
-            shared = if plain.is_ok() { Some(plain) } else { shared.or(Some(plain)) };
         }
         if done.is_ok() && !statements::changes_nothing(sql) {
             self.judge = None;
             derive::scope(&mut self.shared);
-        }
-        if let (Ok(_), Some(Err(error)), true) = (&done, shared, std::env::var_os("COVERAGE_TRACE").is_some()) {
-            eprintln!("not in the shared database: {} {}: {sql}", error.code, error.message);
         }
         done.map(|_| ())
     }
@@ -178,10 +164,14 @@ impl Ground {
         let candidates: Vec<usize> = before.chain(makers.iter().filter(|m| **m > index)).copied().collect();
         for maker in candidates.into_iter().take(4) {
             let sql = &corpus.statements[maker].sql;
-            self.know(sql);
-            match self.run(sql) {
+            let sent = self.know(sql);
+            match self.run(sql, sent.as_deref()) {
                 Ok(()) => return true,
-                Err(e) if named(&e).is_some_and(|n| n != object) && self.supply(corpus, maker, &e, depth + 1) && self.run(sql).is_ok() => {
+                Err(e)
+                    if named(&e).is_some_and(|n| n != object)
+                        && self.supply(corpus, maker, &e, depth + 1)
+                        && self.run(sql, sent.as_deref()).is_ok() =>
+                {
                     return true;
                 }
                 Err(_) => {}

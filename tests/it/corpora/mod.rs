@@ -15,6 +15,7 @@ use ground::Ground;
 use page::Tally;
 use statements::{Class, Corpus};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use verdict::verdict;
 
 /// Corpora in the page's order. Of the last each file is a session of its own.
@@ -24,19 +25,32 @@ const REGRESS: &str = "postgres15-regress";
 const SETUP: &str = "test_setup.sql";
 
 #[test]
-#[ignore = "minutes; `make coverage` runs it"]
+#[ignore = "an hour; `make coverage` runs it"]
 fn the_corpora_are_measured_and_the_page_written() {
     let only = std::env::var("COVERAGE_ONLY").unwrap_or_default();
-    let server = Postgres::start();
-    let chosen = CORPORA.iter().filter(|c| only.is_empty() || only.split(',').any(|o| o == **c));
     let sessions = std::env::var("COVERAGE_SESSIONS").unwrap_or_default();
     let wanted = |session: &str| sessions.is_empty() || sessions.split(',').any(|s| s == session);
-    let tallies: Vec<Tally> = chosen.map(|name| measure(&server, name, &wanted)).collect();
-    let page = page::page(&tallies);
-    println!("{page}");
-    if only.is_empty() {
-        std::fs::write("docs/SQL-COVERAGE.md", page).unwrap();
+    let server = Postgres::start();
+    std::fs::create_dir_all(results("")).unwrap();
+    for name in CORPORA.iter().filter(|c| only.is_empty() || only.split(',').any(|o| o == **c)) {
+        let tally = measure(&server, name, &wanted);
+        println!("{}", tally.row());
+        std::fs::write(results(name), tally.lines(0).concat()).unwrap();
     }
+}
+
+/// The page is made of what the last run of each corpus left.
+#[test]
+#[ignore = "`make coverage` runs it behind the measurement"]
+fn the_page_is_made_of_the_measurements() {
+    let tallies: Vec<Tally> = CORPORA.iter().map(|name| Tally::read(name, &std::fs::read_to_string(results(name)).unwrap())).collect();
+    std::fs::write("docs/SQL-COVERAGE.md", page::page(&tallies)).unwrap();
+}
+
+fn results(name: &str) -> PathBuf {
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
+    let folder = Path::new(&target).join("coverage");
+    if name.is_empty() { folder } else { folder.join(format!("{name}.jsonl")) }
 }
 
 fn measure(server: &Postgres, name: &'static str, wanted: &dyn Fn(&str) -> bool) -> Tally {
@@ -46,22 +60,15 @@ fn measure(server: &Postgres, name: &'static str, wanted: &dyn Fn(&str) -> bool)
     let template = sessions.iter().find(|(session, _)| session == SETUP).map(|(_, list)| template(server, &corpus, list));
     for (session, list) in sessions.iter().filter(|(session, _)| wanted(session)) {
         let template = template.as_ref().filter(|_| session != SETUP);
-        let start = std::time::Instant::now();
         let mut ground = Ground::new(server, template, name != REGRESS);
         let before = tally.count();
-        for &index in list {
-            one(&mut ground, &corpus, index, &mut tally);
-        }
-        if let Ok(dump) = std::env::var("COVERAGE_DUMP") {
-            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(dump).unwrap();
+        list.iter().for_each(|index| one(&mut ground, &corpus, *index, &mut tally));
+        if let Ok(path) = std::env::var("COVERAGE_TRACE") {
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
             file.write_all(tally.lines(before).concat().as_bytes()).unwrap();
         }
         let (plain, shared) = ground.databases.clone();
-        let loads = ground.loads;
         drop(ground);
-        if std::env::var_os("COVERAGE_TRACE").is_some() {
-            eprintln!("{session} {} statements {loads:?} {:?}", list.len(), start.elapsed());
-        }
         for database in [plain, shared] {
             server.psql("postgres", &format!("DROP DATABASE {} WITH (FORCE)", database.name));
         }
@@ -79,9 +86,6 @@ fn template(server: &Postgres, corpus: &Corpus, list: &[usize]) -> (Database, Da
 
 fn one(ground: &mut Ground, corpus: &Corpus, index: usize, tally: &mut Tally) {
     let statement = &corpus.statements[index];
-    if std::env::var("COVERAGE_TRACE").is_ok_and(|t| t == "all") {
-        eprintln!("{index} {:.3000}", statement.sql);
-    }
     match statement.class {
         Class::Schema | Class::Drop => ground.apply(corpus, index),
         Class::Other | Class::Unreadable => {}
@@ -91,7 +95,6 @@ fn one(ground: &mut Ground, corpus: &Corpus, index: usize, tally: &mut Tally) {
             ground.apply(corpus, index);
         }
     }
-    tally.statements += 1;
 }
 
 /// Whole small corpora, and a few of the regression tests' files.

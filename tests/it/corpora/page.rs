@@ -1,7 +1,7 @@
 //! The counts, and the page made of them.
 
 use super::reasons;
-use super::statements::Statement;
+use super::statements::{self, Statement};
 use super::verdict::Verdict;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,9 +10,8 @@ use std::fmt::Write;
 pub struct Tally {
     /// Its name.
     pub name: &'static str,
-    /// All statements.
-    pub statements: usize,
-    outcomes: Vec<(Statement, Verdict)>,
+    /// Text, session, verdict.
+    outcomes: Vec<(String, String, Verdict)>,
 }
 
 /// The numbers of a corpus, or of several.
@@ -76,20 +75,41 @@ impl Numbers {
 impl Tally {
     /// None yet.
     pub fn new(name: &'static str) -> Self {
-        Self { name, statements: 0, outcomes: Vec::new() }
+        Self { name, outcomes: Vec::new() }
+    }
+
+    /// From the lines of an earlier run.
+    pub fn read(name: &'static str, lines: &str) -> Self {
+        let outcome = |line: &str| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
+            let verdict = match record["what"].as_str().unwrap_or_default() {
+                "invalid" => Verdict::Invalid(text("why")),
+                "accepted" => Verdict::Accepted { alone: record["why"] == "alone" },
+                "broken" => Verdict::Broken(text("why")),
+                _ => Verdict::Refused(text("why")),
+            };
+            (text("sql"), text("session"), verdict)
+        };
+        Self { name, outcomes: lines.lines().map(outcome).collect() }
+    }
+
+    /// Its row of the page.
+    pub fn row(&self) -> String {
+        self.numbers().row(self.name)
     }
 
     /// Counts one.
     pub fn add(&mut self, statement: &Statement, verdict: Verdict) {
-        self.outcomes.push((statement.clone(), verdict));
+        self.outcomes.push((statement.sql.clone(), statement.session.clone(), verdict));
     }
 
     /// Its numbers.
     pub fn numbers(&self) -> Numbers {
-        let count = |which: &dyn Fn(&Verdict) -> bool| self.outcomes.iter().filter(|(_, v)| which(v)).count();
+        let count = |which: &dyn Fn(&Verdict) -> bool| self.outcomes.iter().filter(|(_, _, v)| which(v)).count();
         let design = |v: &Verdict| matches!(v, Verdict::Refused(why) if reasons::design(why).is_some());
         Numbers {
-            statements: self.statements,
+            statements: statements::count(self.name),
             dml: self.outcomes.len(),
             invalid: count(&|v| matches!(v, Verdict::Invalid(_))),
             accepted: count(&|v| matches!(v, Verdict::Accepted { .. })),
@@ -102,8 +122,8 @@ impl Tally {
 
     /// What would have been sent and is wrong.
     pub fn broken(&self) -> Vec<String> {
-        let broken = |(s, v): &(Statement, Verdict)| match v {
-            Verdict::Broken(why) => Some(format!("{}\n{why}", s.sql)),
+        let broken = |(s, _, v): &(String, String, Verdict)| match v {
+            Verdict::Broken(why) => Some(format!("{s}\n{why}")),
             _ => None,
         };
         self.outcomes.iter().filter_map(broken).collect()
@@ -111,8 +131,8 @@ impl Tally {
 
     /// What is refused and should not be.
     pub fn refused(&self) -> Vec<String> {
-        let refused = |(s, v): &(Statement, Verdict)| match v {
-            Verdict::Refused(why) if reasons::design(why).is_none() => Some(format!("{}\n{why}", s.sql)),
+        let refused = |(s, _, v): &(String, String, Verdict)| match v {
+            Verdict::Refused(why) if reasons::design(why).is_none() => Some(format!("{s}\n{why}")),
             _ => None,
         };
         self.outcomes.iter().filter_map(refused).collect()
@@ -125,14 +145,14 @@ impl Tally {
 
     /// A JSON record a statement, from this one on.
     pub fn lines(&self, from: usize) -> Vec<String> {
-        let line = |(s, v): &(Statement, Verdict)| {
+        let line = |(sql, session, v): &(String, String, Verdict)| {
             let (what, why) = match v {
                 Verdict::Invalid(why) => ("invalid", why.clone()),
                 Verdict::Accepted { alone } => ("accepted", if *alone { "alone".into() } else { String::new() }),
                 Verdict::Refused(why) => (if reasons::design(why).is_some() { "design" } else { "refused" }, why.clone()),
                 Verdict::Broken(why) => ("broken", why.clone()),
             };
-            let record = serde_json::json!({"corpus": self.name, "session": s.session, "what": what, "why": why, "sql": s.sql});
+            let record = serde_json::json!({"corpus": self.name, "session": session, "what": what, "why": why, "sql": sql});
             format!("{record}\n")
         };
         self.outcomes[from..].iter().map(line).collect()
@@ -160,22 +180,22 @@ pub fn page(tallies: &[Tally]) -> String {
     for (title, regress) in groups {
         let outcomes = || tallies.iter().filter(|t| (t.name == super::REGRESS) == regress).flat_map(|t| &t.outcomes);
         writeln!(page, "\n## {title}").unwrap();
-        let design = outcomes().filter_map(|(s, v)| match v {
+        let design = outcomes().filter_map(|(s, _, v)| match v {
             Verdict::Refused(why) => reasons::design(why).map(|class| (class.to_owned(), s)),
             _ => None,
         });
         table(&mut page, "Refused by design", design);
-        let refused = outcomes().filter_map(|(s, v)| match v {
+        let refused = outcomes().filter_map(|(s, _, v)| match v {
             Verdict::Refused(why) if reasons::design(why).is_none() => Some((reasons::general(why), s)),
             _ => None,
         });
         table(&mut page, "Refused", refused);
-        let broken = outcomes().filter_map(|(s, v)| match v {
+        let broken = outcomes().filter_map(|(s, _, v)| match v {
             Verdict::Broken(why) => Some((reasons::general(why.split(" in ").next().unwrap_or_default()), s)),
             _ => None,
         });
         table(&mut page, "Wrong: accepted, and PostgreSQL says no to what would be sent, or gives other columns", broken);
-        let invalid = outcomes().filter_map(|(s, v)| match v {
+        let invalid = outcomes().filter_map(|(s, _, v)| match v {
             Verdict::Invalid(why) => Some((reasons::general(&reasons::kind(why)), s)),
             _ => None,
         });
@@ -184,14 +204,14 @@ pub fn page(tallies: &[Tally]) -> String {
     page
 }
 
-fn table<'a>(page: &mut String, title: &str, cases: impl Iterator<Item = (String, &'a Statement)>) {
+fn table<'a>(page: &mut String, title: &str, cases: impl Iterator<Item = (String, &'a String)>) {
     let mut counted: BTreeMap<String, (usize, &str)> = BTreeMap::new();
     for (reason, statement) in cases {
-        let entry = counted.entry(reason).or_insert((0, &statement.sql));
+        let entry = counted.entry(reason).or_insert((0, statement));
         entry.0 += 1;
         // The shortest shows it best.
-        if statement.sql.len() < entry.1.len() {
-            entry.1 = &statement.sql;
+        if statement.len() < entry.1.len() {
+            entry.1 = statement;
         }
     }
     let mut sorted: Vec<_> = counted.into_iter().collect();

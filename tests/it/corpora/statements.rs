@@ -26,6 +26,11 @@ pub enum Class {
     Unreadable,
 }
 
+/// How many statements a corpus has.
+pub fn count(name: &str) -> usize {
+    std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).unwrap().lines().count()
+}
+
 /// A statement of a corpus.
 #[derive(Clone, Debug)]
 pub struct Statement {
