@@ -99,6 +99,7 @@ const TYPES: &[&str] = &[
     "pg_snapshot",
     "point",
     "polygon",
+    "record",
     "refcursor",
     "regconfig",
     "regdictionary",

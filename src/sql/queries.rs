@@ -126,10 +126,15 @@ pub const QUERIES: &[CatalogQuery] = &[
               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
               LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
             known_extension!("pg_proc", "c.castfunc"),
-            " WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND (t.typtype IN ('e', 'd') \
+            // Between a range and its multirange.
+            " AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid = c.castfunc AND p.prolang = 12 AND p.prosrc LIKE 'multirange\\_constructor_') \
+              WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND (t.typtype IN ('e', 'd') \
               OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relkind = 'c') \
               OR t.typtype = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid AND g.rngsubtype < 16384 AND g.rngsubopc < 16384 \
-              AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) OR t.typtype = 'b' AND t.typelem = 0 AND ",
+              AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) \
+              OR t.typtype = 'm' AND EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_range g ON g.rngtypid = d.refobjid WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+              AND d.objid = t.oid AND d.refclassid = d.classid AND d.deptype = 'i' AND g.rngsubtype < 16384 AND g.rngsubopc < 16384 AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) \
+              OR t.typtype = 'b' AND t.typelem = 0 AND ",
             known_extension!("pg_type", "t.oid"),
             ") GROUP BY t.oid, n.nspname"
         ),

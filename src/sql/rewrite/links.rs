@@ -89,7 +89,7 @@ impl Rewriter<'_> {
             if !t.indirection.is_empty() && checks.iter().any(|c| c.on.iter().any(|(own, _)| *own == t.name)) {
                 return Err(Refusal::not_understood(format!("a part of column \"{}\" cannot be written", t.name)));
             }
-            if names.contains(&t.name) {
+            if t.indirection.is_empty() && names.contains(&t.name) {
                 return Err(Refusal::with_state("42701", format!("column \"{}\" specified more than once", t.name)).at(self.at(t.location)));
             }
             names.push(t.name.clone());

@@ -193,6 +193,29 @@ impl Ground {
         read(&mut self.private, sql, &[])
     }
 
+    /// What a relation that a refusal names is, where that tells why it is not listed.
+    pub fn kind_of(&mut self, message: &str) -> String {
+        let Some(name) = message.strip_prefix("relation \"").and_then(|m| m.split('"').next()) else { return String::new() };
+        let name = name.rsplit('.').next().unwrap_or_default().replace('\'', "''");
+        let sql = format!(
+            "SELECT relkind, relpersistence, reloftype <> 0 FROM pg_class WHERE relname = '{name}' ORDER BY relpersistence = 't' DESC"
+        );
+        let row = self.private.query(&sql).ok().and_then(|r| r.rows.into_iter().next()).unwrap_or_default();
+        let values: Vec<&str> = row.iter().map(|v| v.as_deref().unwrap_or_default()).collect();
+        match values.as_slice() {
+            ["m", ..] => " [a materialised view]",
+            ["v", "t", ..] => " [a temporary view]",
+            [_, "t", ..] => " [a temporary table whose CREATE is not supported]",
+            ["v", ..] => " [a view]",
+            ["f", ..] => " [a foreign table]",
+            [_, _, "t"] => " [a table of a type]",
+            ["i" | "I", ..] => " [an index]",
+            ["S", ..] => " [a sequence]",
+            _ => "",
+        }
+        .to_owned()
+    }
+
     /// What PostgreSQL says of a statement in the shared one.
     pub fn in_shared(&mut self, sql: &str, types: &[u32]) -> Said {
         read(&mut self.shared, sql, types)

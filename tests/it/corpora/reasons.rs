@@ -6,12 +6,18 @@ use std::sync::LazyLock;
 /// Reasons of the design, each with the pattern of the refusals that it gives.
 const DESIGN: &[(&str, &str)] = &[
     (
-        "tables of the server that tell of all tenants, or of nobody's business",
-        "^42501 permission denied for (table|view|relation) (pg_|information_schema)",
+        "catalogs and statistics that would tell of other tenants, or of the cluster (pg_authid, pg_locks, pg_statistic, foreign servers …)",
+        r"^42501 .*It would tell of more than this tenant",
     ),
-    ("tables of the server that are not listed", "^42P01 relation \"(pg_|information_schema)"),
-    ("functions that read around, run SQL, or change the server", "^42501 permission denied for function"),
-    ("settings", "^42501 permission denied to (set|examine)"),
+    ("writes to PostgreSQL's catalogs", "^42501 permission denied for (table|view|relation) (pg_|information_schema)"),
+    (
+        "functions that read around, run SQL, keep files or objects, or change the server (lo_*, pg_read_file, query_to_xml, brin_summarize_range …)",
+        "^42501 permission denied for function",
+    ),
+    ("settings that are not the tenant's", "^42501 permission denied to (set|examine)|^42501 .*parameter"),
+    ("SELECT INTO makes a lasting table: DDL is the operator's", "^42501 permission denied to create tables"),
+    ("materialised views without the tenant column hold all tenants' rows", r"\[a materialised view\]"),
+    ("texts that are nested too deeply, or too long", "^5400[01]"),
 ];
 
 static PATTERNS: LazyLock<Vec<(&str, Regex)>> =

@@ -32,7 +32,7 @@ pub fn verdict(ground: &mut Ground, corpus: &Corpus, index: usize) -> Verdict {
     let tenant = derive::tenant(&judge);
     let prepared = match judge.extended_for(sql, 0, &tenant, &ground.temps) {
         Ok(prepared) => prepared,
-        Err(refusal) => return Verdict::Refused(reason(&refusal)),
+        Err(refusal) => return Verdict::Refused(reason(&refusal) + &ground.kind_of(&refusal.message)),
     };
     let types = [vec![0; prepared.client_params.into()], prepared.tenant_types.clone()].concat();
     let mut alone = prepared.assurance.alone;
