@@ -328,15 +328,10 @@ impl Catalog {
             self.overloads = shared.cloned().collect();
         }
         self.read_operators(operators);
-        let listed: HashSet<u32> = self.relations.values().map(|r| r.oid).collect();
+        let listed = self.relations.values().map(|r| r.oid).collect();
+        let free = free_types(types, listed);
         let here = |row: &[Option<String>]| match &home {
-            Home::Rows if text(row, 4) == "t" => true,
-            // One that no unlisted table has a column of tells of none.
-            Home::Rows
-                if row.len() > 5 && text(row, 5).split(' ').all(|r| r.is_empty() || r.parse().is_ok_and(|r| listed.contains(&r))) =>
-            {
-                true
-            }
+            Home::Rows if text(row, 4) == "t" || free.contains(&number(row, 3)) => true,
             Home::Rows => self.system.known.has("typ", number(row, 3)),
             Home::Schema(own) => text(row, 1) == *own,
             Home::Database { .. } => true,
@@ -389,6 +384,23 @@ impl Catalog {
         )
             .hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+/// Types that no unlisted table uses, be it inside another type: they tell of none. `relations` are the listed ones.
+fn free_types(types: &[Vec<Option<String>>], mut relations: HashSet<u32>) -> HashSet<u32> {
+    let mut free = HashSet::new();
+    loop {
+        let before = free.len();
+        for row in types.iter().filter(|r| r.len() > 6) {
+            if text(row, 5).split(' ').all(|r| r.is_empty() || r.parse().is_ok_and(|r| relations.contains(&r))) {
+                free.insert(number(row, 3));
+                relations.insert(number(row, 6));
+            }
+        }
+        if free.len() == before {
+            return free;
+        }
     }
 }
 

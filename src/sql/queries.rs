@@ -122,7 +122,7 @@ pub const QUERIES: &[CatalogQuery] = &[
             "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL), t.oid, ",
             known_extension!("pg_type", "t.oid"),
             ", (SELECT pg_catalog.string_agg(DISTINCT a.attrelid::pg_catalog.text, ' ') FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid \
-              WHERE a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped AND r.relpersistence <> 't') \
+              WHERE a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped AND r.relpersistence <> 't'), t.typrelid \
               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
               LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
             known_extension!("pg_proc", "c.castfunc"),

@@ -62,7 +62,7 @@ fn what_extensions_and_the_application_itself_define_is_used() {
          CREATE OPERATOR === (FUNCTION = alike, LEFTARG = text, RIGHTARG = text);
          CREATE FUNCTION unlisted(text, text) RETURNS bool LANGUAGE sql AS 'SELECT true';
          CREATE OPERATOR <<< (FUNCTION = unlisted, LEFTARG = text, RIGHTARG = text);
-         CREATE TYPE pair AS (a int, b text); CREATE TYPE span AS RANGE (subtype = int4); ALTER TABLE orders ADD COLUMN sizes int[]; CREATE TYPE hush AS ENUM ('a'); ALTER TABLE secrets ADD COLUMN hush hush;",
+         CREATE TYPE pair AS (a int, b text); CREATE TYPE pairs AS (one pair, two pair[]); CREATE TYPE span AS RANGE (subtype = int4); ALTER TABLE orders ADD COLUMN sizes int[]; CREATE TYPE hush AS ENUM ('a'); ALTER TABLE secrets ADD COLUMN hush hush;",
     );
     let policy = format!(
         "{}    public.tickets: {{ shared: read }}\n  functions: [ 'public.alike(text, text)', public.max(citext) ]\n",
@@ -80,6 +80,7 @@ fn what_extensions_and_the_application_itself_define_is_used() {
     assert_eq!(text("SELECT ('(1,x)'::pair).b, (ARRAY[ROW(2, 'y')]::pair[])[1]").unwrap(), "x|(2,y)");
     assert_eq!(text("SELECT '[1,3)'::span, isempty('{[1,2)}'::span_multirange)").unwrap(), "[1,3)|f");
     assert_eq!(text("INSERT INTO orders (id, item, sizes[1], sizes[3]) VALUES (9, 'x', 1, 3) RETURNING sizes").unwrap(), "{1,NULL,3}");
+    assert_eq!(text("SELECT (ROW('(1,x)', '{}')::pairs).one.b").unwrap(), "x");
     assert_eq!(text("SELECT 'a'::hush").unwrap_err().code, "42704");
     assert_eq!(text("SELECT item FROM orders WHERE item <<< 'x'").unwrap_err().code, "42883");
     let seen: Vec<String> = acme.notices.iter().map(|n| n.message.clone()).collect();

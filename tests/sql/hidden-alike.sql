@@ -68,6 +68,7 @@ SELECT * FROM shown ORDER BY 1
 SELECT s FROM shown s ORDER BY id
 SELECT org_id FROM shown
 SELECT * FROM sums
+SELECT proargtypes[0]::regtype, (proargtypes)[1]::regtype::text FROM pg_proc WHERE proname = 'int4pl'
 SELECT s, s.stars / s.notes AS mean FROM sums s WHERE 10 / (s.stars - 7) < 0
 SELECT org_id FROM sums
 SELECT n.id, s.tags FROM notes n LEFT JOIN sums s ON s.notes = n.id ORDER BY 1

@@ -48,6 +48,10 @@ fn strong(value: &Node) -> Option<String> {
     match value.node.as_ref()? {
         NodeEnum::ColumnRef(x) => last(&x.fields),
         NodeEnum::FuncCall(x) => last(&x.funcname),
+        NodeEnum::AIndirection(x) => {
+            let field = x.indirection.iter().rev().find(|n| matches!(n.node, Some(NodeEnum::String(_))));
+            field.map_or_else(|| strong(x.arg.as_deref()?), |f| last(std::slice::from_ref(f)))
+        }
         NodeEnum::TypeCast(x) => strong(x.arg.as_deref()?),
         NodeEnum::CollateClause(x) => strong(x.arg.as_deref()?),
         NodeEnum::CaseExpr(x) => strong(x.defresult.as_deref()?),

@@ -23,6 +23,10 @@ fn find(value: &Value) -> Option<Found<'_>> {
         "ColumnRef" => last("fields").map(Found::Strong),
         "FuncCall" => last("funcname").map(Found::Strong),
         "CollateClause" => find(&node["arg"]),
+        "AIndirection" => match names(list(node, "indirection")).last() {
+            Some(field) => Some(Found::Strong(field)),
+            None => find(&node["arg"]),
+        },
         "TypeCast" => match find(&node["arg"]) {
             Some(Found::Strong(name)) => Some(Found::Strong(name)),
             _ => names(list(&node["type_name"], "names")).last().map(|n| Found::Weak(n)),
