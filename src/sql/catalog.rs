@@ -47,6 +47,8 @@ pub struct Catalog {
     /// Names that PostgreSQL's own allowed functions share with others, all of which the policy lists: which one a call means is told by
     /// its arguments.
     pub overloads: HashSet<String>,
+    /// Names of functions that return rows of a table with a hidden column, and with them that column.
+    pub revealing: HashSet<String>,
     /// All function names that exist and are not in the table of allowed ones.
     pub unsafe_fields: HashSet<String>,
     /// Names of aggregates, of any schema.
@@ -319,6 +321,8 @@ impl Catalog {
                 self.unsafe_fields.insert(name);
             }
         }
+        let hiding: HashSet<u32> = self.hiding().into_iter().map(|(oid, _)| oid).collect();
+        self.revealing = functions.iter().filter(|r| hiding.contains(&number(r, 2))).map(|r| text(r, 0)).collect();
         let unlisted = |name: &str| {
             let mut others = functions.iter().filter(|r| text(r, 0) == name && text(r, 1) != "pg_catalog");
             others.any(|r| !self.functions.contains(&(text(r, 1), name.to_owned())))
@@ -366,7 +370,7 @@ impl Catalog {
         let mut functions: Vec<_> = self.unsafe_fields.iter().collect();
         functions.sort();
         let sequences: Vec<_> = self.sequences.keys().collect();
-        let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).collect();
+        let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).chain(&self.revealing).collect();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
         (

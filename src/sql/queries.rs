@@ -102,7 +102,9 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "functions",
-        sql: "SELECT DISTINCT p.proname, n.nspname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace",
+        // And the relation whose rows it returns.
+        sql: "SELECT DISTINCT p.proname, n.nspname, t.typrelid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+              JOIN pg_catalog.pg_type t ON t.oid = p.prorettype",
     },
     CatalogQuery { name: "aggregates", sql: "SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p WHERE p.prokind = 'a'" },
     CatalogQuery {

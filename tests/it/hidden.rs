@@ -21,6 +21,7 @@ postgres:
     public.shown:  { scoped: { column: org_id, hidden: true } }
     public.sums:   { scoped: { column: org_id, hidden: true } }
     public.reveal: { scoped: org_id }
+  functions: [ public.some_note(), public.some_title() ]
 ";
 
 /// What both databases have.
@@ -29,6 +30,8 @@ CREATE TABLE orders (id int PRIMARY KEY, org_id text NOT NULL, note text);
 INSERT INTO orders VALUES (1, 'acme', 'x'), (2, 'globex', 'y');
 CREATE VIEW plain AS SELECT id, title FROM notes WHERE stars > 0;
 CREATE VIEW sums AS SELECT count(*) AS notes, sum(stars) AS stars, (SELECT count(*) FROM tags) AS tags FROM notes;
+CREATE FUNCTION some_note() RETURNS notes LANGUAGE sql AS 'SELECT * FROM notes LIMIT 1';
+CREATE FUNCTION some_title() RETURNS TABLE (title text) LANGUAGE sql AS 'SELECT ''t''';
 COMMENT ON TABLE notes IS 'what was noted';
 COMMENT ON COLUMN notes.id IS 'its number';
 ";

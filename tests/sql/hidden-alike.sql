@@ -175,3 +175,6 @@ SELECT pg_get_serial_sequence('notes', 'id')
 ~MERGE INTO notes n USING tags t ON n.id = t.note_id WHEN MATCHED THEN DELETE RETURNING *
 ~SELECT * FROM reveal
 ~SELECT n FROM notes AS n (a)
+~SELECT * FROM some_note()
+~SELECT (public.some_note()).title
+SELECT * FROM some_title()

@@ -288,6 +288,17 @@ impl Rewriter<'_> {
         Ok(traits)
     }
 
+    /// What a function returns may be rows of a table as it is stored.
+    fn shows_no_hidden(&self, name: &str, place: Option<u32>) -> Res<()> {
+        if !self.cx.catalog.revealing.contains(name) {
+            return Ok(());
+        }
+        Err(Refusal::not_understood(format!("function {name} is not supported"))
+            .detail("It returns rows of a table that has a column that is not the tenant's to see.")
+            .hint("Declare it RETURNS TABLE, without that column.")
+            .at(place))
+    }
+
     /// `f(t.*)` gives f a whole row.
     fn own_rows(&self, call: &FuncCall, place: Option<u32>) -> Res<()> {
         for argument in &call.args {
@@ -341,6 +352,9 @@ impl Rewriter<'_> {
             return self.lock_call(call, &name, traits).map_err(|r| r.at(place));
         }
         self.rows_call(call, name);
+        if !own || (schema.is_empty() && self.cx.catalog.user_functions.contains(name)) {
+            self.shows_no_hidden(name, place)?;
+        }
         if schema.is_empty() && self.cx.catalog.overloads.contains(name) {
             return Ok(traits.raising());
         }
