@@ -50,15 +50,15 @@ impl Rewriter<'_> {
         let place = self.at(var.location);
         let relation = self.relation(var)?;
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
+        if !matches!(relation.kind, 'r' | 'p') && !relation.is_shared() {
+            return Err(Refusal::not_understood(format!("writing to \"{}\" is not supported: it is not a table", relation.name)).at(place));
+        }
         let Some(guard) = self.guard(&relation, &name)? else {
             return Err(Refusal::not_allowed(format!("permission denied for table {}", relation.name))
                 .detail("All tenants read this table and none writes it.")
                 .hint_at("It is `shared: read`", &relation.place)
                 .at(place));
         };
-        if !matches!(relation.kind, 'r' | 'p') {
-            return Err(Refusal::not_understood(format!("writing to \"{}\" is not supported: it is not a table", relation.name)).at(place));
-        }
         self.writes += 1;
         self.written.push((relation.schema.clone(), relation.name.clone(), self.writes));
         let mut scope = Scope::default();
