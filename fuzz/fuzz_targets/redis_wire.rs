@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use partywall_fuzz::{redis_wire, random::Random};
+use partywall_fuzz::{random::Random, redis_wire};
 
 fuzz_target!(|data: &[u8]| redis_wire::run(data));
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use partywall_fuzz::{sql, random::Random};
+use partywall_fuzz::{random::Random, sql};
 
 fuzz_target!(|data: &[u8]| sql::run(data));
 

@@ -1,6 +1,7 @@
 //! A third reader of final texts, simpler than the rewriter and the verifier and without their code: every relation stands at a known place,
 //! is listed, and if it is scoped, a guard of its level removes every other tenant's row. It knows nothing of the client's text.
 
+use partywall::policy::Through;
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -9,6 +10,10 @@ use std::collections::HashSet;
 pub enum Rule<'a> {
     /// Rows belong to the tenant in this column.
     Scoped(&'a str),
+    /// The same, and the column does not exist for the tenant.
+    Hidden(&'a str),
+    /// Rows belong to whom the parent's row belongs that they refer to.
+    Through(&'a Through),
     /// All tenants read it.
     Shared,
 }
@@ -31,7 +36,16 @@ pub enum Own {
 }
 
 type Found = Result<(), String>;
-type Guards = Vec<(String, String)>;
+type Guards<'v> = Vec<Guard<'v>>;
+
+/// What removes rows.
+#[derive(Clone, Copy, Debug)]
+enum Guard<'v> {
+    /// This column of this reference is the tenant's.
+    Column(&'v str, &'v str),
+    /// `EXISTS (query)`
+    Exists(&'v Value),
+}
 
 /// The fields of a wrapped node of this kind.
 pub fn node<'v>(value: &'v Value, kind: &str) -> Option<&'v Value> {
@@ -133,22 +147,77 @@ impl Audit<'_> {
         }
     }
 
-    fn guarded(&self, var: &Value, guards: &Guards, ctes: &HashSet<String>) -> Found {
-        let Some(Rule::Scoped(column)) = self.rule(var, ctes)? else { return Ok(()) };
+    fn guarded(&self, var: &Value, guards: &Guards<'_>, ctes: &HashSet<String>) -> Found {
+        let Some(rule) = self.rule(var, ctes)? else { return Ok(()) };
         let alias = var["alias"]["aliasname"].as_str().unwrap_or(text(var, "relname"));
-        if guards.iter().any(|(reference, c)| reference == alias && c == column) {
+        if rule == Rule::Shared || guards.iter().any(|guard| self.holds(guard, alias, rule)) {
             return Ok(());
         }
         Err(format!("{} as {alias} has no guard", text(var, "relname")))
     }
 
+    /// Whether a guard removes every row of this reference that is not the tenant's.
+    fn holds(&self, guard: &Guard<'_>, alias: &str, rule: Rule<'_>) -> bool {
+        match (guard, rule) {
+            (Guard::Column(reference, c), Rule::Scoped(column) | Rule::Hidden(column)) => *reference == alias && *c == column,
+            (Guard::Exists(query), Rule::Through(through)) => self.has_parents(query, through, alias),
+            _ => false,
+        }
+    }
+
+    /// `SELECT 1 FROM parent p, … WHERE p.key = reference.column AND … AND p.tenant = tenant`, over as many parents as there are.
+    fn has_parents(&self, query: &Value, through: &Through, reference: &str) -> bool {
+        let parent = list(query, "from_clause").iter().filter_map(|i| node(i, "RangeVar")).find(|v| {
+            text(v, "schemaname") == through.schema && text(v, "relname") == through.table && v["alias"]["aliasname"] != reference
+        });
+        let Some(alias) = parent.and_then(|p| p["alias"]["aliasname"].as_str()) else { return false };
+        let linked = |(own, theirs): &(String, String)| {
+            conjuncts(&query["where_clause"]).into_iter().filter_map(|c| node(c, "AExpr")).any(|x| {
+                let column = |side: &str| node(&x[side], "ColumnRef").map(|c| names(list(c, "fields"))).unwrap_or_default();
+                names(list(x, "name")) == ["pg_catalog", "="] && column("lexpr") == [alias, theirs] && column("rexpr") == [reference, own]
+            })
+        };
+        through.on.iter().all(linked)
+            && match (self.listed)(&through.schema, &through.table) {
+                Some(Rule::Through(next)) => self.has_parents(query, next, alias),
+                Some(rule) => self.guards(&query["where_clause"]).iter().any(|guard| self.holds(guard, alias, rule)),
+                None => false,
+            }
+    }
+
     fn select(&self, select: &Value, ctes: &HashSet<String>) -> Found {
-        let guards = self.guards(&select["where_clause"]);
+        let mut guards = self.guards(&select["where_clause"]);
+        // What stands beside a row may be the parent that makes it the tenant's.
+        guards.push(Guard::Exists(select));
         list(select, "from_clause").iter().try_for_each(|item| self.from(item, &guards, ctes))?;
+        for item in list(select, "from_clause") {
+            let var = node(item, "RangeVar").or_else(|| node(&node(item, "RangeTableSample")?["relation"], "RangeVar"));
+            if let Some(Rule::Hidden(column)) = var.map(|v| self.rule(v, ctes)).transpose()?.flatten() {
+                self.hides(list(select, "target_list"), None, column)?;
+            }
+        }
         self.rest(select, &["from_clause"], ctes)
     }
 
-    fn from(&self, item: &Value, guards: &Guards, ctes: &HashSet<String>) -> Found {
+    /// No column of these is the hidden one, nor a star that has it: of any relation, or of this one.
+    fn hides(&self, targets: &[Value], of: Option<&str>, hidden: &str) -> Found {
+        for column in targets.iter().filter_map(|t| node(t, "ResTarget")).filter_map(|t| node(&t["val"], "ColumnRef")) {
+            let parts = list(column, "fields");
+            let star = parts.last().is_some_and(|p| node(p, "AStar").is_some());
+            let shown = match (names(parts).as_slice(), star) {
+                ([], true) => true,
+                ([.., name], true) => of.is_none_or(|of| of == *name),
+                ([.., last], false) => *last == hidden,
+                _ => true,
+            };
+            if shown {
+                return Err(format!("the hidden column {hidden} is shown"));
+            }
+        }
+        Ok(())
+    }
+
+    fn from(&self, item: &Value, guards: &Guards<'_>, ctes: &HashSet<String>) -> Found {
         if let Some(var) = node(item, "RangeVar") {
             return self.guarded(var, guards, ctes);
         }
@@ -158,7 +227,13 @@ impl Audit<'_> {
         }
         let Some(join) = node(item, "JoinExpr") else { return self.walk(item, ctes) };
         let own = self.guards(&join["quals"]);
-        let both: Guards = guards.iter().chain(&own).cloned().collect();
+        let both: Guards<'_> = guards.iter().chain(&own).copied().collect();
+        for side in ["larg", "rarg"] {
+            let var = node(&join[side], "RangeVar").map(|v| self.rule(v, ctes)).transpose()?.flatten();
+            if matches!(var, Some(Rule::Hidden(_))) {
+                return Err("a table with a hidden column stands as itself in a join".into());
+            }
+        }
         // JOIN_INNER 1, JOIN_LEFT 2, JOIN_FULL 3, JOIN_RIGHT 4: ON removes rows of the nullable side alone.
         let (left, right) = match join["jointype"].as_i64() {
             Some(1) => (&both, &both),
@@ -172,18 +247,22 @@ impl Audit<'_> {
         fields.iter().filter(|(k, _)| !matches!(k.as_str(), "larg" | "rarg")).try_for_each(|(_, v)| self.walk(v, ctes))
     }
 
-    /// `REF.column OPERATOR(pg_catalog.=) tenant` among the parts of a condition that must all hold.
-    fn guards(&self, condition: &Value) -> Guards {
-        if let Some(all) = node(condition, "BoolExpr").filter(|b| b["boolop"].as_i64() == Some(1)) {
-            return list(all, "args").iter().flat_map(|part| self.guards(part)).collect();
+    /// `REF.column OPERATOR(pg_catalog.=) tenant`, and EXISTS, among the parts of a condition that must all hold.
+    fn guards<'v>(&self, condition: &'v Value) -> Guards<'v> {
+        conjuncts(condition).into_iter().filter_map(|part| self.one_guard(part)).collect()
+    }
+
+    fn one_guard<'v>(&self, part: &'v Value) -> Option<Guard<'v>> {
+        // EXISTS_SUBLINK
+        if let Some(link) = node(part, "SubLink").filter(|l| l["sub_link_type"].as_i64() == Some(1)) {
+            return node(&link["subselect"], "SelectStmt").map(Guard::Exists);
         }
-        let Some(x) = node(condition, "AExpr") else { return Vec::new() };
+        let x = node(part, "AExpr")?;
         let plain = x["kind"].as_i64() == Some(1) && names(list(x, "name")) == ["pg_catalog", "="];
         let own = value_of(&x["rexpr"]).is_some_and(|v| (self.own)(&v));
-        let column = node(&x["lexpr"], "ColumnRef").map(|c| names(list(c, "fields"))).unwrap_or_default();
-        match column.as_slice() {
-            [reference, column] if plain && own => vec![((*reference).to_owned(), (*column).to_owned())],
-            _ => Vec::new(),
+        match names(list(node(&x["lexpr"], "ColumnRef")?, "fields")).as_slice() {
+            [reference, column] if plain && own => Some(Guard::Column(reference, column)),
+            _ => None,
         }
     }
 
@@ -197,19 +276,55 @@ impl Audit<'_> {
             self.guarded(target, &guards, ctes)?;
         }
         self.unassigned(list(change, "target_list"), rule)?;
+        if let Some(Rule::Hidden(column)) = rule {
+            let alias = target["alias"]["aliasname"].as_str().unwrap_or(text(target, "relname"));
+            self.hides(list(&change["returning_clause"], "exprs"), Some(alias), column)?;
+        }
         list(change, from).iter().try_for_each(|item| self.from(item, &guards, ctes))?;
         self.rest(change, &["relation", from], ctes)
     }
 
     /// The tenant column is set to nothing but the tenant.
     fn unassigned(&self, targets: &[Value], rule: Option<Rule<'_>>) -> Found {
-        let Some(Rule::Scoped(column)) = rule else { return Ok(()) };
+        let column = match rule {
+            Some(Rule::Scoped(column)) => column,
+            Some(Rule::Hidden(column)) if targets.iter().filter_map(|t| node(t, "ResTarget")).any(|t| text(t, "name") == column) => {
+                return Err("the hidden column is assigned".into());
+            }
+            Some(Rule::Through(through)) => return self.below_own(targets.iter().filter_map(|t| node(t, "ResTarget")), through),
+            _ => return Ok(()),
+        };
         let mut set = targets.iter().filter_map(|t| node(t, "ResTarget")).filter(|t| text(t, "name") == column);
         // An upsert may take it from the row that was to be inserted, which is held to be the tenant's.
         let excluded = |v: &Value| node(v, "ColumnRef").is_some_and(|c| names(list(c, "fields")) == ["excluded", column]);
         match set.all(|t| self.is_own(&t["val"]) || excluded(&t["val"])) {
             true => Ok(()),
             false => Err("the tenant column is assigned".into()),
+        }
+    }
+
+    /// What these columns are assigned is looked up among the tenant's parents.
+    fn below_own<'v>(&self, targets: impl Iterator<Item = &'v Value>, through: &Through) -> Found {
+        let leads = |t: &&Value| through.on.iter().any(|(own, _)| own == text(t, "name"));
+        let mut set = targets.filter(leads).filter(|t| node(&t["val"], "SetToDefault").is_none()).peekable();
+        if set.peek().is_none() || set.any(|t| self.looks_up(&t["val"], through)) {
+            return Ok(());
+        }
+        Err("a row is moved below a parent that was not looked up".into())
+    }
+
+    /// `EXISTS (SELECT 1 FROM parent …, tenant … FOR KEY SHARE)` stands somewhere inside.
+    fn looks_up(&self, value: &Value, through: &Through) -> bool {
+        let here = node(value, "SubLink").and_then(|l| node(&l["subselect"], "SelectStmt")).is_some_and(|query| {
+            let first = list(query, "from_clause").first().and_then(|i| node(i, "RangeVar"));
+            let parent = first.is_some_and(|v| text(v, "schemaname") == through.schema && text(v, "relname") == through.table);
+            let tenant = self.guards(&query["where_clause"]).iter().any(|g| matches!(g, Guard::Column(..)));
+            parent && tenant && !list(query, "locking_clause").is_empty()
+        });
+        here || match value {
+            Value::Object(fields) => fields.values().any(|v| self.looks_up(v, through)),
+            Value::Array(all) => all.iter().any(|v| self.looks_up(v, through)),
+            _ => false,
         }
     }
 
@@ -226,7 +341,26 @@ impl Audit<'_> {
         let target = &insert["relation"];
         match self.rule(target, ctes)? {
             Some(Rule::Shared) => return Err("a shared relation is written".into()),
-            Some(rule @ Rule::Scoped(column)) => {
+            Some(rule @ Rule::Through(through)) => {
+                let columns = list(insert, "cols").iter().filter_map(|c| node(c, "ResTarget")).map(|c| text(c, "name"));
+                let leads = columns.into_iter().any(|c| through.on.iter().any(|(own, _)| own == c));
+                let defaults = list(&insert["select_stmt"]["node"]["SelectStmt"], "values_lists")
+                    .iter()
+                    .all(|row| node(row, "List").is_some_and(|r| list(r, "items").iter().any(|i| node(i, "SetToDefault").is_some())));
+                if leads && !defaults && !self.looks_up(&insert["select_stmt"], through) {
+                    return Err("new rows have parents that were not looked up".into());
+                }
+                let conflict = &insert["on_conflict_clause"];
+                self.unassigned(list(conflict, "target_list"), Some(rule))?;
+                if conflict["action"].as_i64() == Some(3) && !self.somewhere(&conflict["where_clause"]) {
+                    return Err("an upsert has no guard".into());
+                }
+            }
+            Some(rule @ (Rule::Scoped(column) | Rule::Hidden(column))) => {
+                if let Rule::Hidden(column) = rule {
+                    let alias = target["alias"]["aliasname"].as_str().unwrap_or(text(target, "relname"));
+                    self.hides(list(&insert["returning_clause"], "exprs"), Some(alias), column)?;
+                }
                 let columns: Vec<&str> =
                     list(insert, "cols").iter().filter_map(|c| node(c, "ResTarget")).map(|c| text(c, "name")).collect();
                 let at = columns.iter().position(|c| *c == column).ok_or("new rows have no tenant")?;
@@ -295,8 +429,13 @@ impl Audit<'_> {
     fn copy(&self, copy: &Value, ctes: &HashSet<String>) -> Found {
         if copy["relation"].is_object() {
             match self.rule(&copy["relation"], ctes)? {
-                Some(Rule::Scoped(_)) if copy["is_from"] != Value::Bool(true) => return Err("a whole relation is copied out".into()),
-                Some(Rule::Scoped(_)) if !self.somewhere(&copy["where_clause"]) => return Err("rows are copied in unchecked".into()),
+                Some(Rule::Through(_)) => return Err("rows that are a parent's are copied".into()),
+                Some(Rule::Scoped(_) | Rule::Hidden(_)) if copy["is_from"] != Value::Bool(true) => {
+                    return Err("a whole relation is copied out".into());
+                }
+                Some(Rule::Scoped(_) | Rule::Hidden(_)) if !self.somewhere(&copy["where_clause"]) => {
+                    return Err("rows are copied in unchecked".into());
+                }
                 Some(Rule::Shared) if copy["is_from"] == Value::Bool(true) => return Err("a shared relation is written".into()),
                 _ => {}
             }
@@ -313,5 +452,13 @@ fn with_queries(value: &Value, into: &mut HashSet<String>) {
             fields.values().for_each(|v| with_queries(v, into));
         }
         _ => {}
+    }
+}
+
+/// The parts of a condition that must all hold.
+fn conjuncts(condition: &Value) -> Vec<&Value> {
+    match node(condition, "BoolExpr").filter(|b| b["boolop"].as_i64() == Some(1)) {
+        Some(all) => list(all, "args").iter().flat_map(conjuncts).collect(),
+        None => vec![condition],
     }
 }

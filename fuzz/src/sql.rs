@@ -29,7 +29,9 @@ pub fn tenant(id: &str) -> TenantId {
 /// What the catalog says of a relation.
 pub fn listed<'c>(catalog: &'c Catalog, schema: &str, name: &str) -> Option<Rule<'c>> {
     match &catalog.relations.get(&(schema.to_owned(), name.to_owned()))?.rule {
+        TableRule::Scoped { column, hidden: true } => Some(Rule::Hidden(column)),
         TableRule::Scoped { column, .. } => Some(Rule::Scoped(column)),
+        TableRule::Through(through) => Some(Rule::Through(through)),
         TableRule::SharedRead => Some(Rule::Shared),
         _ => None,
     }
@@ -129,6 +131,14 @@ const WORDS: &[&str] = &[
     "countries",
     "secrets",
     "\"Quoted\"",
+    "notes",
+    "marks",
+    "parts",
+    "org_id",
+    "note_id",
+    "marks.note_id",
+    "mark",
+    "ON CONFLICT (id) DO UPDATE SET",
     "public.orders",
     "public.secrets",
     "pg_class",
