@@ -75,21 +75,16 @@ fn sqlsmith_sees_one_tenant() {
         while began.elapsed() < run && !smith.has_ended() {
             std::thread::sleep(Duration::from_millis(200));
             assert!(!wall.has_ended(), "the wall ended:\n{}", wall.log());
+            if said.elapsed() > Duration::from_secs(60) {
+                let now = seen.lock().unwrap();
+                let (at, alarms) = (start.elapsed().as_secs(), now.alarms.len());
+                println!("{at:>6} s: {} queries, {} completed, {alarms} alarms", now.queries, now.completed);
+                said = Instant::now();
+            }
         }
         drop(smith);
         assert_eq!(database.psql("SELECT oracle_others()"), others, "another tenant's rows have changed (seed {seed})");
         seed += 1;
-        if said.elapsed() > Duration::from_secs(60) {
-            let now = seen.lock().unwrap();
-            println!(
-                "{:>6.0} s: {} queries, {} completed, {} alarms",
-                start.elapsed().as_secs_f64(),
-                now.queries,
-                now.completed,
-                now.alarms.len()
-            );
-            said = Instant::now();
-        }
     }
     report(&seen.lock().unwrap(), &wall, start.elapsed());
 }
