@@ -207,7 +207,9 @@ impl Audit<'_> {
             let shown = match (names(parts).as_slice(), star) {
                 ([], true) => true,
                 ([.., name], true) => of.is_none_or(|of| of == *name),
-                ([.., last], false) => *last == hidden,
+                ([last], false) => *last == hidden,
+                // OLD and NEW are names of the written table, too.
+                ([.., name, last], false) => *last == hidden && of.is_none_or(|of| [of, "old", "new"].contains(name)),
                 _ => true,
             };
             if shown {

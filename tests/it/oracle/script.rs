@@ -12,7 +12,8 @@ impl Case {
         let (steps, transaction) = match kind {
             0 => (vec![g.read()], false),
             1 => (g.batch(), true),
-            2 => (vec![g.wrong()], false),
+            // They should fail; where a protection is left out they may not, and must not stay.
+            2 => (vec![g.wrong()], true),
             3 => (vec![g.locking()], false),
             4 => (g.cursor(), true),
             5 => (g.prepared(), true),
