@@ -5,7 +5,7 @@ Targets take turns within each round, so that a noisy moment meets all of them; 
 brackets the processor time that the proxy itself spent an operation, which other work on the machine hardly changes.
 Everything runs on this machine, on loopback, with throwaway servers; all of it is ended at the end.
 
-    python3 benches/bench.py [--rounds 3] [--seconds 4] [--only postgres,redis,footprint] [--before OTHER/partywall]
+    python3 benches/bench.py [--rounds 3] [--seconds 4] [--only postgres,redis,footprint,idle] [--before OTHER/partywall]
 """
 
 import argparse
@@ -17,6 +17,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -243,6 +244,44 @@ def resident(child):
         return int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) / 1024
 
 
+def idle(work, _):
+    """What a connection costs that says nothing: Redis over plain TCP and over TLS, after one PING."""
+    direct, count = free_port(), 2000
+    wait_port(direct, spawn("redis-server", "--bind", "127.0.0.1", "--port", str(direct), "--save", "", "--appendonly", "no", "--maxclients", "10000"))
+    home = os.path.join(work, "certificates")
+    os.mkdir(home)
+    key, certificate = os.path.join(home, "key.pem"), os.path.join(home, "cert.pem")
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "-keyout", key, "-out", certificate)
+    policy = "version: 1\nname: r\ntenants: { id: '[a-z0-9]+' }\nidentity: { static: { tenant: t1 } }\nredis: { prefix: '{tenant}:' }\n"
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    print("\nidle connections\n\n| | bytes a connection | wanted |\n|---|---:|---:|")
+    for name, tls, wanted in (("plain TCP", "", "≤ 4 kB"), ("TLS", f", tls: {{ cert: {certificate}, key: {key} }}", "≤ 20 kB")):
+        port = free_port()
+        listener = f"  - {{ name: r, protocol: redis, listen: 127.0.0.1:{port}, upstream: r, policy: r, identity: [static]{tls} }}\n"
+        child, _ = start_wall(work, "idle-" + name.replace(" ", "-"), listener, f"  r: {{ address: 127.0.0.1:{direct} }}\n", {"policies/r.yaml": policy})
+
+        def connect():
+            plain = socket.create_connection(("127.0.0.1", port), 10)
+            connection = context.wrap_socket(plain) if tls else plain
+            connection.sendall(b"PING\r\n")
+            if connection.recv(64) != b"+PONG\r\n":
+                sys.exit("no PONG")
+            return connection
+
+        # The first ones pay for what all share.
+        held = [connect() for _ in range(100)]
+        time.sleep(1)
+        before = resident(child)
+        held += [connect() for _ in range(count)]
+        time.sleep(1)
+        print(f"| {name}, {count} of them | {(resident(child) - before) * 1024 * 1024 / count:,.0f} | {wanted} |", flush=True)
+        for connection in held:
+            connection.close()
+        end(child)
+
+
 def footprint(work, _):
     direct = start_postgres(os.path.join(work, "footprint"))
     psql(direct, "postgres", "CREATE DATABASE fifty")
@@ -270,7 +309,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--only", default="footprint,postgres,redis")
+    parser.add_argument("--only", default="footprint,idle,postgres,redis")
     parser.add_argument("--before", help="another build of the wall, to compare with")
     arguments = parser.parse_args()
     if "postgres" in arguments.only and not (shutil.which("pgbouncer") or os.path.exists("/usr/sbin/pgbouncer")):
@@ -286,7 +325,7 @@ def main():
 
     atexit.register(clean)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    parts = {"footprint": footprint, "postgres": bench_postgres, "redis": bench_redis}
+    parts = {"footprint": footprint, "idle": idle, "postgres": bench_postgres, "redis": bench_redis}
     model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo", encoding="utf-8") if l.startswith("model name")), "unknown")
     print(f"{os.cpu_count()} cores, {model}; load {os.getloadavg()[0]:.1f} before; {arguments.rounds} rounds of {arguments.seconds} s")
     for name in arguments.only.split(","):

@@ -44,7 +44,9 @@ pub enum End {
 pub type Drain = watch::Receiver<u8>;
 
 /// Pumps until one side ends. `refresh` is called before each client read, so that a reload reaches a live session.
-pub async fn pump<S: Session>(
+///
+/// The future has all that a connection at rest needs once, and nothing else: what it rarely does has a future of its own.
+pub fn pump<S: Session>(
     client: impl AsyncRead + AsyncWrite + Unpin,
     upstream: impl AsyncRead + AsyncWrite + Unpin,
     session: S,
@@ -52,30 +54,32 @@ pub async fn pump<S: Session>(
     mut drain: Drain,
     refresh: impl FnMut(&mut S),
     meter: &Meter,
-) -> End {
+) -> impl Future<Output = End> {
     let (client, upstream) = (Side::new(client, from_client), Side::new(upstream, from_upstream));
     let mut pump = Pump { client, upstream, session, turn: Turn::default(), refresh, meter };
     let mut end = if pump.client.input.is_empty() { None } else { pump.heard_client() };
     let mut watched = true;
-    while end.is_none() {
-        let stop = *drain.borrow_and_update();
-        let mut changed = pin!(drain.changed());
-        let next = poll_fn(|cx| match pump.poll(stop, cx) {
-            Poll::Ready(next) => Poll::Ready(next),
-            Poll::Pending if watched => changed.as_mut().poll(cx).map(|kept| {
-                watched = kept.is_ok();
-                Next::Again
-            }),
-            Poll::Pending => Poll::Pending,
-        })
-        .await;
-        match next {
-            Next::Again => {}
-            Next::Labour => (pump, end) = pump.labour().await,
-            Next::End(over) => end = Some(over),
+    async move {
+        while end.is_none() {
+            let stop = *drain.borrow_and_update();
+            let mut changed = pin!(drain.changed());
+            let next = poll_fn(|cx| match pump.poll(stop, cx) {
+                Poll::Ready(next) => Poll::Ready(next),
+                Poll::Pending if watched => changed.as_mut().poll(cx).map(|kept| {
+                    watched = kept.is_ok();
+                    Next::Again
+                }),
+                Poll::Pending => Poll::Pending,
+            })
+            .await;
+            match next {
+                Next::Again => {}
+                Next::Labour => (pump, end) = Box::pin(pump.labour()).await,
+                Next::End(over) => end = Some(over),
+            }
         }
+        Box::pin(pump.finish(end.unwrap_or(End::ClientGone))).await
     }
-    pump.finish(end.unwrap_or(End::ClientGone)).await
 }
 
 /// What the pump is left for.

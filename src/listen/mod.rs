@@ -162,19 +162,20 @@ pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, workers: Arc<Workers
 /// From accept to the protocol: the PROXY header, and the tunnel.
 async fn arrive<S: Serve>(service: Arc<S>, stream: Accepted, mut shown: Shown, drain: Drain) {
     let (door, tunnel) = (service.door(), service.door().config.tunnel);
-    let entered = tokio::time::timeout(HANDSHAKE, async {
+    // What a connection needs once is given back when it is done: boxed, it takes no room in the task.
+    let entered = Box::pin(tokio::time::timeout(HANDSHAKE, async {
         let stream = door.announce(stream.settle()?, &mut shown).await?;
         let secure = tunnel && door.speaks_tls();
         Ok(if secure { Box::new(door.secure(stream, &mut shown).await?) as crate::upstream::Stream } else { stream })
-    });
+    }));
     let entered = entered.await.unwrap_or_else(|_| Err(std::io::Error::other("it takes too long")));
     match entered {
         Err(error) => {
             service.metrics().connection(&door.config.name, "handshake");
             tracing::info!(listener = door.config.name, %error, "connection refused");
         }
-        Ok(stream) if tunnel => tunnel::serve(service, stream, shown, drain).await,
-        Ok(stream) => service.serve(stream, shown, drain).await,
+        Ok(stream) if tunnel => Box::pin(tunnel::serve(service, stream, shown, drain)).await,
+        Ok(stream) => Box::pin(service.serve(stream, shown, drain)).await,
     }
 }
 
@@ -185,3 +186,7 @@ impl Service {
         source.filter(|_| self.door.config.identity.contains(&Source::Startup))
     }
 }
+
+#[cfg(test)]
+#[path = "size_tests.rs"]
+mod tests;

@@ -30,21 +30,21 @@ pub(super) struct Client {
 
 /// Serves one connection to its end.
 pub async fn serve(service: &Service, stream: Stream, shown: Shown, drain: Drain) {
-    let Ok(Ok(Some(mut client))) = tokio::time::timeout(HANDSHAKE, first(service, stream, shown)).await else {
+    let Ok(Ok(Some(mut client))) = Box::pin(tokio::time::timeout(HANDSHAKE, first(service, stream, shown))).await else {
         service.metrics.connection(&service.door.config.name, "handshake");
         return;
     };
     let connection = service.metrics.connection_id();
-    match begin(service, &mut client, connection).await {
+    match Box::pin(begin(service, &mut client, connection)).await {
         Err((refusal, outcome)) => {
             service.metrics.connection(&service.door.config.name, outcome);
             tracing::info!(listener = service.door.config.name, connection, outcome, reason = refusal.message, "connection refused");
             let mut out = BytesMut::new();
             errors::fatal(&mut out, &refusal);
-            let _ = tokio::time::timeout(HANDSHAKE, async {
+            let _ = Box::pin(tokio::time::timeout(HANDSHAKE, async {
                 let _ = client.stream.write_all(&out).await;
                 let _ = client.stream.shutdown().await;
-            })
+            }))
             .await;
         }
         Ok(begun) => {
@@ -132,7 +132,7 @@ struct Begun {
 }
 
 /// Identity, limits, upstream. Errors: the refusal and its name in the metrics.
-async fn begin(service: &Service, client: &mut Client, connection: u64) -> Result<Begun, (Refusal, &'static str)> {
+async fn begin(service: &Service, client: &mut Client, connection: u64) -> Result<Box<Begun>, (Refusal, &'static str)> {
     let principal = authenticate::identify(service, client).await.map_err(|refusal| (refusal, "no_identity"))?;
     let params = &client.params;
     let identity = service.startup_parameter();
@@ -173,7 +173,7 @@ async fn begin(service: &Service, client: &mut Client, connection: u64) -> Resul
     meter.begun(&principal.source);
     let generation = ground.generation.load(Ordering::Acquire);
     let session = Session::new((*ground.judge.load_full()).clone(), principal.tenant);
-    Ok(Begun { meter, upstream, session, ground, generation, until: principal.until })
+    Ok(Box::new(Begun { meter, upstream, session, ground, generation, until: principal.until }))
 }
 
 /// Where the tenant's tables are. Errors: as [`begin`].
@@ -230,8 +230,8 @@ fn welcome(
     Ok(())
 }
 
-async fn converse(stream: Stream, input: BytesMut, begun: Begun, drain: Drain) {
-    let Begun { meter, upstream, session, ground, mut generation, until } = begun;
+async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>, drain: Drain) {
+    let Begun { meter, upstream, session, ground, mut generation, until } = *begun;
     let drain = door::until(drain, until);
     let refresh = |session: &mut Session<crate::sql::Judge>| {
         let now = ground.generation.load(Ordering::Acquire);
@@ -240,6 +240,6 @@ async fn converse(stream: Stream, input: BytesMut, begun: Begun, drain: Drain) {
             session.set_judge((*ground.judge.load_full()).clone());
         }
     };
-    let end = relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, &meter).await;
+    let end = Box::pin(relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, &meter)).await;
     meter.ended(&end);
 }

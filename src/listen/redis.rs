@@ -60,7 +60,7 @@ impl Serve for Service {
             (Peer::Ip(ip), port) => SocketAddr::new(ip, port).to_string(),
             _ => String::new(),
         };
-        let Ok(begun) = tokio::time::timeout(HANDSHAKE, self.greet(stream, shown)).await else {
+        let Ok(begun) = Box::pin(tokio::time::timeout(HANDSHAKE, self.greet(stream, shown))).await else {
             self.metrics.connection(&self.door.config.name, "handshake");
             return;
         };
@@ -76,7 +76,7 @@ impl Serve for Service {
             Ok((principal, hello)) => {
                 input = prepend(hello, input);
                 let drain = door::until(drain, principal.until);
-                self.begin(&principal.tenant, connection, address).await.map(|begun| (begun, drain))
+                Box::pin(self.begin(&principal.tenant, connection, address)).await.map(|begun| (begun, drain))
             }
             Err(refused) => Err(refused),
         };
@@ -87,10 +87,10 @@ impl Serve for Service {
                 tracing::info!(listener = self.door.config.name, connection, outcome, "connection refused");
                 let mut out = BytesMut::new();
                 encode::error(&mut out, words.as_bytes());
-                let _ = tokio::time::timeout(HANDSHAKE, async {
+                let _ = Box::pin(tokio::time::timeout(HANDSHAKE, async {
                     let _ = stream.write_all(&out).await;
                     let _ = stream.shutdown().await;
-                })
+                }))
                 .await;
             }
         }
@@ -183,7 +183,7 @@ impl Service {
     }
 
     /// Limits, names, upstream. Errors: the refusal.
-    async fn begin(&self, tenant: &TenantId, connection: u64, address: String) -> Result<(Meter, Connection, Session), Refused> {
+    async fn begin(&self, tenant: &TenantId, connection: u64, address: String) -> Result<(Meter, Connection, Box<Session>), Refused> {
         let policy = self.policy.load_full();
         let names = names(&policy, tenant).ok_or_else(|| ("NOAUTH the tenant identity is not valid".to_owned(), "no_identity"))?;
         let limit = policy.limits.of(tenant).connections;
@@ -211,10 +211,10 @@ impl Service {
             sanitizes: self.sanitizes || self.door.config.unsafe_test_passthrough,
             test_passthrough: self.door.config.unsafe_test_passthrough,
         };
-        Ok((meter, upstream, Session::new(setup)))
+        Ok((meter, upstream, Box::new(Session::new(setup))))
     }
 
-    async fn converse(&self, stream: Stream, input: BytesMut, upstream: Connection, session: Session, drain: Drain, meter: &Meter) {
+    async fn converse(&self, stream: Stream, input: BytesMut, upstream: Connection, session: Box<Session>, drain: Drain, meter: &Meter) {
         let mut generation = self.generation.load(Ordering::Acquire);
         let refresh = |session: &mut Session| {
             let now = self.generation.load(Ordering::Acquire);
@@ -225,7 +225,8 @@ impl Service {
                 session.renew(tenant.and_then(|tenant| names(&policy, &tenant)));
             }
         };
-        let end = relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, meter).await;
+        let pump = relay::pump(stream, upstream.stream, *session, (input, upstream.input), drain, refresh, meter);
+        let end = Box::pin(pump).await;
         tracing::debug!(listener = self.door.config.name, ?end, "connection ended");
     }
 }

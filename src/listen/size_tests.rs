@@ -1,0 +1,22 @@
+//! What a connection takes while it says nothing.
+
+use super::*;
+
+/// Bytes of the future that a function of four arguments gives.
+fn size<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+    size_of::<F>()
+}
+
+#[test]
+fn a_task_is_small() {
+    for (what, bytes, most) in [
+        ("a PostgreSQL task", size(arrive::<Service>), 768),
+        ("a Redis task", size(arrive::<redis::Service>), 768),
+        ("a PostgreSQL client's way", size(<Service as Serve>::serve), 1536),
+        ("a Redis client's way", size(<redis::Service as Serve>::serve), 1536),
+        ("a PostgreSQL session", size_of::<crate::postgres::Session<crate::sql::Judge>>(), 1024),
+        ("a Redis session", size_of::<crate::redis::Session>(), 1280),
+    ] {
+        assert!(bytes <= most, "{what} takes {bytes} bytes, more than {most}");
+    }
+}
