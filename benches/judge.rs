@@ -31,10 +31,6 @@ const STATEMENTS: &[(&str, &str)] = &[
     ),
     ("update", r#"UPDATE "orders" SET "status" = $1, "customer_id" = $2 WHERE "orders"."id" = {n}"#),
     ("delete", r#"DELETE FROM "order_items" WHERE "order_items"."order_id" IN ($1, $2, $3, {n})"#),
-    (
-        "catalog",
-        "SELECT c.relname, a.attname, a.attnum FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relname = $1 AND a.attnum > {n}",
-    ),
 ];
 
 fn main() {
