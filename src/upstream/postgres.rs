@@ -9,6 +9,7 @@ use crate::postgres::wire::{self, Frame, WireError};
 use crate::postgres::{encode, startup};
 use crate::sql::Catalog;
 use crate::sql::catalog::{CatalogProblem, CatalogQuery, Rows};
+use crate::sql::catalogs;
 use crate::sql::home::queries;
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::authentication::{md5_hash, sasl};
@@ -129,8 +130,18 @@ impl Target {
         Catalog::build_for(policy, home, &self.answers(queries(policy, home)).await?).map_err(ConnectError::Catalog)
     }
 
-    /// Asks on a connection of its own.
+    /// Asks on connections of its own: what is long for another server process to answer does not keep the rest waiting.
     pub async fn answers(&self, queries: Vec<&'static CatalogQuery>) -> Res<HashMap<&'static str, Rows>> {
+        let (long, short) = queries.into_iter().partition(|q| catalogs::LONG.contains(&q.name));
+        let (mut answers, more) = tokio::try_join!(self.asked(short), self.asked(long))?;
+        answers.extend(more);
+        Ok(answers)
+    }
+
+    async fn asked(&self, queries: Vec<&'static CatalogQuery>) -> Res<HashMap<&'static str, Rows>> {
+        if queries.is_empty() {
+            return Ok(HashMap::new());
+        }
         let mut connection = self.connect(&[("application_name".into(), "partywall catalog".into())]).await?;
         let mut answers: HashMap<&'static str, Rows> = HashMap::new();
         for query in queries {

@@ -11,7 +11,7 @@ pub mod regtypes;
 
 pub use hidden::Concealed;
 pub use known::{FIRST_USER_OID, Known};
-pub use queries::{PARTS, QUERIES};
+pub use queries::{LONG, PARTS, QUERIES};
 
 use super::catalog::{Rows, text};
 use crate::policy::Home;

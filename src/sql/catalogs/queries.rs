@@ -5,6 +5,9 @@ use crate::sql::catalog::CatalogQuery;
 /// The query whose answer tells of which columns an object is made; only where a column is hidden does that matter.
 pub const PARTS: &str = "parts";
 
+/// The queries that take as long as all others together. They ask for what only the server's version decides, so that they may run beside the others.
+pub const LONG: &[&str] = &["system", "definitions"];
+
 /// Columns of the system's relations, their views' definitions, and whose the objects are.
 pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
