@@ -1,5 +1,4 @@
-//! GROUP BY a primary key makes the other columns of its table dependent: of a table with a hidden tenant column, which stands as a subquery,
-//! PostgreSQL does not know it. So those that are looked at are grouped by, too; within a tenant the key tells them, and no group changes.
+//! GROUP BY a primary key makes the other columns of its table dependent: of a table that stands as a subquery, PostgreSQL does not know it. So those that are looked at are grouped by, too; within a tenant the key tells them, and no group changes.
 
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
@@ -37,11 +36,11 @@ impl Rewriter<'_> {
     }
 }
 
-/// The primary key of a table that hides a column, without that column.
+/// The primary key of a table, without the column that it hides.
 fn own_key(relation: &Relation) -> Option<Vec<&str>> {
-    let hides = relation.hides()?;
+    let hides = relation.hides();
     let key = relation.keys.iter().find(|k| k.primary && k.unique && !k.partial)?;
-    let own: Vec<&str> = key.columns.iter().map(String::as_str).filter(|c| *c != hides).collect();
+    let own: Vec<&str> = key.columns.iter().map(String::as_str).filter(|c| Some(*c) != hides).collect();
     (!own.is_empty()).then_some(own)
 }
 

@@ -197,9 +197,8 @@ fn numbered<'v>(group: &Value, targets: &'v [Value]) -> Option<&'v Value> {
     values.filter(|v| !v.iter().any(star)).and_then(|v| v.last().copied())
 }
 
-/// Whether these groups have the primary key of a table that hides a column, but for that column.
+/// Whether these groups have the primary key of a table, but for the column that it hides.
 fn depends(relation: &Relation, reference: &str, level: &Level, groups: &[&Value]) -> bool {
-    let Some(hides) = relation.hides() else { return false };
     let Some(key) = relation.keys.iter().find(|k| k.primary && k.unique && !k.partial) else { return false };
     let alone = |name: &str| {
         let without = |i: &&Seen| i.name != reference && i.relation.as_ref().is_none_or(|r| r.has_column(name));
@@ -212,7 +211,7 @@ fn depends(relation: &Relation, reference: &str, level: &Level, groups: &[&Value
             _ => false,
         })
     };
-    let mut own = key.columns.iter().filter(|c| *c != hides).peekable();
+    let mut own = key.columns.iter().filter(|c| Some(c.as_str()) != relation.hides()).peekable();
     own.peek().is_some() && own.all(has)
 }
 
