@@ -115,6 +115,11 @@ pub struct Item {
 }
 
 impl Item {
+    /// One of which nothing else is to be known.
+    pub fn new(name: impl Into<String>, thing: Thing) -> Self {
+        Self { name: name.into(), thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None, was_in: None }
+    }
+
     /// Whether `field` is certainly a column of it.
     pub fn has_column(&self, field: &str) -> bool {
         match &self.thing {

@@ -117,9 +117,7 @@ impl Rewriter<'_> {
 
     /// Runs with the columns of a table in sight.
     pub(super) fn with_columns_of<T>(&mut self, name: &str, thing: Thing, run: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
-        let item =
-            Item { name: name.to_owned(), thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None, was_in: None };
-        self.levels.push(Scope { items: vec![item], ..Scope::default() });
+        self.levels.push(Scope { items: vec![Item::new(name, thing)], ..Scope::default() });
         let result = run(self);
         self.levels.pop();
         result

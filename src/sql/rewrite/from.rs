@@ -365,7 +365,7 @@ pub(super) fn push(scope: &mut Scope, name: String, thing: Thing) -> Res<&mut It
         return Err(Refusal::with_state("42712", format!("table name \"{name}\" specified more than once")));
     }
     let last = scope.items.len();
-    scope.items.push(Item { name, thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None, was_in: None });
+    scope.items.push(Item::new(name, thing));
     Ok(&mut scope.items[last])
 }
 

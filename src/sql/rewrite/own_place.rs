@@ -85,7 +85,7 @@ impl Rewriter<'_> {
     /// The name by which the new row of an upsert is read.
     pub(super) fn excluded(table: &Arc<Relation>) -> Item {
         let thing = if table.is_own() { Thing::Shared(table.clone()) } else { Thing::Opaque };
-        Item { name: "excluded".into(), thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None, was_in: None }
+        Item::new("excluded", thing)
     }
 
     /// `setval` of an own sequence: by a literal name, or the one that a column owns.

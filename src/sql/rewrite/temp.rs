@@ -36,18 +36,7 @@ impl Rewriter<'_> {
         if !bare || x.partbound.is_some() || x.partspec.is_some() || x.of_typename.is_some() || !x.constraints.is_empty() {
             return Err(Refusal::not_understood("this form of CREATE TEMP TABLE is not supported"));
         }
-        self.levels.push(Scope {
-            items: vec![Item {
-                name: name.clone(),
-                thing: Thing::Opaque,
-                nullable: false,
-                locks_shared: false,
-                locks_hidden: false,
-                hides: None,
-                was_in: None,
-            }],
-            ..Scope::default()
-        });
+        self.levels.push(Scope { items: vec![Item::new(&name, Thing::Opaque)], ..Scope::default() });
         // What is stored with the table takes no parameter.
         self.literal = true;
         let mut columns = Vec::new();
@@ -205,18 +194,7 @@ impl Rewriter<'_> {
         let Some(var) = var else { return Ok(false) };
         let Some(table) = self.unguarded(var) else { return Ok(false) };
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
-        let scope = Scope {
-            items: vec![Item {
-                name,
-                thing: Thing::Shared(table.clone()),
-                nullable: false,
-                locks_shared: false,
-                locks_hidden: false,
-                hides: None,
-                was_in: None,
-            }],
-            ..Scope::default()
-        };
+        let scope = Scope { items: vec![Item::new(name, Thing::Shared(table.clone()))], ..Scope::default() };
         match node {
             NodeEnum::InsertStmt(x) => self.insert_temp(x, scope, &table)?,
             NodeEnum::UpdateStmt(x) => {
