@@ -117,7 +117,7 @@ impl Value {
     }
 
     /// Whether some field in it, at any depth, is such.
-    pub fn has(&self, such: &impl Fn(&str, &Value) -> bool) -> bool {
+    pub fn has<'v>(&'v self, such: &mut impl FnMut(&str, &'v Value) -> bool) -> bool {
         match self {
             Self::Array(all) => all.iter().any(|value| value.has(such)),
             Self::Object(fields) => fields.iter().any(|(name, value)| such(name, value) || value.has(such)),

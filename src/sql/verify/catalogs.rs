@@ -23,9 +23,9 @@ impl Walk<'_> {
             return self.look_for_catalogs(&inner["query"]);
         }
         let Some(select) = fields(c, "SelectStmt") else { return };
-        self.tableoid = select.has(&|name, value| name == "sval" && value.as_str() == Some("tableoid"))
+        self.tableoid = select.has(&mut |name, value| name == "sval" && value.as_str() == Some("tableoid"))
             && !telling_star(c)
-            && !select.has(&|name, value| name == "is_natural" && value.as_bool() == Some(true));
+            && !select.has(&mut |name, value| name == "is_natural" && value.as_bool() == Some(true));
         if select["larg"].is_null() {
             for target in ["target_list", "sort_clause", "group_clause"].iter().flat_map(|k| list(select, k)) {
                 let value = match kind(target) {

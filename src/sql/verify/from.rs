@@ -134,7 +134,7 @@ impl Walk<'_> {
             return disagree("a sample became something else");
         };
         sampling(sample)?;
-        let reads = |v: &Value| v.has(&|name, _| matches!(name, "ColumnRef" | "SubLink"));
+        let reads = |v: &Value| v.has(&mut |name, _| matches!(name, "ColumnRef" | "SubLink"));
         if reads(&sample["args"]) || reads(&sample["repeatable"]) {
             return disagree("a sample depends on what stands beside it");
         }

@@ -144,7 +144,7 @@ fn taken_off(item: &mut Value, alias: &str, name: &str) -> Option<String> {
 fn stands_whole(stmt: &Value) -> bool {
     let mut items = Vec::new();
     let mut bare = Vec::new();
-    let unknown = each(stmt, &mut |key, v| {
+    let unknown = stmt.has(&mut |key, v| {
         // The wall's own name spelt by escapes does not stand in the text as it is.
         if v.as_str().is_some_and(|name| name.contains(OWN.trim_end())) {
             return true;
@@ -159,15 +159,6 @@ fn stands_whole(stmt: &Value) -> bool {
         false
     });
     unknown || bare.iter().any(|name| items.contains(name))
-}
-
-/// Whether `of` is true of any key and value.
-fn each(value: &Value, of: &mut impl FnMut(&str, &Value) -> bool) -> bool {
-    match value {
-        Value::Object(all) => all.iter().any(|(key, v)| of(key, v) || each(v, of)),
-        Value::Array(all) => all.iter().any(|v| each(v, of)),
-        _ => false,
-    }
 }
 
 /// No DISTINCT, grouping, set operation, and no call that may be an aggregate of this level.

@@ -1,7 +1,7 @@
 //! Guards and checks by way of a parent: what they must be is printed anew from the catalog and compared as a whole.
 
 use super::{Disagreement, Found, Res, Walk, disagree, fields, is_place, list, names, statements, text};
-use crate::policy::TableRule;
+use crate::policy::{TableRule, Through};
 use crate::sql::catalog::Relation;
 use crate::sql::tree::Value;
 use std::sync::Arc;
@@ -10,6 +10,22 @@ use std::sync::Arc;
 const RESERVED: &str = "partywall_";
 /// PostgreSQL's SubLinkType as the tree has it.
 const EXISTS: i64 = 1;
+
+/// How a row comes to its tenant.
+struct Way {
+    /// `schema.parent alias`, each.
+    parents: Vec<String>,
+    conditions: Vec<String>,
+    /// The tenant column of the last one.
+    owner: String,
+    /// Its type.
+    type_oid: u32,
+}
+
+/// The columns of a row called `reference` that lead to its parent.
+fn columns(reference: &str, through: &Through) -> Vec<String> {
+    through.on.iter().map(|(own, _)| format!("{reference}.{}", quoted(own))).collect()
+}
 
 impl Walk<'_> {
     /// `EXISTS (SELECT 1 FROM parent partywall_1 WHERE partywall_1.key = reference.column AND … $tenant)`, as far as it has that form.
@@ -36,35 +52,15 @@ impl Walk<'_> {
         if reference.starts_with(RESERVED) {
             return disagree("a relation has a name that is the wall's own");
         }
-        let values: Vec<String> = through.on.iter().map(|(own, _)| format!("{}.{}", quoted(reference), quoted(own))).collect();
-        let text = self.exists_text(relation, through, &values, "")?;
+        let text = self.exists_text(relation, through, &columns(&quoted(reference), through), "")?;
         Ok(found(self.expected(&text)?))
     }
 
     /// EXISTS of the tenant's own rows that these values lead to.
-    pub(super) fn exists_text(&self, relation: &Relation, through: &crate::policy::Through, values: &[String], lock: &str) -> Res<String> {
-        let (mut from, mut conditions) = (Vec::new(), Vec::new());
-        let (mut link, mut values) = (through.clone(), values.to_vec());
-        for step in 1..=16 {
-            let parent = self.parent(&link).ok_or_else(|| Disagreement(format!("{} has no parent", relation.name)))?;
-            let alias = format!("{RESERVED}{step}");
-            from.push(format!("{}.{} {alias}", quoted(&parent.schema), quoted(&parent.name)));
-            let equal =
-                link.on.iter().zip(&values).map(|((_, theirs), own)| format!("{alias}.{} OPERATOR(pg_catalog.=) {own}", quoted(theirs)));
-            conditions.extend(equal);
-            match &parent.rule {
-                TableRule::Scoped { column, .. } => {
-                    conditions.push(format!("{alias}.{} OPERATOR(pg_catalog.=) $1", quoted(column)));
-                    return Ok(format!("EXISTS (SELECT 1 FROM {} WHERE {}{lock})", from.join(", "), conditions.join(" AND ")));
-                }
-                TableRule::Through(next) => {
-                    values = next.on.iter().map(|(own, _)| format!("{alias}.{}", quoted(own))).collect();
-                    link = next.clone();
-                }
-                _ => return disagree("a parent has no tenant"),
-            }
-        }
-        disagree("a chain of parents has no end")
+    pub(super) fn exists_text(&self, relation: &Relation, through: &Through, values: &[String], lock: &str) -> Res<String> {
+        let mut way = self.way_up(relation, through, values.to_vec())?;
+        way.conditions.push(format!("{} OPERATOR(pg_catalog.=) $1", way.owner));
+        Ok(format!("EXISTS (SELECT 1 FROM {} WHERE {}{lock})", way.parents.join(", "), way.conditions.join(" AND ")))
     }
 
     /// The query for the tenant of a row's last parent, and the type of what it gives.
@@ -73,27 +69,35 @@ impl Walk<'_> {
         if reference.is_empty() || reference.starts_with(RESERVED) {
             return disagree("a relation has a name that is the wall's own");
         }
-        let (mut from, mut conditions) = (Vec::new(), Vec::new());
-        let (mut link, mut below) = (link.clone(), quoted(reference));
+        let way = self.way_up(relation, link, columns(&quoted(reference), link))?;
+        let text = format!("(SELECT {} FROM {} WHERE {})", way.owner, way.parents.join(", "), way.conditions.join(" AND "));
+        Ok((text, way.type_oid))
+    }
+
+    /// From these values over every parent to the one that has the tenant column.
+    fn way_up(&self, relation: &Relation, through: &Through, mut values: Vec<String>) -> Res<Way> {
+        let (mut parents, mut conditions) = (Vec::new(), Vec::new());
+        let mut link = through;
         for step in 1..=16 {
-            let parent = self.parent(&link).ok_or_else(|| Disagreement(format!("{} has no parent", relation.name)))?;
+            let parent = self.parent(link).ok_or_else(|| Disagreement(format!("{} has no parent", relation.name)))?;
             let alias = format!("{RESERVED}{step}");
-            from.push(format!("{}.{} {alias}", quoted(&parent.schema), quoted(&parent.name)));
-            conditions.extend(link.on.iter().map(|(a, b)| format!("{alias}.{} OPERATOR(pg_catalog.=) {below}.{}", quoted(b), quoted(a))));
+            parents.push(format!("{}.{} {alias}", quoted(&parent.schema), quoted(&parent.name)));
+            let equal =
+                link.on.iter().zip(&values).map(|((_, theirs), own)| format!("{alias}.{} OPERATOR(pg_catalog.=) {own}", quoted(theirs)));
+            conditions.extend(equal);
             match &parent.rule {
                 TableRule::Scoped { column, .. } => {
                     let type_oid = parent.stored_column(column).map(|c| c.type_oid).unwrap_or_default();
-                    let (from, conditions) = (from.join(", "), conditions.join(" AND "));
-                    return Ok((format!("(SELECT {alias}.{} FROM {from} WHERE {conditions})", quoted(column)), type_oid));
+                    return Ok(Way { parents, conditions, owner: format!("{alias}.{}", quoted(column)), type_oid });
                 }
-                TableRule::Through(next) => (link, below) = (next.clone(), alias),
+                TableRule::Through(next) => (link, values) = (next, columns(&alias, next)),
                 _ => return disagree("a parent has no tenant"),
             }
         }
         disagree("a chain of parents has no end")
     }
 
-    fn parent(&self, link: &crate::policy::Through) -> Option<&Arc<Relation>> {
+    fn parent(&self, link: &Through) -> Option<&Arc<Relation>> {
         self.catalog.relations.get(&(link.schema.clone(), link.table.clone()))
     }
 
