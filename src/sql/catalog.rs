@@ -212,6 +212,8 @@ impl Catalog {
         let mut columns = read_columns(rows("columns"));
         let mut keys = read_keys(rows("keys"));
         let mut foreign = links::read(rows("foreign"));
+        let triggers: HashMap<u32, &Vec<_>> = rows("triggers").iter().map(|r| (number(r, 0), r)).collect();
+        let fires = |relation: u32, on: usize| triggers.get(&relation).is_some_and(|r| text(r, on) == "t");
         let mut problems = Vec::new();
         let entries = policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default();
         let mut used = vec![self.home != Home::Rows; entries.len()];
@@ -223,7 +225,6 @@ impl Catalog {
             if let Some(index) = decided.entry {
                 used[index] = true;
             }
-            let fires = |on: usize| rows("triggers").iter().any(|r| number(r, 0) == oid && text(r, on) == "t");
             let mut relation = Relation {
                 oid,
                 kind,
@@ -234,8 +235,8 @@ impl Catalog {
                 inherited: text(row, 5) == "t",
                 referenced_by: rows("references").iter().filter(|r| number(r, 0) == oid).map(|r| number(r, 1)).collect(),
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
-                triggers_on_delete: fires(1),
-                triggers_on_insert: fires(2),
+                triggers_on_delete: fires(oid, 1),
+                triggers_on_insert: fires(oid, 2),
                 definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
                 rule: decided.rule,
                 place: decided.place,
@@ -323,12 +324,10 @@ impl Catalog {
         }
         let hiding: HashSet<u32> = self.hiding().into_iter().map(|(oid, _)| oid).collect();
         self.revealing = functions.iter().filter(|r| hiding.contains(&number(r, 2))).map(|r| text(r, 0)).collect();
-        let unlisted = |name: &str| {
-            let mut others = functions.iter().filter(|r| text(r, 0) == name && text(r, 1) != "pg_catalog");
-            others.any(|r| !self.functions.contains(&(text(r, 1), name.to_owned())))
-        };
         if home == Home::Rows {
-            let shared = self.user_functions.iter().filter(|name| super::functions::find(name).is_some() && !unlisted(name));
+            let others = functions.iter().map(|r| (text(r, 1), text(r, 0))).filter(|other| other.0 != "pg_catalog");
+            let unlisted: HashSet<String> = others.filter(|other| !self.functions.contains(other)).map(|(_, name)| name).collect();
+            let shared = self.user_functions.iter().filter(|name| super::functions::find(name).is_some() && !unlisted.contains(*name));
             self.overloads = shared.cloned().collect();
         }
         self.read_operators(operators);

@@ -1,10 +1,11 @@
 //! A tenant's own place, its database or schema, in a catalog: what is whole its own needs no guard, and what lies elsewhere is not there.
 
-use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation};
+use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation, text};
 use super::catalogs;
 use super::live::BACKSTOP;
 use crate::policy::layout::Layout;
 use crate::policy::{Backstop, FunctionEntry, Home, Place, Policy, TableEntry, TableRule, deciding_entry};
+use std::collections::HashSet;
 
 /// The schema that an application takes its tables to be in.
 pub const PUBLIC: &str = "public";
@@ -73,9 +74,12 @@ pub(super) fn missing_functions(policy: &Policy, home: &Home, functions: &[Vec<O
     // Where tenants have schemas of their own, a function may be there alone.
     let shared = policy.postgres.as_ref().is_some_and(|p| p.layouts.all().all(|(_, layout)| *layout == Layout::Rows));
     let known = shared && *home == Home::Rows && !functions.is_empty();
-    let listed = policy.postgres.iter().filter(|_| known).flat_map(|p| &p.functions);
-    let missing =
-        listed.filter(|f| !functions.iter().any(|row| super::catalog::text(row, 0) == f.name && super::catalog::text(row, 1) == f.schema));
+    let listed = || policy.postgres.iter().filter(|_| known).flat_map(|p| &p.functions);
+    if listed().next().is_none() {
+        return Vec::new();
+    }
+    let there: HashSet<(String, String)> = functions.iter().map(|row| (text(row, 1), text(row, 0))).collect();
+    let missing = listed().filter(|f| !there.contains(&(f.schema.clone(), f.name.clone())));
     let problem = |f: &FunctionEntry| CatalogProblem {
         message: format!("{}.{} matches no function upstream", f.schema, f.name),
         fix: "correct the name, or take the entry out".into(),
