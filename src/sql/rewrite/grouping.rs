@@ -1,4 +1,5 @@
-//! GROUP BY a primary key makes the other columns of its table dependent: of a table that stands as a subquery, PostgreSQL does not know it. So those that are looked at are grouped by, too; within a tenant the key tells them, and no group changes.
+//! GROUP BY a primary key makes the other columns of its table dependent: of a table that stands as a subquery, PostgreSQL does not know it.
+//! So those that are looked at are grouped by, too; within a tenant the key tells them, and no group changes.
 
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;

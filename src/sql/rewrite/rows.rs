@@ -9,10 +9,10 @@ use crate::policy::TableRule;
 use crate::sql::catalog::Relation;
 use crate::sql::rows::{Checked, Coverage, NAME, RowCheck, column_name};
 use crate::sql::scope::{Item, Thing, owner};
+use crate::sql::tree::{self, Value};
 use crate::sql::{Kind, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{FuncCall, Node, ResTarget, ReturningClause, SelectStmt};
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What the walk notes for it.
@@ -180,9 +180,10 @@ fn expose(node: &mut Node, alias: &str, name: &str, relation: &Relation, hides: 
     }
 }
 
-/// No star, no list of columns' new names, not the wall's own name, no name alone that is also one of FROM's: none of what has a table's columns without naming them.
+/// No star, no list of columns' new names, not the wall's own name, no name alone that is also one of FROM's: none of what has a table's columns
+/// without naming them.
 fn shows_no_table(statement: &NodeEnum) -> bool {
-    let Ok(tree) = serde_json::to_value(statement) else { return false };
+    let Ok(tree) = tree::of(statement) else { return false };
     let (mut alone, mut tables) = (BTreeSet::new(), BTreeSet::new());
     names_of(&tree, &mut alone, &mut tables) && alone.is_disjoint(&tables)
 }
@@ -196,13 +197,13 @@ fn names_of<'v>(value: &'v Value, alone: &mut BTreeSet<&'v str>, tables: &mut BT
         Value::String(text) => return !text.contains(NAME),
         _ => return true,
     };
-    if map.contains_key("AStar") || map.get("colnames").and_then(Value::as_array).is_some_and(|c| !c.is_empty()) {
+    if map.get("AStar").is_some() || map.get("colnames").and_then(Value::as_array).is_some_and(|c| !c.is_empty()) {
         return false;
     }
     if let Some([one]) = map.get("ColumnRef").and_then(|c| c["fields"].as_array()).map(Vec::as_slice) {
         alone.extend(one["node"]["String"]["sval"].as_str());
     }
-    let named = ["relname", "aliasname"].iter().filter_map(|key| map.get(*key)?.as_str());
+    let named = ["relname", "aliasname"].iter().filter_map(|key| map.get(key)?.as_str());
     tables.extend(named);
     map.values().all(|v| names_of(v, alone, tables))
 }
