@@ -92,6 +92,22 @@ mutants! {
     SchemaShown = "`public` in the place of the own schema's name",
 }
 
+impl Mutant {
+    /// Of tenants with a schema of their own: the oracle has none, and `verify/own_schema_tests.rs` a statement for each.
+    pub const OWN_SCHEMA: &[Mutant] = &[
+        Mutant::OwnSchema,
+        Mutant::OtherSchema,
+        Mutant::OwnType,
+        Mutant::OwnSequence,
+        Mutant::SchemaPath,
+        Mutant::OwnCascade,
+        Mutant::DdlSchema,
+        Mutant::DdlCascade,
+        Mutant::DdlView,
+        Mutant::SchemaShown,
+    ];
+}
+
 impl super::Judge {
     /// The same judge with one protection less.
     pub fn mutated(&self, mutation: Mutation) -> Self {
