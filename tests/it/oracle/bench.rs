@@ -186,12 +186,14 @@ impl Pair<'_> {
                 self.later("SAVEPOINT s");
             }
             let verdict = match self.step(step) {
-                Verdict::Same | Verdict::RowType if case.forbidden => Verdict::Different("accepted", "a forbidden statement".into()),
+                Verdict::Same | Verdict::RowType | Verdict::Modifier if case.forbidden => {
+                    Verdict::Different("accepted", "a forbidden statement".into())
+                }
                 Verdict::Different("sqlstate", what) if case.forbidden && what.starts_with("wall refused") => Verdict::Refused(what),
                 other => other,
             };
             let stop = matches!(verdict, Verdict::Refused(_) | Verdict::Slow | Verdict::Different(..));
-            let failed = matches!(verdict, Verdict::SameError(_));
+            let failed = matches!(verdict, Verdict::SameError(_) | Verdict::OtherKey);
             outcomes.push(Outcome { index, verdict });
             if stop {
                 break;
@@ -200,7 +202,7 @@ impl Pair<'_> {
                 self.later("ROLLBACK TO SAVEPOINT s");
             }
         }
-        let good = |o: &Outcome| matches!(o.verdict, Verdict::Same | Verdict::SameError(_) | Verdict::RowType);
+        let good = |o: &Outcome| !matches!(o.verdict, Verdict::Refused(_) | Verdict::Slow | Verdict::Different(..));
         if case.transaction && outcomes.iter().all(good) {
             self.settle();
             if self.private.status == b'T' {

@@ -43,6 +43,10 @@ pub struct Report {
     pub refused: u64,
     /// The same rows, a whole row told as a mere record.
     pub row_types: u64,
+    /// The same rows, a type modifier not told.
+    pub modifiers: u64,
+    /// Both fail, by another of the keys that a row breaks.
+    pub other_keys: u64,
     /// Too slow on either side.
     pub slow: u64,
     /// How often a feature was in a statement's case, and in a refused one's.
@@ -154,6 +158,8 @@ impl Report {
         match verdict {
             Verdict::Same => self.same += 1,
             Verdict::RowType => self.row_types += 1,
+            Verdict::Modifier => self.modifiers += 1,
+            Verdict::OtherKey => self.other_keys += 1,
             Verdict::SameError(code) => {
                 self.same_error += 1;
                 let first = self.errors.entry(code.clone()).or_insert_with(|| (0, sql.to_owned()));
@@ -182,7 +188,7 @@ impl Report {
         }
         let share = |n: u64| 100.0 * n as f64 / self.statements.max(1) as f64;
         println!(
-            "statements {}: same answer {} ({:.1} %), same error {} ({:.1} %), refused {} ({:.2} %), only a row type differs {}, slow {}, denied as it must be {}, differences {}",
+            "statements {}: same answer {} ({:.1} %), same error {} ({:.1} %), refused {} ({:.2} %), only a row type differs {}, only a type modifier {}, another of two broken keys {}, slow {}, denied as it must be {}, differences {}",
             self.statements,
             self.same,
             share(self.same),
@@ -191,6 +197,8 @@ impl Report {
             self.refused,
             share(self.refused),
             self.row_types,
+            self.modifiers,
+            self.other_keys,
             self.slow,
             self.denied,
             self.differences.len()

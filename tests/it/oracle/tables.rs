@@ -362,7 +362,7 @@ impl Table {
 
     /// Its rows belong to whom the rows belong that they refer to.
     pub fn is_through(&self) -> bool {
-        matches!(self.name, "tasks" | "steps")
+        THROUGH.contains(&self.name)
     }
 
     /// Its keys are unique over all tenants: each has numbers of its own.
@@ -384,3 +384,6 @@ impl Table {
 
 /// Text of which no byte may reach another tenant.
 pub const CANARY: &str = "CANARY";
+
+/// Tables without a tenant column: a parent tells whose a row is.
+pub const THROUGH: [&str; 2] = ["tasks", "steps"];
