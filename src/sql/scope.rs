@@ -93,6 +93,8 @@ pub enum Thing {
     Wrapped(Arc<Relation>),
     /// A subquery, CTE or function: its rows are the tenant's already.
     Opaque,
+    /// The alias of what a join's USING merges: columns of the relations that stand beside it.
+    Merged,
 }
 
 /// One item of FROM.
@@ -124,7 +126,7 @@ impl Item {
     pub fn has_column(&self, field: &str) -> bool {
         match &self.thing {
             Thing::Guarded(relation, _) | Thing::Shared(relation) | Thing::Wrapped(relation) => relation.has_column(field),
-            Thing::Opaque => false,
+            Thing::Opaque | Thing::Merged => false,
         }
     }
 }
@@ -184,9 +186,10 @@ impl Scope {
     /// The guards of this level that `used` may mean. `found` tells whether the name certainly belongs to this level.
     fn guards_of(&self, used: &Use, out: &mut Vec<(Guard, bool)>) -> bool {
         let mut found = false;
+        let merged = |name: &str| self.items.iter().any(|i| i.name == name && matches!(i.thing, Thing::Merged));
         for item in &self.items {
             let hit = match used {
-                Use::Of(name) => item.name == *name,
+                Use::Of(name) => item.name == *name || merged(name),
                 Use::Any => true,
                 Use::Bare(name) => item.name == *name || item.has_column(name),
             };

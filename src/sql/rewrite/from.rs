@@ -22,8 +22,10 @@ const VIEWS_MAX: usize = 8;
 pub enum Filter {
     /// It can.
     Above,
-    /// There is none: wrap the table.
+    /// There is none: wrap the table, unless a join's own ON can take its guard.
     None,
+    /// An alias of a join around hides the name, so no fence beside it could speak of the table: wrap it.
+    Unseen,
 }
 
 impl Rewriter<'_> {
@@ -84,7 +86,7 @@ impl Rewriter<'_> {
             return self.without_hidden(item, relation, scope).map(|()| Vec::new());
         }
         let wrapped = self.mode.wrapped_through && relation.through().is_some();
-        if (filter == Filter::None || wrapped || (renamed && !left_out!(self.cx, Renamed)))
+        if (filter != Filter::Above || wrapped || (renamed && !left_out!(self.cx, Renamed)))
             && let Some(guard) = self.guard(&relation, &relation.name)?
         {
             let was_in = var.alias.is_none().then(|| relation.schema.clone());
@@ -180,15 +182,7 @@ impl Rewriter<'_> {
         }
         let first = scope.items.len();
         let plain = !join.is_natural && join.using_clause.is_empty();
-        let aliased = join.alias.is_some();
-        let above = if aliased { Filter::None } else { filter };
-        let on = if !plain && left_out!(self.cx, UsingAbove) {
-            above
-        } else if plain && !aliased {
-            Filter::Above
-        } else {
-            Filter::None
-        };
+        let (above, on) = self.filters_of(join, filter);
         let kind = JoinType::try_from(join.jointype).unwrap_or(JoinType::Undefined);
         let (left, right) = match kind {
             JoinType::JoinInner if above == Filter::Above => (Filter::Above, Filter::Above),
@@ -196,6 +190,7 @@ impl Rewriter<'_> {
             JoinType::JoinLeft => (above, on),
             JoinType::JoinRight => (on, above),
             JoinType::JoinFull if left_out!(self.cx, FullAbove) => (above, above),
+            JoinType::JoinFull if above == Filter::Unseen => (above, above),
             JoinType::JoinFull => (Filter::None, Filter::None),
             _ => return Err(Refusal::not_understood("this kind of join is not supported")),
         };
@@ -234,6 +229,24 @@ impl Rewriter<'_> {
         }
         close(join, kind, scope, first, middle)?;
         Ok(up)
+    }
+
+    /// Which filters the sides of a join may use: the one above it, and its own ON.
+    fn filters_of(&self, join: &JoinExpr, filter: Filter) -> (Filter, Filter) {
+        let above = match (&join.alias, filter) {
+            (Some(_), _) if left_out!(self.cx, AliasedJoin) => Filter::None,
+            (Some(_), _) => Filter::Unseen,
+            (None, filter) => filter,
+        };
+        let plain = !join.is_natural && join.using_clause.is_empty();
+        let unseen = join.alias.is_some() || filter == Filter::Unseen;
+        let on = match plain {
+            _ if unseen => above,
+            true => Filter::Above,
+            false if left_out!(self.cx, UsingAbove) => above,
+            false => Filter::None,
+        };
+        (above, on)
     }
 
     fn join_condition(&mut self, join: &mut JoinExpr, guards: Vec<Node>, scope: &Scope, first: usize) -> Res<()> {
@@ -328,7 +341,7 @@ fn close(join: &JoinExpr, kind: JoinType, scope: &mut Scope, first: usize, middl
         };
     }
     if let Some(alias) = &join.join_using_alias {
-        push(scope, alias.aliasname.clone(), Thing::Opaque)?;
+        push(scope, alias.aliasname.clone(), Thing::Merged)?;
     }
     if let Some(alias) = &join.alias {
         let shared = scope.items[first..].iter().any(|i| i.locks_shared);

@@ -144,7 +144,7 @@ impl Rewriter<'_> {
                 TableRule::Scoped { column, .. } => (relation, column.clone()),
                 _ => return None,
             },
-            Thing::Shared(_) | Thing::Opaque => return None,
+            Thing::Shared(_) | Thing::Opaque | Thing::Merged => return None,
         };
         let type_oid = relation.stored_column(&column)?.type_oid;
         Some((Checked { type_oid, nullable: item.nullable }, nodes::column(&item.name, &column)))

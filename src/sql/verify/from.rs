@@ -248,9 +248,10 @@ impl Walk<'_> {
         for (key, hides) in [("join_using_alias", false), ("alias", true)] {
             if !f[key].is_null() {
                 let any = |of: fn(&Seen) -> bool| hides && level.items[first..].iter().any(of);
-                let (shared, late) = (any(|i| i.shared), any(|i| i.late));
+                let (shared, late, open) = (any(|i| i.shared), any(|i| i.late), any(|i| i.guard.is_some() || i.open));
                 level.items.truncate(if hides { first } else { level.items.len() });
-                push(level, Seen { name: text(&f[key], "aliasname").to_owned(), shared, late, ..Seen::default() })?;
+                let name = text(&f[key], "aliasname").to_owned();
+                push(level, Seen { name, shared, late, open, merged: !hides, ..Seen::default() })?;
             }
         }
         Ok(())

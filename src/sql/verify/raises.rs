@@ -93,11 +93,14 @@ impl Walk<'_> {
                 let mut certain = false;
                 for item in &level.items {
                     let hit = match used {
-                        Use::Of(name) => item.name == **name,
-                        Use::Bare(name) => item.name == **name || item.relation.as_ref().is_some_and(|r| r.has_column(name)),
+                        Use::Of(name) => item.name == **name || level.items.iter().any(|i| i.merged && i.name == **name),
+                        Use::Bare(name) => item.name == **name || item.open || item.relation.as_ref().is_some_and(|r| r.has_column(name)),
                         Use::Any => true,
                     };
                     certain |= hit && matches!(used, Use::Of(_));
+                    if hit && item.open && !(up > 0 && level.passed) {
+                        return true;
+                    }
                     let open = hit && item.guard.is_some() && !(up > 0 && level.passed) && !self.is_hidden(up, &item.name);
                     if open && !self.conditions.behind.contains(&item.name) {
                         return true;

@@ -30,6 +30,10 @@ pub(super) struct Seen {
     pub(super) late: bool,
     /// What is walked stands in a fence of its guard.
     pub(super) fenced: bool,
+    /// The alias of a join that has guarded relations inside, of which no fence can speak.
+    pub(super) open: bool,
+    /// The alias of what USING merges of the relations beside it.
+    pub(super) merged: bool,
     /// The target of a write hides this column of its own.
     pub(super) hides: Option<String>,
     /// The schema of what the client named without an alias, and what stands as a subquery.
