@@ -27,7 +27,7 @@ pub use session::Session;
 
 use crate::policy::TenantId;
 use crate::sql::catalog::Rows;
-use crate::sql::private::Temps;
+use crate::sql::private::{Declared, Temps};
 use crate::sql::{Catalog, Judge, Outgoing, Prepared, Refusal, Script};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ pub trait Judging: Send {
         self.simple(sql, tenant)
     }
     /// [`Judging::extended`] in a session that has temporary tables.
-    fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, _temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
-        self.extended(sql, declared, tenant)
+    fn extended_for(&self, sql: &str, declared: Declared, tenant: &TenantId, _temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+        self.extended(sql, declared.count, tenant)
     }
     /// One statement of the extended protocol; `declared` counts the parameter types in Parse.
     fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal>;
@@ -115,7 +115,7 @@ impl Judging for Judge {
         Judge::simple_for(self, sql, tenant, temps)
     }
 
-    fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+    fn extended_for(&self, sql: &str, declared: Declared, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
         Judge::extended_for(self, sql, declared, tenant, temps)
     }
 }

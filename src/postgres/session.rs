@@ -13,6 +13,7 @@ use super::{Judging, bind, effects, encode, errors, rows};
 use crate::policy::TenantId;
 use crate::session::{Close, Fact, Turn};
 use crate::sql::Refusal;
+use crate::sql::private::Declared;
 use bytes::BytesMut;
 use std::sync::Arc;
 
@@ -257,7 +258,7 @@ impl<J: Judging> Session<J> {
         let parse = wire::parse(frame.body()).map_err(|e| errors::unreadable(&e))?;
         names::admit(parse.name)?;
         self.has_room(parse.name)?;
-        let declared = u16::try_from(parse.types.len()).map_err(|_| Refusal::syntax("too many parameter types"))?;
+        let declared = Declared::of(&parse.types).ok_or_else(|| Refusal::syntax("too many parameter types"))?;
         let prepared = self.judge.extended_for(parse.sql, declared, &self.tenant, &self.own.temps)?;
         let types = bind::types(&parse.types, &prepared)?;
         encode::parse(&mut turn.to_upstream, parse.name, prepared.outgoing.as_str(), &types).map_err(|e| errors::unreadable(&e))?;
@@ -359,9 +360,9 @@ impl<J: Judging> Session<J> {
 
     /// A statement that another judge let through, if this one makes the same of it. Errors: it does not.
     fn judged_again(&self, s: &Statement) -> Result<Arc<Statement>, Refusal> {
-        let declared = u16::try_from(s.types.len()).unwrap_or(u16::MAX);
         // The wall's own parameters stand behind the client's in what was sent.
-        let declared = declared.min(s.prepared.client_params);
+        let clients = s.types.len().min(usize::from(s.prepared.client_params));
+        let declared = Declared::of(&s.types[..clients]).ok_or_else(outdated)?;
         let again = self.judge.extended_for(&s.sql, declared, &self.tenant, &self.own.temps).map_err(|_| outdated())?;
         let (a, b) = (&*again, &*s.prepared);
         let same = a.outgoing.as_str() == b.outgoing.as_str()

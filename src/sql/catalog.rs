@@ -3,6 +3,7 @@
 //! The shell runs each of [`home::queries`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
 use super::catalogs::System;
+use super::conversions;
 use super::home;
 use super::links::{self, ForeignKey};
 use super::sequences;
@@ -59,6 +60,10 @@ pub struct Catalog {
     pub operators: HashSet<String>,
     /// Some column of a listed relation may hold a json value.
     pub has_json: bool,
+    /// Some `through` table has a column whose implicit conversion can fail.
+    pub converts: bool,
+    /// Names of listed columns of types that make PostgreSQL convert what stands beside them.
+    pub loose_columns: HashSet<String>,
     /// User types (enums, domains) that listed columns use, by name.
     pub types: BTreeMap<String, String>,
     /// Deferrable constraints of listed tables, as (schema, name).
@@ -245,6 +250,8 @@ impl Catalog {
             };
             problems.extend(check_relation(&relation));
             self.has_json |= relation.columns.iter().any(|c| c.json);
+            self.converts |= relation.through().is_some() && relation.columns.iter().any(|c| conversions::can_fail(c.type_oid));
+            self.loose_columns.extend(relation.columns.iter().filter(|c| conversions::is_loose(c.type_oid)).map(|c| c.name.clone()));
             relation.hide();
             if relation.rule != TableRule::Hidden {
                 let home = self.home.clone();

@@ -21,6 +21,7 @@ mod cache;
 pub mod catalog;
 pub mod catalogs;
 pub mod comments;
+pub mod conversions;
 mod explain;
 pub mod functions;
 mod hidden;
@@ -57,7 +58,7 @@ pub use outgoing::Outgoing;
 pub use refusal::Refusal;
 
 use crate::policy::{Policy, SecondOpinion, TenantId, VerifyRows};
-use private::{Private, Temps};
+use private::{Declared, Private, Temps};
 use rows::{Checked, RowCheck};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -200,7 +201,7 @@ impl Judge {
         if let Some(judge) = self.elsewhere(temps) {
             return judge.simple_bare(sql, tenant, temps);
         }
-        let private = Private { tenant: Some(tenant.clone()), temps: temps.clone() };
+        let private = Private { tenant: Some(tenant.clone()), temps: temps.clone(), loose_parameters: false };
         let rows = self.wants_rows();
         let shape = if rows || temps.may_be_named(sql) { None } else { literals::shape(sql) };
         let known = shape.as_ref().and_then(|shape| self.plans.get(shape));
@@ -230,22 +231,23 @@ impl Judge {
 
     /// One statement of the extended protocol. `declared` is the number of parameter types in the client's Parse.
     pub fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal> {
-        self.extended_for(sql, declared, tenant, &Temps::default())
+        self.extended_for(sql, Declared { count: declared, loose: false }, tenant, &Temps::default())
     }
 
     /// The same in a session that has temporary tables.
-    pub fn extended_for(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+    pub fn extended_for(&self, sql: &str, declared: Declared, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
         let Some(kept) = self.comments(sql) else { return self.extended_bare(sql, declared, tenant, temps) };
         let prepared = self.extended_bare(&kept.text, declared, tenant, temps)?;
         Ok(Arc::new(Prepared { outgoing: kept.around(&prepared.outgoing), ..(*prepared).clone() }))
     }
 
-    fn extended_bare(&self, sql: &str, declared: u16, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
+    fn extended_bare(&self, sql: &str, declared: Declared, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
         if let Some(judge) = self.elsewhere(temps) {
             return judge.extended_bare(sql, declared, tenant, temps);
         }
-        let private = Private { tenant: Some(tenant.clone()), temps: temps.clone() };
-        let judged = self.judged(sql, Some(declared), &private, self.wants_rows())?;
+        let loose_parameters = declared.loose && self.catalog.converts;
+        let private = Private { tenant: Some(tenant.clone()), temps: temps.clone(), loose_parameters };
+        let judged = self.judged(sql, Some(declared.count), &private, self.wants_rows())?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;
         if let Some(prepared) = &judged.prepared {
             return Ok(prepared.clone());
@@ -253,18 +255,20 @@ impl Judge {
         let kind = judged.statements.first().map_or(Kind::Empty, |s| s.kind.clone());
         let outgoing = judged.template.filled(tenant.as_str());
         let (tenant_types, own, channels, assurance) = (Vec::new(), Vec::new(), Vec::new(), judged.assurance.clone());
-        Ok(Arc::new(Prepared { outgoing, client_params: declared, tenant_types, own, channels, kind, assurance }))
+        Ok(Arc::new(Prepared { outgoing, client_params: declared.count, tenant_types, own, channels, kind, assurance }))
     }
 
     fn judged(&self, sql: &str, declared: Option<u16>, private: &Private, rows: bool) -> Result<Arc<Judged>, Refusal> {
         let cache = if rows { &self.checked } else { &self.cache };
+        // What is said of parameters is no part of the key.
         if !private.temps.may_be_named(sql)
+            && !private.loose_parameters
             && let Some(hit) = cache.get(sql, declared)
         {
             return Ok(hit);
         }
         let judged = Arc::new(self.judge(sql, declared, private, rows)?);
-        if !judged.private {
+        if !judged.private && !private.loose_parameters {
             cache.put(sql, declared, judged.clone());
         }
         Ok(judged)

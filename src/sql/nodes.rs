@@ -209,3 +209,18 @@ pub fn guarded(guards: Vec<Node>, condition: Option<Box<Node>>) -> Option<Box<No
     all.extend(condition.map(|c| *c));
     boxed(and(all))
 }
+
+/// What a CASE compares with one another, and what it may give.
+pub fn arms(case: &CaseExpr) -> (Vec<Node>, Vec<Node>) {
+    let whens = case.args.iter().filter_map(|arm| match &arm.node {
+        Some(NodeEnum::CaseWhen(arm)) => Some((arm.expr.as_deref(), arm.result.as_deref())),
+        _ => None,
+    });
+    let (mut compared, mut given): (Vec<Node>, Vec<Node>) = (Vec::new(), case.defresult.as_deref().cloned().into_iter().collect());
+    compared.extend(case.arg.as_deref().cloned());
+    for (expr, result) in whens {
+        compared.extend(expr.filter(|_| case.arg.is_some()).cloned());
+        given.extend(result.cloned());
+    }
+    (compared, given)
+}

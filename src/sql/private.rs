@@ -2,6 +2,7 @@
 //! never cached.
 
 use super::catalog::{Column, Relation};
+use super::conversions;
 use super::kind::Kind;
 use crate::policy::{Place, TableRule, TenantId};
 use sha2::{Digest, Sha256};
@@ -15,6 +16,25 @@ pub struct Private {
     pub tenant: Option<TenantId>,
     /// Temporary tables as far as they are known.
     pub temps: Temps,
+    /// A parameter is declared as of a type that makes PostgreSQL convert what stands beside it.
+    pub loose_parameters: bool,
+}
+
+/// The parameter types in a client's Parse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// How many.
+    pub count: u16,
+    /// One of them makes PostgreSQL convert what stands beside it.
+    pub loose: bool,
+}
+
+impl Declared {
+    /// Of these OIDs, 0 where the client leaves one out; None if they are too many.
+    pub fn of(types: &[u32]) -> Option<Self> {
+        let loose = types.iter().any(|t| *t != 0 && conversions::is_loose(*t));
+        Some(Self { count: u16::try_from(types.len()).ok()?, loose })
+    }
 }
 
 /// The schema by which PostgreSQL finds the session's own temporary tables, and nothing else.

@@ -382,3 +382,54 @@ fn a_new_row_may_refer_to_itself() {
     let mut acme = Client::tenant(wall.port("pg"), "acme");
     assert_eq!(acme.query("INSERT INTO users (id, boss) VALUES (2, 2)").unwrap_err().code, "23503");
 }
+
+#[test]
+fn what_is_converted_unasked_fails_on_no_other_row() {
+    let database = Postgres::shared().database();
+    database.psql(
+        "CREATE TABLE orders (id int PRIMARY KEY, tenant_id text NOT NULL, note text);
+         CREATE TABLE sums (order_id int NOT NULL REFERENCES orders, amount numeric, big bigint, day date, sku text);
+         CREATE TABLE rates (code text, factor float8);
+         INSERT INTO orders VALUES (1, 'acme', 'x'), (2, 'globex', 'CANARY');
+         INSERT INTO sums VALUES (1, 5, 7, '2024-01-01', '3'), (2, ('1' || repeat('0', 310))::numeric, 99999999999, '5000000-01-01', 'CANARY');
+         INSERT INTO rates VALUES ('a', 1.5); ANALYZE;",
+    );
+    let wall = Wall::for_database(
+        &database,
+        "version: 1
+name: test
+tenants: { id: '[a-z0-9][a-z0-9-]{0,62}' }
+identity:
+  startup: { trust: [loopback] }
+postgres:
+  layout: rows
+  tables:
+    public.orders: { scoped: tenant_id }
+    public.sums:   { through: { table: public.orders, on: { order_id: id } } }
+    public.rates:  { shared: read }
+",
+    );
+    let (mut acme, mut globex) = (Client::tenant(wall.port("pg"), "acme"), Client::tenant(wall.port("pg"), "globex"));
+    for (sql, wanted) in [
+        ("SELECT amount FROM sums WHERE amount > 1.5::float8", "5"),
+        ("SELECT amount FROM sums WHERE big = 7::oid", "5"),
+        ("SELECT s.amount FROM sums s JOIN rates r ON s.amount > r.factor", "5"),
+        ("SELECT amount FROM sums WHERE amount IN (SELECT factor FROM rates)", ""),
+        ("SELECT factor FROM rates WHERE factor IN (SELECT amount FROM sums)", ""),
+        ("SELECT amount FROM sums WHERE coalesce(day, now()) > '2023-01-01'", "5"),
+        ("SELECT count(*) FROM (SELECT amount AS a FROM sums UNION ALL SELECT factor FROM rates) u WHERE u.a IS NOT NULL", "2"),
+        ("SELECT note FROM orders WHERE (id, 3) IN (SELECT order_id, sku::int FROM sums)", "x"),
+        ("UPDATE sums SET sku = '4' WHERE amount < 100::float4 RETURNING sku", "4"),
+    ] {
+        assert_eq!(acme.query(sql).map(|a| a.text()), Ok(wanted.to_owned()), "{sql}");
+    }
+    assert_eq!(acme.query("PREPARE p(float8) AS SELECT amount FROM sums WHERE amount > $1").map(|a| a.text()), Ok(String::new()));
+    assert_eq!(acme.query("EXECUTE p(2)").map(|a| a.text()), Ok("5".to_owned()));
+    // On its own row it fails as it would anywhere.
+    assert_eq!(globex.query("SELECT 1 FROM sums WHERE amount > 1.5::float8").unwrap_err().code, "22003");
+    acme.parse("", "SELECT amount FROM sums WHERE amount > $1", &[701]);
+    acme.bind("", "", &[Some("2.5")]);
+    acme.execute("", 0);
+    acme.sync();
+    assert_eq!(acme.answers().pop().map(|a| a.map(|a| a.text())), Some(Ok("5".to_owned())));
+}

@@ -8,3 +8,5 @@ CREATE TABLE remarks (id serial PRIMARY KEY, order_id int REFERENCES orders, tex
 CREATE TABLE boxes (id int UNIQUE, tenant_id text NOT NULL, order_id bigint REFERENCES orders, label varchar(8));
 CREATE TABLE loose (box int, what text);
 CREATE TABLE countries (code text PRIMARY KEY, name text);
+CREATE TABLE sums (order_id int NOT NULL REFERENCES orders ON DELETE CASCADE, amount numeric, big bigint, day date, at timestamp);
+CREATE TABLE rates (code text PRIMARY KEY, factor double precision, day date);

@@ -1,8 +1,8 @@
 //! Expressions: each node kind that passes stands here by name; the rest is refused.
 
-use super::{Res, Rewriter, locks};
+use super::{Res, Rewriter, from, locks};
 use crate::sql::scope::{Traits, Use};
-use crate::sql::{Refusal, functions, nodes, settings};
+use crate::sql::{Refusal, conversions, functions, nodes, settings};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef, a_const,
@@ -41,6 +41,8 @@ impl Rewriter<'_> {
                 let mut traits = self.optional(x.arg.as_mut())?;
                 traits.add(self.exprs(&mut x.args)?);
                 traits.add(self.optional(x.defresult.as_mut())?);
+                let (whens, results) = nodes::arms(x);
+                let traits = self.converted(self.converted(traits, &whens), &results);
                 Ok(if quiet { traits } else { traits.raising() })
             }
             NodeEnum::CaseWhen(x) => {
@@ -58,8 +60,8 @@ impl Rewriter<'_> {
             // Arrays of stored arrays fail where their dimensions differ.
             NodeEnum::AArrayExpr(x) => self.exprs(&mut x.elements).map(Traits::raising),
             NodeEnum::RowExpr(x) => self.exprs(&mut x.args),
-            NodeEnum::CoalesceExpr(x) => self.exprs(&mut x.args),
-            NodeEnum::MinMaxExpr(x) => self.exprs(&mut x.args),
+            NodeEnum::CoalesceExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
+            NodeEnum::MinMaxExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
             NodeEnum::List(x) => self.exprs(&mut x.items),
             NodeEnum::GroupingFunc(x) => self.exprs(&mut x.args),
             NodeEnum::GroupingSet(x) => self.exprs(&mut x.content),
@@ -205,6 +207,10 @@ impl Rewriter<'_> {
 
     /// Whether an operation itself never raises on a stored value. Errors: it is not PostgreSQL's own.
     pub(super) fn is_quiet(&self, x: &AExpr) -> Res<bool> {
+        Ok(self.is_quiet_operation(x)? && self.compares_alike([x.lexpr.as_deref(), x.rexpr.as_deref()]))
+    }
+
+    fn is_quiet_operation(&self, x: &AExpr) -> Res<bool> {
         let kind = AExprKind::try_from(x.kind).unwrap_or(AExprKind::Undefined);
         if matches!(kind, AExprKind::AexprBetween | AExprKind::AexprNotBetween | AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym)
         {
@@ -268,16 +274,27 @@ impl Rewriter<'_> {
     pub(super) fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
         let mut traits = self.optional(link.testexpr.as_mut())?;
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
-        if link.testexpr.is_some() && !self.quiet_operator(&name) {
+        let compares = link.sub_link_type != SubLinkType::ExistsSublink as i32 && link.sub_link_type != SubLinkType::ExprSublink as i32;
+        let converts = self.converts && compares && link.sub_link_type != SubLinkType::ArraySublink as i32;
+        let fails = converts || !self.quiet_operator(&name);
+        if link.testexpr.is_some() && fails {
             traits = traits.raising();
         }
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
         traits.uses.push(Use::Any);
+        if converts {
+            traits = traits.raising();
+        }
         if !left_out!(self.cx, Sublink) {
             let raisings = self.raisings;
-            self.select(select)?;
+            let output = self.select(select)?;
+            // PostgreSQL makes a join of it, and of what it gives a condition at its scans.
+            let joins = link.sub_link_type == SubLinkType::AnySublink as i32;
+            if joins && (fails || output.raises()) && !left_out!(self.cx, AnyBarrier) {
+                from::barrier(select);
+            }
             if self.early_subquery(raisings) {
                 traits = traits.raising();
             }
@@ -371,7 +388,8 @@ impl Rewriter<'_> {
             Some(listed) => {
                 call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
                 traits.aggregates |= call.over.is_none() && functions::is_aggregate(name);
-                Ok(if listed.raises { traits.raising() } else { traits })
+                let converts = self.converts && !conversions::is_firm_call(name);
+                Ok(if listed.raises || converts { traits.raising() } else { traits })
             }
             None if self.cx.catalog.unsafe_fields.contains(name) && !self.cx.catalog.user_functions.contains(name) => {
                 Err(Refusal::not_allowed(format!("permission denied for function {name}")).at(place))

@@ -200,6 +200,9 @@ impl Rewriter<'_> {
         let middle = scope.items.len();
         let right_guards = self.from_item(rarg, right, scope)?;
         self.visible_using(join, &scope.items[first..])?;
+        if !plain {
+            self.using_converts(&scope.items[first..]);
+        }
         let (mut here, mut up) = (Vec::new(), Vec::new());
         let floats = kind == JoinType::JoinInner && above == Filter::Above;
         let moved = (kind == JoinType::JoinLeft && left_out!(self.cx, LeftAbove))

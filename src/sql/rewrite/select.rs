@@ -2,7 +2,7 @@
 
 use super::from::{Filter, barrier, barriers};
 use super::{Res, Rewriter, labels};
-use crate::sql::scope::{Item, Scope, Thing, Traits};
+use crate::sql::scope::{Item, Scope, Thing, Traits, Use};
 use crate::sql::{Refusal, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{CteMaterialize, Node, SelectStmt, WithClause};
@@ -32,6 +32,10 @@ impl Rewriter<'_> {
         let tail = self.tail(select);
         self.levels.pop();
         tail?;
+        if self.may_mix() {
+            // The arms' columns are made alike, each as soon as its row is read.
+            traits.raising.push(Use::Any);
+        }
         if select.locking_clause.is_empty() {
             Ok(traits)
         } else {

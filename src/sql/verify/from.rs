@@ -234,6 +234,7 @@ impl Walk<'_> {
         let middle = level.items.len();
         self.from_item(&f["rarg"], &c["rarg"], right, level)?;
         self.used_up()?;
+        self.using_is_firm(c, level, first)?;
         let inside = Level { items: level.items[first..].to_vec(), passed: false };
         self.beside(&inside, |walk| walk.filter(condition))?;
         self.rest(f, c, &["quals", "larg", "rarg"])?;

@@ -73,6 +73,7 @@ impl Walk<'_> {
             }
             "SubLink" => {
                 self.not_before_parents(&c["subselect"])?;
+                self.stays_apart(f, c)?;
                 self.with_operator("oper_name", f, c)
             }
             "SortBy" => self.with_operator("use_op", f, c),

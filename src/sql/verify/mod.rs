@@ -6,6 +6,7 @@
 
 mod catalogs;
 mod comments;
+mod conversions;
 mod copy;
 mod ddl;
 mod fences;
@@ -120,6 +121,7 @@ pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, p
     let mut walk = Walk::new(catalog, first, private);
     for (f, c) in outgoing.iter_mut().zip(&client) {
         walk.look_for_catalogs(&c["stmt"]);
+        walk.look_for_conversions(&c["stmt"]);
         walk.detach_rows(f, &c["stmt"], source)?;
         let before = walk.proof.rows.len();
         walk.statement(&f["stmt"], &c["stmt"])?;

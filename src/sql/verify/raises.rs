@@ -8,7 +8,7 @@ use super::scopes::Level;
 use super::{MATERIALIZED, Pairs, Res, Walk, disagree, fields, kind, list, names};
 use crate::sql::functions;
 use crate::sql::tree::Value;
-use pg_query::protobuf::AExprKind;
+use pg_query::protobuf::{AExprKind, SubLinkType};
 
 /// What the walk knows of conditions.
 #[derive(Debug, Default)]
@@ -21,6 +21,10 @@ pub(super) struct Conditions {
     raising: usize,
     /// Some WITH query of the statement could be inlined.
     open: bool,
+    /// Something in the statement may make PostgreSQL convert a column of a `through` table.
+    pub(super) converts: bool,
+    /// A parameter is of a type that does.
+    pub(super) loose: bool,
 }
 
 /// A column as an expression names it.
@@ -123,6 +127,9 @@ impl Walk<'_> {
     /// Whether this node itself can fail on some value.
     fn fails(&self, c: &Value) -> bool {
         let Some((name, node)) = kind(c) else { return false };
+        if self.conversion_fails(name, node) {
+            return true;
+        }
         match name {
             "TypeCast" => {
                 let target = names(list(&node["type_name"], "names"));
@@ -201,7 +208,8 @@ impl Walk<'_> {
     /// Whether the output of a query can fail.
     fn output_fails(&self, select: &Value) -> bool {
         if !select["larg"].is_null() {
-            return self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
+            // The arms' columns are made alike as soon as a row is read.
+            return self.catalog.converts || self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
         }
         ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k]))
     }
@@ -235,6 +243,21 @@ impl Walk<'_> {
     pub(super) fn keeps_out(&self, f: &Value, c: &Value) -> Res<()> {
         if self.output_fails(c) && !is_barrier(f) {
             return disagree("what can fail may run before the guard in a subquery");
+        }
+        Ok(())
+    }
+
+    /// `x = ANY (query)` becomes a join with the query, and what it gives a condition at its scans: where that can fail, or the comparison, the
+    /// query keeps it out.
+    pub(super) fn stays_apart(&self, f: &Value, c: &Value) -> Res<()> {
+        let any = c["sub_link_type"].as_i64() == Some(i64::from(SubLinkType::AnySublink as i32));
+        let (Some(query), Some(client)) = (fields(&f["subselect"], "SelectStmt"), fields(&c["subselect"], "SelectStmt")) else {
+            return Ok(());
+        };
+        let operator = names(list(c, "oper_name")).last().copied().unwrap_or("=");
+        let fails = || self.operator_fails(operator) || self.conversion_fails("SubLink", c) || self.output_fails(client);
+        if any && !is_barrier(query) && fails() {
+            return disagree("what can fail may be compared before the guard in a subquery");
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::derive;
 use super::ground::{Ground, Said};
 use super::statements::Corpus;
 use partywall::sql::Refusal;
+use partywall::sql::private::Declared;
 
 /// What becomes of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub fn verdict(ground: &mut Ground, corpus: &Corpus, index: usize) -> Verdict {
     ground.path_again();
     let judge = ground.judge();
     let tenant = derive::tenant(&judge);
-    let prepared = match judge.extended_for(sql, 0, &tenant, &ground.temps) {
+    let prepared = match judge.extended_for(sql, Declared::default(), &tenant, &ground.temps) {
         Ok(prepared) => prepared,
         Err(refusal) => return Verdict::Refused(reason(&refusal) + &ground.kind_of(&refusal.message)),
     };

@@ -114,7 +114,7 @@ fn only_row_types(wall: &[Field], private: &[Field]) -> bool {
 
 /// A planner that folds a CASE or a NULLIF tells the modifier of the arm that is left; a fence or another plan keeps the whole.
 fn only_modifiers(wall: &[Field], private: &[Field]) -> bool {
-    let computed = |w: &Field, p: &Field| w.1 == 0 && w.5 == -1 && (&w.0, w.1, w.2, w.3, w.4) == (&p.0, p.1, p.2, p.3, p.4);
+    let computed = |w: &Field, p: &Field| w.1 == 0 && (w.5 == -1 || p.5 == -1) && (&w.0, w.1, w.2, w.3, w.4) == (&p.0, p.1, p.2, p.3, p.4);
     wall.len() == private.len() && wall.iter().zip(private).all(|(w, p)| w == p || computed(w, p))
 }
 

@@ -1,0 +1,183 @@
+//! Conversions that nobody wrote: on rows of `through` tables they are fenced like what can fail otherwise (see `sql::conversions`).
+
+use super::{Context, Rewriter};
+use crate::sql::conversions::{is_firm_call, is_firm_operator, is_firm_type, is_loose};
+use crate::sql::nodes;
+use crate::sql::scope::{Item, Scope, Thing, Traits};
+use crate::sql::tree::{self, Value};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{ColumnRef, Node, TypeName};
+
+/// Whether something in the statement may make PostgreSQL convert a column of a `through` table. Errs on the side of yes.
+pub(super) fn wanted(cx: &Context<'_>, statement: &NodeEnum) -> bool {
+    if !cx.catalog.converts || left_out!(cx, Conversions) {
+        return false;
+    }
+    has_loose_parameters(cx, statement) || tree::of(statement).map_or(true, |tree| makes_convert(cx, &tree))
+}
+
+/// Whether a parameter is declared as of such a type, in Parse or in PREPARE.
+pub(super) fn has_loose_parameters(cx: &Context<'_>, statement: &NodeEnum) -> bool {
+    let firm = |t: &Node| matches!(&t.node, Some(NodeEnum::TypeName(t)) if firm_type(t));
+    let declared = matches!(statement, NodeEnum::PrepareStmt(x) if !x.argtypes.iter().all(firm));
+    cx.private.loose_parameters || declared
+}
+
+fn makes_convert(cx: &Context<'_>, tree: &Value) -> bool {
+    let (mut starred, mut shows_loose) = (false, false);
+    let found = tree.has(&mut |name, part| match name {
+        "TypeName" | "type_name" => !part.is_null() && !last_of(&part["names"]).is_some_and(is_firm_type),
+        "ColumnRef" => match last_of(&part["fields"]) {
+            Some(column) => cx.catalog.loose_columns.contains(column) || is_system(column),
+            None => {
+                starred = true;
+                false
+            }
+        },
+        "FuncCall" => !last_of(&part["funcname"]).is_some_and(is_firm_call),
+        "AExpr" => !last_of(&part["name"]).is_some_and(is_operator),
+        "RangeVar" => {
+            shows_loose |= has_loose(cx, part);
+            reads_catalog_or_view(cx, part)
+        }
+        "colnames" | "aliascolnames" => part.as_array().is_some_and(|names| !names.is_empty()) && !cx.catalog.loose_columns.is_empty(),
+        _ => false,
+    });
+    found || (starred && shows_loose)
+}
+
+fn has_loose(cx: &Context<'_>, var: &Value) -> bool {
+    let text = |field: &str| var[field].as_str().unwrap_or_default();
+    let relation = cx.catalog.find(text("schemaname"), text("relname"));
+    relation.is_some_and(|r| r.columns.iter().any(|c| is_loose(c.type_oid)))
+}
+
+/// BETWEEN stands in the tree by its name.
+fn is_operator(name: &str) -> bool {
+    is_firm_operator(name) || name.contains("BETWEEN")
+}
+
+fn is_system(column: &str) -> bool {
+    matches!(column, "tableoid" | "xmin" | "xmax" | "cmin" | "cmax" | "ctid")
+}
+
+fn reads_catalog_or_view(cx: &Context<'_>, var: &Value) -> bool {
+    let text = |field: &str| var[field].as_str().unwrap_or_default();
+    let (schema, name) = (text("schemaname"), text("relname"));
+    let system = matches!(schema, "pg_catalog" | "information_schema") || name.starts_with("pg_");
+    system || cx.catalog.find(schema, name).is_some_and(|relation| relation.is_expanded())
+}
+
+fn last_of(names: &Value) -> Option<&str> {
+    names.as_array()?.last()?.pointer("/node/String/sval")?.as_str()
+}
+
+impl Rewriter<'_> {
+    /// Whether values of different types may be made alike where that can fail: also a day and a time.
+    pub(super) fn may_mix(&self) -> bool {
+        self.cx.catalog.converts && !left_out!(self.cx, Conversions)
+    }
+
+    /// Marks an expression as one that can fail where the parts of it may be of types that have to be made alike.
+    pub(super) fn converted(&self, traits: Traits, parts: &[Node]) -> Traits {
+        if self.may_mix() && !self.alike(parts) { traits.raising() } else { traits }
+    }
+
+    /// The columns that USING compares are looked at as soon as a row is read: where that may convert, `through` tables are wrapped.
+    pub(super) fn using_converts(&mut self, items: &[Item]) {
+        let by_parent = |item: &Item| matches!(&item.thing, Thing::Guarded(_, guard) if !guard.through.is_empty());
+        self.early |= self.converts && items.iter().any(by_parent);
+    }
+
+    /// Whether nothing that is compared here makes another convert: comparisons of days and times take both as they are.
+    pub(super) fn compares_alike(&self, sides: [Option<&Node>; 2]) -> bool {
+        !self.converts || sides.into_iter().flatten().all(|side| self.is_firm(side))
+    }
+
+    /// Values of one type, as COALESCE, CASE and GREATEST need them: constants, and columns of a type.
+    fn alike(&self, parts: &[Node]) -> bool {
+        let mut types = Vec::new();
+        let plain = parts.iter().all(|part| match &part.node {
+            Some(NodeEnum::ColumnRef(column)) => self.types_of(column).is_some_and(|found| {
+                types.extend(found);
+                true
+            }),
+            Some(NodeEnum::AConst(_)) | None => true,
+            Some(NodeEnum::ParamRef(_)) => !self.loose_parameters,
+            _ => false,
+        });
+        types.sort_unstable();
+        types.dedup();
+        plain && types.len() <= 1 && types.iter().all(|t| !is_loose(*t))
+    }
+
+    /// Whether an expression gives none of the types that make others convert.
+    fn is_firm(&self, expr: &Node) -> bool {
+        let all = |parts: &[Node]| parts.iter().all(|part| self.is_firm(part));
+        let both = |left: &Option<Box<Node>>, right: &Option<Box<Node>>| [left, right].into_iter().flatten().all(|side| self.is_firm(side));
+        match &expr.node {
+            None => true,
+            Some(
+                NodeEnum::AConst(_)
+                | NodeEnum::SqlvalueFunction(_)
+                | NodeEnum::BoolExpr(_)
+                | NodeEnum::NullTest(_)
+                | NodeEnum::BooleanTest(_),
+            ) => true,
+            Some(NodeEnum::ParamRef(_)) => !self.loose_parameters,
+            Some(NodeEnum::ColumnRef(column)) => self.types_of(column).is_some_and(|types| types.iter().all(|t| !is_loose(*t))),
+            Some(NodeEnum::TypeCast(x)) => x.type_name.as_ref().is_some_and(firm_type),
+            Some(NodeEnum::FuncCall(x)) => nodes::names(&x.funcname).and_then(|n| n.last().map(|n| is_firm_call(n))).unwrap_or(false),
+            Some(NodeEnum::AExpr(x)) => {
+                let firm = nodes::names(&x.name).and_then(|n| n.last().map(|n| is_operator(n))).unwrap_or(false);
+                firm && both(&x.lexpr, &x.rexpr)
+            }
+            Some(NodeEnum::CoalesceExpr(x)) => all(&x.args),
+            Some(NodeEnum::MinMaxExpr(x)) => all(&x.args),
+            Some(NodeEnum::RowExpr(x)) => all(&x.args),
+            Some(NodeEnum::List(x)) => all(&x.items),
+            Some(NodeEnum::AArrayExpr(x)) => all(&x.elements),
+            Some(NodeEnum::CaseWhen(x)) => both(&x.result, &None),
+            Some(NodeEnum::CaseExpr(x)) => x.arg.is_none() && all(&x.args) && both(&x.defresult, &None),
+            Some(NodeEnum::CollateClause(x)) => both(&x.arg, &None),
+            _ => false,
+        }
+    }
+
+    /// The types that a column may have; None if something whose columns are not known may be meant.
+    fn types_of(&self, column: &ColumnRef) -> Option<Vec<u32>> {
+        let names = nodes::names(&column.fields)?;
+        let (name, item) = match names.as_slice() {
+            [name] => (*name, None),
+            [item, name] | [_, item, name] => (*name, Some(*item)),
+            _ => return None,
+        };
+        for level in self.levels.iter().rev() {
+            let found = types_at(level, name, item)?;
+            if !found.is_empty() {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+/// The types of this column at a level, none if it is not there; None where that cannot be told.
+fn types_at(level: &Scope, name: &str, item: Option<&str>) -> Option<Vec<u32>> {
+    let mut found = Vec::new();
+    let mut unknown = false;
+    for at in level.items.iter().filter(|at| item.is_none_or(|item| at.name == item)) {
+        match &at.thing {
+            Thing::Guarded(relation, _) | Thing::Shared(relation) | Thing::Wrapped(relation) => {
+                found.extend(relation.columns.iter().filter(|c| c.name == name).map(|c| c.type_oid));
+                unknown |= item.is_some() && !relation.has_column(name);
+            }
+            Thing::Opaque | Thing::Merged => unknown = true,
+        }
+    }
+    (!unknown || !found.is_empty()).then_some(found)
+}
+
+fn firm_type(type_name: &TypeName) -> bool {
+    nodes::names(&type_name.names).and_then(|n| n.last().map(|n| is_firm_type(n))).unwrap_or(false)
+}
