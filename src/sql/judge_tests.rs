@@ -107,7 +107,8 @@ fn check(file: &str, text: &str) {
 fn check_with(judge: &Judge, file: &str, text: &str) {
     let mut wrong = String::new();
     let mut count = 0;
-    for case in text.split("\n\n").map(str::trim).filter(|c| !c.is_empty() && !c.starts_with('#')) {
+    let text: String = text.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l, "\n"]).collect();
+    for case in text.split("\n\n").map(str::trim).filter(|c| !c.is_empty()) {
         let (sql, wanted) = case.split_once("\n=>\n").unwrap_or((case, "(nothing)"));
         let got = outcome(judge, sql);
         let good = if wanted.starts_with('!') { got.starts_with(wanted) } else { got == wanted };
@@ -159,6 +160,11 @@ fn attacks_on_hidden_columns_are_held() {
 #[test]
 fn statements_are_rewritten_as_the_cases_say() {
     check("rewrite.txt", include_str!("../../tests/sql/rewrite.txt"));
+}
+
+#[test]
+fn xml_is_judged_as_the_cases_say() {
+    check("xml.txt", include_str!("../../tests/sql/xml.txt"));
 }
 
 #[test]

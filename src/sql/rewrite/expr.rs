@@ -81,6 +81,8 @@ impl Rewriter<'_> {
                 self.optional(x.val.as_mut())
             }
             NodeEnum::WindowDef(x) => self.window(x),
+            NodeEnum::XmlExpr(x) => self.xml(x),
+            NodeEnum::XmlSerialize(x) => self.xml_serialize(x),
             _ => Err(unknown),
         }
     }

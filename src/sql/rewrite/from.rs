@@ -44,6 +44,7 @@ impl Rewriter<'_> {
             Some(NodeEnum::RangeTableSample(_)) => self.sample(item, filter, scope),
             Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeFunction(function)) => self.from_function(function, scope).map(|()| Vec::new()),
+            Some(NodeEnum::RangeTableFunc(table)) => self.xml_table(table, scope).map(|()| Vec::new()),
             _ => Err(unknown),
         }?;
         if let Some(last) = scope.items.last_mut().filter(|_| !joins) {

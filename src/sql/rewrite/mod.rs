@@ -30,6 +30,7 @@ mod temp_ddl;
 mod through;
 mod utility;
 mod write;
+mod xml;
 
 use super::catalog::{Catalog, Relation};
 use super::private::Private;

@@ -50,6 +50,14 @@ impl Walk<'_> {
                 let name = if fv["alias"].is_null() { own.unwrap_or_default() } else { text(&fv["alias"], "aliasname").to_owned() };
                 push(level, Seen { name, ..Seen::default() })
             }
+            ("RangeTableFunc", "RangeTableFunc") => {
+                self.beside(level, |walk| {
+                    walk.xml_before_parents(cv)?;
+                    walk.rest(fv, cv, &[])
+                })?;
+                let name = if fv["alias"].is_null() { "xmltable" } else { text(&fv["alias"], "aliasname") };
+                push(level, Seen { name: name.to_owned(), ..Seen::default() })
+            }
             _ => disagree(format!("{ck} became {fk} in FROM")),
         }?;
         if let Some(item) = level.items.last_mut().filter(|_| ck != "JoinExpr") {
