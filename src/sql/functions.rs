@@ -40,8 +40,7 @@ pub fn find(name: &str) -> Option<Listed> {
 
 /// The same for a call with this many arguments, where an overload has a class of its own (`name/n`).
 pub fn find_call(name: &str, arguments: usize) -> Option<Listed> {
-    let general = find(name)?;
-    Some(find(&format!("{name}/{arguments}")).unwrap_or(general))
+    find(&format!("{name}/{arguments}")).or_else(|| find(name))
 }
 
 /// The operator of pg_catalog with this name.

@@ -13,6 +13,16 @@ pub enum Argument {
     Relation,
     /// A schema, by number or by a literal name that the wall resolves.
     Namespace,
+    /// A function, by number or by a literal name that the wall resolves.
+    Function,
+    /// The same for a type.
+    Type,
+    /// A role by its name: a literal, or the session's own.
+    Role,
+    /// A relation as a cast to regclass.
+    Class,
+    /// What stands behind VARIADIC.
+    Variadic,
     /// A literal relation name, which is put in qualified.
     Table,
     /// Any literal.
@@ -46,11 +56,32 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Template>>> = LazyLock::new(|| 
 });
 
 impl Argument {
+    /// An object's number, or what becomes one.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Self::Oid | Self::Class) || self.named_type().is_some()
+    }
+
+    /// The type whose literals name what this argument takes by number.
+    pub fn named_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Relation => Some("regclass"),
+            Self::Namespace => Some("regnamespace"),
+            Self::Function => Some("regprocedure"),
+            Self::Type => Some("regtype"),
+            _ => None,
+        }
+    }
+
     fn read(text: &'static str) -> Self {
         match text {
             "oid" => Self::Oid,
             "rel" => Self::Relation,
             "nsp" => Self::Namespace,
+            "func" => Self::Function,
+            "type" => Self::Type,
+            "role" => Self::Role,
+            "variadic" => Self::Variadic,
+            "class" => Self::Class,
             "table" => Self::Table,
             "literal" => Self::Literal,
             "column" => Self::Column,
@@ -69,12 +100,17 @@ impl Template {
     pub fn text(&self, system: &System) -> String {
         let mut text = self.expression.to_owned();
         for (index, argument) in self.arguments.iter().enumerate() {
-            if matches!(argument, Argument::Oid | Argument::Relation | Argument::Namespace) {
+            if argument.is_number() {
                 let hole = format!("${}", index + 1);
                 text = text.replace(&hole, &format!("{hole}::pg_catalog.oid"));
             }
         }
         super::own_schema::expression(system, self.name, system.macros(&text))
+    }
+
+    /// Whether the call's last argument stands behind VARIADIC.
+    pub fn is_variadic(&self) -> bool {
+        self.arguments.last() == Some(&Argument::Variadic)
     }
 
     /// How many times an argument stands in the expression.

@@ -4,7 +4,7 @@
 //! A cast to regclass and its kin is an open question to the server: a literal beside it would be looked up by name. So such a value stands
 //! only where it is shown (the outermost target list) or at once cast to something else; beside an operator it is a number.
 
-use super::shape::{filled, fits, has_star, is_name_or_null, is_plain_scalar, is_text, once, parsed, place_of_named, reg_type, string_of};
+use super::shape::{filled, fits, has_star, is_name_or_null, is_plain_scalar, once, parsed, place_of_named, reg_type, string_of};
 use super::{Res, Rewriter};
 use crate::sql::Refusal;
 use crate::sql::catalogs::functions::{self, Argument, Template};
@@ -33,7 +33,7 @@ pub(super) struct Seen {
     /// Catalog relations so far: name in FROM, schema, relation.
     items: Vec<(String, &'static str, String)>,
     /// By byte offset in the client's text: values in the outermost target list, and operands.
-    modes: HashMap<i32, Mode>,
+    pub(super) modes: HashMap<i32, Mode>,
     tableoid: bool,
     star: bool,
 }
@@ -161,7 +161,10 @@ impl Rewriter<'_> {
                 if name == "current_setting" && !call.args.first().is_some_and(|a| fits(&Argument::Column, a)) {
                     return Ok(None);
                 }
-                functions::find(&name).map_or(Ok(None), |templates| self.catalog_call(expr, &name, templates).map(Some))
+                match functions::find(&name) {
+                    Some(templates) => self.catalog_call(expr, &name, templates).map(Some),
+                    None => self.typed_call(expr, &name),
+                }
             }
             Some(NodeEnum::TypeCast(cast)) => match cast.type_name.as_ref().and_then(reg_type) {
                 Some(type_name) => self.reg_cast(expr, &type_name).map(Some),
@@ -195,13 +198,13 @@ impl Rewriter<'_> {
         }
     }
 
-    fn mark_number(&mut self, value: &Node) {
+    pub(super) fn mark_number(&mut self, value: &Node) {
         if !matches!(value.node, Some(NodeEnum::ColumnRef(_))) {
             self.mark(Some(value), Mode::Number);
         }
     }
 
-    fn mode(&self, place: i32) -> Res<Mode> {
+    pub(super) fn mode(&self, place: i32) -> Res<Mode> {
         self.catalogs.modes.get(&place).copied().ok_or_else(|| {
             Refusal::not_understood("a value that names an object is not supported here")
                 .detail("What stands beside it would be looked up as a name.")
@@ -315,91 +318,15 @@ impl Rewriter<'_> {
         self.mode(call.location).map(|_| ())
     }
 
-    fn reg_cast(&mut self, expr: &mut Node, type_name: &str) -> Res<Traits> {
-        let Some(NodeEnum::TypeCast(cast)) = expr.node.as_mut() else { return Ok(Traits::default()) };
-        let place = cast.location;
-        let mut operand = *cast.arg.take().ok_or_else(|| Refusal::not_understood("a cast of nothing"))?;
-        let literal = string_of(&operand);
-        // A literal elsewhere is a number like any other.
-        let mode = if literal.is_some() { self.catalogs.modes.get(&place).copied().unwrap_or(Mode::Number) } else { self.mode(place)? };
-        let system = &self.cx.catalog.system;
-        if type_name == "regnamespace" && mode == Mode::Shown && system.own_schema.is_some() {
-            return Err(Refusal::not_understood("a value of type regnamespace is not supported here").at(self.at(place)));
-        }
-        if let Some(text) = literal {
-            let (text, by_name) = self.literal(&text, type_name, mode).map_err(|r| r.at(self.at(place)))?;
-            let first = if mode == Mode::Shown || by_name { type_name } else { "oid" };
-            let mut out = nodes::cast(nodes::text(&text), first);
-            if mode == Mode::Number && by_name {
-                out = nodes::cast(out, "oid");
-            }
-            *expr = out;
-            return Ok(Traits::default());
-        }
-        let unsupported = || Refusal::not_understood(format!("a cast of this expression to {type_name} is not supported"));
-        let texts = is_text(&operand);
-        let text = match (texts, mode) {
-            (true, mode) => regtypes::looked_up(system, type_name, mode == Mode::Number, false),
-            (false, Mode::Shown) => regtypes::shown(system, type_name),
-            (false, Mode::Number) => regtypes::set_of(type_name).map(|_| "$1::pg_catalog.oid".to_owned()),
-        };
-        let text = text.ok_or_else(|| unsupported().at(self.at(place)))?;
-        self.mark_number(&operand);
-        let traits = self.expr(&mut operand)?;
-        once(&text, 0, &operand).map_err(|r| r.at(self.at(place)))?;
-        *expr = filled(&text, &[operand])?;
-        Ok(traits.raising())
-    }
-
-    /// What a literal becomes, and whether it is still a name.
-    fn literal(&self, text: &str, type_name: &str, mode: Mode) -> Res<(String, bool)> {
-        let catalog = self.cx.catalog;
-        if regtypes::is_number(text) || text == "-" {
-            let number =
-                if text == "-" { 0 } else { text.parse().map_err(|_| Refusal::with_state("22003", "value out of range for type oid"))? };
-            let known = regtypes::set_of(type_name).is_some_and(|set| catalog.system.known.has(set, number));
-            return if known || mode == Mode::Number {
-                Ok((number.to_string(), false))
-            } else {
-                Err(Refusal::not_understood("an object by this number is not supported"))
-            };
-        }
-        let absent = |state, what: &str| Refusal::with_state(state, format!("{what} \"{text}\" does not exist"));
-        match type_name {
-            "regclass" => {
-                catalog.resolve_relation(text).map(|(oid, _, _)| (oid.to_string(), false)).ok_or_else(|| absent("42P01", "relation"))
-            }
-            "regnamespace" => catalog.resolve_namespace(text).map(|oid| (oid.to_string(), false)).ok_or_else(|| absent("3F000", "schema")),
-            "regtype" => catalog.resolve_type(text).map(|t| (t, true)).ok_or_else(|| absent("42704", "type")),
-            "regproc" => catalog.resolve_function(text, false).map(|t| (t, true)).ok_or_else(|| absent("42883", "function")),
-            "regprocedure" => catalog.resolve_function(text, true).map(|t| (t, true)).ok_or_else(|| absent("42883", "function")),
-            _ => Err(Refusal::not_understood(format!("a literal of type {type_name} is not supported"))),
-        }
-    }
-
-    fn look_up_call(&mut self, expr: &mut Node, type_name: &str) -> Res<Traits> {
-        let Some(NodeEnum::FuncCall(call)) = expr.node.as_mut() else { return Ok(Traits::default()) };
-        let place = call.location;
-        let [operand] = call.args.as_mut_slice() else {
-            return Err(Refusal::no_function(&format!("to_{type_name}(…)")).at(self.at(place)));
-        };
-        let mut operand = std::mem::take(operand);
-        let mode = self.mode(place)?;
-        let traits = self.expr(&mut operand)?;
-        let text = regtypes::looked_up(&self.cx.catalog.system, type_name, mode == Mode::Number, true)
-            .ok_or_else(|| Refusal::not_understood("this call is not supported"))?;
-        once(&text, 0, &operand).map_err(|r| r.at(self.at(place)))?;
-        *expr = filled(&text, &[operand])?;
-        Ok(traits.raising())
-    }
-
     fn catalog_call(&mut self, expr: &mut Node, name: &str, templates: &'static [Template]) -> Res<Traits> {
         let Some(NodeEnum::FuncCall(call)) = expr.node.as_mut() else { return Ok(Traits::default()) };
-        let place = self.at(call.location);
-        let plain =
-            call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct && !call.func_variadic;
-        let fits =
-            templates.iter().find(|t| t.arguments.len() == call.args.len() && t.arguments.iter().zip(&call.args).all(|(a, n)| fits(a, n)));
+        let (at, place) = (call.location, self.at(call.location));
+        let plain = call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct;
+        let fits = templates.iter().find(|t| {
+            t.is_variadic() == call.func_variadic
+                && t.arguments.len() == call.args.len()
+                && t.arguments.iter().zip(&call.args).all(|(a, n)| fits(a, n))
+        });
         let Some(template) = fits.filter(|_| plain) else {
             if matches!(name, "pg_database_size" | "pg_tablespace_size") {
                 return Err(Refusal::not_allowed(format!("permission denied for function {name}"))
@@ -408,15 +335,15 @@ impl Rewriter<'_> {
             }
             return Err(Refusal::not_understood(format!("this form of {name} is not supported")).at(place));
         };
-        self.no_hidden_sequence(name, &call.args)?;
+        self.no_hidden_name(name, &call.args)?;
         let mut arguments = std::mem::take(&mut call.args);
         let mut traits = Traits::default();
         for (argument, kind) in arguments.iter_mut().zip(&template.arguments) {
-            if matches!(kind, Argument::Oid | Argument::Relation | Argument::Namespace) {
+            if kind.is_number() {
                 self.mark_number(argument);
             }
-            match string_of(argument).filter(|_| matches!(kind, Argument::Relation | Argument::Namespace | Argument::Table)) {
-                Some(text) => *argument = nodes::text(&self.literal_argument(&text, kind).map_err(|r| r.at(place))?),
+            match string_of(argument).filter(|_| kind.named_type().is_some() || *kind == Argument::Table) {
+                Some(text) => *argument = self.literal_argument(&text, kind).map_err(|r| r.at(place))?,
                 None => traits.add(self.expr(argument)?),
             }
         }
@@ -424,26 +351,8 @@ impl Rewriter<'_> {
         for (index, argument) in arguments.iter().enumerate() {
             once(&text, index, argument).map_err(|r| r.at(place))?;
         }
+        let text = if name == "pg_partition_root" && self.mode(at)? == Mode::Number { format!("{text}::pg_catalog.oid") } else { text };
         *expr = filled(&text, &arguments)?;
         Ok(traits.raising())
-    }
-
-    fn literal_argument(&self, text: &str, kind: &Argument) -> Res<String> {
-        let catalog = self.cx.catalog;
-        if regtypes::is_number(text) && *kind != Argument::Table {
-            return Ok(text.to_owned());
-        }
-        let no_relation = || Refusal::with_state("42P01", format!("relation \"{text}\" does not exist"));
-        match kind {
-            Argument::Relation => catalog.resolve_relation(text).map(|(oid, _, _)| oid.to_string()).ok_or_else(no_relation),
-            Argument::Table => {
-                let (_, schema, name) = catalog.resolve_relation(text).ok_or_else(no_relation)?;
-                Ok(format!("{}.{}", crate::sql::catalogs::quote_name(&schema), crate::sql::catalogs::quote_name(&name)))
-            }
-            _ => catalog
-                .resolve_namespace(text)
-                .map(|oid| oid.to_string())
-                .ok_or_else(|| Refusal::with_state("3F000", format!("schema \"{text}\" does not exist"))),
-        }
     }
 }

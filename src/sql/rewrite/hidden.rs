@@ -187,21 +187,19 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// `pg_get_serial_sequence` fails for a column that is not there, so it would tell of one that is.
-    pub(super) fn no_hidden_sequence(&self, function: &str, args: &[Node]) -> Res<()> {
+    /// `pg_get_serial_sequence` and `has_column_privilege` fail for a column that is not there; a literal one is told in the server's words.
+    pub(super) fn no_hidden_name(&self, function: &str, args: &[Node]) -> Res<()> {
         let hidden = &self.cx.catalog.system.hidden;
-        if function != "pg_get_serial_sequence" || hidden.is_empty() || left_out!(self.cx, HiddenNames) {
+        if !matches!(function, "pg_get_serial_sequence" | "has_column_privilege") || left_out!(self.cx, HiddenNames) {
             return Ok(());
         }
-        let (table, column) = (args.first().and_then(string_of), args.get(1).and_then(string_of));
-        let Some(column) = column else { return Err(Refusal::not_understood(format!("{function} of a computed name is not supported"))) };
-        match table.and_then(|t| self.cx.catalog.resolve_relation(&t)) {
-            Some((oid, _, name)) if hidden.hides(oid, &column) => {
-                Err(Refusal::with_state("42703", format!("column \"{column}\" of relation \"{name}\" does not exist")))
+        for pair in args.windows(2) {
+            let (Some(table), Some(column)) = (string_of(&pair[0]), string_of(&pair[1])) else { continue };
+            if let Some((_, _, name)) = self.cx.catalog.resolve_relation(&table).filter(|(oid, ..)| hidden.hides(*oid, &column)) {
+                return Err(Refusal::with_state("42703", format!("column \"{column}\" of relation \"{name}\" does not exist")));
             }
-            None if hidden.hides(0, &column) => Err(Refusal::not_understood(format!("{function} of a computed name is not supported"))),
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Nobody writes a column that is not there.

@@ -18,6 +18,7 @@ mod linked_row;
 mod links;
 mod locks;
 mod merge;
+mod names;
 mod own;
 mod own_place;
 mod own_schema;

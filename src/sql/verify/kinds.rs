@@ -179,7 +179,7 @@ impl Walk<'_> {
                 None => list(f, "args").get(1).is_some_and(|a| fields(a, "ParamRef").is_some()) && settings::may_set_any(name),
             }),
             ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
-            ("pg_catalog", name) if functions::find(name).is_some() => true,
+            ("pg_catalog", name) if functions::find_call(name, list(f, "args").len()).is_some() => true,
             ("information_schema", "_pg_expandarray") => true,
             (schema, name) => self.catalog.functions.contains(&(schema.to_owned(), name.to_owned())),
         };

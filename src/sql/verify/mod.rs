@@ -17,6 +17,7 @@ mod labels;
 mod links;
 mod locks;
 mod merge;
+mod names;
 mod own;
 mod own_place;
 mod own_schema;
