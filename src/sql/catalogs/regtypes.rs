@@ -66,7 +66,7 @@ pub fn looked_up(system: &System, type_name: &str, as_number: bool, is_call: boo
     let (set, text) = match type_name {
         "regclass" => ("rel", text),
         // `name(1)` fails where there is such a type.
-        "regtype" => ("typ", format!("CASE WHEN {text} OPERATOR(pg_catalog.!~) '[(]' THEN {text} END")),
+        "regtype" => ("typ", format!("CASE WHEN pg_catalog.strpos({text}, pg_catalog.chr(40)) OPERATOR(pg_catalog.=) 0 THEN {text} END")),
         "regproc" => ("proc", text),
         "regoper" | "regcollation" => ("sys", text),
         "regrole" => return Some(role(&text, number, is_call)),

@@ -180,6 +180,15 @@ impl Rewriter<'_> {
                 self.mark_operands(x);
                 Ok(None)
             }
+            Some(NodeEnum::NullTest(x)) => {
+                self.mark_alone(x.arg.as_deref());
+                Ok(None)
+            }
+            // What the query gives is compared with a number then, and never looked up.
+            Some(NodeEnum::SubLink(x)) => {
+                self.mark_alone(x.testexpr.as_deref());
+                Ok(None)
+            }
             Some(NodeEnum::ColumnRef(column)) => {
                 self.without_schema(column);
                 self.named_column(expr)
@@ -196,6 +205,11 @@ impl Rewriter<'_> {
                 _ => self.mark_number(side),
             }
         }
+    }
+
+    /// A value beside which stands no literal.
+    pub(super) fn mark_alone(&mut self, value: Option<&Node>) {
+        value.into_iter().for_each(|v| self.mark_number(v));
     }
 
     pub(super) fn mark_number(&mut self, value: &Node) {

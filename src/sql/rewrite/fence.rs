@@ -25,6 +25,7 @@ impl Rewriter<'_> {
             }
             Some(NodeEnum::NullTest(x)) if !is_row_of(x.arg.as_deref()) => {
                 self.values_alone(x.arg.as_deref());
+                self.mark_alone(x.arg.as_deref());
                 return self.condition_of(x.arg.as_mut());
             }
             Some(NodeEnum::BooleanTest(x)) => return self.condition_of(x.arg.as_mut()),
@@ -32,6 +33,7 @@ impl Rewriter<'_> {
                 return self.comparison(condition);
             }
             Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_deref()) && x.oper_name.is_empty() => {
+                self.mark_alone(x.testexpr.as_deref());
                 let mut test = x.testexpr.take();
                 let fenced = self.condition_of(test.as_mut());
                 let traits = self.sublink(x);
