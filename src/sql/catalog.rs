@@ -346,10 +346,16 @@ impl Catalog {
             Home::Schema(own) => text(row, 1) == *own,
             Home::Database { .. } => true,
         };
-        let types: Vec<_> = types.iter().filter(|r| text(r, 2) != "t" && here(r)).collect();
+        let types: Vec<_> = types.iter().filter(|r| text(r, 2) != "t" && here(r) && self.runs_listed(&text(r, 7))).collect();
         for row in types {
             self.types.insert(text(row, 0), text(row, 1));
         }
+    }
+
+    /// Whether the policy lists the functions, as `schema` and `name`, that read and print a type's values.
+    fn runs_listed(&self, functions: &str) -> bool {
+        let listed = |f: &str| f.split_once('\u{1f}').is_some_and(|(s, n)| self.functions.contains(&(s.to_owned(), n.to_owned())));
+        functions.split('\u{1e}').filter(|f| !f.is_empty()).all(listed)
     }
 
     /// Operators by name: which one is meant is told by the types beside it.

@@ -130,6 +130,11 @@ pub fn is_type(name: &str) -> bool {
     TYPES.contains(&name)
 }
 
+/// The domains of the information schema (information_schema.sql), over built-in types.
+pub fn is_information_domain(name: &str) -> bool {
+    matches!(name, "cardinal_number" | "character_data" | "sql_identifier" | "time_stamp" | "yes_or_no")
+}
+
 /// Whether it is certainly an aggregate: some that are may not be here.
 pub fn is_aggregate(name: &str) -> bool {
     matches!(

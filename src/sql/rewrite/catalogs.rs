@@ -58,6 +58,18 @@ impl Rewriter<'_> {
         if let Some(inner) = inner.and_then(|n| n.node.as_ref()) {
             return self.look_for_catalogs(inner);
         }
+        let returning = match node {
+            NodeEnum::InsertStmt(x) => x.returning_clause.as_ref(),
+            NodeEnum::UpdateStmt(x) => x.returning_clause.as_ref(),
+            NodeEnum::DeleteStmt(x) => x.returning_clause.as_ref(),
+            NodeEnum::MergeStmt(x) => x.returning_clause.as_ref(),
+            _ => None,
+        };
+        for target in returning.into_iter().flat_map(|r| &r.exprs) {
+            if let Some(NodeEnum::ResTarget(t)) = &target.node {
+                self.mark_shown(t.val.as_deref());
+            }
+        }
         let NodeEnum::SelectStmt(select) = node else { return };
         let lower = self.cx.source.to_ascii_lowercase();
         self.catalogs.tableoid = lower.contains("tableoid");
@@ -147,7 +159,12 @@ impl Rewriter<'_> {
                     _ => return Ok(None),
                 };
                 if name == "pg_typeof" {
+                    call.args.iter().for_each(|a| self.mark(Some(a), Mode::Shown));
                     return self.type_of(expr).map(|()| None);
+                }
+                if name == "current_setting" && self.is_missing_setting(call) {
+                    *expr = nodes::cast(nodes::null(), "text");
+                    return Ok(Some(Traits::default()));
                 }
                 if let Some(type_name) = regtypes::looked_up_by(&name) {
                     return self.look_up_call(expr, type_name).map(Some);

@@ -202,6 +202,7 @@ impl Rewriter<'_> {
 
     fn operation(&mut self, x: &mut AExpr) -> Res<Traits> {
         self.told_from_null(x);
+        self.resolve_beside(x)?;
         let mut traits = self.optional(x.lexpr.as_mut())?;
         traits.add(self.optional(x.rexpr.as_mut())?);
         Ok(if self.is_quiet(x)? { traits } else { traits.raising() })
@@ -434,6 +435,7 @@ impl Rewriter<'_> {
         self_contained(type_name).map_err(|r| r.at(place))?;
         match names.as_slice() {
             ["pg_catalog", name] if functions::is_type(name) => Ok(()),
+            ["information_schema", name] if functions::is_information_domain(name) => Ok(()),
             [name] if self.cx.catalog.types.contains_key(*name) && left_out!(self.cx, OwnType) => Ok(()),
             [name] if self.cx.catalog.types.contains_key(*name) => {
                 let qualified = vec![nodes::string(&self.cx.catalog.types[*name]), nodes::string(name)];

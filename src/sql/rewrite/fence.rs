@@ -57,6 +57,7 @@ impl Rewriter<'_> {
         let Some(NodeEnum::AExpr(x)) = condition.node.as_mut() else { return Ok(false) };
         self.mark_operands(x);
         self.told_from_null(x);
+        self.resolve_beside(x)?;
         let mut left = self.optional(x.lexpr.as_mut())?;
         let right = self.optional(x.rexpr.as_mut())?;
         let list = matches!(x.rexpr.as_ref().and_then(|r| r.node.as_ref()), Some(NodeEnum::List(_)));

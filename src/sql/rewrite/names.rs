@@ -4,14 +4,14 @@
 //! text may name types besides (`f(secret)`), for those fail where they are not there.
 
 use super::catalogs::Mode;
-use super::shape::{filled, is_text, once, string_of};
+use super::shape::{filled, is_text, once, reg_type, string_of};
 use super::{Res, Rewriter};
 use crate::sql::catalogs::functions::Argument;
 use crate::sql::catalogs::{quote_name, quote_text, regtypes};
 use crate::sql::scope::Traits;
-use crate::sql::{Refusal, functions, nodes};
+use crate::sql::{Refusal, functions, nodes, settings};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{FuncCall, Node};
+use pg_query::protobuf::{AExpr, FuncCall, Node, a_const};
 
 impl Rewriter<'_> {
     pub(super) fn reg_cast(&mut self, expr: &mut Node, type_name: &str) -> Res<Traits> {
@@ -118,6 +118,40 @@ impl Rewriter<'_> {
         self.optional(cast.arg.as_mut()).map(|traits| Some(traits.raising()))
     }
 
+    /// `current_setting('x', true)` of a setting that the server does not have.
+    pub(super) fn is_missing_setting(&self, call: &FuncCall) -> bool {
+        let [name, missing] = call.args.as_slice() else { return false };
+        let yes = |n: &Node| match &n.node {
+            Some(NodeEnum::AConst(c)) => matches!(&c.val, Some(a_const::Val::Boolval(b)) if b.boolval),
+            _ => false,
+        };
+        let absent =
+            |name: String| !settings::may_show(&name) && settings::refused(&name, &self.cx.catalog.settings, "examine").sqlstate == "42704";
+        is_bare(call) && yes(missing) && string_of(name).is_some_and(absent)
+    }
+
+    /// `attrelid::regclass IN ('orders')`: the literals are names as well.
+    pub(super) fn resolve_beside(&self, x: &mut AExpr) -> Res<()> {
+        let types = [x.lexpr.as_deref(), x.rexpr.as_deref()].into_iter().flatten().filter_map(compared_type);
+        let Some(type_name) = types.into_iter().next() else { return Ok(()) };
+        if !nodes::names(&x.name).is_some_and(|n| matches!(n.last(), Some(&("=" | "<>")))) {
+            return Ok(());
+        }
+        for side in [x.lexpr.as_mut(), x.rexpr.as_mut()].into_iter().flatten() {
+            let all = match side.node.as_mut() {
+                Some(NodeEnum::List(list)) => list.items.as_mut_slice(),
+                _ => std::slice::from_mut(side.as_mut()),
+            };
+            for value in all {
+                let Some(text) = string_of(value).filter(|t| !regtypes::is_number(t) && t != "-") else { continue };
+                let place = nodes::location(value).and_then(|l| self.at(l));
+                let found = self.cx.catalog.resolve_named(&text, type_name).ok_or_else(|| absent(&text, type_name).at(place))?;
+                *value = nodes::text(&found);
+            }
+        }
+        Ok(())
+    }
+
     /// A literal where a catalog's function takes an object.
     pub(super) fn literal_argument(&self, text: &str, kind: &Argument) -> Res<Node> {
         let catalog = self.cx.catalog;
@@ -135,6 +169,16 @@ impl Rewriter<'_> {
         }
         filled(&format!("{}::pg_catalog.{type_name}", quote_text(&found)), &[])
     }
+}
+
+/// The type of an operand whose literals are names of what has a number that the wall knows.
+fn compared_type(operand: &Node) -> Option<&'static str> {
+    let name = match &operand.node {
+        Some(NodeEnum::TypeCast(x)) => x.type_name.as_ref().and_then(reg_type)?,
+        Some(NodeEnum::FuncCall(x)) => regtypes::looked_up_by(nodes::names(&x.funcname)?.last()?)?.to_owned(),
+        _ => return None,
+    };
+    ["regclass", "regnamespace"].into_iter().find(|t| *t == name)
 }
 
 /// The server's words for a name that is not there.

@@ -2,7 +2,7 @@
 
 use super::from::{barriers, push};
 use super::own::tenant_type;
-use super::{Res, Rewriter};
+use super::{Res, Rewriter, labels};
 use crate::sql::catalog::Relation;
 use crate::sql::scope::{Guard, Scope, Thing};
 use crate::sql::{Refusal, nodes};
@@ -134,7 +134,9 @@ impl Rewriter<'_> {
         if !returning.options.is_empty() {
             return Err(Refusal::not_understood("RETURNING WITH is not supported"));
         }
+        let labels = labels::of(&returning.exprs);
         self.exprs(&mut returning.exprs)?;
+        labels::keep(&mut returning.exprs, labels);
         self.rows_returning(&mut returning.exprs);
         Ok(())
     }

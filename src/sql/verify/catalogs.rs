@@ -26,10 +26,15 @@ impl Walk<'_> {
     /// Before a statement: where a value may be shown by name, and whether `tableoid` may be added.
     pub(super) fn look_for_catalogs(&mut self, c: &Value) {
         self.allowed.clear();
+        self.beside.clear();
         self.dump_guard = is_dump_guard(c) && !settings::may_show("restrict_nonsystem_relation_kind");
         self.tableoid = false;
         if let Some(("PrepareStmt" | "DeclareCursorStmt" | "ExplainStmt" | "CopyStmt", inner)) = kind(c) {
             return self.look_for_catalogs(&inner["query"]);
+        }
+        if let Some(("InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt", write)) = kind(c) {
+            let returned = list(&write["returning_clause"], "exprs").iter().filter_map(|t| fields(t, "ResTarget"));
+            returned.for_each(|target| self.allow(&target["val"]));
         }
         let Some(select) = fields(c, "SelectStmt") else { return };
         self.tableoid = select.has(&mut |name, value| name == "sval" && value.as_str() == Some("tableoid"))
@@ -129,8 +134,12 @@ impl Walk<'_> {
                     [name] | ["pg_catalog", name] => *name,
                     _ => return None,
                 };
-                if name == "pg_typeof" && !self.may_show(cv) {
-                    return Some(disagree("a type is named where it is looked up"));
+                if name == "pg_typeof" {
+                    list(cv, "args").iter().for_each(|a| self.allow(a));
+                    return (!self.may_show(cv)).then(|| disagree("a type is named where it is looked up"));
+                }
+                if let Some(proved) = self.missing_setting(f, cv, name) {
+                    return Some(proved);
                 }
                 if let Some(type_name) = regtypes::looked_up_by(name) {
                     return Some(self.look_up_call(f, cv, type_name));
@@ -155,6 +164,11 @@ impl Walk<'_> {
                     None
                 }
             },
+            "AExpr" => {
+                self.note_names(cv);
+                None
+            }
+            "AConst" => self.name_beside(f, cv),
             "ColumnRef"
                 if matches!(names(list(cv, "fields")).as_slice(), [s, r, ..] if self.catalog.system.schema_of(s, r).is_some())
                     && list(cv, "fields").len() == 3

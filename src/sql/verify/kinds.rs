@@ -237,6 +237,7 @@ impl Walk<'_> {
         let known = match fname.as_slice() {
             [name] => functions::is_type(name.strip_prefix('_').unwrap_or(name)) && !self.catalog.types.contains_key(*name),
             ["pg_catalog", name] => functions::is_type(name),
+            ["information_schema", name] if functions::is_information_domain(name) => true,
             [schema, name] => user(schema, name),
             _ => false,
         };
@@ -248,7 +249,7 @@ impl Walk<'_> {
                 _ => false,
             };
         // The client's own name of a schema is not there where it stands for another.
-        if cname.len() == 2 && cname[0] != "pg_catalog" && self.meant(cname[0]) != fname.first().copied() {
+        if cname.len() == 2 && !matches!(cname[0], "pg_catalog" | "information_schema") && self.meant(cname[0]) != fname.first().copied() {
             return disagree("another type is named");
         }
         if !known || (fname != cname && !qualified) {

@@ -37,7 +37,7 @@ use super::tree::{self, Fields, Value};
 use crate::policy::TableRule;
 pub use comments::adds_only_comments;
 use scopes::Level;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Why the final text is not proved.
@@ -174,6 +174,8 @@ struct Walk<'a> {
     private: Private,
     /// Offsets in the client's text where a value may be shown by the name of an object.
     allowed: HashSet<i64>,
+    /// The same of literals that name what stands beside them: the type that reads them.
+    beside: HashMap<i64, &'static str>,
     /// `tableoid` may be a column of a catalog.
     tableoid: bool,
     /// Columns of the whole statement that are still to be proved.
@@ -232,6 +234,7 @@ impl<'a> Walk<'a> {
             proof,
             private,
             allowed,
+            beside: HashMap::new(),
             tableoid: false,
             added,
             conditions,
@@ -251,7 +254,7 @@ impl Walk<'_> {
         if let (Some((fk, fv)), Some(_)) = (kind(f), kind(c)) {
             if fk == "CaseExpr" && self.is_fence(fv) {
                 let guards = self.fence_holds(fv)?;
-                let client = first_place(c);
+                let client = fences::first_place(c);
                 self.proof.held.push(Held { hold: Hold::Fence, relation: String::new(), reference: String::new(), client });
                 let result = &fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"];
                 return self.behind(guards, |walk| walk.same(result, c));
@@ -472,18 +475,6 @@ fn hold(proof: &mut Proof, hold: Hold, f: &Value, c: &Value, reference: &str) {
     let relation = format!("{}.{}", text(f, "schemaname"), text(f, "relname"));
     let client = c["location"].as_u64().and_then(|l| usize::try_from(l).ok());
     proof.held.push(Held { hold, relation, reference: reference.to_owned(), client });
-}
-
-/// The first place that a part of a tree names.
-fn first_place(value: &Value) -> Option<usize> {
-    match value {
-        Value::Object(fields) => {
-            let own = fields.get("location").and_then(|v| v.as_u64()?.try_into().ok());
-            own.into_iter().chain(fields.values().filter_map(first_place)).min()
-        }
-        Value::Array(all) => all.iter().filter_map(first_place).min(),
-        _ => None,
-    }
 }
 
 fn is_zero(value: &Value) -> bool {

@@ -1,10 +1,10 @@
 //! Names of objects as text: each literal became what the wall knows it to be, and what is computed is looked up only where it may be known.
 
-use super::catalogs::{is_bare, string_of};
-use super::{Res, Walk, disagree, kind, list, names};
+use super::catalogs::{is_bare, reg_type, string_of};
+use super::{Res, Walk, disagree, fields, kind, list, names};
 use crate::sql::catalogs::{quote_text, regtypes};
-use crate::sql::functions;
 use crate::sql::tree::Value;
+use crate::sql::{functions, settings};
 
 impl Walk<'_> {
     /// A cast of the client's to a type that looks names up.
@@ -68,6 +68,50 @@ impl Walk<'_> {
             }
         }
         self.is_form(f, &forms, Some(argument))
+    }
+
+    /// An operation of the client's: literals beside a relation or a schema by its name are names as well.
+    pub(super) fn note_names(&mut self, operation: &Value) {
+        let type_of = |side: &Value| {
+            let name = match kind(side)? {
+                ("TypeCast", cast) => reg_type(&cast["type_name"])?,
+                ("FuncCall", call) => regtypes::looked_up_by(names(list(call, "funcname")).last()?)?,
+                _ => return None,
+            };
+            ["regclass", "regnamespace"].into_iter().find(|t| *t == name)
+        };
+        let sides = [&operation["lexpr"], &operation["rexpr"]];
+        let Some(type_name) = sides.into_iter().find_map(type_of) else { return };
+        if !matches!(names(list(operation, "name")).last(), Some(&("=" | "<>"))) {
+            return;
+        }
+        for side in sides {
+            let all = fields(side, "List").map_or(std::slice::from_ref(side), |l| list(l, "items"));
+            let literals = all.iter().filter(|v| string_of(v).is_some()).filter_map(|v| kind(v)?.1["location"].as_i64());
+            self.beside.extend(literals.map(|place| (place, type_name)));
+        }
+    }
+
+    /// One of those literals: it has to have become the number of what it names.
+    pub(super) fn name_beside(&mut self, f: &Value, c: &Value) -> Option<Res<()>> {
+        let type_name = self.beside.get(&c["location"].as_i64()?)?;
+        let text = c["val"]["Sval"]["sval"].as_str().filter(|t| !regtypes::is_number(t) && *t != "-")?;
+        let found = self.catalog.resolve_named(text, type_name);
+        let same = found.is_some() && string_of(f) == found.as_deref();
+        Some(if same { Ok(()) } else { disagree("a name beside a value that names an object was looked up otherwise") })
+    }
+
+    /// `current_setting('x', true)` of a setting that the server does not have: it is NULL.
+    pub(super) fn missing_setting(&mut self, f: &Value, c: &Value, name: &str) -> Option<Res<()>> {
+        let [setting, missing] = list(c, "args") else { return None };
+        let setting = string_of(setting).filter(|_| name == "current_setting" && kind(f).is_some_and(|(k, _)| k == "TypeCast"))?;
+        let yes = fields(missing, "AConst").is_some_and(|c| c["val"]["Boolval"]["boolval"] == Value::Bool(true));
+        let known = settings::may_show(setting) || settings::refused(setting, &self.catalog.settings, "examine").sqlstate != "42704";
+        Some(if yes && !known && is_bare(c) {
+            self.is_form(f, &["NULL::pg_catalog.text".to_owned()], None)
+        } else {
+            disagree("a setting became something else")
+        })
     }
 
     /// A type's name in a call's place, where it can be no function's: a cast. None where the call is one.

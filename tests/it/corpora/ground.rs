@@ -70,6 +70,9 @@ impl Ground {
         if statement.class == Class::Drop && self.replaces {
             return;
         }
+        if statement.makes.is_some() {
+            self.leave_the_system();
+        }
         let sent = self.know(&statement.sql);
         if self.replaces {
             self.make_room(statement.makes.as_ref());
@@ -88,6 +91,17 @@ impl Ground {
     pub fn path_again(&mut self) {
         if let Some(sql) = self.path.take() {
             self.know(&sql);
+        }
+    }
+
+    /// A corpus has each text once, so the RESET behind a session's `SET search_path = 'pg_catalog'` may stand in another one.
+    fn leave_the_system(&mut self) {
+        let path = self.private.query("SHOW search_path").unwrap().rows;
+        if path[0][0].as_deref() == Some("pg_catalog") {
+            const RESET: &str = "RESET search_path";
+            self.know(RESET);
+            self.private.query(RESET).unwrap();
+            self.shared.query(RESET).unwrap();
         }
     }
 
