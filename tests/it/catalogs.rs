@@ -266,7 +266,7 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("SELECT has_schema_privilege('hush_schema', 'USAGE')", "3F000"),
     ("SELECT has_type_privilege('hush_type', 'USAGE')", "42704"),
     ("SELECT pg_has_role('hush_role', 'hush_role', 'USAGE')", "f"),
-    ("SELECT satisfies_hash_partition('hush', 4, 0, 1)", "42P01"),
+    ("SELECT satisfies_hash_partition('hush'::regclass, 4, 0, 1)", "42P01"),
     ("SELECT count(*) FROM generate_series(16384, 17400) n WHERE (pg_identify_object('1259'::oid, n::oid, 0)).identity ~ 'hush'", "0"),
     ("SELECT count(*) FROM generate_series(16384, 17400) n WHERE (pg_identify_object('1247'::oid, n::oid, 0)).identity ~ 'hush'", "0"),
     (

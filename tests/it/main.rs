@@ -23,6 +23,7 @@ mod own;
 mod own_database;
 mod own_ddl;
 mod own_schema;
+mod partitions;
 mod paths;
 mod pgbench;
 mod redis;

@@ -95,6 +95,22 @@ pub fn find(name: &str) -> Option<&'static [Template]> {
     TABLE.get(name).map(Vec::as_slice)
 }
 
+/// The columns of a function's rows, where some of them name relations: in FROM these are numbers, for a literal beside one would be looked up.
+pub fn columns_of(name: &str) -> Option<&'static [&'static str]> {
+    match name {
+        "pg_partition_tree" => Some(&["relid", "parentrelid", "isleaf", "level"]),
+        "pg_partition_ancestors" => Some(&["relid"]),
+        _ => None,
+    }
+}
+
+/// Such a function in FROM, with `$1` for its argument.
+pub fn rows(name: &str) -> String {
+    let column = |c: &&str| if c.ends_with("relid") { format!("{c}::pg_catalog.oid AS {c}") } else { (*c).to_owned() };
+    let columns: Vec<String> = columns_of(name).into_iter().flatten().map(column).collect();
+    format!("SELECT {} FROM pg_catalog.{name}($1)", columns.join(", "))
+}
+
 impl Template {
     /// The expression with `$1`, `$2` … for the arguments.
     pub fn text(&self, system: &System) -> String {

@@ -184,6 +184,9 @@ impl System {
 
     /// Whether a system relation has a column of this name that names objects by number (regproc, regtype).
     pub fn names_by_number(&self, schema: &str, relation: &str, column: &str) -> bool {
+        if let Some(columns) = functions::columns_of(relation) {
+            return columns.iter().any(|c| *c == column && c.ends_with("relid"));
+        }
         let found = self.relations.get(&(schema.to_owned(), relation.to_owned()));
         found.is_some_and(|r| r.columns.iter().any(|c| c.name == column && c.type_name.starts_with("reg")))
     }
@@ -191,7 +194,8 @@ impl System {
     /// The columns of a system relation.
     pub fn columns<'s>(&'s self, schema: &str, relation: &str) -> impl Iterator<Item = &'s str> {
         let found = self.relations.get(&(schema.to_owned(), relation.to_owned()));
-        found.into_iter().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()))
+        let given = functions::columns_of(relation).into_iter().flatten().copied();
+        given.chain(found.into_iter().flat_map(|r| r.columns.iter().map(|c| c.name.as_str())))
     }
 
     /// What a tenant gets for the relation `schema.name`; None where there is no such system relation.

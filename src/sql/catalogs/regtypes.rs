@@ -34,7 +34,9 @@ pub fn looked_up_by(function: &str) -> Option<&'static str> {
 
 /// Whether a function gives a value that names an object.
 pub fn names_an_object(function: &str) -> bool {
-    looked_up_by(function).is_some() || set_of(function).is_some() || matches!(function, "pg_typeof" | "pg_partition_root")
+    looked_up_by(function).is_some()
+        || set_of(function).is_some()
+        || matches!(function, "pg_typeof" | "pg_partition_root" | "pg_partition_ancestors")
 }
 
 /// Whether this type's input looks a name up (regclass and its kin, aclitem, and arrays of them): a parameter of such a type would ask

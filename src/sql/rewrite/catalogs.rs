@@ -13,7 +13,7 @@ use crate::sql::nodes;
 use crate::sql::scope::Traits;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, Node, RangeSubselect, RangeVar};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Columns of catalogs that are refused, each with its catalog.
 const TELLING: &[(&str, &str)] = &[("pg_sequences", "last_value")];
@@ -36,6 +36,10 @@ pub(super) struct Seen {
     pub(super) modes: HashMap<i32, Mode>,
     tableoid: bool,
     star: bool,
+    /// Calls in FROM of functions whose rows name relations, by byte offset.
+    pub(super) rows: HashSet<i32>,
+    /// The one that is all there is in its statement: `SELECT * FROM f(…)`.
+    pub(super) only: Option<i32>,
 }
 
 impl Seen {
@@ -76,6 +80,7 @@ impl Rewriter<'_> {
         if self.catalogs.tableoid {
             self.catalogs.star = has_star(node) || lower.contains("natural");
         }
+        self.catalogs.only = super::rows_calls::only_call(select);
         if select.larg.is_none() {
             for target in select.target_list.iter().chain(&select.sort_clause).chain(&select.group_clause) {
                 let value = match &target.node {
@@ -203,7 +208,7 @@ impl Rewriter<'_> {
             }
             // What the query gives is compared with a number then, and never looked up.
             Some(NodeEnum::SubLink(x)) => {
-                self.mark_alone(x.testexpr.as_deref());
+                self.mark_test(x);
                 Ok(None)
             }
             Some(NodeEnum::ColumnRef(column)) => {
@@ -222,6 +227,27 @@ impl Rewriter<'_> {
                 _ => self.mark_number(side),
             }
         }
+    }
+
+    /// `x IN (SELECT y …)`: both are numbers.
+    pub(super) fn mark_test(&mut self, link: &pg::SubLink) {
+        self.mark_alone(link.testexpr.as_deref());
+        let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_ref().and_then(|s| s.node.as_ref()) else { return };
+        for target in select.target_list.iter().filter(|_| link.testexpr.is_some()) {
+            if let Some(NodeEnum::ResTarget(t)) = &target.node {
+                self.mark(t.val.as_deref(), Mode::Number);
+            }
+        }
+    }
+
+    /// What stands there is a number.
+    pub(super) fn number_at(&mut self, place: i32) {
+        self.catalogs.modes.entry(place).or_insert(Mode::Number);
+    }
+
+    /// A catalog that stands in FROM by this name.
+    pub(super) fn note_catalog(&mut self, name: &str, relation: &str) {
+        self.catalogs.items.push((name.to_owned(), "pg_catalog", relation.to_owned()));
     }
 
     /// A value beside which stands no literal.
@@ -292,6 +318,7 @@ impl Rewriter<'_> {
             return Ok(None);
         }
         let type_name = if *field == "data_type" { "regtype" } else { "regproc" };
+        let type_name = if field.ends_with("relid") { "regclass" } else { type_name };
         let text = regtypes::shown(system, type_name).ok_or_else(|| Refusal::not_understood("this column is not supported"))?;
         let operand = expr.clone();
         *expr = filled(&text, &[operand])?;
@@ -349,6 +376,19 @@ impl Rewriter<'_> {
         self.mode(call.location).map(|_| ())
     }
 
+    /// A function's value that names an object: a number where it is not shown.
+    fn by_number(&self, name: &str, at: i32, text: String) -> Res<String> {
+        match name {
+            "pg_partition_tree" if !self.catalogs.rows.contains(&at) => {
+                Err(Refusal::not_understood(format!("{name} outside of FROM is not supported")).at(self.at(at)))
+            }
+            "pg_partition_root" | "pg_partition_ancestors" if !self.catalogs.rows.contains(&at) && self.mode(at)? == Mode::Number => {
+                Ok(format!("{text}::pg_catalog.oid"))
+            }
+            _ => Ok(text),
+        }
+    }
+
     fn catalog_call(&mut self, expr: &mut Node, name: &str, templates: &'static [Template]) -> Res<Traits> {
         let Some(NodeEnum::FuncCall(call)) = expr.node.as_mut() else { return Ok(Traits::default()) };
         let (at, place) = (call.location, self.at(call.location));
@@ -382,7 +422,7 @@ impl Rewriter<'_> {
         for (index, argument) in arguments.iter().enumerate() {
             once(&text, index, argument).map_err(|r| r.at(place))?;
         }
-        let text = if name == "pg_partition_root" && self.mode(at)? == Mode::Number { format!("{text}::pg_catalog.oid") } else { text };
+        let text = self.by_number(name, at, text)?;
         *expr = filled(&text, &arguments)?;
         Ok(traits.raising())
     }

@@ -33,7 +33,7 @@ impl Rewriter<'_> {
                 return self.comparison(condition);
             }
             Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_deref()) && x.oper_name.is_empty() => {
-                self.mark_alone(x.testexpr.as_deref());
+                self.mark_test(x);
                 let mut test = x.testexpr.take();
                 let fenced = self.condition_of(test.as_mut());
                 let traits = self.sublink(x);

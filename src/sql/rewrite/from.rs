@@ -33,6 +33,9 @@ impl Rewriter<'_> {
     pub(super) fn from_item(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
         let unknown = self.unknown("this kind of FROM item", item);
         let (wrapped, joins) = (self.hidden.wrapped, matches!(item.node, Some(NodeEnum::JoinExpr(_))));
+        if self.rows_call_in_from(item, scope)? {
+            return Ok(Vec::new());
+        }
         let guards = match item.node.as_mut() {
             Some(NodeEnum::RangeVar(var)) if self.is_cte(var) => {
                 let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();

@@ -23,6 +23,7 @@ mod own;
 mod own_place;
 mod own_schema;
 mod rows;
+mod rows_calls;
 mod select;
 mod session;
 mod shape;

@@ -27,6 +27,7 @@ impl Walk<'_> {
     pub(super) fn look_for_catalogs(&mut self, c: &Value) {
         self.allowed.clear();
         self.beside.clear();
+        (self.rows_call, self.only_call) = (None, None);
         self.dump_guard = is_dump_guard(c) && !settings::may_show("restrict_nonsystem_relation_kind");
         self.tableoid = false;
         if let Some(("PrepareStmt" | "DeclareCursorStmt" | "ExplainStmt" | "CopyStmt", inner)) = kind(c) {
@@ -37,6 +38,7 @@ impl Walk<'_> {
             returned.for_each(|target| self.allow(&target["val"]));
         }
         let Some(select) = fields(c, "SelectStmt") else { return };
+        self.only_call = super::rows_calls::only_call(select);
         self.tableoid = select.has(&mut |name, value| name == "sval" && value.as_str() == Some("tableoid"))
             && !telling_star(c)
             && !select.has(&mut |name, value| name == "is_natural" && value.as_bool() == Some(true));
@@ -179,7 +181,8 @@ impl Walk<'_> {
                 Some(if same { Ok(()) } else { disagree("a column lost its schema") })
             }
             "ColumnRef" if kind(f).is_some_and(|(k, _)| k == "CaseExpr") && self.may_show(cv) => {
-                let shown = ["regproc", "regtype"].iter().filter_map(|t| regtypes::shown(&self.catalog.system, t)).collect::<Vec<_>>();
+                let shown =
+                    ["regproc", "regtype", "regclass"].iter().filter_map(|t| regtypes::shown(&self.catalog.system, t)).collect::<Vec<_>>();
                 let hole = [Hole::own(c)];
                 Some(self.one_of(f, &shown, &hole))
             }
@@ -200,8 +203,11 @@ impl Walk<'_> {
             let Some(holes) = self.holes(template, arguments) else { continue };
             let mut text = template.text(&self.catalog.system);
             // Its value names an object: a number where it is not shown.
-            if name == "pg_partition_root" && !self.may_show(c) {
-                text.push_str("::pg_catalog.oid");
+            let in_from = c["location"].as_i64().is_some_and(|place| self.rows_call == Some(place));
+            match name {
+                "pg_partition_tree" if !in_from => return disagree("a function whose rows name objects stands in another place"),
+                "pg_partition_root" | "pg_partition_ancestors" if !in_from && !self.may_show(c) => text.push_str("::pg_catalog.oid"),
+                _ => {}
             }
             if self.one_of(f, &[text], &holes).is_ok() {
                 return Ok(());
@@ -343,7 +349,7 @@ fn telling_star(part: &Value) -> bool {
 }
 
 /// The one statement of a text.
-fn tree(sql: &str) -> Option<Value> {
+pub(super) fn tree(sql: &str) -> Option<Value> {
     let parsed = pg_query::parse(sql, pg_query::ParserOptions::default()).ok()?;
     let [statement] = parsed.protobuf.stmts.as_slice() else { return None };
     tree::of(&statement.stmt).ok()
@@ -365,7 +371,7 @@ pub(super) fn is_bare(call: &Value) -> bool {
 }
 
 /// The same but for where things stand.
-fn equal(a: &Value, b: &Value) -> bool {
+pub(super) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| is_place(key) || equal(value, other)))

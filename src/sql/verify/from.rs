@@ -32,6 +32,11 @@ impl Walk<'_> {
             let name = if cv["alias"].is_null() { text(cv, "relname") } else { text(&cv["alias"], "aliasname") };
             return push(level, Seen { name: name.to_owned(), shared: true, ..Seen::default() });
         }
+        if ck == "RangeFunction"
+            && let Some(proved) = self.rows_call_in_from(fk, fv, cv, level)
+        {
+            return proved;
+        }
         let late = self.late;
         match (fk, ck) {
             ("RangeVar", "RangeVar") => self.table(fv, cv, sinks, level),

@@ -23,6 +23,7 @@ mod own_place;
 mod own_schema;
 mod raises;
 mod rows;
+mod rows_calls;
 mod scopes;
 mod temp;
 mod temp_ddl;
@@ -176,6 +177,9 @@ struct Walk<'a> {
     allowed: HashSet<i64>,
     /// The same of literals that name what stands beside them: the type that reads them.
     beside: HashMap<i64, &'static str>,
+    /// The call in FROM whose rows name relations that is walked, and the one beside which nothing stands in its statement.
+    rows_call: Option<i64>,
+    only_call: Option<i64>,
     /// `tableoid` may be a column of a catalog.
     tableoid: bool,
     /// Columns of the whole statement that are still to be proved.
@@ -235,6 +239,8 @@ impl<'a> Walk<'a> {
             private,
             allowed,
             beside: HashMap::new(),
+            rows_call: None,
+            only_call: None,
             tableoid: false,
             added,
             conditions,
