@@ -6,6 +6,7 @@ use super::catalogs::System;
 use super::conversions;
 use super::home;
 use super::links::{self, ForeignKey};
+use super::private::{Kin, TEMP};
 use super::sequences;
 use crate::policy::{Home, Place, Policy, TableRule};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -107,6 +108,8 @@ pub struct Relation {
     pub may_truncate: bool,
     /// A view's query, as the server prints it.
     pub definition: Option<String>,
+    /// What a temporary one goes and comes with.
+    pub kin: Kin,
     /// What the policy says.
     pub rule: TableRule,
     /// Where it says so.
@@ -153,7 +156,7 @@ impl Relation {
     /// Whether it is read as the query it stands for: a view whose rows are told apart by tenant. One that is `shared: read` shows all
     /// tenants the same rows, whatever it reads.
     pub fn is_expanded(&self) -> bool {
-        (self.kind == 'S' && !self.is_own()) || (self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. }))
+        (self.kind == 'S' && !self.is_own() && self.schema != TEMP) || (self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. }))
     }
 
     /// Whether a column, also a system column, has this name.
@@ -243,6 +246,7 @@ impl Catalog {
                 triggers_on_delete: fires(oid, 1),
                 triggers_on_insert: fires(oid, 2),
                 definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
+                kin: Kin::default(),
                 rule: decided.rule,
                 place: decided.place,
                 schema: schema.clone(),

@@ -182,6 +182,33 @@ fn utility_statements_are_rewritten_as_the_cases_say() {
     check("utility.txt", include_str!("../../tests/sql/utility.txt"));
 }
 
+/// A case is the text of a simple query, whose later statements know what the earlier ones have made.
+fn check_scripts(file: &str, text: &str) {
+    let judge = judge();
+    let mut wrong = String::new();
+    for case in text.split("\n\n").map(str::trim).filter(|c| !c.is_empty() && !c.starts_with('#')) {
+        let (sql, wanted) = case.split_once("\n=>\n").unwrap_or((case, "(nothing)"));
+        let got = match judge.simple(sql, &tenant("acme")) {
+            Ok(script) => script.outgoing.as_str().replace("; ", ";\n"),
+            Err(r) => format!("! {} {}{}", r.sqlstate, r.message, r.detail.map(|d| format!(" ({d})")).unwrap_or_default()),
+        };
+        if !(if wanted.starts_with('!') { got.starts_with(wanted) } else { got == wanted }) {
+            wrong.push_str(&format!("{sql}\n=>\n{got}\n\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{file}: these came out otherwise:\n\n{wrong}");
+}
+
+#[test]
+fn temporary_relations_are_made_as_the_cases_say() {
+    check_scripts("temps.txt", include_str!("../../tests/sql/temps.txt"));
+}
+
+#[test]
+fn attacks_by_temporary_relations_are_held() {
+    check_scripts("attacks/temps.txt", include_str!("../../tests/sql/attacks/temps.txt"));
+}
+
 #[test]
 fn what_is_the_sessions_own_is_rewritten_as_the_cases_say() {
     check("own.txt", include_str!("../../tests/sql/own.txt"));
@@ -403,7 +430,8 @@ fn temporary_tables_are_changed_by_judged_expressions() {
         ("ALTER TABLE t ADD x int DEFAULT leak(1)", "42883"),
         ("ALTER TABLE t ALTER id TYPE int USING leak(id)", "42883"),
         ("ALTER TABLE t INHERIT orders", "0A000"),
-        ("ALTER INDEX t RENAME TO u", "0A000"),
+        ("ALTER INDEX t RENAME TO u", "ALTER INDEX pg_temp.t RENAME TO u"),
+        ("ALTER INDEX orders RENAME TO u", "42501"),
     ] {
         let became = judge.simple_for(sql, &acme, &temps).map_or_else(|r| r.sqlstate.to_owned(), |s| s.outgoing.as_str().to_owned());
         assert_eq!(became, wanted, "{sql}");

@@ -37,5 +37,6 @@ mod smoke;
 mod sqlsmith;
 mod statements;
 mod support;
+mod temps;
 mod through;
 mod tls;

@@ -342,7 +342,7 @@ impl Rewriter<'_> {
             _ => return Err(Refusal::not_understood("this function name is not supported").at(place)),
         };
         let own = matches!(schema, "" | "pg_catalog");
-        if own && (matches!(name, "nextval" | "currval") || (name == "setval" && self.cx.catalog.is_own_place())) {
+        if own && matches!(name, "nextval" | "currval" | "setval") {
             let name = name.to_owned();
             return if name == "setval" { self.setval(call) } else { self.sequence_call(call, &name) }.map_err(|r| r.at(place));
         }

@@ -29,6 +29,8 @@ mod session;
 mod shape;
 mod temp;
 mod temp_ddl;
+mod temp_parts;
+mod temp_sequences;
 mod through;
 mod utility;
 mod write;

@@ -2,12 +2,14 @@
 
 use super::{Res, Rewriter};
 use crate::policy::{Explain, TableRule};
+use crate::sql::catalog::Relation;
 use crate::sql::{Kind, Preparation, Refusal, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     self as pg, ConstraintsSetStmt, DeclareCursorStmt, DefElem, DeleteStmt, DropBehavior, ExecuteStmt, ExplainStmt, LockStmt, Node,
     PrepareStmt, TruncateStmt,
 };
+use std::sync::Arc;
 
 /// DECLARE's WITH HOLD (parsenodes.h).
 const CURSOR_OPT_HOLD: i32 = 0x20;
@@ -35,6 +37,9 @@ impl Rewriter<'_> {
             NodeEnum::DropStmt(x) => self.drop_temp(x),
             NodeEnum::IndexStmt(x) => self.index_of_temp(x),
             NodeEnum::AlterTableStmt(x) => self.alter_temp(x),
+            NodeEnum::RenameStmt(x) => self.rename_temp(x),
+            NodeEnum::CreateSeqStmt(x) => self.create_temp_sequence(x),
+            NodeEnum::AlterSeqStmt(x) => self.alter_temp_sequence(x),
             NodeEnum::ListenStmt(x) => {
                 let name = x.conditionname.clone();
                 self.channel(&mut x.conditionname)?;
@@ -228,7 +233,8 @@ impl Rewriter<'_> {
         let mut deletes = Vec::new();
         for (index, var) in vars.into_iter().enumerate() {
             // Naming a table twice is one truncation, and must not be two deletions.
-            if !truncated[..index].iter().any(|t| t.oid == truncated[index].oid) {
+            let same = |t: &Arc<Relation>| t.oid == truncated[index].oid && t.name == truncated[index].name;
+            if !truncated[..index].iter().any(same) {
                 let mut delete = NodeEnum::DeleteStmt(Box::new(DeleteStmt { relation: Some(var), ..Default::default() }));
                 self.write(&mut delete)?;
                 deletes.push(delete);

@@ -163,7 +163,7 @@ impl Walk<'_> {
         if let ["pg_catalog", "nextval" | "currval"] = fname.as_slice() {
             return self.sequence(f, c);
         }
-        if fname == ["pg_catalog", "setval"] && self.catalog.is_own_place() {
+        if fname == ["pg_catalog", "setval"] {
             return self.setval(f, c);
         }
         if fname == ["pg_catalog", "pg_notify"] {
@@ -208,7 +208,7 @@ impl Walk<'_> {
     }
 
     /// None, or PostgreSQL's own, or one that calls listed functions only.
-    fn operator(&self, name: Vec<&str>) -> Res<()> {
+    pub(super) fn operator(&self, name: Vec<&str>) -> Res<()> {
         let listed = |bare: &str| self.catalog.operators.contains(bare);
         match name.as_slice() {
             [] => Ok(()),

@@ -27,6 +27,8 @@ mod rows_calls;
 mod scopes;
 mod temp;
 mod temp_ddl;
+mod temp_parts;
+mod temp_sequences;
 mod through;
 mod utility;
 mod write;

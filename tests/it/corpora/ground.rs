@@ -115,7 +115,12 @@ impl Ground {
         match judge.simple_for(sql, &derive::tenant(&judge), &self.temps) {
             Ok(script) => {
                 script.kinds.iter().for_each(|kind| self.temps.completed(kind));
-                let own = |kind: &Kind| matches!(kind, Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::DropTemp(_));
+                let own = |kind: &Kind| {
+                    matches!(
+                        kind,
+                        Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::RenameTemp(..) | Kind::BindTemp { .. } | Kind::DropTemp(_)
+                    )
+                };
                 return script.kinds.iter().all(own).then(|| script.outgoing.as_str().to_owned());
             }
             // A schema without tables is none; it is one when they are made.
