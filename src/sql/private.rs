@@ -78,6 +78,11 @@ impl Temps {
         self.tables.get(name)
     }
 
+    /// The table or view of this name, whose rows have a type of that name.
+    pub fn row_type(&self, name: &str) -> Option<&Arc<Relation>> {
+        self.get(name).filter(|r| matches!(r.kind, 'r' | 'p' | 'v'))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.tables.len()

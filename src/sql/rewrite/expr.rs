@@ -1,6 +1,7 @@
 //! Expressions: each node kind that passes stands here by name; the rest is refused.
 
 use super::{Res, Rewriter, from, locks};
+use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use};
 use crate::sql::{Refusal, conversions, functions, nodes, settings};
 use pg_query::NodeEnum;
@@ -434,6 +435,12 @@ impl Rewriter<'_> {
         let names = nodes::names(&type_name.names).unwrap_or_default();
         self_contained(type_name).map_err(|r| r.at(place))?;
         match names.as_slice() {
+            // The rows of a temporary table; its name stands before any other.
+            [name] | [TEMP, name] if self.cx.private.temps.row_type(name).is_some() => {
+                self.private = true;
+                type_name.names = vec![nodes::string(TEMP), nodes::string(name)];
+                Ok(())
+            }
             ["pg_catalog", name] if functions::is_type(name) => Ok(()),
             ["information_schema", name] if functions::is_information_domain(name) => Ok(()),
             [name] if self.cx.catalog.types.contains_key(*name) && left_out!(self.cx, OwnType) => Ok(()),

@@ -249,10 +249,11 @@ impl Rewriter<'_> {
     }
 
     /// WHERE CURRENT OF takes no other condition beside it and needs none: the cursor's own query is guarded, so the row it stands on
-    /// is the tenant's.
+    /// is the tenant's, or the session's own.
     pub(super) fn current_of(&mut self, condition: Option<&Node>, guards: usize) -> Res<bool> {
         let Some(NodeEnum::CurrentOfExpr(x)) = condition.and_then(|c| c.node.as_ref()) else { return Ok(false) };
-        if guards != 1 || self.has_ctes || x.cursor_param != 0 {
+        let alone = self.levels.last().is_some_and(|level| level.items.len() == 1);
+        if guards > 1 || !alone || self.has_ctes || x.cursor_param != 0 {
             return Err(Refusal::not_understood("WHERE CURRENT OF beside other tables is not supported"));
         }
         self.cursor = Some(x.cursor_name.clone());

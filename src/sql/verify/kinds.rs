@@ -1,6 +1,7 @@
 //! Node by node: what passes as the client wrote it, and the names in it that must be PostgreSQL's own. A kind that is not here is not proved.
 
 use super::{Res, Walk, disagree, fields, kind, labels, list, names, text};
+use crate::sql::private::TEMP;
 use crate::sql::tree::Value;
 use crate::sql::{functions, settings};
 
@@ -233,6 +234,14 @@ impl Walk<'_> {
             return self.same(f, c);
         }
         let (fname, cname) = (names(list(f, "names")), names(list(c, "names")));
+        if let [TEMP, name] = fname.as_slice() {
+            let own = matches!(cname.as_slice(), [n] | [TEMP, n] if n == name) && self.private.temps.row_type(name).is_some();
+            let plain = f["setof"] != Value::Bool(true) && f["pct_type"] != Value::Bool(true);
+            return if own && plain { self.rest(f, c, &["names"]) } else { disagree("a type is no temporary table's") };
+        }
+        if matches!(cname.as_slice(), [n] if self.private.temps.row_type(n).is_some()) {
+            return disagree("a temporary table's type became another");
+        }
         let user = |schema: &str, name: &str| self.catalog.types.get(name).is_some_and(|s| s == schema);
         let known = match fname.as_slice() {
             [name] => functions::is_type(name.strip_prefix('_').unwrap_or(name)) && !self.catalog.types.contains_key(*name),

@@ -1,7 +1,7 @@
 //! The session's own: temporary tables stand as `pg_temp.name` and nowhere else; channels are the tenant's.
 
 use super::scopes::{Level, Seen};
-use super::{Res, Walk, disagree, fields, list, temp_parts, text};
+use super::{Res, Walk, disagree, fields, list, temp_parts, text, utility};
 use crate::sql::Kind;
 use crate::sql::catalog::Relation;
 use crate::sql::private::{TEMP, channel, channel_value, hides_a_system_name, of_kind};
@@ -74,7 +74,13 @@ impl Walk<'_> {
         let name = if ft["alias"].is_null() { text(ft, "relname") } else { text(&ft["alias"], "aliasname") }.to_owned();
         let target = Level { items: vec![Seen { name, relation, ..Seen::default() }], passed: false };
         let from = ["from_clause", "using_clause"].into_iter().find(|k| f.get(k).is_some());
+        let positioned = utility::is_current_of(&f["where_clause"], &c["where_clause"]) && f["with_clause"].is_null();
         match from {
+            // The row that an own cursor stands on.
+            Some(from) if positioned && list(f, from).is_empty() && added.is_none() => {
+                self.levels.push(target);
+                self.rest(f, c, &["relation", "where_clause"])?;
+            }
             Some(from) => {
                 let (guards, condition) = self.split(&f["where_clause"], &c["where_clause"])?;
                 self.filters.push(guards);
