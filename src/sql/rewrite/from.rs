@@ -153,7 +153,8 @@ impl Rewriter<'_> {
         self.levels.push(scope.clone());
         let arguments = self.sample_arguments(sample);
         self.levels.pop();
-        let fixed = arguments?.uses.is_empty();
+        // Its arguments see the levels around, from where they stand and from inside a subquery alike; a query in them may not.
+        let fixed = !arguments?.uses.contains(&scope::Use::Any);
         let Some(relation) = sample.relation.as_mut() else { return Err(refused) };
         match relation.node.as_ref() {
             Some(NodeEnum::RangeVar(var)) if !self.is_cte(var) && !self.relation(&mut var.clone())?.is_expanded() => {}
@@ -163,7 +164,7 @@ impl Rewriter<'_> {
         if matches!(relation.node, Some(NodeEnum::RangeVar(_))) {
             return Ok(guards);
         }
-        // The table was wrapped: the sample is taken inside, where nothing beside it can be seen.
+        // The table was wrapped: the sample is taken inside, from where its arguments see what they saw: nothing beside it, nothing of it.
         let mut wrapped = std::mem::take(relation.as_mut());
         let Some(NodeEnum::RangeSubselect(sub)) = wrapped.node.as_mut() else { return Err(refused) };
         let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_mut().and_then(|q| q.node.as_mut()) else { return Err(refused) };

@@ -231,7 +231,7 @@ impl Rewriter<'_> {
         if !x.cols.is_empty() {
             return Ok(());
         }
-        let known = || self.known_width(select).filter(|_| relation.hidden.is_some());
+        let known = || self.known_width(select, x.with_clause.as_ref()).filter(|_| relation.hidden.is_some());
         let width = width(select).or_else(known).ok_or_else(|| {
             Refusal::not_understood("INSERT without a column list from SELECT * is not supported").hint("Name the columns.")
         })?;
