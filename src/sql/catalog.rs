@@ -8,6 +8,7 @@ use super::home;
 use super::links::{self, ForeignKey};
 use super::private::{Kin, TEMP};
 use super::sequences;
+use super::views::Writes;
 use crate::policy::{Home, Place, Policy, TableRule};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -110,6 +111,8 @@ pub struct Relation {
     pub definition: Option<String>,
     /// What a temporary one goes and comes with.
     pub kin: Kin,
+    /// How a view is written through.
+    pub writes: Writes,
     /// What the policy says.
     pub rule: TableRule,
     /// Where it says so.
@@ -233,6 +236,7 @@ impl Catalog {
             if let Some(index) = decided.entry {
                 used[index] = true;
             }
+            let view = rows("views").iter().find(|r| number(r, 0) == oid);
             let mut relation = Relation {
                 oid,
                 kind,
@@ -245,8 +249,9 @@ impl Catalog {
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
                 triggers_on_delete: fires(oid, 1),
                 triggers_on_insert: fires(oid, 2),
-                definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
+                definition: view.map(|r| text(r, 1)),
                 kin: Kin::default(),
+                writes: view.map(|r| Writes::read(r)).unwrap_or_default(),
                 rule: decided.rule,
                 place: decided.place,
                 schema: schema.clone(),

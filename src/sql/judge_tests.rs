@@ -104,7 +104,7 @@ fn check(file: &str, text: &str) {
     check_with(&judge(), file, text);
 }
 
-fn check_with(judge: &Judge, file: &str, text: &str) {
+pub fn check_with(judge: &Judge, file: &str, text: &str) {
     let mut wrong = String::new();
     let mut count = 0;
     let text: String = text.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l, "\n"]).collect();

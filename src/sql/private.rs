@@ -212,6 +212,7 @@ impl Relation {
             may_truncate: false,
             definition: None,
             kin: Kin::default(),
+            writes: Default::default(),
             rule,
             place,
         }

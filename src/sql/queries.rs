@@ -51,7 +51,14 @@ pub const QUERIES: &[CatalogQuery] = &[
         name: "views",
         // With an empty path each name in a definition is printed with its schema.
         sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
-              SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END) FROM bare b CROSS JOIN pg_catalog.pg_class c \
+              SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END), \
+              (SELECT o.option_value FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'check_option'), \
+              (SELECT o.option_value::pg_catalog.bool FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'security_barrier'), \
+              (SELECT pg_catalog.bit_or(t.tgtype) FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND (t.tgtype & 64) <> 0), \
+              (SELECT pg_catalog.string_agg(r.ev_type::pg_catalog.text, '') FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'), \
+              (SELECT pg_catalog.json_object_agg(a.attname, pg_catalog.pg_get_expr(d.adbin, CASE WHEN b.path = '' THEN d.adrelid END)) \
+              FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = c.oid), \
+              pg_catalog.pg_relation_is_updatable(c.oid, false) FROM bare b CROSS JOIN pg_catalog.pg_class c \
               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
     },

@@ -40,3 +40,4 @@ mod support;
 mod temps;
 mod through;
 mod tls;
+mod views;

@@ -15,7 +15,7 @@ use pg_query::protobuf::{self as pg, JoinExpr, JoinType, Node, RangeFunction, Ra
 use std::sync::Arc;
 
 /// Deepest nesting of views in views.
-const VIEWS_MAX: usize = 8;
+pub(super) const VIEWS_MAX: usize = 8;
 
 /// Whether the enclosing filter can take this side's guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -362,7 +362,7 @@ fn close(join: &JoinExpr, kind: JoinType, scope: &mut Scope, first: usize, middl
 }
 
 /// The query of a view, as upstream prints it.
-fn definition(view: &Relation) -> Res<Box<SelectStmt>> {
+pub(super) fn definition(view: &Relation) -> Res<Box<SelectStmt>> {
     let unreadable = || Refusal::not_understood("it is not one query");
     let mut stmts = parse::parse(view.definition.as_deref().ok_or_else(unreadable)?)?;
     match stmts.pop().and_then(|s| s.stmt).and_then(|n| n.node) {

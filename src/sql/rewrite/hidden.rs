@@ -399,7 +399,7 @@ fn target(value: Node) -> Node {
 }
 
 /// The names before a star that is a whole target.
-fn star_of(target: &Node) -> Option<Vec<&str>> {
+pub(super) fn star_of(target: &Node) -> Option<Vec<&str>> {
     let Some(NodeEnum::ResTarget(target)) = &target.node else { return None };
     let Some(NodeEnum::ColumnRef(column)) = target.val.as_ref().and_then(|v| v.node.as_ref()) else { return None };
     let (last, names) = column.fields.split_last()?;
@@ -407,7 +407,7 @@ fn star_of(target: &Node) -> Option<Vec<&str>> {
 }
 
 /// Whether a star shows the columns of this item one by one, each under its own name.
-fn is_plain(item: &Node) -> bool {
+pub(super) fn is_plain(item: &Node) -> bool {
     let side = |side: &Option<Box<Node>>| side.as_deref().is_some_and(is_plain);
     match &item.node {
         Some(NodeEnum::JoinExpr(join)) => {

@@ -33,6 +33,9 @@ mod temp_parts;
 mod temp_sequences;
 mod through;
 mod utility;
+mod view_names;
+mod view_write;
+mod views;
 mod write;
 mod xml;
 

@@ -216,6 +216,9 @@ impl Rewriter<'_> {
         }
         let truncated = vars.iter().map(|v| self.relation(&mut v.clone())).collect::<Res<Vec<_>>>()?;
         for relation in &truncated {
+            if relation.is_expanded() {
+                return Err(Refusal::with_state("42809", format!("\"{}\" is not a table", relation.name)));
+            }
             // It becomes a DELETE, which another privilege allows.
             if !relation.may_truncate {
                 return Err(Refusal::not_allowed(format!("permission denied for table {}", relation.name)));

@@ -32,16 +32,20 @@ impl Rewriter<'_> {
         self.rows.returning = top && !merges;
         let result = walked.and_then(|()| match self.write_temp(node)? {
             true => Ok(()),
-            false => match node {
-                NodeEnum::InsertStmt(x) => self.insert(x),
-                NodeEnum::UpdateStmt(x) => self.update(x),
-                NodeEnum::DeleteStmt(x) => self.delete(x),
-                NodeEnum::MergeStmt(x) => self.merge(x),
-                _ => Err(Refusal::not_understood("not a write")),
-            },
+            false => self.through_view(node).and_then(|()| self.write_table(node)),
         });
         self.ctes.truncate(names);
         result
+    }
+
+    fn write_table(&mut self, node: &mut NodeEnum) -> Res<()> {
+        match node {
+            NodeEnum::InsertStmt(x) => self.insert(x),
+            NodeEnum::UpdateStmt(x) => self.update(x),
+            NodeEnum::DeleteStmt(x) => self.delete(x),
+            NodeEnum::MergeStmt(x) => self.merge(x),
+            _ => Err(Refusal::not_understood("not a write")),
+        }
     }
 
     /// The target, which must be a scoped base table, and its guard.

@@ -229,7 +229,7 @@ fn star_of(target: &Value) -> Option<Vec<&str>> {
 }
 
 /// Whether a star shows each item of this part of FROM by itself.
-fn is_plain(item: &Value) -> bool {
+pub(super) fn is_plain(item: &Value) -> bool {
     match kind(item) {
         Some(("JoinExpr", join)) => {
             let bare = join["is_natural"] != Value::Bool(true) && list(join, "using_clause").is_empty() && join["alias"].is_null();

@@ -31,6 +31,8 @@ mod temp_parts;
 mod temp_sequences;
 mod through;
 mod utility;
+mod view_names;
+mod views;
 mod write;
 
 use super::catalog::{Catalog, Relation};

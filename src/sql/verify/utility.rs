@@ -2,6 +2,7 @@
 
 use super::{Res, Walk, disagree, fields, kind, list, text};
 use crate::sql::tree::Value;
+use crate::sql::views::Event;
 
 /// The strongest lock that stops no other session's reads or writes.
 const ROW_EXCLUSIVE: i64 = 3;
@@ -129,6 +130,9 @@ impl Walk<'_> {
             client["relation"] = var.clone();
             if !list(&delete, "using_clause").is_empty() || !delete["returning_clause"].is_null() {
                 return disagree("TRUNCATE became something else");
+            }
+            if self.through_view(&delete, &client, Event::Delete)?.is_some() {
+                return disagree("a view is truncated");
             }
             self.delete(&delete, &client)?;
         }

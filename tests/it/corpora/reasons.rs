@@ -17,6 +17,10 @@ const DESIGN: &[(&str, &str)] = &[
     ("settings that are not the tenant's", "^42501 permission denied to (set|examine)|^42501 .*parameter"),
     ("SELECT INTO makes a lasting table: DDL is the operator's", "^42501 permission denied to create tables"),
     ("materialised views without the tenant column hold all tenants' rows", r"\[a materialised view\]"),
+    (
+        "writes through views with INSTEAD OF triggers or rules: the database's own code, which knows no tenant",
+        r"^0A000 writing through view .*It has an INSTEAD OF trigger or a rule",
+    ),
     ("texts that are nested too deeply, or too long", "^5400[01]"),
 ];
 
