@@ -279,7 +279,7 @@ impl Rewriter<'_> {
         let mut traits = self.optional(link.testexpr.as_mut())?;
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
         let compares = link.sub_link_type != SubLinkType::ExistsSublink as i32 && link.sub_link_type != SubLinkType::ExprSublink as i32;
-        let converts = self.converts && compares && link.sub_link_type != SubLinkType::ArraySublink as i32;
+        let converts = self.conversions.wanted && compares && link.sub_link_type != SubLinkType::ArraySublink as i32;
         let fails = converts || !self.quiet_operator(&name);
         if link.testexpr.is_some() && fails {
             traits = traits.raising();
@@ -392,7 +392,7 @@ impl Rewriter<'_> {
             Some(listed) => {
                 call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
                 traits.aggregates |= call.over.is_none() && functions::is_aggregate(name);
-                let converts = self.converts && !conversions::is_firm_call(name);
+                let converts = self.conversions.wanted && !conversions::is_firm_call(name);
                 Ok(if listed.raises || converts { traits.raising() } else { traits })
             }
             None if self.cx.catalog.unsafe_fields.contains(name) && !self.cx.catalog.user_functions.contains(name) => {

@@ -196,6 +196,8 @@ impl Rewriter<'_> {
             JoinType::JoinRight => (on, above),
             JoinType::JoinFull if left_out!(self.cx, FullAbove) => (above, above),
             JoinType::JoinFull if above == Filter::Unseen => (above, above),
+            // No fence may stand in its condition.
+            JoinType::JoinFull if self.conversions.wanted => (Filter::Unseen, Filter::Unseen),
             JoinType::JoinFull => (Filter::None, Filter::None),
             _ => return Err(Refusal::not_understood("this kind of join is not supported")),
         };

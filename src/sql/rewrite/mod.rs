@@ -126,8 +126,7 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     let mut rewriter = Rewriter::new(context, mode);
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
-    rewriter.converts = conversions::wanted(&context, inner);
-    rewriter.loose_parameters = conversions::has_loose_parameters(&context, inner);
+    rewriter.conversions = conversions::Conversions::of(&context, inner);
     rewriter.rows_begin(inner);
     let kind = rewriter.statement(inner)?;
     let rows = rewriter.row_check(&kind, inner);
@@ -170,9 +169,7 @@ struct Rewriter<'a> {
     /// Some condition had to be fenced.
     raised: bool,
     has_ctes: bool,
-    /// Something in the statement may make PostgreSQL convert a column of a `through` table.
-    converts: bool,
-    loose_parameters: bool,
+    conversions: conversions::Conversions,
     mode: Mode,
     /// How many expressions can raise so far.
     raisings: usize,
@@ -222,8 +219,7 @@ impl<'a> Rewriter<'a> {
             has_write: false,
             raised: false,
             has_ctes: false,
-            converts: false,
-            loose_parameters: false,
+            conversions: conversions::Conversions::default(),
             mode,
             raisings: 0,
             early: false,

@@ -153,7 +153,7 @@ impl Rewriter<'_> {
         if x.cols.is_empty()
             && let Some(NodeEnum::SelectStmt(select)) = x.select_stmt.as_ref().and_then(|s| s.node.as_ref())
         {
-            let width = width(select).or_else(|| self.known_width(select)).ok_or_else(|| {
+            let width = width(select).or_else(|| self.known_width(select, x.with_clause.as_ref())).ok_or_else(|| {
                 Refusal::not_understood("INSERT without a column list from SELECT * is not supported").hint("Name the columns.")
             })?;
             if width > through.columns.len() {

@@ -23,6 +23,8 @@ pub(super) struct Conditions {
     open: bool,
     /// Something in the statement may make PostgreSQL convert a column of a `through` table.
     pub(super) converts: bool,
+    /// It may read such a table.
+    pub(super) mixes: bool,
     /// A parameter is of a type that does.
     pub(super) loose: bool,
 }
@@ -209,7 +211,7 @@ impl Walk<'_> {
     fn output_fails(&self, select: &Value) -> bool {
         if !select["larg"].is_null() {
             // The arms' columns are made alike as soon as a row is read.
-            return self.catalog.converts || self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
+            return self.conditions.mixes || self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
         }
         ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k]))
     }
