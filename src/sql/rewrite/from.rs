@@ -312,6 +312,10 @@ impl Rewriter<'_> {
             };
             // The second element holds a column definition list, which only record functions take.
             for part in list.items.iter_mut().filter(|n| n.node.is_some()) {
+                if let Some(NodeEnum::List(definitions)) = part.node.as_mut() {
+                    result = result.and_then(|()| definitions.items.iter_mut().try_for_each(|d| self.column_definition(d)));
+                    continue;
+                }
                 if let (Some(NodeEnum::FuncCall(call)), true) = (&part.node, name.is_empty()) {
                     name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
                 }
