@@ -391,6 +391,7 @@ impl Catalog {
         let mut functions: Vec<_> = self.unsafe_fields.iter().collect();
         functions.sort();
         let sequences: Vec<_> = self.sequences.keys().collect();
+        let listed: BTreeSet<_> = self.functions.iter().collect();
         let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).chain(&self.revealing).collect();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
@@ -405,7 +406,7 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            (&self.home, &self.system.hidden, overloads),
+            (&self.home, &self.system.hidden, overloads, listed),
         )
             .hash(&mut hasher);
         hasher.finish()

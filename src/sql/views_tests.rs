@@ -26,6 +26,7 @@ const VIEWS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("coded", "org_id", "id title", "SELECT notes.id, notes.title FROM public.notes", &["", "f", "69"]),
     ("ruled", "org_id", "id title", "SELECT notes.id, notes.title FROM public.notes", &["", "f", "", "2"]),
     ("placed", "org_id", "place id row", "SELECT notes.ctid AS place, notes.id, (notes.*)::text AS row FROM public.notes", &[]),
+    ("sighted", "org_id", "id", "SELECT notes.id FROM public.notes WHERE EXISTS (SELECT 1 FROM pg_class)", &[]),
     ("counted", "org_id", "many", "SELECT count(*) AS many FROM public.notes", &["", "f", "", "", "", "0"]),
     ("grouped", "org_id", "title", "SELECT notes.title FROM public.notes GROUP BY notes.title", &[]),
     ("filled", "org_id", "id title stars", "SELECT id, title, stars FROM public.notes", &["", "f", "", "", "{\"title\": \"'new'::text\"}"]),

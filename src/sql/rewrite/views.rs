@@ -99,7 +99,8 @@ impl Rewriter<'_> {
         let columns = inner.columns.clone();
         let item = Named { name, schema: None, has: Has::View(&columns) };
         let mut names = self.names(&inner.table, reference, vec![item]);
-        names.is_view = true;
+        // No WITH query of the client's is meant by a view.
+        (names.is_view, names.ctes) = (true, Vec::new());
         let mut shown = Vec::new();
         if view.columns.len() != select.target_list.len() {
             return Err(Refusal::not_understood("its columns are not known"));

@@ -37,6 +37,8 @@ impl Walk<'_> {
         }
         let at = var["alias"].is_null().then(|| view.schema.clone());
         let mut places = self.places(&base.table, reference, Item::View(base.columns.clone(), at));
+        let own = list(&c["with_clause"], "ctes").iter().filter_map(|w| fields(w, "CommonTableExpr"));
+        places.ctes.extend(own.map(|w| text(w, "ctename").to_owned()));
         let mut new = c.clone();
         match event {
             Event::Insert => base.insert(f, &mut new, &mut places)?,
@@ -86,7 +88,7 @@ impl Walk<'_> {
         let name = if var["alias"].is_null() { text(var, "relname") } else { text(&var["alias"], "aliasname") };
         let mut places = self.places(&base.table, reference, Item::View(base.columns.clone(), None));
         name.clone_into(&mut places.levels[0][0].0);
-        places.foreign = true;
+        (places.foreign, places.ctes) = (true, Vec::new());
         let columns = columns(view, &query, &base.columns, base.views.is_empty(), &mut places)?;
         let mut condition = query["where_clause"].clone();
         without_places(&mut condition);
