@@ -178,4 +178,4 @@ SELECT pg_get_serial_sequence('notes', 'id')
 ~SELECT * FROM some_note()
 ~SELECT (public.some_note()).title
 SELECT * FROM some_title()
-~DELETE FROM sums
+DELETE FROM sums
