@@ -105,10 +105,17 @@ pub fn columns_of(name: &str) -> Option<&'static [&'static str]> {
 }
 
 /// Such a function in FROM, with `$1` for its argument.
-pub fn rows(name: &str) -> String {
+pub fn rows(name: &str, ordinality: bool) -> String {
+    let (more, with) = if ordinality { (", ordinality", " WITH ORDINALITY") } else { ("", "") };
     let column = |c: &&str| if c.ends_with("relid") { format!("{c}::pg_catalog.oid AS {c}") } else { (*c).to_owned() };
     let columns: Vec<String> = columns_of(name).into_iter().flatten().map(column).collect();
-    format!("SELECT {} FROM pg_catalog.{name}($1)", columns.join(", "))
+    format!("SELECT {}{more} FROM pg_catalog.{name}($1){with}", columns.join(", "))
+}
+
+/// Whether a column of such a function may have this name in its place, counted from 0: what names relations is told by it.
+pub fn may_be_called(name: &str, place: usize, called: &str) -> bool {
+    let own = columns_of(name).and_then(|columns| columns.get(place)).copied().unwrap_or_default();
+    if own.ends_with("relid") { called == own } else { !called.ends_with("relid") }
 }
 
 impl Template {

@@ -232,12 +232,20 @@ impl Rewriter<'_> {
     /// `x IN (SELECT y …)`: both are numbers.
     pub(super) fn mark_test(&mut self, link: &pg::SubLink) {
         self.mark_alone(link.testexpr.as_deref());
-        let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_ref().and_then(|s| s.node.as_ref()) else { return };
-        for target in select.target_list.iter().filter(|_| link.testexpr.is_some()) {
+        if let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_ref().and_then(|s| s.node.as_ref())
+            && link.testexpr.is_some()
+        {
+            self.mark_numbers(select);
+        }
+    }
+
+    fn mark_numbers(&mut self, select: &pg::SelectStmt) {
+        for target in &select.target_list {
             if let Some(NodeEnum::ResTarget(t)) = &target.node {
                 self.mark(t.val.as_deref(), Mode::Number);
             }
         }
+        [&select.larg, &select.rarg].into_iter().flatten().for_each(|arm| self.mark_numbers(arm));
     }
 
     /// What stands there is a number.

@@ -52,9 +52,10 @@ impl Rewriter<'_> {
             return Ok(false);
         }
         let name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
-        let plain = !function.ordinality && !function.is_rowsfrom && function.coldeflist.is_empty();
+        let (plain, ordinality) = (!function.is_rowsfrom && function.coldeflist.is_empty(), function.ordinality);
         let alias = function.alias.clone().unwrap_or_else(|| Alias { aliasname: name.clone(), colnames: Vec::new() });
-        if !plain || !alias.colnames.is_empty() {
+        let called = nodes::names(&alias.colnames).unwrap_or_default();
+        if !plain || !called.iter().enumerate().all(|(at, called)| functions::may_be_called(&name, at, called)) {
             return Err(Refusal::not_understood(format!("this form of {name} in FROM is not supported")).at(self.at(place)));
         }
         let mut inner = nodes::node(NodeEnum::FuncCall(Box::new(call.clone())));
@@ -69,7 +70,7 @@ impl Rewriter<'_> {
         self.levels.pop();
         self.catalogs.rows.remove(&place);
         result?;
-        let mut subquery = parsed(&functions::rows(&name))?;
+        let mut subquery = parsed(&functions::rows(&name, ordinality))?;
         let broken = || Refusal::not_understood("a function's rows cannot be read");
         let Some(NodeEnum::SelectStmt(select)) = subquery.node.as_mut() else { return Err(broken()) };
         let Some(NodeEnum::RangeFunction(inside)) = select.from_clause.first_mut().and_then(|f| f.node.as_mut()) else {

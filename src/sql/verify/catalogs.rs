@@ -382,7 +382,7 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
 }
 
 /// `OFFSET 0` only keeps conditions outside.
-fn without_barrier(f: &Value, wanted: &Value) -> Value {
+pub(super) fn without_barrier(f: &Value, wanted: &Value) -> Value {
     let mut f = f.clone();
     let barrier = fields(&f, "SelectStmt").is_some_and(|s| is_zero(&s["limit_offset"]) && s["limit_count"].is_null());
     if barrier {

@@ -43,7 +43,7 @@ impl Walk<'_> {
             self.rows_call = here;
             return None;
         }
-        let wanted = super::catalogs::tree(&functions::rows(name))?;
+        let wanted = super::catalogs::tree(&functions::rows(name, c["ordinality"] == Value::Bool(true)))?;
         Some(match fk {
             "RangeSubselect" => self.rows_in_subquery(&wanted, name, f, c, level),
             _ => disagree("rows that name objects are looked at"),
@@ -52,16 +52,16 @@ impl Walk<'_> {
 
     fn rows_in_subquery(&mut self, wanted: &Value, name: &str, f: &Value, c: &Value, level: &mut Level) -> Res<()> {
         const CALL: &str = "/node/SelectStmt/from_clause/0/node/RangeFunction/functions/0/node/List/items/0";
-        let (mut mine, mut form) = (f["subquery"].clone(), wanted.clone());
-        let (Some(called), Some(hole)) = (mine.pointer_mut(CALL).map(Value::take), form.pointer_mut(CALL)) else {
+        let (mut mine, mut form) = (super::catalogs::without_barrier(&f["subquery"], wanted), wanted.clone());
+        let (Some(made), Some(hole)) = (mine.pointer_mut(CALL).map(Value::take), form.pointer_mut(CALL)) else {
             return disagree("a function's rows are read in another way");
         };
         *hole = Value::Null;
         let reference = if c["alias"].is_null() { name } else { text(&c["alias"], "aliasname") };
-        let plain = ["ordinality", "is_rowsfrom"].iter().all(|k| c[*k] == Value::Bool(false)) && list(c, "coldeflist").is_empty();
-        let named = text(&f["alias"], "aliasname") == reference
-            && [f, c].iter().all(|item| list(&item["alias"], "colnames").is_empty())
-            && f["lateral"] == Value::Bool(true);
+        let plain = c["is_rowsfrom"] == Value::Bool(false) && list(c, "coldeflist").is_empty();
+        let (called, theirs) = (names(list(&f["alias"], "colnames")), names(list(&c["alias"], "colnames")));
+        let kept = called == theirs && called.iter().enumerate().all(|(at, called)| functions::may_be_called(name, at, called));
+        let named = text(&f["alias"], "aliasname") == reference && kept && f["lateral"] == Value::Bool(true);
         if !super::catalogs::equal(&form, &mine) || !plain || !named {
             return disagree("a function's rows are read in another way");
         }
@@ -69,7 +69,7 @@ impl Walk<'_> {
         self.rows_call = place(call);
         let arguments = fields(call, "FuncCall").map(|c| list(c, "args")).unwrap_or_default();
         self.levels.push(level.clone());
-        let proved = self.not_before_parents(&arguments.to_vec().into()).and_then(|()| self.same(&called, call));
+        let proved = self.not_before_parents(&arguments.to_vec().into()).and_then(|()| self.same(&made, call));
         self.levels.pop();
         self.rows_call = None;
         proved?;
