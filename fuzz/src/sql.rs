@@ -52,9 +52,10 @@ fn simple(sql: &str) {
             let sent = script.outgoing.as_str();
             held(sql, sent, &|own| *own == Own::Literal("acme".into()));
             assert_eq!(script.kinds.len(), count(sent), "{sql}\nis sent as\n{sent}");
-            if !sql.contains("acme") && !sql.contains("globex") {
-                let other = judge.simple(sql, &tenant("globex")).unwrap_or_else(|r| panic!("{sql}\nis refused to another tenant: {r:?}"));
-                let (mine, theirs) = (without(sent, "acme"), without(other.outgoing.as_str(), "globex"));
+            // One as long as the first: a long channel's name is a digest from some length on.
+            if !sql.contains("acme") && !sql.contains("blue") {
+                let other = judge.simple(sql, &tenant("blue")).unwrap_or_else(|r| panic!("{sql}\nis refused to another tenant: {r:?}"));
+                let (mine, theirs) = (without(sent, "acme"), without(other.outgoing.as_str(), "blue"));
                 assert_eq!(mine, theirs, "{sql}\ndiffers between tenants");
             }
         }
