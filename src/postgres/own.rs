@@ -144,6 +144,7 @@ fn changes(kind: &Kind) -> bool {
     matches!(
         kind,
         Kind::CreateTemp { .. }
+            | Kind::CreateTempView(_)
             | Kind::AlterTemp(_)
             | Kind::RenameTemp(..)
             | Kind::BindTemp { .. }

@@ -72,6 +72,8 @@ pub enum Kind {
         /// ON COMMIT DROP.
         vanishes: bool,
     },
+    /// CREATE [OR REPLACE] TEMP VIEW.
+    CreateTempView(Arc<Relation>),
     /// ALTER TABLE of a temporary table.
     AlterTemp(String),
     /// RENAME of a temporary relation: from, to.

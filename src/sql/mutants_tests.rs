@@ -5,11 +5,13 @@ use super::{Mutant, Mutation};
 use crate::policy::TenantId;
 use crate::sql::Judge;
 use crate::sql::tests::{hidden_judge, judge, through_judge};
+use crate::sql::views::tests::views_judge;
 
 /// Statements that are in no case file.
 const OTHERS: &[&str] = &[
     "SELECT i.line FROM countries c FULL JOIN (items i JOIN loose l ON true) ON true",
     "SELECT id FROM orders ORDER BY (SELECT max(qty) FROM items)",
+    "CREATE TEMP VIEW v AS SELECT id FROM orders",
 ];
 
 fn cases(text: &str) -> Vec<&str> {
@@ -32,6 +34,7 @@ fn each_protection_is_missed_by_the_verifier() {
             ]),
         ),
         (through_judge(), statements(&[include_str!("../../tests/sql/through.txt"), include_str!("../../tests/sql/attacks/through.txt")])),
+        (views_judge(), statements(&[include_str!("../../tests/sql/views.txt"), include_str!("../../tests/sql/attacks/views.txt")])),
         (hidden_judge(), statements(&[include_str!("../../tests/sql/hidden.txt"), include_str!("../../tests/sql/attacks/hidden.txt")])),
     ];
     places[0].1.extend(OTHERS);

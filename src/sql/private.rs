@@ -121,6 +121,12 @@ impl Temps {
     /// What a statement of this kind changes, once it has run.
     pub fn completed(&mut self, kind: &Kind) {
         match kind {
+            // Perhaps in the place of another.
+            Kind::CreateTempView(table) => {
+                Arc::make_mut(&mut self.tables).insert(table.name.clone(), table.clone());
+            }
+            // IF NOT EXISTS: the view is still there.
+            Kind::CreateTemp { table, .. } if self.get(&table.name).is_some_and(|t| t.is_temporary_view()) => {}
             Kind::CreateTemp { table, .. } => {
                 let tables = Arc::make_mut(&mut self.tables);
                 for name in &table.kin.sequences {
@@ -232,6 +238,24 @@ pub fn of_kind(kind: char, name: &str, parents: Vec<String>) -> Arc<Relation> {
     let (kin, table) = (Kin { parents, ..Kin::default() }, temporary(name, Vec::new()));
     let columns = if kind == 'S' { super::home::of_sequence() } else { Vec::new() };
     Arc::new(Relation { kind, kin, columns, ..(*table).clone() })
+}
+
+/// A temporary view. Where its query reads more than what is the session's own, the guards stand in it: it is read behind a barrier, and as long as
+/// the catalog is the one that it was judged on. Where not, it is as good as a table.
+pub fn temporary_view(name: &str, guarded: Option<u64>) -> Arc<Relation> {
+    let mut view = temporary(name, Vec::new());
+    if let (Some(version), relation) = (guarded, Arc::make_mut(&mut view)) {
+        relation.kind = 'v';
+        relation.writes.judged = version;
+    }
+    view
+}
+
+impl Relation {
+    /// A temporary view with guards in it.
+    pub fn is_temporary_view(&self) -> bool {
+        self.kind == 'v' && self.schema == TEMP
+    }
 }
 
 /// The server's longest name, in bytes.

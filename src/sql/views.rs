@@ -41,6 +41,8 @@ pub struct Writes {
     pub defaults: BTreeMap<String, String>,
     /// What pg_relation_is_updatable says of it.
     events: u32,
+    /// Of a temporary view with guards in it: the version of the catalog that it was judged on.
+    pub judged: u64,
 }
 
 impl Writes {
@@ -57,6 +59,7 @@ impl Writes {
             rules: text(row, 5),
             defaults: serde_json::from_str(&text(row, 6)).unwrap_or_default(),
             events: number(row, 7),
+            judged: 0,
         }
     }
 

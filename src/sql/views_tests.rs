@@ -94,3 +94,96 @@ fn the_verifier_has_its_own_idea_of_a_view() {
         assert!(!proves(client, wrong), "{wrong}");
     }
 }
+
+/// What stands behind `CREATE TEMP VIEW v AS SELECT id, title FROM notes` in one text.
+fn behind(view: &str, sql: &str) -> String {
+    let judge = views_judge();
+    let tenant = judge.policy().tenants.accept("acme").unwrap();
+    match judge.simple(&format!("{view}; {sql}"), &tenant) {
+        Ok(script) => script.outgoing.as_str().split_once("; ").unwrap().1.to_owned(),
+        Err(refusal) => format!("! {} {}", refusal.sqlstate, refusal.message),
+    }
+}
+
+#[test]
+fn temporary_views_with_guards_in_them_are_read_and_nothing_else() {
+    let view = "CREATE TEMP VIEW v AS SELECT id, title FROM notes";
+    let cannot = "! 0A000 temporary view \"v\" can only be read";
+    for (sql, wanted) in [
+        ("SELECT * FROM v WHERE 1 / id > 0", "SELECT * FROM pg_temp.v WHERE 1 / id > 0"),
+        (
+            "SELECT pg_temp.v.id FROM pg_temp.v, public.orders v2 WHERE v.id = 1",
+            "SELECT pg_temp.v.id FROM pg_temp.v, public.orders v2 WHERE v2.org_id OPERATOR(pg_catalog.=) 'acme' AND v.id = 1",
+        ),
+        ("CREATE TEMP VIEW w AS SELECT id FROM v", "CREATE TEMPORARY VIEW pg_temp.w AS SELECT id FROM pg_temp.v OFFSET 0"),
+        ("CREATE OR REPLACE TEMP VIEW v AS SELECT 1", "CREATE OR REPLACE TEMPORARY VIEW pg_temp.v AS SELECT 1"),
+        ("DROP VIEW v; SELECT * FROM v", "! 42P01 relation \"v\" does not exist"),
+        ("DROP VIEW v", "DROP VIEW pg_temp.v"),
+        ("INSERT INTO v VALUES (1)", cannot),
+        ("UPDATE v SET id = 1", cannot),
+        ("DELETE FROM v", cannot),
+        ("MERGE INTO v USING orders o ON o.id = v.id WHEN MATCHED THEN DELETE", cannot),
+        ("COPY v FROM STDIN", cannot),
+        ("ALTER TABLE v ADD COLUMN n int", cannot),
+        ("CREATE INDEX i ON v (id)", cannot),
+        ("SELECT * FROM v FOR UPDATE", "! 42501"),
+        ("SELECT * FROM orders JOIN v ON true FOR SHARE", "! 42501"),
+        ("SELECT * FROM (SELECT * FROM v) s FOR UPDATE", "! 42501"),
+        ("EXPLAIN SELECT * FROM v", "! 0A000"),
+        ("CREATE TEMP TABLE t (LIKE v)", "! 0A000"),
+    ] {
+        let got = behind(view, sql);
+        assert!(got == wanted || wanted.starts_with('!') && got.starts_with(wanted), "{sql}: {got}");
+    }
+    let own = "CREATE TEMP TABLE t (a int); CREATE TEMP VIEW v AS SELECT a FROM t";
+    assert!(
+        behind(own, "INSERT INTO v VALUES (1)")
+            .ends_with("CREATE TEMPORARY VIEW pg_temp.v AS SELECT a FROM pg_temp.t; INSERT INTO pg_temp.v VALUES (1)")
+    );
+    assert!(behind(own, "CREATE OR REPLACE TEMP VIEW v AS SELECT id FROM notes").starts_with("! 0A000 replacing"));
+    assert!(behind(own, "CREATE TEMP VIEW w AS WITH o AS (SELECT a FROM v) SELECT o.a FROM o").ends_with("SELECT o.a FROM o"));
+}
+
+#[test]
+fn a_temporary_view_ends_with_the_catalog_that_it_was_judged_on() {
+    let judge = views_judge();
+    let tenant = judge.policy().tenants.accept("acme").unwrap();
+    let made = judge.simple("CREATE TEMP VIEW v AS SELECT id FROM notes", &tenant).unwrap();
+    let mut temps = crate::sql::private::Temps::default();
+    temps.completed(&made.kinds[0]);
+    assert!(judge.simple_for("SELECT * FROM v", &tenant, &temps).is_ok());
+    let catalog = crate::sql::Catalog { version: judge.catalog().version + 1, ..(**judge.catalog()).clone() };
+    let later = Judge::new(judge.policy().clone(), Arc::new(catalog));
+    let refusal = later.simple_for("SELECT * FROM v", &tenant, &temps).unwrap_err();
+    assert_eq!((refusal.sqlstate, refusal.message.as_str()), ("0A000", "temporary view \"v\" is outdated"));
+}
+
+#[test]
+fn a_temporary_view_without_its_barrier_is_not_proved() {
+    let catalog = views_judge().catalog().clone();
+    let select = "SELECT orders.id FROM public.orders WHERE orders.org_id OPERATOR(pg_catalog.=) $1";
+    let proves = |client: &str, text: &str| verify::verify(client, text, &catalog, 1).is_ok();
+    let client = "CREATE TEMP VIEW v AS SELECT orders.id FROM orders";
+    assert!(proves(client, &format!("CREATE TEMP VIEW pg_temp.v AS {select} OFFSET 0")));
+    for wrong in [
+        format!("CREATE TEMP VIEW pg_temp.v AS {select}"),
+        format!("CREATE TEMP VIEW pg_temp.w AS {select} OFFSET 0"),
+        format!("CREATE VIEW pg_temp.v AS {select} OFFSET 0"),
+        format!("CREATE VIEW public.v AS {select} OFFSET 0"),
+        format!("CREATE OR REPLACE TEMP VIEW pg_temp.v AS {select} OFFSET 0"),
+        format!("CREATE TEMP VIEW pg_temp.v AS {select} OFFSET 0 WITH CHECK OPTION"),
+        "CREATE TEMP VIEW pg_temp.v AS SELECT orders.id FROM public.orders OFFSET 0".into(),
+    ] {
+        assert!(!proves(client, &wrong), "{wrong}");
+    }
+    // What the wall believes of a session's views, the verifier looks up by itself.
+    let mut private = crate::sql::private::Private::default();
+    private.temps.completed(&crate::sql::Kind::CreateTempView(crate::sql::private::temporary_view("v", Some(catalog.version))));
+    let same = |sql: &str, text: &str| verify::verify_for(sql, text, &catalog, 1, &private).is_ok();
+    assert!(same("SELECT v.id FROM v", "SELECT v.id FROM pg_temp.v"));
+    assert!(!same("SELECT v.id FROM v FOR UPDATE", "SELECT v.id FROM pg_temp.v FOR UPDATE"));
+    assert!(!same("DELETE FROM v", "DELETE FROM pg_temp.v"));
+    assert!(!same("COPY v FROM STDIN", "COPY pg_temp.v FROM STDIN"));
+    assert!(!same("EXPLAIN SELECT v.id FROM v", "EXPLAIN (COSTS OFF) SELECT v.id FROM pg_temp.v"));
+    assert!(!same("CREATE TEMP VIEW w AS SELECT v.id FROM v", "CREATE TEMP VIEW pg_temp.w AS SELECT v.id FROM pg_temp.v"));
+}

@@ -147,3 +147,28 @@ fn parameters_keep_their_places() {
         assert_eq!((error.code.as_str(), error.message.as_str(), error.position), ("42703", "column \"org_id\" does not exist", Some(35)));
     }
 }
+
+/// A session's own views: as in a private database, over transactions and savepoints.
+#[test]
+fn temporary_views_are_those_of_a_private_database() {
+    let (shared, private) = (Postgres::shared().database(), Postgres::shared().database());
+    shared.psql(&format!("{SHARED}{VIEWS}"));
+    private.psql(&format!("{PRIVATE}{VIEWS}"));
+    let wall = Wall::for_database(&shared, &policy());
+    let mut walled = Client::tenant(wall.port("pg"), "acme");
+    let mut alone = Client::connect(private.port, &[("user", "postgres"), ("database", &private.name)]).unwrap();
+    let before = others(&shared);
+    let mut wrong = String::new();
+    for line in include_str!("../sql/temp-views-alike.sql").lines().filter(|l| !l.is_empty() && !l.starts_with("--")) {
+        let (refused, loosely) = (line.starts_with('~'), line.starts_with('?'));
+        let sql = line.trim_start_matches(['~', '?']);
+        let show = if loosely { message } else { shown };
+        let got = show(&walled.query(sql));
+        let wanted = if refused { got.clone() } else { show(&alone.query(sql)) };
+        if got.contains("CANARY") || got.contains("initech") || got != wanted || refused && !got.starts_with("! ") {
+            wrong.push_str(&format!("{sql}\nthrough the wall: {got}\nprivate: {wanted}\n\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert_eq!(others(&shared), before);
+}

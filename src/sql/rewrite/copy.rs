@@ -17,7 +17,8 @@ impl Rewriter<'_> {
             return Err(Refusal::not_allowed("COPY to or from a file or a program of the server is not allowed")
                 .hint("COPY … TO STDOUT and COPY … FROM STDIN are; psql's \\copy reads and writes files of the client."));
         }
-        if x.relation.as_mut().is_some_and(|var| self.unguarded(var).is_some()) {
+        if let Some(table) = x.relation.as_mut().and_then(|var| self.unguarded(var)) {
+            Self::no_temporary_view(&table)?;
             return self.copy_temp(x);
         }
         if x.is_from {

@@ -37,7 +37,7 @@ impl Rewriter<'_> {
         match node {
             NodeEnum::CreateStmt(x) if !is_temporary(x.relation.as_ref()) => self.create_table(x)?,
             NodeEnum::IndexStmt(x) => self.create_index(x)?,
-            NodeEnum::ViewStmt(x) => self.create_view(x)?,
+            NodeEnum::ViewStmt(x) if !is_temporary(x.view.as_ref()) => self.create_view(x)?,
             NodeEnum::AlterTableStmt(x) => self.alter_table(x)?,
             NodeEnum::DropStmt(x) => return self.drop_own(x),
             NodeEnum::RenameStmt(x) => self.rename(x)?,
@@ -207,7 +207,7 @@ impl Rewriter<'_> {
             },
             _ => false,
         };
-        if x.remove_type == T::ObjectTable as i32 && x.objects.iter().any(temp) {
+        if (x.remove_type == T::ObjectTable as i32 || x.remove_type == T::ObjectView as i32) && x.objects.iter().any(temp) {
             return Ok(false);
         }
         self.may_cascade(x.behavior)?;

@@ -101,7 +101,7 @@ impl Rewriter<'_> {
         }
         let guard = self.guard(&relation, &name)?;
         let predicate = guard.as_ref().map(scope::Guard::predicate);
-        let shared = relation.is_shared();
+        let shared = relation.is_shared() || relation.is_temporary_view();
         self.shared += usize::from(shared);
         let thing = guard.map_or_else(|| Thing::Shared(relation.clone()), |g| Thing::Guarded(relation.clone(), g));
         push(scope, name, thing)?.locks_shared = shared;

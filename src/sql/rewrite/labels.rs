@@ -1,9 +1,10 @@
 //! Names of output columns: where the wall puts another expression in the place of one without a name, the name stays (parse_target.c,
 //! FigureColname).
 
+use super::write::width;
 use crate::sql::nodes;
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, SubLinkType};
+use pg_query::protobuf::{Node, SelectStmt, SubLinkType};
 
 /// The names that the targets of a list have by themselves.
 pub(super) fn of(targets: &[Node]) -> Vec<Option<String>> {
@@ -30,6 +31,30 @@ pub(super) fn names(targets: &[Node]) -> Vec<String> {
         _ => String::new(),
     };
     targets.iter().map(name).collect()
+}
+
+/// The names of a query's columns; None where a star hides them.
+pub(super) fn outputs(select: &SelectStmt) -> Option<Vec<String>> {
+    if let Some(left) = &select.larg {
+        return outputs(left);
+    }
+    if let Some(NodeEnum::List(row)) = select.values_lists.first().and_then(|r| r.node.as_ref()) {
+        return Some((1..=row.items.len()).map(|n| format!("column{n}")).collect());
+    }
+    let names = names(&select.target_list);
+    (names.len() == select.target_list.len() && width(select).is_some()).then_some(names)
+}
+
+/// A bare name in ORDER BY, GROUP BY or DISTINCT ON that is the name of an output column.
+pub(super) fn names_output(item: &Node, labels: &[String]) -> bool {
+    let value = match &item.node {
+        Some(NodeEnum::SortBy(x)) => x.node.as_deref(),
+        _ => Some(item),
+    };
+    match value.and_then(|v| v.node.as_ref()) {
+        Some(NodeEnum::ColumnRef(c)) => matches!(nodes::names(&c.fields).as_deref(), Some([one]) if labels.iter().any(|l| l == one)),
+        _ => false,
+    }
 }
 
 fn unnamed(target: &Node) -> Option<&Node> {

@@ -31,6 +31,7 @@ mod temp;
 mod temp_ddl;
 mod temp_parts;
 mod temp_sequences;
+mod temp_views;
 mod through;
 mod utility;
 mod view_names;
@@ -309,6 +310,7 @@ impl<'a> Rewriter<'a> {
     fn relation(&mut self, var: &mut RangeVar) -> Res<Arc<Relation>> {
         let place = self.at(var.location);
         if let Some(table) = self.temp(var) {
+            self.is_fresh(&table)?;
             return Ok(table);
         }
         if !var.catalogname.is_empty() {

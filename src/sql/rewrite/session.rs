@@ -34,6 +34,7 @@ impl Rewriter<'_> {
             NodeEnum::CopyStmt(x) => self.copy(x),
             NodeEnum::CreateStmt(x) => self.create_temp(x),
             NodeEnum::CreateTableAsStmt(x) => self.create_temp_as(x),
+            NodeEnum::ViewStmt(x) => self.create_temp_view(x),
             NodeEnum::DropStmt(x) => self.drop_temp(x),
             NodeEnum::IndexStmt(x) => self.index_of_temp(x),
             NodeEnum::AlterTableStmt(x) => self.alter_temp(x),

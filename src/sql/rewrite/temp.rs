@@ -100,6 +100,7 @@ impl Rewriter<'_> {
         };
         let Some(var) = var else { return Ok(false) };
         let Some(table) = self.unguarded(var) else { return Ok(false) };
+        Self::no_temporary_view(&table)?;
         let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
         let scope = Scope { items: vec![Item::new(name, Thing::Shared(table.clone()))], ..Scope::default() };
         match node {

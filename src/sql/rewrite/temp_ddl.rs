@@ -134,6 +134,7 @@ impl Rewriter<'_> {
         use ObjectType as T;
         let what = match T::try_from(x.remove_type) {
             Ok(T::ObjectTable) => "table",
+            Ok(T::ObjectView) => "view",
             Ok(T::ObjectSequence) => "sequence",
             Ok(T::ObjectIndex) if !x.concurrent => "index",
             _ => return Err(Refusal::not_allowed("DROP is not allowed").hint("DROP TABLE of temporary tables is.")),
@@ -170,7 +171,8 @@ impl Rewriter<'_> {
         let var = var.ok_or_else(|| Refusal::not_understood("a table without a name"))?;
         self.literal = true;
         self.cx.parameters = false;
-        if self.temp(var).is_some() {
+        if let Some(table) = self.temp(var) {
+            Self::no_temporary_view(&table)?;
             return Ok(var.relname.clone());
         }
         let place = self.at(var.location);

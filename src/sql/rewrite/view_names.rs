@@ -1,7 +1,6 @@
 //! What a view's columns are called in an expression becomes what they are of the table below: name by name, level by level, as PostgreSQL looks
 //! them up (parse_relation.c, colNameToVar). Nothing is judged here; where it cannot be told what a name means, it is refused.
 
-use super::write::width;
 use super::{Res, labels};
 use crate::sql::catalog::Relation;
 use crate::sql::private::Temps;
@@ -238,7 +237,7 @@ impl<'a> Names<'a> {
         self.targets(&mut select.target_list)?;
         self.all(&mut select.values_lists)?;
         for list in [&mut select.distinct_clause, &mut select.group_clause, &mut select.sort_clause] {
-            list.iter_mut().filter(|n| !names_output(n, &labels)).try_for_each(|n| self.expr(n))?;
+            list.iter_mut().filter(|n| !labels::names_output(n, &labels)).try_for_each(|n| self.expr(n))?;
         }
         self.optional(select.having_clause.as_mut())?;
         self.all(&mut select.window_clause)?;
@@ -452,36 +451,13 @@ pub(super) const EXCLUDED: &str = "excluded";
 pub(super) fn of_subselect<'a>(sub: &pg::RangeSubselect) -> Named<'a> {
     let (name, renamed) = sub.alias.as_ref().map_or_else(Default::default, |a| (a.aliasname.clone(), a.colnames.clone()));
     let mut columns = match sub.subquery.as_ref().and_then(|q| q.node.as_ref()) {
-        Some(NodeEnum::SelectStmt(select)) => outputs(select),
+        Some(NodeEnum::SelectStmt(select)) => labels::outputs(select),
         _ => None,
     };
     for (column, new) in columns.iter_mut().flatten().zip(nodes::names(&renamed).unwrap_or_default()) {
         *column = new.to_owned();
     }
     Named::other(name, columns.map_or(Has::Unknown, Has::Known))
-}
-
-fn outputs(select: &SelectStmt) -> Option<Vec<String>> {
-    if let Some(left) = &select.larg {
-        return outputs(left);
-    }
-    if let Some(NodeEnum::List(row)) = select.values_lists.first().and_then(|r| r.node.as_ref()) {
-        return Some((1..=row.items.len()).map(|n| format!("column{n}")).collect());
-    }
-    let names = labels::names(&select.target_list);
-    (names.len() == select.target_list.len() && width(select).is_some()).then_some(names)
-}
-
-/// A bare name in ORDER BY, GROUP BY or DISTINCT ON that is the name of an output column.
-fn names_output(item: &Node, labels: &[String]) -> bool {
-    let value = match &item.node {
-        Some(NodeEnum::SortBy(x)) => x.node.as_deref(),
-        _ => Some(item),
-    };
-    match value.and_then(|v| v.node.as_ref()) {
-        Some(NodeEnum::ColumnRef(c)) => matches!(nodes::names(&c.fields).as_deref(), Some([one]) if labels.iter().any(|l| l == one)),
-        _ => false,
-    }
 }
 
 pub(super) fn unknown(what: &str) -> Refusal {

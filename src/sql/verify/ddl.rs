@@ -59,7 +59,7 @@ impl Walk<'_> {
         Some(match fk {
             "CreateStmt" if !temporary(&f["relation"]) => self.create_own(f, c),
             "IndexStmt" => self.index(f, c),
-            "ViewStmt" => self.view_made(f, c),
+            "ViewStmt" if !temporary(&f["view"]) => self.view_made(f, c),
             "AlterTableStmt" => self.alter(f, c),
             "RenameStmt" => {
                 let kinds = [

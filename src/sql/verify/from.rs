@@ -110,7 +110,7 @@ impl Walk<'_> {
             return disagree("a table with a hidden column stands as itself");
         }
         let Some(column) = column else {
-            let shared = relation.schema != TEMP && !relation.is_own();
+            let shared = relation.is_temporary_view() || (relation.schema != TEMP && !relation.is_own());
             self.shared += usize::from(shared);
             return push(level, Seen { name: reference, relation: Some(relation), shared, ..Seen::default() });
         };

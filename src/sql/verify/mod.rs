@@ -29,6 +29,7 @@ mod temp;
 mod temp_ddl;
 mod temp_parts;
 mod temp_sequences;
+mod temp_views;
 mod through;
 mod utility;
 mod view_names;
@@ -462,6 +463,7 @@ impl Walk<'_> {
         }
         if let Some(relation) = self.temp_of(c) {
             self.proof.relations.push(format!("{TEMP}.{name}"));
+            self.is_of_this_catalog(&relation)?;
             let own = text(f, "schemaname") == TEMP;
             return if own { Ok(Listed { relation, column: None }) } else { disagree("a temporary table became another") };
         }

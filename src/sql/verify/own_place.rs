@@ -10,7 +10,7 @@ use std::sync::Arc;
 impl Walk<'_> {
     /// Does the client's reference mean a table that is written without a guard: a temporary one, or the tenant's own?
     pub(super) fn is_unguarded(&self, c: &Value) -> bool {
-        self.is_temp(c) || self.own_of(c).is_some()
+        (self.is_temp(c) && !self.is_temp_view(c)) || self.own_of(c).is_some()
     }
 
     /// The tenant's own relation that the client's reference means.

@@ -110,7 +110,7 @@ impl Walk<'_> {
 
     /// RENAME of a temporary relation or of a part of it.
     pub(super) fn rename_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let whole = is_object(&f["rename_type"], &[Object::ObjectTable, Object::ObjectSequence, Object::ObjectIndex]);
+        let whole = is_object(&f["rename_type"], &[Object::ObjectTable, Object::ObjectView, Object::ObjectSequence, Object::ObjectIndex]);
         let part = is_object(&f["rename_type"], &[Object::ObjectColumn, Object::ObjectTabconstraint]);
         if !(whole || part) || !f["object"].is_null() || (whole && hides_a_system_name(self.catalog, text(f, "newname"))) {
             return disagree("RENAME of something else");
@@ -148,6 +148,9 @@ impl Walk<'_> {
     /// The statement's table is the temporary one that the client names; its columns can be named from here on.
     fn own_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
         let (f, c) = (&f["relation"], &c["relation"]);
+        if self.is_temp_view(c) {
+            return disagree("a view is changed as a table");
+        }
         self.another_of_own(f, c, None).or_else(|_| disagree("a table that is not the session's own is changed"))?;
         self.levels.push(Level { items: vec![Seen { name: text(f, "relname").to_owned(), ..Seen::default() }], passed: false });
         Ok(())
