@@ -105,6 +105,8 @@ pub struct Relation {
     pub triggers_on_delete: bool,
     /// Has such triggers that may put other values into a row before it is inserted.
     pub triggers_on_insert: bool,
+    /// The same of a row that is updated.
+    pub triggers_on_update: bool,
     /// Upstream's role may TRUNCATE it.
     pub may_truncate: bool,
     /// A view's query, as the server prints it.
@@ -249,6 +251,7 @@ impl Catalog {
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
                 triggers_on_delete: fires(oid, 1),
                 triggers_on_insert: fires(oid, 2),
+                triggers_on_update: fires(oid, 3),
                 definition: view.map(|r| text(r, 1)),
                 kin: Kin::default(),
                 writes: view.map(|r| Writes::read(r)).unwrap_or_default(),

@@ -215,6 +215,7 @@ impl Relation {
             referenced_by: Vec::new(),
             triggers_on_delete: false,
             triggers_on_insert: false,
+            triggers_on_update: false,
             may_truncate: false,
             definition: None,
             kin: Kin::default(),

@@ -87,7 +87,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "triggers",
-        sql: "SELECT t.tgrelid, pg_catalog.bool_or((t.tgtype & 40) <> 0), pg_catalog.bool_or((t.tgtype & 6) = 6) FROM pg_catalog.pg_trigger t \
+        sql: "SELECT t.tgrelid, pg_catalog.bool_or((t.tgtype & 40) <> 0), pg_catalog.bool_or((t.tgtype & 6) = 6), pg_catalog.bool_or((t.tgtype & 18) = 18) FROM pg_catalog.pg_trigger t \
               WHERE NOT t.tgisinternal GROUP BY 1",
     },
     CatalogQuery {

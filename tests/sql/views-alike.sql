@@ -47,6 +47,8 @@ UPDATE safe SET title = 'safe' WHERE id = 3 RETURNING *
 UPDATE safe SET title = 'safer' WHERE 1 / (id - 1) > -5 OR id > 1 RETURNING *
 ~UPDATE held SET stars = 1
 ~INSERT INTO held VALUES (1, 1)
+UPDATE held SET id = 1000 WHERE id = 3 RETURNING *
+UPDATE held SET id = 3 WHERE id = 1000
 DELETE FROM held WHERE id = 60
 ~UPDATE coded SET title = 'x'
 DELETE FROM coded WHERE id = 1000

@@ -219,20 +219,45 @@ impl Through {
         Ok(())
     }
 
-    /// WITH CHECK OPTION looks at a row when it has been stored, which no statement of the wall's can.
-    pub(super) fn can_be_checked(&self, view: &Relation, event: Event) -> Res<()> {
+    /// WITH CHECK OPTION looks at a row when it has been stored, which no statement of the wall's can. An UPDATE of other columns than the
+    /// conditions name leaves them as its own WHERE has found them.
+    pub(super) fn can_be_checked(&self, view: &Relation, event: Event, assigned: &[Node]) -> Res<()> {
         let mut cascades = false;
-        let mut checked = false;
+        let mut checked = Vec::new();
         for layer in self.layers.iter().rev() {
-            checked |= layer.condition.is_some() && (cascades || layer.check != Check::None);
+            checked.extend(layer.condition.as_ref().filter(|_| cascades || layer.check != Check::None));
             cascades |= layer.check == Check::Cascaded;
         }
-        if !checked || event == Event::Delete {
+        let as_found = event == Event::Update && self.table.kind == 'r' && !self.table.inherited && !self.table.triggers_on_update;
+        let stays = |name: &str| {
+            let target = |t: &Node| matches!(&t.node, Some(NodeEnum::ResTarget(t)) if t.name == name);
+            !assigned.iter().any(target) && self.table.column(name).is_some_and(|c| !c.computed)
+        };
+        if event == Event::Delete || checked.iter().all(|c| as_found && depends_on(c, &stays)) {
             return Ok(());
         }
         Err(Refusal::not_understood(format!("writing through view \"{}\" is not supported", view.name))
             .detail("WITH CHECK OPTION looks at rows when they have been stored, which the wall cannot.")
             .hint_at("It is listed", &view.place))
+    }
+}
+
+/// Whether nothing but such columns and PostgreSQL's own operators decide what an expression gives.
+fn depends_on(value: &Node, such: &dyn Fn(&str) -> bool) -> bool {
+    let one = |n: &Option<Box<Node>>| n.as_ref().is_none_or(|n| depends_on(n, such));
+    let all = |list: &[Node]| list.iter().all(|n| depends_on(n, such));
+    match &value.node {
+        Some(NodeEnum::AConst(_)) => true,
+        Some(NodeEnum::ColumnRef(c)) => matches!(nodes::names(&c.fields).as_deref(), Some([_, name]) if such(name)),
+        Some(NodeEnum::BoolExpr(x)) => all(&x.args),
+        Some(NodeEnum::List(x)) => all(&x.items),
+        Some(NodeEnum::NullTest(x)) => one(&x.arg),
+        Some(NodeEnum::AExpr(x)) => x.name.len() == 1 && one(&x.lexpr) && one(&x.rexpr),
+        Some(NodeEnum::TypeCast(x)) => {
+            let own = x.type_name.as_ref().and_then(|t| nodes::names(&t.names));
+            one(&x.arg) && matches!(own.as_deref(), Some([_] | ["pg_catalog", _]))
+        }
+        _ => false,
     }
 }
 

@@ -30,8 +30,8 @@ impl Rewriter<'_> {
         let Some(view) = var.and_then(|v| self.written_view(v)) else { return Ok(()) };
         let reference = var.map_or("", |v| v.alias.as_ref().map_or(v.relname.as_str(), |a| a.aliasname.as_str())).to_owned();
         let through = self.shown_by(&view, event, &reference, 0)?;
-        if !left_out!(self.cx, ViewCheck) {
-            through.can_be_checked(&view, event)?;
+        if event == Event::Insert && !left_out!(self.cx, ViewCheck) {
+            through.can_be_checked(&view, event, &[])?;
         }
         match node {
             NodeEnum::InsertStmt(x) => self.insert_through(x, &view, &through, &reference),
@@ -141,6 +141,9 @@ impl Rewriter<'_> {
         let mut names = self.names(&through.table, reference, vec![through.item(reference, x.relation.as_ref(), view)]);
         through.items(&mut names, &mut x.from_clause)?;
         through.assigned(&mut x.target_list, view, Event::Update, &names)?;
+        if !left_out!(self.cx, ViewCheck) {
+            through.can_be_checked(view, Event::Update, &x.target_list)?;
+        }
         names.all(&mut x.target_list)?;
         x.where_clause = through.filtered(&mut names, x.where_clause.take())?;
         through.returned(&mut names, x.returning_clause.as_mut(), &x.from_clause)?;
