@@ -60,7 +60,7 @@ pub const QUERIES: &[CatalogQuery] = &[
               FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = c.oid), \
               pg_catalog.pg_relation_is_updatable(c.oid, false) FROM bare b CROSS JOIN pg_catalog.pg_class c \
               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
+              WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'",
     },
     CatalogQuery {
         name: "keys",

@@ -172,3 +172,31 @@ fn temporary_views_are_those_of_a_private_database() {
     assert!(wrong.is_empty(), "{wrong}");
     assert_eq!(others(&shared), before);
 }
+
+/// What another tenant makes in its session is no change of the catalog; another policy is.
+#[test]
+fn temporary_views_end_with_the_policy_that_they_were_judged_by() {
+    let shared = Postgres::shared().database();
+    shared.psql(&format!("{SHARED}{VIEWS}"));
+    let wall = Wall::for_database(&shared, &policy());
+    let [mut own, mut other] = ["acme", "initech"].map(|id| Client::tenant(wall.port("pg"), id));
+    own.query("CREATE TEMP VIEW v AS SELECT id FROM notes").unwrap();
+    other.query("CREATE TEMP VIEW w AS SELECT id, title FROM notes").unwrap();
+    let mut count = || own.query("SELECT count(*) FROM v").map(|r| r.text()).map_err(|e| e.code);
+    wall.signal("HUP");
+    for _ in 0..20 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(count(), Ok("3".into()));
+    }
+    wall.rewrite(
+        "test.yaml",
+        &policy().replace("public.notes:  { scoped: { column: org_id, hidden: true } }", "public.notes: { hidden: true }"),
+    );
+    wall.signal("HUP");
+    let mut tries = 0;
+    while count() != Err("0A000".into()) {
+        tries += 1;
+        assert!(tries < 100, "{}", wall.log());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}

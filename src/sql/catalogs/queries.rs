@@ -42,6 +42,7 @@ pub const QUERIES: &[CatalogQuery] = &[
               FROM pg_catalog.pg_statistic_ext s \
               UNION ALL SELECT 'D', d.oid, d.adrelid, d.adnum::pg_catalog.text, 0, '', pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d \
               UNION ALL SELECT 'W', w.oid, w.ev_class, '', 0, '', pg_catalog.pg_get_ruledef(w.oid) FROM pg_catalog.pg_rewrite w WHERE w.oid >= 16384 \
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_class t WHERE t.oid = w.ev_class AND t.relpersistence = 't') \
               UNION ALL SELECT 'K', p.partrelid, p.partrelid, '', 0, '', pg_catalog.pg_get_partkeydef(p.partrelid) FROM pg_catalog.pg_partitioned_table p",
     },
     CatalogQuery { name: "namespaces", sql: "SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n" },

@@ -80,7 +80,7 @@ pub const CODE: &[CatalogQuery] = &[
         sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
               SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END), r.rolname FROM bare b CROSS JOIN pg_catalog.pg_class c \
               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner \
-              WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
+              WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'",
     },
     CatalogQuery {
         name: "live_expressions",
