@@ -1,5 +1,6 @@
 //! Expressions: each node kind that passes stands here by name; the rest is refused.
 
+use super::shape::{compares_rows, is_row, plain_pattern};
 use super::{Res, Rewriter, from, locks};
 use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use};
@@ -38,7 +39,8 @@ impl Rewriter<'_> {
             NodeEnum::FuncCall(call) => self.call(call),
             NodeEnum::TypeCast(x) => self.cast(x, unknown),
             NodeEnum::CaseExpr(x) => {
-                let quiet = x.arg.is_none() || self.implicit_operators(&["="])?;
+                let row = x.arg.as_deref().is_some_and(is_row);
+                let quiet = x.arg.is_none() || (self.implicit_operators(&["="])? && !row);
                 let mut traits = self.optional(x.arg.as_mut())?;
                 traits.add(self.exprs(&mut x.args)?);
                 traits.add(self.optional(x.defresult.as_mut())?);
@@ -221,6 +223,9 @@ impl Rewriter<'_> {
             return self.implicit_operators(&["<", ">", "<=", ">="]);
         }
         let name = self.operator_name(&x.name, x.location)?;
+        if compares_rows(x) {
+            return Ok(false);
+        }
         let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));
         Ok(match kind {
             AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => self.quiet_operator(&name),
@@ -470,14 +475,6 @@ fn collation(name: &[Node]) -> Res<()> {
     match nodes::names(name).unwrap_or_default().as_slice() {
         [_] | ["pg_catalog", _] => Ok(()),
         _ => Err(Refusal::not_understood("this collation is not supported")),
-    }
-}
-
-/// A constant LIKE pattern without an escape: no value can make it fail.
-fn plain_pattern(pattern: &Node) -> bool {
-    match &pattern.node {
-        Some(NodeEnum::AConst(c)) => matches!(&c.val, Some(a_const::Val::Sval(s)) if !s.sval.contains('\\')),
-        _ => false,
     }
 }
 

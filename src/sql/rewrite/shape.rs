@@ -7,7 +7,7 @@ use crate::sql::catalogs::regtypes;
 use crate::sql::nodes;
 use crate::sql::tree::{self, Value};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{Node, TypeName, a_const};
+use pg_query::protobuf::{AExpr, AExprKind, Node, TypeName, a_const};
 
 /// Whether an argument is what a template wants.
 pub(super) fn fits(wanted: &Argument, given: &Node) -> bool {
@@ -94,6 +94,32 @@ pub(super) fn is_text(value: &Node) -> bool {
         Some(NodeEnum::TypeCast(x)) => x.type_name.as_ref().is_some_and(|t| {
             nodes::names(&t.names).is_some_and(|n| matches!(n.last(), Some(&("text" | "varchar" | "name")))) && t.array_bounds.is_empty()
         }),
+        _ => false,
+    }
+}
+
+/// `ROW(…)`, also without the word.
+pub(super) fn is_row(value: &Node) -> bool {
+    matches!(value.node, Some(NodeEnum::RowExpr(_)))
+}
+
+/// Whether an operation compares rows as values, column by column at run time: a type without an equality in one is an error as soon as
+/// all before it are equal. Two rows that are written out are compared by operators of their own.
+pub(super) fn compares_rows(x: &AExpr) -> bool {
+    let (Some(left), Some(right)) = (x.lexpr.as_deref(), x.rexpr.as_deref()) else { return false };
+    let flat = |n: &Node| matches!(&n.node, Some(NodeEnum::RowExpr(row)) if !row.args.iter().any(is_row));
+    let pair = |left: &Node, right: &Node| (is_row(left) || is_row(right)) && !(flat(left) && flat(right));
+    match &right.node {
+        _ if x.kind == AExprKind::AexprNullif as i32 => is_row(left) || is_row(right),
+        Some(NodeEnum::List(list)) => list.items.iter().any(|item| pair(left, item)),
+        _ => pair(left, right),
+    }
+}
+
+/// A constant LIKE pattern without an escape: no value can make it fail.
+pub(super) fn plain_pattern(pattern: &Node) -> bool {
+    match &pattern.node {
+        Some(NodeEnum::AConst(c)) => matches!(&c.val, Some(a_const::Val::Sval(s)) if !s.sval.contains('\\')),
         _ => false,
     }
 }

@@ -138,7 +138,7 @@ impl Walk<'_> {
                 target.last() != Some(&"text") || !list(&node["type_name"], "array_bounds").is_empty()
             }
             "AArrayExpr" | "XmlExpr" | "XmlSerialize" => true,
-            "CaseExpr" => !node["arg"].is_null() && self.catalog.operators.contains("="),
+            "CaseExpr" => !node["arg"].is_null() && (self.catalog.operators.contains("=") || is_row(&node["arg"])),
             "AIndirection" => list(node, "indirection").iter().any(|s| fields(s, "AIndices").is_some()),
             "FuncCall" => self.call_fails(node),
             "AExpr" => self.operation_fails(node),
@@ -164,6 +164,9 @@ impl Walk<'_> {
     fn operation_fails(&self, x: &Value) -> bool {
         use AExprKind as K;
         let operator = names(list(x, "name")).last().copied().unwrap_or_default().to_owned();
+        if compares_rows(x) {
+            return true;
+        }
         match x["kind"].as_i64().and_then(|k| K::try_from(i32::try_from(k).ok()?).ok()) {
             Some(K::AexprOp | K::AexprOpAny | K::AexprOpAll) => self.operator_fails(&operator),
             Some(K::AexprLike | K::AexprIlike) => {
@@ -376,6 +379,24 @@ fn column_use(column: &Value) -> Use<'_> {
         ([], _) => Use::Any,
         ([.., relation], true) | ([.., relation, _], false) => Use::Of(relation),
         ([name], false) => Use::Bare(name),
+    }
+}
+
+fn is_row(value: &Value) -> bool {
+    fields(value, "RowExpr").is_some()
+}
+
+/// Rows are compared as values unless two that are written out, without others in them, stand on both sides: then their columns are.
+fn compares_rows(x: &Value) -> bool {
+    let flat = |v: &Value| fields(v, "RowExpr").is_some_and(|row| !list(row, "args").iter().any(is_row));
+    let apart = |l: &Value, r: &Value| (is_row(l) || is_row(r)) && !(flat(l) && flat(r));
+    let (left, right) = (&x["lexpr"], &x["rexpr"]);
+    if x["kind"].as_i64() == Some(i64::from(AExprKind::AexprNullif as i32)) {
+        return is_row(left) || is_row(right);
+    }
+    match fields(right, "List") {
+        Some(all) => list(all, "items").iter().any(|item| apart(left, item)),
+        None => apart(left, right),
     }
 }
 

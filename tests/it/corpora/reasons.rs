@@ -21,6 +21,7 @@ const DESIGN: &[(&str, &str)] = &[
         "writes through views with INSTEAD OF triggers or rules: the database's own code, which knows no tenant",
         r"^0A000 writing through view .*It has an INSTEAD OF trigger or a rule",
     ),
+    ("the texts of cursors and prepared statements, which are the wall's", "^42501 .*It is the statement as it was sent"),
     ("texts that are nested too deeply, or too long", "^5400[01]"),
 ];
 
