@@ -62,7 +62,7 @@ impl Rewriter<'_> {
             NodeEnum::AIndirection(x) => self.indirection(x),
             // Arrays of stored arrays fail where their dimensions differ.
             NodeEnum::AArrayExpr(x) => self.exprs(&mut x.elements).map(Traits::raising),
-            NodeEnum::RowExpr(x) => self.exprs(&mut x.args),
+            NodeEnum::RowExpr(x) => self.row_value(&mut x.args),
             NodeEnum::CoalesceExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
             NodeEnum::MinMaxExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
             NodeEnum::List(x) => self.exprs(&mut x.items),
@@ -81,7 +81,7 @@ impl Rewriter<'_> {
             }
             NodeEnum::ResTarget(x) if x.indirection.is_empty() => {
                 x.val.as_ref().map_or(Ok(()), |v| self.inner_target(v))?;
-                self.optional(x.val.as_mut())
+                self.target_value(x.val.as_mut())
             }
             NodeEnum::WindowDef(x) => self.window(x),
             NodeEnum::XmlExpr(x) => self.xml(x),
@@ -223,7 +223,7 @@ impl Rewriter<'_> {
             return self.implicit_operators(&["<", ">", "<=", ">="]);
         }
         let name = self.operator_name(&x.name, x.location)?;
-        if compares_rows(x) {
+        if compares_rows(x) || self.is_whole_row(x.lexpr.as_deref()) || self.is_whole_row(x.rexpr.as_deref()) {
             return Ok(false);
         }
         let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));

@@ -12,6 +12,28 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::Node;
 
 impl Rewriter<'_> {
+    /// `ROW(…)`, also without the word.
+    pub(super) fn row_value(&mut self, parts: &mut [Node]) -> Res<Traits> {
+        self.row_values += 1;
+        self.exprs(parts)
+    }
+
+    /// The value of a target. One that holds a row counts as what can fail: what is done with it outside may compare it.
+    pub(super) fn target_value(&mut self, value: Option<&mut Box<Node>>) -> Res<Traits> {
+        let rows = self.row_values;
+        let traits = self.optional(value)?;
+        Ok(if self.row_values > rows { traits.raising() } else { traits })
+    }
+
+    /// Whether an operand is certainly, or may be, a whole row of an item of FROM: a comparison of such rows can fail on what is equal.
+    pub(super) fn is_whole_row(&self, operand: Option<&Node>) -> bool {
+        let Some(NodeEnum::ColumnRef(column)) = operand.and_then(|n| n.node.as_ref()) else { return false };
+        match nodes::names(&column.fields).as_deref() {
+            Some([name]) => self.levels.iter().flat_map(|l| &l.items).any(|i| i.name == *name),
+            _ => false,
+        }
+    }
+
     /// Rewrites a condition (WHERE, ON); true if some part of it had to be fenced. The smallest part that raises is fenced, so that a
     /// comparison stays one that an index or a join can use. The value of a condition on a row that the guard removes does not matter.
     pub(super) fn condition(&mut self, condition: &mut Node) -> Res<bool> {

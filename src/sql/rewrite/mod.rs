@@ -176,6 +176,8 @@ struct Rewriter<'a> {
     raisings: usize,
     /// Something that raises may run before a guard by way of a parent.
     early: bool,
+    /// How many rows stand as values so far.
+    row_values: usize,
     /// How many writes there were, the tables they write, and those in which they look up what their rows refer to, by schema and name.
     writes: usize,
     written: Vec<(String, String, usize)>,
@@ -224,6 +226,7 @@ impl<'a> Rewriter<'a> {
             mode,
             raisings: 0,
             early: false,
+            row_values: 0,
             writes: 0,
             written: Vec::new(),
             looked_up: Vec::new(),

@@ -164,7 +164,11 @@ impl Walk<'_> {
     fn operation_fails(&self, x: &Value) -> bool {
         use AExprKind as K;
         let operator = names(list(x, "name")).last().copied().unwrap_or_default().to_owned();
-        if compares_rows(x) {
+        let whole = |v: &Value| {
+            let name = fields(v, "ColumnRef").map(|c| names(list(c, "fields")));
+            matches!(name.as_deref(), Some([one]) if self.levels.iter().flat_map(|l| &l.items).any(|i| i.name == *one))
+        };
+        if compares_rows(x) || whole(&x["lexpr"]) || whole(&x["rexpr"]) {
             return true;
         }
         match x["kind"].as_i64().and_then(|k| K::try_from(i32::try_from(k).ok()?).ok()) {
@@ -216,7 +220,15 @@ impl Walk<'_> {
             // The arms' columns are made alike as soon as a row is read.
             return self.conditions.mixes || self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
         }
-        ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k]))
+        let row = |target: &Value| {
+            let mut uses = Vec::new();
+            let value = fields(target, "ResTarget").map(|t| &t["val"]).filter(|v| is_row(v));
+            value.is_some_and(|v| {
+                used(v, &mut uses);
+                !uses.is_empty()
+            })
+        };
+        ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k])) || list(select, "target_list").iter().any(row)
     }
 
     /// A guard by way of a parent is a join, so a subquery beside it may run first: then nothing in it can fail, or it stands in a fence.
