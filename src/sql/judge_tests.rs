@@ -183,8 +183,7 @@ fn utility_statements_are_rewritten_as_the_cases_say() {
 }
 
 /// A case is the text of a simple query, whose later statements know what the earlier ones have made.
-fn check_scripts(file: &str, text: &str) {
-    let judge = judge();
+fn check_scripts(judge: &Judge, file: &str, text: &str) {
     let mut wrong = String::new();
     for case in text.split("\n\n").map(str::trim).filter(|c| !c.is_empty() && !c.starts_with('#')) {
         let (sql, wanted) = case.split_once("\n=>\n").unwrap_or((case, "(nothing)"));
@@ -201,12 +200,17 @@ fn check_scripts(file: &str, text: &str) {
 
 #[test]
 fn temporary_relations_are_made_as_the_cases_say() {
-    check_scripts("temps.txt", include_str!("../../tests/sql/temps.txt"));
+    check_scripts(&judge(), "temps.txt", include_str!("../../tests/sql/temps.txt"));
+}
+
+#[test]
+fn what_is_copied_from_a_table_with_a_hidden_column_has_known_columns() {
+    check_scripts(&hidden_judge(), "hidden-temps.txt", include_str!("../../tests/sql/hidden-temps.txt"));
 }
 
 #[test]
 fn attacks_by_temporary_relations_are_held() {
-    check_scripts("attacks/temps.txt", include_str!("../../tests/sql/attacks/temps.txt"));
+    check_scripts(&judge(), "attacks/temps.txt", include_str!("../../tests/sql/attacks/temps.txt"));
 }
 
 #[test]

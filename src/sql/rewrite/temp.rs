@@ -7,7 +7,9 @@ use crate::sql::private::{self, TEMP, Temps, channel, channel_value};
 use crate::sql::scope::{Item, Scope, Thing};
 use crate::sql::{Kind, Refusal, nodes};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{CreateTableAsStmt, FuncCall, InsertStmt, IntoClause, ObjectType, OnCommitAction, RangeVar, SelectStmt, a_const};
+use pg_query::protobuf::{
+    CreateTableAsStmt, FuncCall, InsertStmt, IntoClause, Node, ObjectType, OnCommitAction, RangeVar, SelectStmt, a_const,
+};
 use std::sync::Arc;
 
 impl Rewriter<'_> {
@@ -30,11 +32,55 @@ impl Rewriter<'_> {
         };
         let name = self.into(into)?;
         let vanishes = into.on_commit == OnCommitAction::OncommitDrop as i32;
-        match x.query.as_mut().and_then(|q| q.node.as_mut()) {
-            Some(NodeEnum::SelectStmt(select)) if select.into_clause.is_none() => self.select(select)?,
+        let columns = match x.query.as_mut().and_then(|q| q.node.as_mut()) {
+            Some(NodeEnum::SelectStmt(select)) if select.into_clause.is_none() => {
+                let columns = self.columns_made(select, &into.col_names);
+                self.select(select)?;
+                columns
+            }
             _ => return Err(Refusal::not_understood("CREATE TEMP TABLE AS this is not supported")),
         };
-        self.made(private::temporary(&name, Vec::new()), vanishes, x.if_not_exists)
+        self.made(private::temporary(&name, columns.unwrap_or_default()), vanishes, x.if_not_exists)
+    }
+
+    /// The columns of a table that is made by a query, where all names are written out or are those of one table.
+    fn columns_made(&self, select: &SelectStmt, named: &[Node]) -> Option<Vec<String>> {
+        if let Some(left) = &select.larg {
+            return self.columns_made(left, named);
+        }
+        let mut columns = Vec::new();
+        for target in &select.target_list {
+            let Some(NodeEnum::ResTarget(target)) = &target.node else { return None };
+            match target.val.as_ref().and_then(|v| v.node.as_ref()) {
+                _ if !target.name.is_empty() => columns.push(target.name.clone()),
+                Some(NodeEnum::ColumnRef(column)) => match column.fields.last().and_then(|f| f.node.as_ref()) {
+                    Some(NodeEnum::String(name)) => columns.push(name.sval.clone()),
+                    Some(NodeEnum::AStar(_)) if column.fields.len() == 1 => columns.extend(self.columns_of_all(select)?),
+                    _ => return None,
+                },
+                _ => return None,
+            }
+        }
+        let named = nodes::names(named)?;
+        columns.iter_mut().zip(named).for_each(|(column, name)| name.clone_into(column));
+        (!columns.is_empty()).then_some(columns)
+    }
+
+    /// What `*` shows of the one table of a query.
+    fn columns_of_all(&self, select: &SelectStmt) -> Option<Vec<String>> {
+        let [item] = select.from_clause.as_slice() else { return None };
+        let Some(NodeEnum::RangeVar(var)) = &item.node else { return None };
+        let plain = var.alias.as_ref().is_none_or(|a| a.colnames.is_empty()) && var.catalogname.is_empty();
+        if !plain
+            || select.with_clause.is_some()
+            || self.is_cte(var)
+            || self.cx.catalog.system.schema_of(&var.schemaname, &var.relname).is_some()
+        {
+            return None;
+        }
+        let listed = || self.cx.catalog.find(&var.schemaname, &var.relname).cloned();
+        let table = self.temp_of(var).or_else(listed).filter(|t| matches!(t.kind, 'r' | 'p') && !t.columns.is_empty())?;
+        Some(table.columns.iter().map(|c| c.name.clone()).collect())
     }
 
     /// What a CREATE leaves: with IF NOT EXISTS, what is there already.
