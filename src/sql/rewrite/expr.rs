@@ -1,10 +1,10 @@
 //! Expressions: each node kind that passes stands here by name; the rest is refused.
 
 use super::shape::{compares_rows, is_row, plain_pattern};
-use super::{Res, Rewriter, from, locks};
+use super::{Res, Rewriter, from, locks, names};
 use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use};
-use crate::sql::{Refusal, conversions, functions, nodes, settings};
+use crate::sql::{Refusal, conversions, functions, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef, a_const,
@@ -364,7 +364,7 @@ impl Rewriter<'_> {
             return Ok(traits.raising());
         }
         if matches!(schema, "" | "pg_catalog") && matches!(name, "set_config" | "current_setting") {
-            setting_call(self.cx.catalog, name, &call.args).or_else(|r| if self.dump_guard { Ok(()) } else { Err(r.at(place)) })?;
+            names::setting_call(self.cx.catalog, name, &call.args).or_else(|r| if self.dump_guard { Ok(()) } else { Err(r.at(place)) })?;
             call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
             return Ok(traits.raising());
         }
@@ -476,27 +476,4 @@ fn collation(name: &[Node]) -> Res<()> {
         [_] | ["pg_catalog", _] => Ok(()),
         _ => Err(Refusal::not_understood("this collation is not supported")),
     }
-}
-
-/// `set_config('TimeZone', 'UTC', false)` is a SET; the name is a literal, and so is the value, or it is a parameter where any will do.
-fn setting_call(catalog: &crate::sql::Catalog, name: &str, args: &[Node]) -> Res<()> {
-    let literal = |n: Option<&Node>| match n.and_then(|n| n.node.as_ref()) {
-        Some(NodeEnum::AConst(c)) => match &c.val {
-            Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
-    let refused = || {
-        Refusal::not_allowed(format!("permission denied for function {name}")).detail("Only a literal name of a safe setting is allowed.")
-    };
-    let setting = literal(args.first()).ok_or_else(refused)?;
-    if name == "current_setting" {
-        return if settings::may_show(&setting) { Ok(()) } else { Err(settings::refused(&setting, &catalog.settings, "examine")) };
-    }
-    if matches!(args.get(1).and_then(|n| n.node.as_ref()), Some(NodeEnum::ParamRef(_))) && settings::may_set_any(&setting) {
-        return Ok(());
-    }
-    let value = literal(args.get(1)).ok_or_else(refused)?;
-    settings::may_set(&setting, Some(&value))
 }

@@ -205,3 +205,26 @@ fn is_bare(call: &FuncCall) -> bool {
         && !call.agg_within_group
         && !call.args.iter().any(|a| matches!(a.node, Some(NodeEnum::NamedArgExpr(_))))
 }
+
+/// `set_config('TimeZone', 'UTC', false)` is a SET; the name is a literal, and so is the value, or it is a parameter where any will do.
+pub(super) fn setting_call(catalog: &crate::sql::Catalog, name: &str, args: &[Node]) -> Res<()> {
+    let literal = |n: Option<&Node>| match n.and_then(|n| n.node.as_ref()) {
+        Some(NodeEnum::AConst(c)) => match &c.val {
+            Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let refused = || {
+        Refusal::not_allowed(format!("permission denied for function {name}")).detail("Only a literal name of a safe setting is allowed.")
+    };
+    let setting = literal(args.first()).ok_or_else(refused)?;
+    if name == "current_setting" {
+        return if settings::may_show(&setting) { Ok(()) } else { Err(settings::refused(&setting, &catalog.settings, "examine")) };
+    }
+    if matches!(args.get(1).and_then(|n| n.node.as_ref()), Some(NodeEnum::ParamRef(_))) && settings::may_set_any(&setting) {
+        return Ok(());
+    }
+    let value = literal(args.get(1)).ok_or_else(refused)?;
+    settings::may_set(&setting, Some(&value))
+}
