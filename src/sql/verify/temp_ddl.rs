@@ -110,7 +110,7 @@ impl Walk<'_> {
 
     /// RENAME of a temporary relation or of a part of it.
     pub(super) fn rename_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let whole = is_object(&f["rename_type"], &[Object::ObjectTable, Object::ObjectView, Object::ObjectSequence, Object::ObjectIndex]);
+        let whole = is_object(&f["rename_type"], &[Object::ObjectTable, Object::ObjectSequence, Object::ObjectIndex]);
         let part = is_object(&f["rename_type"], &[Object::ObjectColumn, Object::ObjectTabconstraint]);
         if !(whole || part) || !f["object"].is_null() || (whole && hides_a_system_name(self.catalog, text(f, "newname"))) {
             return disagree("RENAME of something else");
@@ -126,7 +126,7 @@ impl Walk<'_> {
 
     pub(super) fn drop_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
         let (fs, cs) = (list(f, "objects"), list(c, "objects"));
-        let known = is_object(&f["remove_type"], &[Object::ObjectTable, Object::ObjectSequence, Object::ObjectIndex]);
+        let known = is_object(&f["remove_type"], &[Object::ObjectTable, Object::ObjectView, Object::ObjectSequence, Object::ObjectIndex]);
         if !known || fs.len() != cs.len() || f["concurrent"] != Value::Bool(false) {
             return disagree("DROP of something else");
         }
