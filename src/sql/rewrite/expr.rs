@@ -6,9 +6,7 @@ use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use};
 use crate::sql::{Refusal, conversions, functions, nodes};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{
-    AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef, a_const,
-};
+use pg_query::protobuf::{AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef};
 
 impl Rewriter<'_> {
     /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.

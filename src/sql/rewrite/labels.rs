@@ -101,15 +101,3 @@ fn strong(value: &Node) -> Option<String> {
         _ => None,
     }
 }
-
-/// A bare name in ORDER BY, GROUP BY or DISTINCT ON that is the name of an output column.
-pub(super) fn names_output(item: &Node, labels: &[String]) -> bool {
-    let value = match &item.node {
-        Some(NodeEnum::SortBy(x)) => x.node.as_deref(),
-        _ => Some(item),
-    };
-    match value.and_then(|v| v.node.as_ref()) {
-        Some(NodeEnum::ColumnRef(c)) => matches!(nodes::names(&c.fields).as_deref(), Some([one]) if labels.iter().any(|l| l == one)),
-        _ => false,
-    }
-}
