@@ -114,12 +114,17 @@ pub struct Item {
     pub hides: Option<String>,
     /// A table, view or sequence that became a subquery and has no other name: the schema by which columns may have named it.
     pub was_in: Option<String>,
+    /// The number of the subquery in the place of a table with a hidden column, which may carry system columns of it.
+    pub carries: Option<usize>,
+    /// It stands in a join, which shows the columns of its tables by bare names, but no system column.
+    pub joined: bool,
 }
 
 impl Item {
     /// One of which nothing else is to be known.
     pub fn new(name: impl Into<String>, thing: Thing) -> Self {
-        Self { name: name.into(), thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None, was_in: None }
+        let (nullable, locks_shared, locks_hidden, joined) = (false, false, false, false);
+        Self { name: name.into(), thing, nullable, locks_shared, locks_hidden, hides: None, was_in: None, carries: None, joined }
     }
 
     /// Whether `field` is certainly a column of it.

@@ -16,6 +16,7 @@ postgres:
     public.tags:   { scoped: { column: org_id, hidden: true } }
     public.boxes:  { scoped: { column: org_id, hidden: true } }
     public.marks:  { through: { table: public.boxes, on: { box: id } } }
+    public.parts*: { scoped: { column: org_id, hidden: true } }
     public.orders: { scoped: org_id }
     public.plain:  { scoped: id }
     public.shown:  { scoped: { column: org_id, hidden: true } }
@@ -56,6 +57,10 @@ CREATE TABLE boxes (id int PRIMARY KEY, org_id text NOT NULL);
 CREATE TABLE marks (box int NOT NULL REFERENCES boxes, mark text);
 INSERT INTO boxes VALUES (1, 'acme'), (2, 'initech'), (3, 'globex'), (4, 'globex');
 INSERT INTO marks VALUES (1, 'm'), (2, 'CANARY'), (3, 'g'), (3, 'h');
+CREATE TABLE parts (org_id text NOT NULL, id int, v text) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (5);
+CREATE TABLE parts_2 (id int, v text, org_id text NOT NULL);
+ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (5) TO (9);
 CREATE VIEW shown AS SELECT * FROM notes WHERE stars > 1;
 CREATE VIEW reveal AS SELECT id, org_id FROM notes;
 ";
@@ -69,6 +74,9 @@ CREATE TABLE tags (note_id int NOT NULL, name text NOT NULL, PRIMARY KEY (note_i
     CONSTRAINT tags_of FOREIGN KEY (note_id) REFERENCES notes (id));
 CREATE TABLE boxes (id int PRIMARY KEY);
 CREATE TABLE marks (box int NOT NULL REFERENCES boxes, mark text);
+CREATE TABLE parts (id int, v text) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (5);
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (5) TO (9);
 CREATE VIEW shown AS SELECT * FROM notes WHERE stars > 1;
 ";
 

@@ -165,8 +165,55 @@ SELECT col_description('notes'::regclass, 1) AS c, obj_description('notes'::regc
 SELECT objsubid > 0, description FROM pg_description WHERE objoid = 'notes'::regclass ORDER BY 2
 SELECT pg_get_serial_sequence('notes', 'org_id')
 SELECT pg_get_serial_sequence('notes', 'id')
-~SELECT ctid FROM notes
-~SELECT n.xmin FROM notes n
+SELECT ctid IS NULL AS none, n.* FROM notes n ORDER BY 2
+INSERT INTO parts VALUES (1, 'a'), (7, 'b') RETURNING tableoid::regclass, *
+SELECT tableoid::regclass, * FROM parts ORDER BY id
+SELECT p.tableoid::regclass AS t, min(p.id) FROM parts p GROUP BY p.tableoid ORDER BY t
+SELECT tableoid::regclass, * FROM ONLY parts
+SELECT tableoid::regclass, * FROM parts_2
+UPDATE parts SET id = 8 - id RETURNING tableoid::regclass, id
+UPDATE parts SET v = p.v FROM parts p WHERE p.id = parts.id AND p.tableoid = 'parts_1'::regclass RETURNING *, p.tableoid::regclass, p.v, parts.tableoid::regclass AS t
+DELETE FROM parts WHERE tableoid = 'parts_2'::regclass RETURNING *
+SELECT relname, p.* FROM parts p, pg_class WHERE p.tableoid = pg_class.oid
+SELECT n.xmin IS NULL AS none, n.cmin = n.cmax AS same, n.xmax IS NULL AS locked FROM notes n
+SELECT tableoid::regclass, * FROM notes ORDER BY 2
+SELECT tableoid::regclass::text AS t, count(*) FROM notes GROUP BY tableoid ORDER BY t
+SELECT tableoid = 'notes'::regclass AS own FROM ONLY notes n WHERE n.tableoid <> 0
+SELECT DISTINCT tableoid::regclass FROM notes
+SELECT tableoid::regclass AS t FROM notes UNION ALL SELECT tableoid::regclass FROM tags
+SELECT n.tableoid::regclass, t.tableoid::regclass AS o, * FROM notes n LEFT JOIN tags t ON t.note_id = n.id ORDER BY n.id, t.name
+SELECT a.id, b.id FROM notes a JOIN notes b ON a.ctid = b.ctid ORDER BY 1
+SELECT * FROM notes a FULL JOIN notes b ON a.ctid = b.ctid ORDER BY a.id
+SELECT * FROM notes WHERE ctid = (SELECT min(ctid) FROM notes WHERE id = 2)
+SELECT count(*) FROM notes WHERE ctid = '(999,1)'
+SELECT * FROM notes n WHERE ctid IN (SELECT m.ctid FROM notes m WHERE m.id < 3) ORDER BY id
+SELECT id FROM notes ORDER BY ctid = '(0,0)', id
+WITH c AS (SELECT id AS ctid FROM notes) SELECT ctid FROM c ORDER BY ctid
+SELECT title AS ctid FROM notes ORDER BY ctid
+SELECT n.partywall_ctid FROM notes n
+SELECT * FROM notes a JOIN tags b USING (ctid)
+?SELECT ctid FROM notes a JOIN tags b ON true
+SELECT n.ctid FROM notes AS n (a, b, c, d)
+SELECT a, b FROM notes AS n (a, b) WHERE n.ctid IS NOT NULL ORDER BY 1
+SELECT b.xmin FROM shown b
+SELECT id, ctid IS NOT NULL AS is, tableoid::regclass FROM notes WHERE id = 1 FOR UPDATE
+UPDATE notes SET stars = stars FROM tags WHERE tags.note_id = id AND id = 2 AND tags.ctid IS NOT NULL AND name < 'c' AND tags.name > (SELECT min(name) FROM tags) RETURNING *, notes.ctid IS NULL AS none
+SELECT o.ctid IS NULL AS none, n.ctid IS NULL AS nothing, * FROM orders o, notes n ORDER BY n.id
+UPDATE notes SET stars = stars WHERE id = 2 RETURNING tableoid::regclass, *
+INSERT INTO notes VALUES (91, 'x') RETURNING *, tableoid::regclass, tableoid::regclass::text AS t, tableoid = 'notes'::regclass AS own
+DELETE FROM notes WHERE id = 91 RETURNING tableoid::regclass AS t, id
+SELECT 'tags'::regclass AS t UNION SELECT tableoid::regclass FROM notes ORDER BY 1
+SELECT relname FROM pg_class WHERE oid::regclass IN ('notes', 'tags') ORDER BY 1
+SELECT relname FROM pg_class WHERE oid::regclass = 'public.notes' OR 'tags' = oid::regclass ORDER BY 1
+SELECT relname FROM pg_class WHERE oid::regclass = 'nothing'
+SELECT n.id, c.relname, n.* FROM notes n, pg_class c WHERE c.oid = n.tableoid ORDER BY 1
+SELECT id FROM notes WHERE tableoid::regclass IN (SELECT oid FROM pg_class WHERE relname = 'notes') ORDER BY 1
+SELECT pg_typeof(pg_typeof(id)) FROM notes LIMIT 1
+~SELECT ctid, relname FROM pg_class
+~SELECT tableoid::regclass FROM notes UNION SELECT 'initech'
+~SELECT n, n.ctid FROM notes n
+~SELECT to_jsonb(n) FROM notes n WHERE n.ctid IS NOT NULL
+~SELECT * FROM notes a NATURAL JOIN tags b WHERE a.ctid IS NOT NULL
 ~SELECT * FROM notes WHERE 1 / stars > 0 FOR UPDATE
 ~UPDATE notes SET title = 'x' RETURNING notes
 ~UPDATE notes SET title = notes::text

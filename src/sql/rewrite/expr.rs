@@ -26,6 +26,7 @@ impl Rewriter<'_> {
         match inner {
             NodeEnum::ColumnRef(column) => {
                 self.column_of_subquery(column);
+                self.system_column(column)?;
                 self.column_schema(column).and_then(|()| self.column(column, nameless))
             }
             NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::default()),
@@ -272,6 +273,7 @@ impl Rewriter<'_> {
     }
 
     pub(super) fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
+        link.testexpr.iter().for_each(|test| self.mark_number(test));
         let mut traits = self.optional(link.testexpr.as_mut())?;
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
         let compares = link.sub_link_type != SubLinkType::ExistsSublink as i32 && link.sub_link_type != SubLinkType::ExprSublink as i32;

@@ -33,6 +33,7 @@ impl Rewriter<'_> {
             }
             Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_deref()) && x.oper_name.is_empty() => {
                 let mut test = x.testexpr.take();
+                test.iter().for_each(|test| self.mark_number(test));
                 let fenced = self.condition_of(test.as_mut());
                 let traits = self.sublink(x);
                 x.testexpr = test;

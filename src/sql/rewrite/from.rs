@@ -203,6 +203,7 @@ impl Rewriter<'_> {
         if !plain {
             self.using_converts(&scope.items[first..]);
         }
+        self.joins_nothing_carried(join, &scope.items[first..])?;
         let (mut here, mut up) = (Vec::new(), Vec::new());
         let floats = kind == JoinType::JoinInner && above == Filter::Above;
         let moved = (kind == JoinType::JoinLeft && left_out!(self.cx, LeftAbove))
@@ -336,6 +337,7 @@ impl Rewriter<'_> {
 /// What a join leaves to be seen of its items, which stand from `first` on, the right side's from `middle` on.
 fn close(join: &JoinExpr, kind: JoinType, scope: &mut Scope, first: usize, middle: usize) -> Res<()> {
     for (index, item) in scope.items.iter_mut().enumerate().skip(first) {
+        item.joined = true;
         item.nullable |= match kind {
             JoinType::JoinLeft => index >= middle,
             JoinType::JoinRight => index < middle,

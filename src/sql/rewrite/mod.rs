@@ -25,6 +25,8 @@ mod rows;
 mod select;
 mod session;
 mod shape;
+mod shown;
+mod system;
 mod temp;
 mod temp_ddl;
 mod through;
@@ -96,7 +98,7 @@ pub struct Context<'a> {
 pub fn rewrite(context: Context<'_>, stmt: &RawStmt) -> Res<Rewritten> {
     let mut mode = Mode::default();
     loop {
-        let (rewritten, again) = attempt(context, stmt, mode)?;
+        let (rewritten, again) = attempt(context, stmt, mode.clone())?;
         if again == mode {
             return Ok(rewritten);
         }
@@ -105,17 +107,19 @@ pub fn rewrite(context: Context<'_>, stmt: &RawStmt) -> Res<Rewritten> {
 }
 
 /// What a first walk may find to be needed everywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Mode {
     /// An expression that raises may be run inside an inlined WITH query: then every one becomes a barrier.
     cte_barriers: bool,
     /// A subquery that raises may be run on a row before a guard by way of a parent, which is a join: then such tables are wrapped.
     wrapped_through: bool,
+    /// System columns of tables that became subqueries are named: then these carry them.
+    carried: system::Carried,
 }
 
 /// Rewrites in a mode, and says in which it has to be.
 fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, Mode)> {
-    let mut rewriter = Rewriter::new(context, mode);
+    let mut rewriter = Rewriter::new(context, mode.clone());
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
     rewriter.converts = conversions::wanted(&context, inner);
@@ -126,7 +130,8 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     rewriter.channels_stand_alone()?;
     rewriter.no_parents_made()?;
     let cte_barriers = mode.cte_barriers || (rewriter.raised && rewriter.has_ctes);
-    let again = Mode { cte_barriers, wrapped_through: mode.wrapped_through || rewriter.early };
+    let carried = &mode.carried | &rewriter.carried;
+    let again = Mode { cte_barriers, wrapped_through: mode.wrapped_through || rewriter.early, carried };
     let done = Rewritten {
         stmt,
         kind,
@@ -196,6 +201,8 @@ struct Rewriter<'a> {
     /// The statement is pg_dump's [`settings::DUMP_GUARD`].
     dump_guard: bool,
     hidden: hidden::Hidden,
+    /// System columns that were named so far.
+    carried: system::Carried,
 }
 
 impl<'a> Rewriter<'a> {
@@ -235,6 +242,7 @@ impl<'a> Rewriter<'a> {
             rows: rows::Rows::default(),
             dump_guard: false,
             hidden: hidden::Hidden::default(),
+            carried: system::Carried::default(),
         }
     }
 

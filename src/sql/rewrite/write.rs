@@ -2,7 +2,7 @@
 
 use super::from::{barriers, push};
 use super::own::tenant_type;
-use super::{Res, Rewriter};
+use super::{Res, Rewriter, labels};
 use crate::sql::catalog::Relation;
 use crate::sql::scope::{Guard, Scope, Thing};
 use crate::sql::{Refusal, nodes};
@@ -74,7 +74,7 @@ impl Rewriter<'_> {
         if left_out!(self.cx, UpdateFrom) {
             guards.clear();
         }
-        self.written_out(x.returning_clause.as_mut(), &scope, &x.from_clause)?;
+        self.written_out(x.returning_clause.as_mut(), &scope, &x.from_clause);
         if !left_out!(self.cx, UpdateTarget) {
             guards.insert(0, guard.predicate());
         }
@@ -99,7 +99,7 @@ impl Rewriter<'_> {
         if left_out!(self.cx, DeleteUsing) {
             guards.clear();
         }
-        self.written_out(x.returning_clause.as_mut(), &scope, &x.using_clause)?;
+        self.written_out(x.returning_clause.as_mut(), &scope, &x.using_clause);
         if !left_out!(self.cx, DeleteTarget) {
             guards.insert(0, guard.predicate());
         }
@@ -134,7 +134,9 @@ impl Rewriter<'_> {
         if !returning.options.is_empty() {
             return Err(Refusal::not_understood("RETURNING WITH is not supported"));
         }
+        let labels = labels::of(&returning.exprs);
         self.exprs(&mut returning.exprs)?;
+        labels::keep(&mut returning.exprs, labels);
         self.rows_returning(&mut returning.exprs);
         Ok(())
     }
@@ -196,7 +198,7 @@ impl Rewriter<'_> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
         let tenant_type = tenant_type(&relation, &guard.column);
         self.writable(&relation, &x.cols)?;
-        self.written_out(x.returning_clause.as_mut(), &scope, &[])?;
+        self.written_out(x.returning_clause.as_mut(), &scope, &[]);
         for column in &mut x.cols {
             if let Some(NodeEnum::ResTarget(t)) = column.node.as_mut() {
                 self.target_indirection(t)?;

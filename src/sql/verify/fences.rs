@@ -57,3 +57,15 @@ fn group_fence(value: &Value) -> Option<&Value> {
         && is_zero(&test["rexpr"]);
     (sound && plain).then_some(&when["result"])
 }
+
+/// The first place that a part of a tree names.
+pub(super) fn first_place(value: &Value) -> Option<usize> {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.get("location").and_then(|v| v.as_u64()?.try_into().ok());
+            own.into_iter().chain(fields.values().filter_map(first_place)).min()
+        }
+        Value::Array(all) => all.iter().filter_map(first_place).min(),
+        _ => None,
+    }
+}

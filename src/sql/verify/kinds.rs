@@ -66,7 +66,10 @@ impl Walk<'_> {
                 ["<", ">", "<=", ">="].into_iter().try_for_each(|o| self.operator(vec![o]))?;
                 self.rest(f, c, &[])
             }
-            "AExpr" => self.with_operator("name", f, c),
+            "AExpr" => match self.with_typed_literals(c) {
+                Some(typed) => self.with_operator("name", f, &typed),
+                None => self.with_operator("name", f, c),
+            },
             "CaseExpr" if !c["arg"].is_null() => {
                 self.operator(vec!["="])?;
                 self.rest(f, c, &[])
@@ -263,6 +266,9 @@ impl Walk<'_> {
         }
         let short = self.without_schema(f, c);
         let c = short.as_ref().unwrap_or(c);
+        if let Some(proved) = self.system_column(f, c) {
+            return proved;
+        }
         let parts = list(f, "fields");
         let named = names(parts);
         if let ([.., item, field], true) = (named.as_slice(), named.len() == parts.len()) {

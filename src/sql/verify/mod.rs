@@ -23,6 +23,8 @@ mod own_schema;
 mod raises;
 mod rows;
 mod scopes;
+mod shown;
+mod system;
 mod temp;
 mod temp_ddl;
 mod through;
@@ -35,6 +37,7 @@ use super::rows::Checked;
 use super::tree::{self, Fields, Value};
 use crate::policy::TableRule;
 pub use comments::adds_only_comments;
+use fences::first_place;
 use scopes::Level;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -410,8 +413,9 @@ impl Walk<'_> {
         }
         self.passed();
         self.having(&f["having_clause"], &c["having_clause"])?;
-        let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause", "having_clause", "group_clause"];
+        let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause", "having_clause", "group_clause", "target_list"];
         self.groups(list(f, "group_clause"), list(c, "group_clause"), list(c, "target_list"))?;
+        self.targets(f, c)?;
         let free = c["limit_count"].is_null() && c["limit_offset"].is_null();
         if free && f["limit_count"].is_null() && is_zero(&f["limit_offset"]) {
             done.extend(["limit_offset", "limit_option"]);
@@ -471,18 +475,6 @@ fn hold(proof: &mut Proof, hold: Hold, f: &Value, c: &Value, reference: &str) {
     let relation = format!("{}.{}", text(f, "schemaname"), text(f, "relname"));
     let client = c["location"].as_u64().and_then(|l| usize::try_from(l).ok());
     proof.held.push(Held { hold, relation, reference: reference.to_owned(), client });
-}
-
-/// The first place that a part of a tree names.
-fn first_place(value: &Value) -> Option<usize> {
-    match value {
-        Value::Object(fields) => {
-            let own = fields.get("location").and_then(|v| v.as_u64()?.try_into().ok());
-            own.into_iter().chain(fields.values().filter_map(first_place)).min()
-        }
-        Value::Array(all) => all.iter().filter_map(first_place).min(),
-        _ => None,
-    }
 }
 
 fn is_zero(value: &Value) -> bool {
