@@ -118,13 +118,16 @@ pub struct Item {
     pub carries: Option<usize>,
     /// It stands in a join, which shows the columns of its tables by bare names, but no system column.
     pub joined: bool,
+    /// No subquery may stand beside it.
+    pub alone: bool,
 }
 
 impl Item {
     /// One of which nothing else is to be known.
     pub fn new(name: impl Into<String>, thing: Thing) -> Self {
-        let (nullable, locks_shared, locks_hidden, joined) = (false, false, false, false);
-        Self { name: name.into(), thing, nullable, locks_shared, locks_hidden, hides: None, was_in: None, carries: None, joined }
+        let (nullable, locks_shared, locks_hidden, joined, alone) = (false, false, false, false, false);
+        let (name, hides, was_in, carries) = (name.into(), None, None, None);
+        Self { name, thing, nullable, locks_shared, locks_hidden, hides, was_in, carries, joined, alone }
     }
 
     /// Whether `field` is certainly a column of it.

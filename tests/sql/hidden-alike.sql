@@ -215,10 +215,22 @@ SELECT pg_typeof(pg_typeof(id)) FROM notes LIMIT 1
 ~SELECT to_jsonb(n) FROM notes n WHERE n.ctid IS NOT NULL
 ~SELECT * FROM notes a NATURAL JOIN tags b WHERE a.ctid IS NOT NULL
 ~SELECT * FROM notes WHERE 1 / stars > 0 FOR UPDATE
-~UPDATE notes SET title = 'x' RETURNING notes
-~UPDATE notes SET title = notes::text
+BEGIN
+UPDATE notes SET title = 'x' WHERE id = 1 RETURNING notes, (notes), notes IS NULL AS none, notes.*::text AS t, notes::text = notes.*::text AS same
+UPDATE notes SET title = notes::text WHERE id = 2 RETURNING substring(notes::text, 1, 20), to_jsonb(notes), row_to_json(notes.*), ROW(notes.*), ROW(1, notes.*, 2) AS r
+UPDATE notes n SET stars = 5 WHERE n = ROW(1, 'x', n.stars) OR n.* IS NULL RETURNING *, n
+UPDATE notes n SET stars = 4 FROM notes m WHERE m.id = n.id AND n = m AND n.id = 1 RETURNING n, m, n = m AS same
+DELETE FROM notes n WHERE n IS NOT NULL AND n.id = 3 AND n.* IS DISTINCT FROM NULL RETURNING (SELECT n)
+INSERT INTO notes AS i VALUES (1, 'again') ON CONFLICT (id) DO UPDATE SET title = excluded.*::text WHERE i.* <> excluded.* RETURNING i, *
+INSERT INTO notes AS i VALUES (1, 'again') ON CONFLICT (id) DO UPDATE SET (title, stars) = (SELECT to_json(excluded)::text, count(x) FROM (SELECT i) x) WHERE i.* = excluded.* RETURNING i
+INSERT INTO notes VALUES (92) RETURNING to_jsonb(notes), ROW(notes.*) = ROW(notes.*) AS same, count(notes) OVER () AS n
+UPDATE notes n SET (title, stars) = ROW('r', n.stars) RETURNING n.id, n
+MERGE INTO notes n USING (SELECT id, title, stars FROM notes WHERE id = 1) s ON n.id = s.id WHEN MATCHED AND n <> s THEN DELETE WHEN MATCHED AND n = s THEN UPDATE SET title = 'same'
+SELECT * FROM notes ORDER BY id
+ROLLBACK
+~UPDATE notes SET title = (notes).title
+~UPDATE notes SET stars = stars WHERE notes.* IN (notes.*, NULL)
 ~UPDATE notes SET title = org_id FROM orders
-~INSERT INTO notes VALUES (90) RETURNING to_jsonb(notes)
 ~MERGE INTO notes n USING tags t ON n.id = t.note_id WHEN MATCHED THEN DELETE RETURNING *
 ~SELECT * FROM reveal
 ~SELECT n FROM notes AS n (a)

@@ -18,16 +18,15 @@ impl Rewriter<'_> {
 
     fn any_expr(&mut self, expr: &mut Node) -> Res<Traits> {
         let nameless = std::mem::take(&mut self.nameless);
-        if let Some(traits) = if self.schema_expr(expr) { Some(Traits::default()) } else { self.catalog_expr(expr)? } {
+        if let Some(traits) = self.replaced(expr)? {
             return Ok(traits);
         }
         let unknown = self.unknown("this expression", expr);
         let Some(inner) = expr.node.as_mut() else { return Ok(Traits::default()) };
         match inner {
             NodeEnum::ColumnRef(column) => {
-                self.column_of_subquery(column);
-                self.system_column(column)?;
-                self.column_schema(column).and_then(|()| self.column(column, nameless))
+                self.referred(column)?;
+                self.column(column, nameless)
             }
             NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::default()),
             NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::AStar(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => {
@@ -60,10 +59,10 @@ impl Rewriter<'_> {
             NodeEnum::AIndirection(x) => self.indirection(x),
             // Arrays of stored arrays fail where their dimensions differ.
             NodeEnum::AArrayExpr(x) => self.exprs(&mut x.elements).map(Traits::raising),
-            NodeEnum::RowExpr(x) => self.exprs(&mut x.args),
+            NodeEnum::RowExpr(x) => self.row_parts(&mut x.args),
             NodeEnum::CoalesceExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
             NodeEnum::MinMaxExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
-            NodeEnum::List(x) => self.exprs(&mut x.items),
+            NodeEnum::List(x) => self.no_own_star(&x.items).and_then(|()| self.exprs(&mut x.items)),
             NodeEnum::GroupingFunc(x) => self.exprs(&mut x.args),
             NodeEnum::GroupingSet(x) => self.exprs(&mut x.content),
             NodeEnum::SortBy(x) => {
@@ -84,6 +83,25 @@ impl Rewriter<'_> {
             NodeEnum::WindowDef(x) => self.window(x),
             _ => Err(unknown),
         }
+    }
+
+    /// What is another expression in the final text.
+    fn replaced(&mut self, expr: &mut Node) -> Res<Option<Traits>> {
+        if self.schema_expr(expr) {
+            return Ok(Some(Traits::default()));
+        }
+        if let Some(traits) = self.catalog_expr(expr)? {
+            return Ok(Some(traits));
+        }
+        // Rows of other types cannot be compared.
+        Ok(self.whole_row(expr).map(|used| Traits { uses: vec![used], ..Traits::default() }.raising()))
+    }
+
+    /// A column by the name that it has in the final text.
+    fn referred(&mut self, column: &mut ColumnRef) -> Res<()> {
+        self.column_of_subquery(column);
+        self.system_column(column)?;
+        self.column_schema(column)
     }
 
     fn cast(&mut self, x: &mut TypeCast, unknown: Refusal) -> Res<Traits> {
@@ -183,6 +201,9 @@ impl Rewriter<'_> {
     }
 
     fn indirection(&mut self, x: &mut AIndirection) -> Res<Traits> {
+        if let Some(NodeEnum::ColumnRef(row)) = x.arg.as_ref().and_then(|a| a.node.as_ref()) {
+            self.column(row, true)?;
+        }
         let mut traits = self.optional(x.arg.as_mut())?;
         for step in &mut x.indirection {
             match step.node.as_mut() {

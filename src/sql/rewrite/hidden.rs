@@ -289,7 +289,7 @@ pub(super) fn without_column(view: &Relation, mut select: Box<SelectStmt>) -> Re
 }
 
 /// The written table itself, or what has its columns.
-fn is_base(item: &Item) -> bool {
+pub(super) fn is_base(item: &Item) -> bool {
     item.hides.is_some()
 }
 

@@ -31,6 +31,7 @@ mod temp;
 mod temp_ddl;
 mod through;
 mod utility;
+mod whole;
 mod write;
 
 use super::catalog::{Catalog, Relation};

@@ -171,6 +171,7 @@ impl Rewriter<'_> {
     fn multi_source(&mut self, source: &mut Node) -> Res<()> {
         match source.node.as_mut() {
             Some(NodeEnum::RowExpr(row)) => {
+                self.row_written_out(&mut row.args);
                 for part in row.args.iter_mut().filter(|n| !matches!(n.node, Some(NodeEnum::SetToDefault(_)))) {
                     self.expr(part)?;
                 }

@@ -300,14 +300,14 @@ pub(super) fn telling_star(part: &Value) -> bool {
 }
 
 /// The one statement of a text.
-fn tree(sql: &str) -> Option<Value> {
+pub(super) fn tree(sql: &str) -> Option<Value> {
     let parsed = pg_query::parse(sql, pg_query::ParserOptions::default()).ok()?;
     let [statement] = parsed.protobuf.stmts.as_slice() else { return None };
     tree::of(&statement.stmt).ok()
 }
 
 /// The same but for where things stand.
-fn equal(a: &Value, b: &Value) -> bool {
+pub(super) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| is_place(key) || equal(value, other)))

@@ -27,7 +27,6 @@ const PLAIN: &[&str] = &[
     "NullTest",
     "ParamRef",
     "ResTarget",
-    "RowExpr",
     "SetToDefault",
     "SqlvalueFunction",
     "String",
@@ -85,6 +84,7 @@ impl Walk<'_> {
                 self.rest(f, c, &[])
             }
             "ColumnRef" => self.column(f, c),
+            "RowExpr" => self.row(f, c),
             "AIndirection" => {
                 let steps = list(f, "indirection").iter().filter_map(|s| fields(s, "String"));
                 steps.map(|s| text(s, "sval")).try_for_each(|field| self.field(None, field))?;

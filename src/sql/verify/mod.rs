@@ -29,6 +29,7 @@ mod temp;
 mod temp_ddl;
 mod through;
 mod utility;
+mod whole;
 mod write;
 
 use super::catalog::{Catalog, Relation};
@@ -274,7 +275,7 @@ impl Walk<'_> {
     /// The same for two nodes, neither of them a fence.
     fn same_kind(&mut self, f: &Value, c: &Value) -> Res<()> {
         let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) else { return disagree("a node is none") };
-        match self.schema_expr(f, c).or_else(|| self.catalog_expr(f, c)) {
+        match self.schema_expr(f, c).or_else(|| self.catalog_expr(f, c)).or_else(|| self.own_row(f, c)) {
             Some(proved) => proved,
             None if fk != ck => disagree(format!("{ck} became {fk}")),
             None => self.same_node(fk, fv, cv),
