@@ -50,6 +50,8 @@ pub struct Catalog {
     pub overloads: HashSet<String>,
     /// Names of functions that return rows of a table with a hidden column, and with them that column.
     pub revealing: HashSet<String>,
+    /// Functions outside pg_catalog that return such rows and nothing else, as (schema, name), and the table.
+    pub row_functions: HashMap<(String, String), Arc<Relation>>,
     /// All function names that exist and are not in the table of allowed ones.
     pub unsafe_fields: HashSet<String>,
     /// Names of aggregates, of any schema.
@@ -330,7 +332,7 @@ impl Catalog {
             }
         }
         let hiding: HashSet<u32> = self.hiding().into_iter().map(|(oid, _)| oid).collect();
-        self.revealing = functions.iter().filter(|r| hiding.contains(&number(r, 2))).map(|r| text(r, 0)).collect();
+        self.read_revealing(functions, &hiding);
         if home == Home::Rows {
             let others = functions.iter().map(|r| (text(r, 1), text(r, 0))).filter(|other| other.0 != "pg_catalog");
             let unlisted: HashSet<String> = others.filter(|other| !self.functions.contains(other)).map(|(_, name)| name).collect();
@@ -377,6 +379,7 @@ impl Catalog {
         functions.sort();
         let sequences: Vec<_> = self.sequences.keys().collect();
         let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).chain(&self.revealing).collect();
+        let returning: BTreeSet<_> = self.row_functions.iter().map(|(name, table)| (name, table.oid)).collect();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
         (
@@ -390,7 +393,7 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            (&self.home, &self.system.hidden, overloads),
+            (&self.home, &self.system.hidden, overloads, returning),
         )
             .hash(&mut hasher);
         hasher.finish()

@@ -102,9 +102,12 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "functions",
-        // And the relation whose rows it returns.
-        sql: "SELECT DISTINCT p.proname, n.nspname, t.typrelid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-              JOIN pg_catalog.pg_type t ON t.oid = p.prorettype",
+        // And the relation whose rows it returns, and all whose rows are in what it gives out.
+        sql: "SELECT DISTINCT p.proname, n.nspname, t.typrelid, CASE WHEN n.nspname <> 'pg_catalog' THEN \
+              (SELECT pg_catalog.string_agg(x.typrelid::pg_catalog.text, ' ') FROM pg_catalog.pg_type o LEFT JOIN pg_catalog.pg_type b ON b.oid = o.typbasetype \
+              LEFT JOIN pg_catalog.pg_type e ON e.oid <> 0 AND e.oid IN (o.typelem, b.typelem) CROSS JOIN LATERAL (VALUES (o.typrelid), (b.typrelid), (e.typrelid)) x(typrelid) \
+              WHERE o.oid = ANY (p.proallargtypes || p.prorettype) AND x.typrelid <> 0) END \
+              FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_type t ON t.oid = p.prorettype",
     },
     CatalogQuery { name: "aggregates", sql: "SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p WHERE p.prokind = 'a'" },
     CatalogQuery {

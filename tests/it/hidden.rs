@@ -22,7 +22,7 @@ postgres:
     public.shown:  { scoped: { column: org_id, hidden: true } }
     public.sums:   { scoped: { column: org_id, hidden: true } }
     public.reveal: { scoped: org_id }
-  functions: [ public.some_note(), public.some_title() ]
+  functions: [ public.some_note(), public.some_title(), public.made(int), public.listed(), public.domained(), public.given() ]
 ";
 
 /// What both databases have.
@@ -33,6 +33,10 @@ CREATE VIEW plain AS SELECT id, title FROM notes WHERE stars > 0;
 CREATE VIEW sums AS SELECT count(*) AS notes, sum(stars) AS stars, (SELECT count(*) FROM tags) AS tags FROM notes;
 CREATE FUNCTION some_note() RETURNS notes LANGUAGE sql AS 'SELECT * FROM notes LIMIT 1';
 CREATE FUNCTION some_title() RETURNS TABLE (title text) LANGUAGE sql AS 'SELECT ''t''';
+CREATE FUNCTION listed() RETURNS notes[] LANGUAGE sql AS 'SELECT array_agg(notes) FROM notes';
+CREATE DOMAIN note AS notes;
+CREATE FUNCTION domained() RETURNS note LANGUAGE sql AS 'SELECT notes::note FROM notes LIMIT 1';
+CREATE FUNCTION given(OUT n notes, OUT m int) LANGUAGE sql AS 'SELECT notes, 1 FROM notes LIMIT 1';
 COMMENT ON TABLE notes IS 'what was noted';
 COMMENT ON COLUMN notes.id IS 'its number';
 ";
@@ -61,6 +65,7 @@ CREATE TABLE parts (org_id text NOT NULL, id int, v text) PARTITION BY RANGE (id
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (5);
 CREATE TABLE parts_2 (id int, v text, org_id text NOT NULL);
 ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (5) TO (9);
+CREATE FUNCTION made(int) RETURNS SETOF notes LANGUAGE sql AS 'SELECT g, ''initech'', ''t'' || g, g + $1 FROM generate_series(1, $1) g';
 CREATE VIEW shown AS SELECT * FROM notes WHERE stars > 1;
 CREATE VIEW reveal AS SELECT id, org_id FROM notes;
 ";
@@ -77,6 +82,7 @@ CREATE TABLE marks (box int NOT NULL REFERENCES boxes, mark text);
 CREATE TABLE parts (id int, v text) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (5);
 CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (5) TO (9);
+CREATE FUNCTION made(int) RETURNS SETOF notes LANGUAGE sql AS 'SELECT g, ''t'' || g, g + $1 FROM generate_series(1, $1) g';
 CREATE VIEW shown AS SELECT * FROM notes WHERE stars > 1;
 ";
 

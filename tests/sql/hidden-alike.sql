@@ -234,7 +234,26 @@ ROLLBACK
 ~MERGE INTO notes n USING tags t ON n.id = t.note_id WHEN MATCHED THEN DELETE RETURNING *
 ~SELECT * FROM reveal
 ~SELECT n FROM notes AS n (a)
-~SELECT * FROM some_note()
+SELECT * FROM made(2)
+SELECT m, m.*, m.title FROM made(2) m
+SELECT m::text, m IS NULL AS n, to_jsonb(made) FROM public.made(2) AS m (a, b), made(1)
+~SELECT to_jsonb(m) FROM public.made(2) AS m (a, b)
+SELECT * FROM made(3) WITH ORDINALITY
+SELECT * FROM made(3) WITH ORDINALITY AS m (a, b, c, o) WHERE o > 1
+SELECT n.id, m.* FROM notes n LEFT JOIN made(n.id) m ON m.id = n.id ORDER BY n.id
+SELECT n.id FROM notes n WHERE 't1' IN (SELECT title FROM made(n.id)) ORDER BY 1
+SELECT m.org_id FROM made(1) m
+SELECT * FROM made(1) AS m (a, b, c, d)
+INSERT INTO tags SELECT id, title FROM made(2) WHERE id = 1
+DELETE FROM tags USING made(2) m WHERE m.title = tags.name RETURNING *
+~SELECT made(1)
+~SELECT * FROM ROWS FROM (made(1), made(2))
+~SELECT listed()
+~SELECT * FROM listed()
+~SELECT domained()
+~SELECT * FROM domained()
+~SELECT (given()).m
+~SELECT * FROM given()
 ~SELECT (public.some_note()).title
 SELECT * FROM some_title()
 ~DELETE FROM sums

@@ -354,6 +354,7 @@ impl Rewriter<'_> {
     }
 
     fn call(&mut self, call: &mut FuncCall) -> Res<Traits> {
+        let reveals = std::mem::take(&mut self.reveals);
         let place = self.at(call.location);
         let names: Vec<String> = nodes::names(&call.funcname).unwrap_or_default().into_iter().map(str::to_owned).collect();
         let (schema, name) = match names.as_slice() {
@@ -392,7 +393,7 @@ impl Rewriter<'_> {
             return self.lock_call(call, &name, traits).map_err(|r| r.at(place));
         }
         self.rows_call(call, name);
-        if !own || (schema.is_empty() && self.cx.catalog.user_functions.contains(name)) {
+        if !reveals && (!own || (schema.is_empty() && self.cx.catalog.user_functions.contains(name))) {
             self.shows_no_hidden(name, place)?;
         }
         if schema.is_empty() && self.cx.catalog.overloads.contains(name) {
@@ -424,7 +425,7 @@ impl Rewriter<'_> {
     }
 
     /// The schema of a function that the policy lists.
-    fn listed_function(&self, schema: &str, name: &str) -> Option<String> {
+    pub(super) fn listed_function(&self, schema: &str, name: &str) -> Option<String> {
         let listed = &self.cx.policy.postgres.as_ref()?.functions;
         let in_schema = |wanted: &str| listed.iter().any(|f| f.name == name && f.schema == wanted);
         let found = if schema.is_empty() {

@@ -43,7 +43,7 @@ impl Rewriter<'_> {
             Some(NodeEnum::JoinExpr(join)) => self.join(join, filter, scope),
             Some(NodeEnum::RangeTableSample(_)) => self.sample(item, filter, scope),
             Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
-            Some(NodeEnum::RangeFunction(function)) => self.from_function(function, scope).map(|()| Vec::new()),
+            Some(NodeEnum::RangeFunction(_)) => self.function_item(item, scope).map(|()| Vec::new()),
             _ => Err(unknown),
         }?;
         if let Some(last) = scope.items.last_mut().filter(|_| !joins) {
@@ -294,7 +294,8 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    fn from_function(&mut self, function: &mut RangeFunction, scope: &mut Scope) -> Res<()> {
+    /// The calls of an item of FROM; gives its name.
+    pub(super) fn from_function(&mut self, function: &mut RangeFunction, scope: &Scope) -> Res<String> {
         self.levels.push(scope.clone());
         let raisings = self.raisings;
         let mut result = Ok(());
@@ -320,8 +321,7 @@ impl Rewriter<'_> {
         for definition in &mut function.coldeflist {
             self.column_definition(definition)?;
         }
-        let name = function.alias.as_ref().map_or(name, |a| a.aliasname.clone());
-        push(scope, name, Thing::Opaque).map(|_| ())
+        Ok(function.alias.as_ref().map_or(name, |a| a.aliasname.clone()))
     }
 
     fn column_definition(&mut self, definition: &mut Node) -> Res<()> {

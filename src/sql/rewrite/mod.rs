@@ -21,6 +21,7 @@ mod merge;
 mod own;
 mod own_place;
 mod own_schema;
+mod row_function;
 mod rows;
 mod select;
 mod session;
@@ -202,6 +203,8 @@ struct Rewriter<'a> {
     /// The statement is pg_dump's [`settings::DUMP_GUARD`].
     dump_guard: bool,
     hidden: hidden::Hidden,
+    /// The call that is looked at next may return rows of a table with a hidden column.
+    reveals: bool,
     /// System columns that were named so far.
     carried: system::Carried,
 }
@@ -243,6 +246,7 @@ impl<'a> Rewriter<'a> {
             rows: rows::Rows::default(),
             dump_guard: false,
             hidden: hidden::Hidden::default(),
+            reveals: false,
             carried: system::Carried::default(),
         }
     }

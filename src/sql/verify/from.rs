@@ -40,6 +40,7 @@ impl Walk<'_> {
             ("RangeTableSample", "RangeTableSample") => self.sample(fv, cv, sinks, level),
             ("RangeSubselect", "RangeTableSample") => self.wrapped_sample(fv, cv, level),
             ("RangeSubselect", "RangeSubselect") => self.subselect(fv, cv, level),
+            ("RangeSubselect", "RangeFunction") => self.row_function(fv, cv, level),
             ("RangeFunction", "RangeFunction") => {
                 self.beside(level, |walk| {
                     walk.not_before_parents(&cv["functions"])?;
@@ -59,7 +60,7 @@ impl Walk<'_> {
     }
 
     /// Walks what can see the items that stand before it.
-    fn beside(&mut self, level: &Level, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
+    pub(super) fn beside(&mut self, level: &Level, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
         self.levels.push(level.clone());
         let result = walk(self);
         self.levels.pop();

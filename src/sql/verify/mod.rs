@@ -21,6 +21,7 @@ mod own;
 mod own_place;
 mod own_schema;
 mod raises;
+mod row_function;
 mod rows;
 mod scopes;
 mod shown;
@@ -184,6 +185,8 @@ struct Walk<'a> {
     conditions: raises::Conditions,
     /// The client's statement is the one that pg_dump asks of a setting that is not there.
     dump_guard: bool,
+    /// The call that is walked next may return rows of a table with a hidden column.
+    reveals: bool,
 }
 
 /// A relation as the policy has it: its tenant column, if it is scoped.
@@ -239,6 +242,7 @@ impl<'a> Walk<'a> {
             added,
             conditions,
             dump_guard: false,
+            reveals: false,
         }
     }
 }
