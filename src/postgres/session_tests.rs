@@ -81,6 +81,7 @@ fn assurance(sql: &str) -> Arc<Assurance> {
     let check = |one: &str| RowCheck {
         columns: columns(one).into_iter().collect(),
         coverage: if one.contains("checked") { Coverage::Whole } else { Coverage::Nothing },
+        row_types: one.contains("whole row").then_some((0, 70_000)).into_iter().collect(),
     };
     Arc::new(Assurance { alone: sql.contains("alone"), rows: sql.split(';').map(check).collect() })
 }

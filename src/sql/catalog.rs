@@ -52,6 +52,8 @@ pub struct Catalog {
     pub revealing: HashSet<String>,
     /// Functions outside pg_catalog that return such rows and nothing else, as (schema, name), and the table.
     pub row_functions: HashMap<(String, String), Arc<Relation>>,
+    /// Names of functions each of which takes such a row.
+    pub row_takers: HashSet<String>,
     /// All function names that exist and are not in the table of allowed ones.
     pub unsafe_fields: HashSet<String>,
     /// Names of aggregates, of any schema.
@@ -109,6 +111,8 @@ pub struct Relation {
     pub may_truncate: bool,
     /// A view's query, as the server prints it.
     pub definition: Option<String>,
+    /// pg_class.reltype; 0 where it is not known.
+    pub row_type: u32,
     /// What the policy says.
     pub rule: TableRule,
     /// Where it says so.
@@ -245,6 +249,7 @@ impl Catalog {
                 triggers_on_delete: fires(oid, 1),
                 triggers_on_insert: fires(oid, 2),
                 definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
+                row_type: number(row, 6),
                 rule: decided.rule,
                 place: decided.place,
                 schema: schema.clone(),
@@ -378,7 +383,7 @@ impl Catalog {
         let mut functions: Vec<_> = self.unsafe_fields.iter().collect();
         functions.sort();
         let sequences: Vec<_> = self.sequences.keys().collect();
-        let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).chain(&self.revealing).collect();
+        let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).chain(&self.revealing).chain(&self.row_takers).collect();
         let returning: BTreeSet<_> = self.row_functions.iter().map(|(name, table)| (name, table.oid)).collect();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();

@@ -33,9 +33,12 @@ impl Catalog {
 
     /// Which functions return rows of such relations, be it within something else: by the answer of the query `functions`.
     pub(super) fn read_revealing(&mut self, functions: &[Vec<Option<String>>], hiding: &HashSet<u32>) {
-        let within =
-            |row: &[Option<String>]| text(row, 3).split(' ').filter_map(|oid| oid.parse().ok()).any(|oid: u32| hiding.contains(&oid));
-        let reveals = |row: &&Vec<Option<String>>| hiding.contains(&number(row, 2)) || within(row);
+        let among = |row: &[Option<String>], at: usize| {
+            text(row, at).split(' ').filter_map(|oid| oid.parse().ok()).any(|oid: u32| hiding.contains(&oid))
+        };
+        let others: HashSet<String> = functions.iter().filter(|row| !among(row, 4)).map(|row| text(row, 0)).collect();
+        self.row_takers = functions.iter().map(|row| text(row, 0)).filter(|name| !others.contains(name)).collect();
+        let reveals = |row: &&Vec<Option<String>>| hiding.contains(&number(row, 2)) || among(row, 3);
         self.revealing = functions.iter().filter(reveals).map(|row| text(row, 0)).collect();
         let named = |row: &[Option<String>]| (text(row, 1), text(row, 0));
         let mut returned: HashMap<(String, String), BTreeSet<u32>> = HashMap::new();

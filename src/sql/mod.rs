@@ -89,6 +89,11 @@ impl Assurance {
     pub fn columns(&self, index: usize) -> &[Checked] {
         self.rows.get(index).map(|r| r.columns.as_slice()).unwrap_or_default()
     }
+
+    /// Which columns of the statement of this index are rows of a table, and their types.
+    pub fn row_types(&self, index: usize) -> &[(usize, u32)] {
+        self.rows.get(index).map(|r| r.row_types.as_slice()).unwrap_or_default()
+    }
 }
 
 /// A statement for the extended protocol; shared by all tenants.

@@ -150,6 +150,7 @@ impl Relation {
             triggers_on_delete: false,
             triggers_on_insert: false,
             may_truncate: false,
+            row_type: 0,
             definition: None,
             rule,
             place,

@@ -52,6 +52,8 @@ pub struct RowCheck {
     pub columns: Vec<Checked>,
     /// How much that is.
     pub coverage: Coverage,
+    /// Columns that are records upstream and rows of a table for the client: place, pg_type.oid.
+    pub row_types: Vec<(usize, u32)>,
 }
 
 impl Checked {

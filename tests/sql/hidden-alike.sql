@@ -246,6 +246,10 @@ SELECT m.org_id FROM made(1) m
 SELECT * FROM made(1) AS m (a, b, c, d)
 INSERT INTO tags SELECT id, title FROM made(2) WHERE id = 1
 DELETE FROM tags USING made(2) m WHERE m.title = tags.name RETURNING *
+SELECT either(id) FROM notes
+~SELECT taker(n) FROM notes n
+~SELECT taker(ROW(1, 'x', 2))
+~SELECT * FROM notes n, taker(n.*)
 ~SELECT made(1)
 ~SELECT * FROM ROWS FROM (made(1), made(2))
 ~SELECT listed()

@@ -328,17 +328,6 @@ impl Rewriter<'_> {
         Ok(traits)
     }
 
-    /// What a function returns may be rows of a table as it is stored.
-    fn shows_no_hidden(&self, name: &str, place: Option<u32>) -> Res<()> {
-        if !self.cx.catalog.revealing.contains(name) {
-            return Ok(());
-        }
-        Err(Refusal::not_understood(format!("function {name} is not supported"))
-            .detail("It returns rows of a table that has a column that is not the tenant's to see.")
-            .hint("Declare it RETURNS TABLE, without that column.")
-            .at(place))
-    }
-
     /// `f(t.*)` gives f a whole row.
     fn own_rows(&self, call: &FuncCall, place: Option<u32>) -> Res<()> {
         for argument in &call.args {
@@ -400,6 +389,7 @@ impl Rewriter<'_> {
             return Ok(traits.raising());
         }
         if let Some(schema) = self.listed_function(schema, name) {
+            self.takes_no_hidden(name, place)?;
             call.funcname = vec![nodes::string(&schema), nodes::string(name)];
             return Ok(traits.raising());
         }

@@ -22,6 +22,7 @@ mod own;
 mod own_place;
 mod own_schema;
 mod row_function;
+mod row_types;
 mod rows;
 mod select;
 mod session;
@@ -205,6 +206,10 @@ struct Rewriter<'a> {
     hidden: hidden::Hidden,
     /// The call that is looked at next may return rows of a table with a hidden column.
     reveals: bool,
+    /// The query or write that is entered next is the whole statement; which of its columns are rows of tables.
+    outermost: bool,
+    returns: bool,
+    row_types: Vec<(usize, u32)>,
     /// System columns that were named so far.
     carried: system::Carried,
 }
@@ -247,12 +252,16 @@ impl<'a> Rewriter<'a> {
             dump_guard: false,
             hidden: hidden::Hidden::default(),
             reveals: false,
+            outermost: false,
+            returns: false,
+            row_types: Vec::new(),
             carried: system::Carried::default(),
         }
     }
 
     fn statement(&mut self, node: &mut NodeEnum) -> Res<Kind> {
         self.look_for_catalogs(node);
+        self.outermost = true;
         match node {
             NodeEnum::SelectStmt(select) if select.into_clause.is_some() => {
                 let (into, kind) = self.select_into(select)?;

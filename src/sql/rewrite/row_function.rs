@@ -2,6 +2,7 @@
 
 use super::from::push;
 use super::{Res, Rewriter};
+use crate::sql::Refusal;
 use crate::sql::catalog::Relation;
 use crate::sql::nodes;
 use crate::sql::scope::{Scope, Thing};
@@ -21,6 +22,27 @@ impl Rewriter<'_> {
             *item = without_hidden(std::mem::take(function), &name, &table);
         }
         push(scope, name, Thing::Opaque).map(|_| ())
+    }
+
+    /// What a function returns may be rows of a table as it is stored.
+    pub(super) fn shows_no_hidden(&self, name: &str, place: Option<u32>) -> Res<()> {
+        if !self.cx.catalog.revealing.contains(name) {
+            return Ok(());
+        }
+        Err(Refusal::not_understood(format!("function {name} is not supported"))
+            .detail("It returns rows of a table that has a column that is not the tenant's to see.")
+            .hint("Declare it RETURNS TABLE, without that column.")
+            .at(place))
+    }
+
+    /// Within the database such a row has a column more, and no cast makes one of a row without it.
+    pub(super) fn takes_no_hidden(&self, name: &str, place: Option<u32>) -> Res<()> {
+        if !self.cx.catalog.row_takers.contains(name) {
+            return Ok(());
+        }
+        Err(Refusal::not_understood(format!("function {name} is not supported"))
+            .detail("It takes rows of a table that has a column that is not the tenant's to see.")
+            .at(place))
     }
 
     /// The table whose rows the one function of this item returns, where it hides a column.

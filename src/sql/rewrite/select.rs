@@ -15,9 +15,9 @@ impl Rewriter<'_> {
             return Err(Refusal::not_allowed("SELECT INTO is not allowed"));
         }
         let names = self.ctes.len();
-        let top = std::mem::take(&mut self.rows.top);
+        let (top, outermost) = (std::mem::take(&mut self.rows.top), std::mem::take(&mut self.outermost));
         let traits = self.with(select.with_clause.as_mut()).and_then(|()| match (select.larg.is_some(), select.rarg.is_some()) {
-            (false, false) => self.simple_select(select, top),
+            (false, false) => self.simple_select(select, (top, outermost)),
             _ => self.set_operation(select),
         });
         self.ctes.truncate(names);
@@ -44,7 +44,8 @@ impl Rewriter<'_> {
         }
     }
 
-    fn simple_select(&mut self, select: &mut SelectStmt, top: bool) -> Res<Traits> {
+    /// `top`: it is the whole statement, of which rows may be checked, and of which types may be told.
+    fn simple_select(&mut self, select: &mut SelectStmt, top: (bool, bool)) -> Res<Traits> {
         let fences = self.fences;
         let (scope, guards) = self.from_list(&mut select.from_clause, Scope::default())?;
         let reaches_in = self.locking(select, &scope)?;
@@ -68,7 +69,7 @@ impl Rewriter<'_> {
         Ok((scope, guards))
     }
 
-    fn clauses(&mut self, select: &mut SelectStmt, guards: Vec<Node>, top: bool) -> Res<Traits> {
+    fn clauses(&mut self, select: &mut SelectStmt, guards: Vec<Node>, (top, outermost): (bool, bool)) -> Res<Traits> {
         if let Some(condition) = select.where_clause.as_mut() {
             self.condition(condition)?;
         }
@@ -80,6 +81,9 @@ impl Rewriter<'_> {
         let aggregates = self.rows_aggregates();
         if let Some(level) = self.levels.last() {
             self.stars_written_out(&mut select.target_list, level, &select.from_clause);
+            if outermost {
+                self.row_types = self.row_types_of(&select.target_list, level, Some(&select.from_clause));
+            }
         }
         let labels = labels::of(&select.target_list);
         let mut traits = if left_out!(self.cx, TargetList) { Traits::default() } else { self.exprs(&mut select.target_list)? };

@@ -165,7 +165,7 @@ fn at_level(level: &Scope, name: &str) -> Found {
     for item in level.items.iter().filter(|i| !i.joined) {
         match (&item.thing, item.carries) {
             (_, Some(number)) => of.push((number, item.name.clone())),
-            (Thing::Opaque, None) => unknown = true,
+            (Thing::Opaque | Thing::Merged, None) => unknown = true,
             (Thing::Guarded(r, _) | Thing::Shared(r) | Thing::Wrapped(r), None) if r.kind != 'v' && item.name != "excluded" => others += 1,
             _ => others += usize::from(item.has_column(name)),
         }

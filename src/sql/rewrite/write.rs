@@ -19,7 +19,7 @@ impl Rewriter<'_> {
             return Ok(());
         }
         let names = self.ctes.len();
-        let top = std::mem::take(&mut self.rows.top);
+        let (top, outermost) = (std::mem::take(&mut self.rows.top), std::mem::take(&mut self.outermost));
         let merges = matches!(node, NodeEnum::MergeStmt(_));
         let with = match node {
             NodeEnum::InsertStmt(x) => x.with_clause.as_mut(),
@@ -29,7 +29,7 @@ impl Rewriter<'_> {
             _ => return Err(Refusal::not_understood("not a write")),
         };
         let walked = self.with(with);
-        self.rows.returning = top && !merges;
+        (self.rows.returning, self.returns) = (top && !merges, outermost);
         let result = walked.and_then(|()| match self.write_temp(node)? {
             true => Ok(()),
             false => match node {
@@ -133,6 +133,9 @@ impl Rewriter<'_> {
         let Some(returning) = returning.filter(|_| !left_out!(self.cx, Returning)) else { return Ok(()) };
         if !returning.options.is_empty() {
             return Err(Refusal::not_understood("RETURNING WITH is not supported"));
+        }
+        if let (true, Some(level)) = (std::mem::take(&mut self.returns), self.levels.last()) {
+            self.row_types = self.row_types_of(&returning.exprs, level, None);
         }
         let labels = labels::of(&returning.exprs);
         self.exprs(&mut returning.exprs)?;
