@@ -300,13 +300,13 @@ impl Rewriter<'_> {
         let compares = link.sub_link_type != SubLinkType::ExistsSublink as i32 && link.sub_link_type != SubLinkType::ExprSublink as i32;
         let converts = self.converts && compares && link.sub_link_type != SubLinkType::ArraySublink as i32;
         let fails = converts || !self.quiet_operator(&name);
+        traits.uses.push(Use::Any);
         if link.testexpr.is_some() && fails {
             traits = traits.raising();
         }
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
-        traits.uses.push(Use::Any);
         if converts {
             traits = traits.raising();
         }
