@@ -166,14 +166,6 @@ impl Rewriter<'_> {
         Ok(Traits { uses: vec![used], ..Traits::default() })
     }
 
-    /// A whole row, as JSON say, tells the names that the table's columns have: of a wrapped one those that the client gave them.
-    fn own_names(&self, name: &str, place: Option<u32>) -> Res<()> {
-        if self.renamed.iter().any(|r| r == name) {
-            return Err(Refusal::not_understood("a whole row of a table with renamed columns is not supported").at(place));
-        }
-        Ok(())
-    }
-
     /// The operand of IS NULL, or of a cast to text: a whole row's values come out, not the names of its columns.
     pub(super) fn values_alone(&mut self, operand: Option<&Node>) {
         self.nameless = operand.is_some_and(|n| matches!(n.node, Some(NodeEnum::ColumnRef(_))));
@@ -328,20 +320,6 @@ impl Rewriter<'_> {
         Ok(traits)
     }
 
-    /// `f(t.*)` gives f a whole row.
-    fn own_rows(&self, call: &FuncCall, place: Option<u32>) -> Res<()> {
-        for argument in &call.args {
-            if let Some(NodeEnum::ColumnRef(row)) = &argument.node
-                && let [relation, star] = row.fields.as_slice()
-                && matches!(star.node, Some(NodeEnum::AStar(_)))
-                && let Some([name]) = nodes::names(std::slice::from_ref(relation)).as_deref()
-            {
-                self.own_names(name, place)?;
-            }
-        }
-        Ok(())
-    }
-
     fn call(&mut self, call: &mut FuncCall) -> Res<Traits> {
         let reveals = std::mem::take(&mut self.reveals);
         let place = self.at(call.location);
@@ -389,9 +367,8 @@ impl Rewriter<'_> {
             return Ok(traits.raising());
         }
         if let Some(schema) = self.listed_function(schema, name) {
-            self.takes_no_hidden(name, place)?;
             call.funcname = vec![nodes::string(&schema), nodes::string(name)];
-            return Ok(traits.raising());
+            return self.takes_no_hidden(name, place).map(|()| traits.raising());
         }
         if left_out!(self.cx, UnlistedFunction) {
             return Ok(traits.raising());

@@ -2,10 +2,10 @@
 
 use super::hidden::is_base;
 use super::{Res, Rewriter};
-use crate::sql::nodes;
 use crate::sql::scope::{Item, Thing, Traits, Use};
+use crate::sql::{Refusal, nodes};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{self as pg, ColumnRef, Node};
+use pg_query::protobuf::{self as pg, ColumnRef, FuncCall, Node};
 
 impl Rewriter<'_> {
     /// `(SELECT t FROM (SELECT t.a, t.b) t)` in the place of such a row; what is read then. None where a column is meant, or it cannot be told.
@@ -52,6 +52,28 @@ impl Rewriter<'_> {
                 None => parts.push(part),
             }
         }
+    }
+
+    /// A whole row, as JSON say, tells the names that the table's columns have: of a wrapped one those that the client gave them.
+    pub(super) fn own_names(&self, name: &str, place: Option<u32>) -> Res<()> {
+        if self.renamed.iter().any(|r| r == name) {
+            return Err(Refusal::not_understood("a whole row of a table with renamed columns is not supported").at(place));
+        }
+        Ok(())
+    }
+
+    /// `f(t.*)` gives f a whole row.
+    pub(super) fn own_rows(&self, call: &FuncCall, place: Option<u32>) -> Res<()> {
+        for argument in &call.args {
+            if let Some(NodeEnum::ColumnRef(row)) = &argument.node
+                && let [relation, star] = row.fields.as_slice()
+                && matches!(star.node, Some(NodeEnum::AStar(_)))
+                && let Some([name]) = nodes::names(std::slice::from_ref(relation)).as_deref()
+            {
+                self.own_names(name, place)?;
+            }
+        }
+        Ok(())
     }
 
     /// Where a star stands for its columns, and they are not written out.
