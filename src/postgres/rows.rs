@@ -94,14 +94,17 @@ impl<J: Judging> Session<J> {
         let mut fields = BytesMut::with_capacity(frame.body().len());
         for place in 0..count {
             let (name, rest) = reader.raw_string().and_then(|name| Ok((name, reader.bytes(FIELD_BYTES)?))).map_err(|_| BROKEN)?;
-            let (relation, after) = rest.split_at_checked(6).ok_or(BROKEN)?;
+            let (table, after) = rest.split_at_checked(4).ok_or(BROKEN)?;
+            let (column, after) = after.split_at_checked(2).ok_or(BROKEN)?;
             let (told, end) = after.split_at_checked(4).ok_or(BROKEN)?;
-            let row = row_types.iter().find(|(at, _)| *at == place && told == RECORD.to_be_bytes());
+            let row = row_types.iter().find(|row| row.place == place && told == RECORD.to_be_bytes());
+            let (table, told) = row.map_or((number(table), number(told)), |row| (row.table, row.row_type));
             if place < theirs {
                 fields.put_slice(name);
                 fields.put_u8(0);
-                fields.put_slice(relation);
-                fields.put_slice(&row.map_or(told.to_vec(), |(_, oid)| oid.to_be_bytes().to_vec()));
+                fields.put_u32(table);
+                fields.put_slice(column);
+                fields.put_u32(told);
                 fields.put_slice(end);
             }
         }
@@ -125,6 +128,10 @@ impl<J: Judging> Session<J> {
         }
         Ok(())
     }
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))
 }
 
 /// What is checked, and what not, of a text that goes on.

@@ -38,7 +38,7 @@ mod write;
 
 use super::catalog::{Catalog, Relation};
 use super::private::Private;
-use super::rows::RowCheck;
+use super::rows::{RowCheck, RowType};
 use super::scope::{Guard, Scope};
 use super::{Kind, OwnParameter, Refusal, parse, settings};
 use crate::policy::{Policy, TableRule};
@@ -209,7 +209,7 @@ struct Rewriter<'a> {
     /// The query or write that is entered next is the whole statement; which of its columns are rows of tables.
     outermost: bool,
     returns: bool,
-    row_types: Vec<(usize, u32)>,
+    row_types: Vec<RowType>,
     /// System columns that were named so far.
     carried: system::Carried,
 }

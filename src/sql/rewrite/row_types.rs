@@ -5,13 +5,14 @@ use super::Rewriter;
 use super::hidden::{is_plain, star_of};
 use crate::sql::catalog::Relation;
 use crate::sql::nodes;
+use crate::sql::rows::RowType;
 use crate::sql::scope::{Item, Scope, Thing};
 use pg_query::NodeEnum;
 use pg_query::protobuf::Node;
 
 impl Rewriter<'_> {
     /// Which of the columns are such rows, before the list is walked, its stars written out. `from`: what a bare star shows, if that is known.
-    pub(super) fn row_types_of(&self, targets: &[Node], scope: &Scope, from: Option<&[Node]>) -> Vec<(usize, u32)> {
+    pub(super) fn row_types_of(&self, targets: &[Node], scope: &Scope, from: Option<&[Node]>) -> Vec<RowType> {
         let mut place = Some(0);
         let mut found = Vec::new();
         for target in targets {
@@ -20,7 +21,7 @@ impl Rewriter<'_> {
                 Some([name]) => scope.items.iter().find(|i| i.name == *name).and_then(width),
                 Some(_) => None,
                 None => {
-                    found.extend(place.zip(self.row_type(target)));
+                    found.extend(place.zip(self.row_of_table(target)).map(|(place, (table, row_type))| RowType { place, table, row_type }));
                     (!is_expansion(target)).then_some(1)
                 }
             };
@@ -29,8 +30,8 @@ impl Rewriter<'_> {
         found
     }
 
-    /// The type of a target that is a row of a table in FROM, or of the written one, that does not give it itself.
-    fn row_type(&self, target: &Node) -> Option<u32> {
+    /// The table and the type of a target that is a row of a table in FROM, or of the written one, that does not give it itself.
+    fn row_of_table(&self, target: &Node) -> Option<(u32, u32)> {
         let Some(NodeEnum::ResTarget(target)) = &target.node else { return None };
         let Some(NodeEnum::ColumnRef(column)) = target.val.as_ref().and_then(|v| v.node.as_ref()) else { return None };
         let names = nodes::names(&column.fields)?;
@@ -44,7 +45,7 @@ impl Rewriter<'_> {
             Thing::Guarded(relation, _) if relation.hidden.is_some() => relation,
             _ => return None,
         };
-        Some(relation.row_type).filter(|oid| *oid != 0)
+        Some((relation.oid, relation.row_type)).filter(|(_, row_type)| *row_type != 0)
     }
 }
 

@@ -5,6 +5,7 @@ use super::ground::{Ground, Said};
 use super::statements::Corpus;
 use partywall::sql::Refusal;
 use partywall::sql::private::Declared;
+use partywall::sql::rows::RowType;
 
 /// What becomes of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +61,10 @@ pub fn verdict(ground: &mut Ground, corpus: &Corpus, index: usize) -> Verdict {
 }
 
 /// What the client is told: whole rows by the number of their table's row type, which is a user's (0).
-fn told(said: Said, row_types: &[(usize, u32)]) -> Said {
+fn told(said: Said, row_types: &[RowType]) -> Said {
     let Said::Fine(mut columns) = said else { return said };
-    for (place, _) in row_types {
-        let record = columns.get_mut(*place).filter(|c| c.1 == 2249);
+    for row in row_types {
+        let record = columns.get_mut(row.place).filter(|c| c.1 == 2249);
         record.into_iter().for_each(|column| column.1 = 0);
     }
     Said::Fine(columns)
