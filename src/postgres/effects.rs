@@ -132,6 +132,7 @@ impl<J: Judging> Session<J> {
             Kind::Empty | Kind::Read | Kind::Shown | Kind::Ddl | Kind::Write { .. } | Kind::Positioned(_) | Kind::Truncate => {}
             Kind::CopyOut | Kind::CopyIn(_) => {}
             Kind::Listen(_) | Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::DropTemp(_) | Kind::DiscardTemp => {}
+            Kind::RenameTemp(..) | Kind::BindTemp { .. } => {}
             Kind::Transaction | Kind::End | Kind::Savepoint(_) | Kind::Release(_) | Kind::RollbackTo(_) => {}
             Kind::Setting | Kind::SearchPath { .. } | Kind::Discard | Kind::Execute(_) | Kind::Fetch(_) => {}
         }

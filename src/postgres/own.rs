@@ -99,6 +99,7 @@ impl Own {
         match kind {
             Kind::CreateTemp { table, vanishes: true } => self.vanishing.push(table.name.clone()),
             Kind::DropTemp(names) => self.vanishing.retain(|name| !names.contains(name)),
+            Kind::RenameTemp(from, to) => self.vanishing.iter_mut().filter(|name| *name == from).for_each(|name| name.clone_from(to)),
             _ => {}
         }
         self.changed |= changes(kind);
@@ -142,7 +143,14 @@ impl Own {
 fn changes(kind: &Kind) -> bool {
     matches!(
         kind,
-        Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::DropTemp(_) | Kind::DiscardAll | Kind::DiscardTemp | Kind::SearchPath { .. }
+        Kind::CreateTemp { .. }
+            | Kind::AlterTemp(_)
+            | Kind::RenameTemp(..)
+            | Kind::BindTemp { .. }
+            | Kind::DropTemp(_)
+            | Kind::DiscardAll
+            | Kind::DiscardTemp
+            | Kind::SearchPath { .. }
     )
 }
 

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use super::*;
-use crate::sql::private::temporary;
+use crate::sql::private::{of_kind, temporary};
 
-/// `path a`, `local a`, `temp t`, `brief t` (ON COMMIT DROP), `drop t`, `save s`, `release s`, `to s`, `commit`, `rollback`, `fail`, `ready`.
+/// `path a`, `local a`, `temp t`, `brief t` (ON COMMIT DROP), `child u` and `bound u` (of t), `free u`, `rename t` (to v), `drop t`, `save s`, `release s`, `to s`, `commit`, `rollback`, `fail`, `ready`.
 fn play(script: &str) -> String {
     let mut own = Own::default();
     for step in script.split("; ") {
@@ -14,6 +14,12 @@ fn play(script: &str) -> String {
         match word {
             "path" | "local" => own.completed(&path(), b"SET"),
             "temp" | "brief" => own.completed(&table(), b"CREATE TABLE"),
+            "child" => own.completed(&Kind::CreateTemp { table: of_kind('r', name, vec!["t".into()]), vanishes: false }, b"CREATE TABLE"),
+            "bound" | "free" => {
+                let kind = Kind::BindTemp { child: name.into(), parent: "t".into(), bound: word == "bound" };
+                own.completed(&kind, b"ALTER TABLE");
+            }
+            "rename" => own.completed(&Kind::RenameTemp(name.into(), "v".into()), b"ALTER TABLE"),
             "drop" => own.completed(&Kind::DropTemp(vec![name.into()]), b"DROP TABLE"),
             "save" => own.completed(&Kind::Savepoint(name.into()), b"SAVEPOINT"),
             "release" => own.completed(&Kind::Release(name.into()), b"RELEASE"),
@@ -56,6 +62,15 @@ fn what_is_rolled_back_is_taken_back() {
         ("save s; brief t; to s; temp t; commit", "- t"),
         ("brief t; save s; drop t; temp t; to s; commit", "- "),
         ("brief t; drop t; temp t; commit", "- t"),
+        ("temp t; child u; drop t; ready", "- "),
+        ("temp t; child u; ready; drop t; rollback; ready", "- t,u"),
+        ("brief t; child u; temp v; commit; ready", "- v"),
+        ("temp t; temp u; bound u; drop t; ready", "- "),
+        ("temp t; child u; free u; drop t; ready", "- u"),
+        ("temp t; child u; save s; free u; to s; drop t; ready", "- "),
+        ("brief t; rename t; commit; ready", "- "),
+        ("temp t; child u; rename t; drop v; ready", "- "),
+        ("temp t; ready; rename t; rollback; ready", "- t"),
     ] {
         assert_eq!(play(script), wanted, "{script}");
     }

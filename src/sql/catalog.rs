@@ -6,7 +6,9 @@ use super::catalogs::System;
 use super::conversions;
 use super::home;
 use super::links::{self, ForeignKey};
+use super::private::{Kin, TEMP};
 use super::sequences;
+use super::views::Writes;
 use crate::policy::{Home, Place, Policy, TableRule};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -113,6 +115,10 @@ pub struct Relation {
     pub definition: Option<String>,
     /// pg_class.reltype; 0 where it is not known.
     pub row_type: u32,
+    /// What a temporary one goes and comes with.
+    pub kin: Kin,
+    /// How a view is written through.
+    pub writes: Writes,
     /// What the policy says.
     pub rule: TableRule,
     /// Where it says so.
@@ -159,7 +165,7 @@ impl Relation {
     /// Whether it is read as the query it stands for: a view whose rows are told apart by tenant. One that is `shared: read` shows all
     /// tenants the same rows, whatever it reads.
     pub fn is_expanded(&self) -> bool {
-        (self.kind == 'S' && !self.is_own()) || (self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. }))
+        (self.kind == 'S' && !self.is_own() && self.schema != TEMP) || (self.kind == 'v' && matches!(self.rule, TableRule::Scoped { .. }))
     }
 
     /// Whether a column, also a system column, has this name.
@@ -236,6 +242,7 @@ impl Catalog {
             if let Some(index) = decided.entry {
                 used[index] = true;
             }
+            let view = rows("views").iter().find(|r| number(r, 0) == oid);
             let mut relation = Relation {
                 oid,
                 kind,
@@ -248,8 +255,10 @@ impl Catalog {
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
                 triggers_on_delete: fires(oid, 1),
                 triggers_on_insert: fires(oid, 2),
-                definition: rows("views").iter().find(|r| number(r, 0) == oid).map(|r| text(r, 1)),
+                definition: view.map(|r| text(r, 1)),
                 row_type: number(row, 6),
+                kin: Kin::default(),
+                writes: view.map(|r| Writes::read(r)).unwrap_or_default(),
                 rule: decided.rule,
                 place: decided.place,
                 schema: schema.clone(),
@@ -346,17 +355,23 @@ impl Catalog {
         }
         self.read_operators(operators);
         let listed = self.relations.values().map(|r| r.oid).collect();
-        let free = free_types(types, listed);
+        let free = home::free_types(types, listed);
         let here = |row: &[Option<String>]| match &home {
             Home::Rows if text(row, 4) == "t" || free.contains(&number(row, 3)) => true,
             Home::Rows => self.system.known.has("typ", number(row, 3)),
             Home::Schema(own) => text(row, 1) == *own,
             Home::Database { .. } => true,
         };
-        let types: Vec<_> = types.iter().filter(|r| text(r, 2) != "t" && here(r)).collect();
+        let types: Vec<_> = types.iter().filter(|r| text(r, 2) != "t" && here(r) && self.runs_listed(&text(r, 7))).collect();
         for row in types {
             self.types.insert(text(row, 0), text(row, 1));
         }
+    }
+
+    /// Whether the policy lists the functions, as `schema` and `name`, that read and print a type's values.
+    fn runs_listed(&self, functions: &str) -> bool {
+        let listed = |f: &str| f.split_once('\u{1f}').is_some_and(|(s, n)| self.functions.contains(&(s.to_owned(), n.to_owned())));
+        functions.split('\u{1e}').filter(|f| !f.is_empty()).all(listed)
     }
 
     /// Operators by name: which one is meant is told by the types beside it.
@@ -383,6 +398,7 @@ impl Catalog {
         let mut functions: Vec<_> = self.unsafe_fields.iter().collect();
         functions.sort();
         let sequences: Vec<_> = self.sequences.keys().collect();
+        let listed: BTreeSet<_> = self.functions.iter().collect();
         let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).chain(&self.revealing).chain(&self.row_takers).collect();
         let returning: BTreeSet<_> = self.row_functions.iter().map(|(name, table)| (name, table.oid)).collect();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
@@ -398,27 +414,10 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            (&self.home, &self.system.hidden, overloads, returning),
+            (&self.home, &self.system.hidden, overloads, listed, returning),
         )
             .hash(&mut hasher);
         hasher.finish()
-    }
-}
-
-/// Types that no unlisted table uses, be it inside another type: they tell of none. `relations` are the listed ones.
-fn free_types(types: &[Vec<Option<String>>], mut relations: HashSet<u32>) -> HashSet<u32> {
-    let mut free = HashSet::new();
-    loop {
-        let before = free.len();
-        for row in types.iter().filter(|r| r.len() > 6) {
-            if text(row, 5).split(' ').all(|r| r.is_empty() || r.parse().is_ok_and(|r| relations.contains(&r))) {
-                free.insert(number(row, 3));
-                relations.insert(number(row, 6));
-            }
-        }
-        if free.len() == before {
-            return free;
-        }
     }
 }
 

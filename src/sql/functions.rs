@@ -40,8 +40,7 @@ pub fn find(name: &str) -> Option<Listed> {
 
 /// The same for a call with this many arguments, where an overload has a class of its own (`name/n`).
 pub fn find_call(name: &str, arguments: usize) -> Option<Listed> {
-    let general = find(name)?;
-    Some(find(&format!("{name}/{arguments}")).unwrap_or(general))
+    find(&format!("{name}/{arguments}")).or_else(|| find(name))
 }
 
 /// The operator of pg_catalog with this name.
@@ -129,6 +128,11 @@ const TYPES: &[&str] = &[
 /// May a tenant name this built-in type?
 pub fn is_type(name: &str) -> bool {
     TYPES.contains(&name)
+}
+
+/// The domains of the information schema (information_schema.sql), over built-in types.
+pub fn is_information_domain(name: &str) -> bool {
+    matches!(name, "cardinal_number" | "character_data" | "sql_identifier" | "time_stamp" | "yes_or_no")
 }
 
 /// Whether it is certainly an aggregate: some that are may not be here.

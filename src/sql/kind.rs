@@ -65,16 +65,27 @@ pub enum Kind {
     CopyIn(CopyIn),
     /// LISTEN; the client's own name of the channel.
     Listen(String),
-    /// CREATE TEMP TABLE, also AS a query, and SELECT INTO TEMP.
+    /// CREATE TEMP TABLE, also AS a query, SELECT INTO TEMP, CREATE TEMP SEQUENCE, an index of a temporary table.
     CreateTemp {
-        /// The table.
+        /// What is made.
         table: Arc<Relation>,
         /// ON COMMIT DROP.
         vanishes: bool,
     },
     /// ALTER TABLE of a temporary table.
     AlterTemp(String),
-    /// DROP TABLE of temporary tables.
+    /// RENAME of a temporary relation: from, to.
+    RenameTemp(String, String),
+    /// A temporary table becomes a child or a part of another, or is none any more.
+    BindTemp {
+        /// The child, or the part.
+        child: String,
+        /// The parent, or the whole.
+        parent: String,
+        /// It becomes one.
+        bound: bool,
+    },
+    /// DROP of temporary relations.
     DropTemp(Vec<String>),
     /// DISCARD TEMP.
     DiscardTemp,

@@ -50,6 +50,7 @@ pub mod settings;
 mod syntax;
 mod tree;
 pub mod verify;
+pub mod views;
 
 pub use catalog::Catalog;
 pub use explain::{Explanation, Reason};

@@ -1,12 +1,12 @@
 //! What a statement's text takes from its session: the tenant's channels, temporary tables. Such texts are judged for one session and
 //! never cached.
 
-use super::catalog::{Column, Relation};
+use super::catalog::{Catalog, Column, Relation};
 use super::conversions;
 use super::kind::Kind;
 use crate::policy::{Place, TableRule, TenantId};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is the session's own.
@@ -40,6 +40,21 @@ impl Declared {
 /// The schema by which PostgreSQL finds the session's own temporary tables, and nothing else.
 pub const TEMP: &str = "pg_temp";
 
+/// What goes and comes with something temporary, by names of the session's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kin {
+    /// What it inherits from or is a part of, and what a sequence or an index belongs to: it goes with any of them.
+    pub parents: Vec<String>,
+    /// Sequences of its serial columns.
+    pub sequences: Vec<String>,
+}
+
+/// Could a temporary relation of this name not be told from one of PostgreSQL's own? Its row type would stand before a type that
+/// casts are known by, and it before a catalog.
+pub fn hides_a_system_name(catalog: &Catalog, name: &str) -> bool {
+    catalog.system.schema_of("", name).is_some() || super::functions::is_type(name.strip_prefix('_').unwrap_or(name))
+}
+
 /// Temporary tables by name, and the search_path. Tables are always sent as `pg_temp.name`, so one that is wrongly believed to be there is the server's error,
 /// never another table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +76,11 @@ impl Temps {
     /// The table of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Relation>> {
         self.tables.get(name)
+    }
+
+    /// The table or view of this name, whose rows have a type of that name.
+    pub fn row_type(&self, name: &str) -> Option<&Arc<Relation>> {
+        self.get(name).filter(|r| matches!(r.kind, 'r' | 'p' | 'v'))
     }
 
     /// How many there are.
@@ -102,15 +122,32 @@ impl Temps {
     pub fn completed(&mut self, kind: &Kind) {
         match kind {
             Kind::CreateTemp { table, .. } => {
-                Arc::make_mut(&mut self.tables).entry(table.name.clone()).or_insert_with(|| table.clone());
+                let tables = Arc::make_mut(&mut self.tables);
+                for name in &table.kin.sequences {
+                    tables.entry(name.clone()).or_insert_with(|| of_kind('S', name, vec![table.name.clone()]));
+                }
+                tables.insert(table.name.clone(), table.clone());
             }
-            // Its columns are not known any more.
+            // Its columns, and those of what inherits from it, are not known any more.
             Kind::AlterTemp(name) => {
-                if let Some(table) = Arc::make_mut(&mut self.tables).get_mut(name) {
-                    *table = temporary(name, Vec::new());
+                let below = self.with_children(std::slice::from_ref(name));
+                for (_, table) in Arc::make_mut(&mut self.tables).iter_mut().filter(|(name, _)| below.contains(*name)) {
+                    *table = Arc::new(Relation { columns: Vec::new(), ..(**table).clone() });
                 }
             }
-            Kind::DropTemp(names) => Arc::make_mut(&mut self.tables).retain(|name, _| !names.contains(name)),
+            Kind::RenameTemp(from, to) => self.rename(from, to),
+            Kind::BindTemp { child, parent, bound } => {
+                if let Some(table) = Arc::make_mut(&mut self.tables).get_mut(child) {
+                    let mut kin = table.kin.clone();
+                    kin.parents.retain(|p| p != parent);
+                    kin.parents.extend(bound.then(|| parent.clone()));
+                    *table = Arc::new(Relation { kin, ..(**table).clone() });
+                }
+            }
+            Kind::DropTemp(names) => {
+                let gone = self.with_children(names);
+                Arc::make_mut(&mut self.tables).retain(|name, _| !gone.contains(name));
+            }
             Kind::DiscardAll => *self = Self::default(),
             Kind::DiscardTemp => self.tables = Arc::default(),
             Kind::SearchPath { path, local } => {
@@ -124,6 +161,29 @@ impl Temps {
             Kind::End | Kind::RollbackTo(_) if self.changes > 1 => self.unsettled = true,
             _ => {}
         }
+    }
+
+    /// These and what goes with them, over any number of steps.
+    fn with_children(&self, names: &[String]) -> BTreeSet<String> {
+        let mut all: BTreeSet<String> = names.iter().cloned().collect();
+        loop {
+            let below = self.tables.values().filter(|t| !all.contains(&t.name) && t.kin.parents.iter().any(|p| all.contains(p)));
+            let below: Vec<String> = below.map(|t| t.name.clone()).collect();
+            if below.is_empty() {
+                return all;
+            }
+            all.extend(below);
+        }
+    }
+
+    fn rename(&mut self, from: &str, to: &str) {
+        let named = |name: &String| if name == from { to.to_owned() } else { name.clone() };
+        let renamed = |table: &Arc<Relation>| {
+            let kin = Kin { parents: table.kin.parents.iter().map(named).collect(), ..table.kin.clone() };
+            Arc::new(Relation { name: named(&table.name), kin, ..(**table).clone() })
+        };
+        let all: Vec<Arc<Relation>> = self.tables.values().map(renamed).collect();
+        self.tables = Arc::new(all.into_iter().map(|t| (t.name.clone(), t)).collect());
     }
 
     /// The transaction was committed: what was set for it alone is gone.
@@ -152,6 +212,8 @@ impl Relation {
             may_truncate: false,
             row_type: 0,
             definition: None,
+            kin: Kin::default(),
+            writes: Default::default(),
             rule,
             place,
         }
@@ -164,6 +226,13 @@ pub fn temporary(name: &str, columns: Vec<String>) -> Arc<Relation> {
     let columns = columns.into_iter().map(column).collect();
     let alone = Relation::alone(TEMP, name, TableRule::SharedRead, Place { file: "".into(), line: 0, column: 0 });
     Arc::new(Relation { columns, may_truncate: true, ..alone })
+}
+
+/// A temporary sequence (`S`) or index (`i`), which goes with its table.
+pub fn of_kind(kind: char, name: &str, parents: Vec<String>) -> Arc<Relation> {
+    let (kin, table) = (Kin { parents, ..Kin::default() }, temporary(name, Vec::new()));
+    let columns = if kind == 'S' { super::home::of_sequence() } else { Vec::new() };
+    Arc::new(Relation { kind, kin, columns, ..(*table).clone() })
 }
 
 /// The server's longest name, in bytes.

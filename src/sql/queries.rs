@@ -51,7 +51,14 @@ pub const QUERIES: &[CatalogQuery] = &[
         name: "views",
         // With an empty path each name in a definition is printed with its schema.
         sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
-              SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END) FROM bare b CROSS JOIN pg_catalog.pg_class c \
+              SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END), \
+              (SELECT o.option_value FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'check_option'), \
+              (SELECT o.option_value::pg_catalog.bool FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'security_barrier'), \
+              (SELECT pg_catalog.bit_or(t.tgtype) FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND (t.tgtype & 64) <> 0), \
+              (SELECT pg_catalog.string_agg(r.ev_type::pg_catalog.text, '') FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'), \
+              (SELECT pg_catalog.json_object_agg(a.attname, pg_catalog.pg_get_expr(d.adbin, CASE WHEN b.path = '' THEN d.adrelid END)) \
+              FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = c.oid), \
+              pg_catalog.pg_relation_is_updatable(c.oid, false) FROM bare b CROSS JOIN pg_catalog.pg_class c \
               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
     },
@@ -124,11 +131,15 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: "types",
         sql: concat!(
-            // Those whose casts or bounds run nobody's code; and which lasting relations have columns of them.
+            // Those whose casts or bounds run nobody's code; which lasting relations have columns of them; and which functions read and print a base type.
             "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL), t.oid, ",
             known_extension!("pg_type", "t.oid"),
             ", (SELECT pg_catalog.string_agg(DISTINCT a.attrelid::pg_catalog.text, ' ') FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid \
-              WHERE a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped AND r.relpersistence <> 't'), t.typrelid \
+              WHERE a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped AND r.relpersistence <> 't'), t.typrelid, \
+              (SELECT pg_catalog.string_agg(f.nspname || pg_catalog.chr(31) || p.proname, pg_catalog.chr(30)) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace \
+              WHERE t.typtype = 'b' AND p.oid >= 16384 AND p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) AND NOT ",
+            known_extension!("pg_type", "t.oid"),
+            ") \
               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
               LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
             known_extension!("pg_proc", "c.castfunc"),
@@ -136,13 +147,11 @@ pub const QUERIES: &[CatalogQuery] = &[
             " AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid = c.castfunc AND p.prolang = 12 AND p.prosrc LIKE 'multirange\\_constructor_') \
               WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND (t.typtype IN ('e', 'd') \
               OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relkind = 'c') \
-              OR t.typtype = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid AND g.rngsubtype < 16384 AND g.rngsubopc < 16384 \
+              OR t.typtype = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid AND (g.rngsubtype < 16384 OR EXISTS (SELECT FROM pg_catalog.pg_type s WHERE s.oid = g.rngsubtype AND s.typtype = 'd' AND s.typbasetype < 16384)) AND g.rngsubopc < 16384 \
               AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) \
               OR t.typtype = 'm' AND EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_range g ON g.rngtypid = d.refobjid WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass \
-              AND d.objid = t.oid AND d.refclassid = d.classid AND d.deptype = 'i' AND g.rngsubtype < 16384 AND g.rngsubopc < 16384 AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) \
-              OR t.typtype = 'b' AND t.typelem = 0 AND ",
-            known_extension!("pg_type", "t.oid"),
-            ") GROUP BY t.oid, n.nspname"
+              AND d.objid = t.oid AND d.refclassid = d.classid AND d.deptype = 'i' AND (g.rngsubtype < 16384 OR EXISTS (SELECT FROM pg_catalog.pg_type s WHERE s.oid = g.rngsubtype AND s.typtype = 'd' AND s.typbasetype < 16384)) AND g.rngsubopc < 16384 AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) \
+              OR t.typtype = 'b' AND t.typelem = 0) GROUP BY t.oid, n.nspname"
         ),
     },
 ];

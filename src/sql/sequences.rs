@@ -3,6 +3,7 @@
 use super::Catalog;
 use super::catalog::{Column, Relation};
 use super::catalogs::quote_name;
+use super::private::{TEMP, Temps};
 use std::sync::Arc;
 
 /// What a sequence's row is read as: its counter is everybody's, so it stands where the tenant's own rows have brought it. `row` is that of
@@ -31,6 +32,16 @@ pub fn resolve(catalog: &Catalog, text: &str) -> Option<String> {
     };
     let schema = catalog.home.meant(&schema)?.to_owned();
     Some(format!("{}.{}", quote_name(&schema), quote_name(&name)))
+}
+
+/// The same for a sequence of the session's own, which stands before all others of its name.
+pub fn temporary(temps: &Temps, text: &str) -> Option<String> {
+    let name = match parts(text)?.as_slice() {
+        [name] => name.clone(),
+        [schema, name] if schema == TEMP => name.clone(),
+        _ => return None,
+    };
+    temps.get(&name).filter(|r| r.kind == 'S').map(|_| format!("{}.{}", quote_name(TEMP), quote_name(&name)))
 }
 
 /// Identifiers between dots: quoted ones as they are, others in lower case.

@@ -70,6 +70,7 @@ const CALLS: &[&str] = &[
     "SELECT pg_get_expr(adbin, adrelid) AS a FROM pg_attrdef",
     "SELECT pg_get_partkeydef(oid) AS a, pg_get_partition_constraintdef(oid) AS b FROM pg_class WHERE oid >= 16384",
     "SELECT col_description(c.oid, n) AS a FROM pg_class c, generate_series(1, 8) n WHERE c.oid >= 16384",
+    "SELECT i.identity AS a, i.name AS b FROM pg_class c, generate_series(0, 8) n, pg_identify_object('1259'::oid, c.oid, n) i WHERE c.oid >= 16384",
     "SELECT pg_describe_object('1259'::oid, c.oid, n) AS a FROM pg_class c, generate_series(0, 8) n WHERE c.oid >= 16384",
 ];
 

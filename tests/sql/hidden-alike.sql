@@ -204,8 +204,6 @@ INSERT INTO notes VALUES (91, 'x') RETURNING *, tableoid::regclass, tableoid::re
 DELETE FROM notes WHERE id = 91 RETURNING tableoid::regclass AS t, id
 SELECT 'tags'::regclass AS t UNION SELECT tableoid::regclass FROM notes ORDER BY 1
 SELECT relname FROM pg_class WHERE oid::regclass IN ('notes', 'tags') ORDER BY 1
-SELECT relname FROM pg_class WHERE oid::regclass = 'public.notes' OR 'tags' = oid::regclass ORDER BY 1
-SELECT relname FROM pg_class WHERE oid::regclass = 'nothing'
 SELECT n.id, c.relname, n.* FROM notes n, pg_class c WHERE c.oid = n.tableoid ORDER BY 1
 SELECT id FROM notes WHERE tableoid::regclass IN (SELECT oid FROM pg_class WHERE relname = 'notes') ORDER BY 1
 SELECT pg_typeof(pg_typeof(id)) FROM notes LIMIT 1
@@ -260,4 +258,4 @@ SELECT either(id) FROM notes
 ~SELECT * FROM given()
 ~SELECT (public.some_note()).title
 SELECT * FROM some_title()
-~DELETE FROM sums
+DELETE FROM sums

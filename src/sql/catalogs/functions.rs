@@ -13,6 +13,16 @@ pub enum Argument {
     Relation,
     /// A schema, by number or by a literal name that the wall resolves.
     Namespace,
+    /// A function, by number or by a literal name that the wall resolves.
+    Function,
+    /// The same for a type.
+    Type,
+    /// A role by its name: a literal, or the session's own.
+    Role,
+    /// A relation as a cast to regclass.
+    Class,
+    /// What stands behind VARIADIC.
+    Variadic,
     /// A literal relation name, which is put in qualified.
     Table,
     /// Any literal.
@@ -46,11 +56,32 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Template>>> = LazyLock::new(|| 
 });
 
 impl Argument {
+    /// An object's number, or what becomes one.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Self::Oid | Self::Class) || self.named_type().is_some()
+    }
+
+    /// The type whose literals name what this argument takes by number.
+    pub fn named_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Relation => Some("regclass"),
+            Self::Namespace => Some("regnamespace"),
+            Self::Function => Some("regprocedure"),
+            Self::Type => Some("regtype"),
+            _ => None,
+        }
+    }
+
     fn read(text: &'static str) -> Self {
         match text {
             "oid" => Self::Oid,
             "rel" => Self::Relation,
             "nsp" => Self::Namespace,
+            "func" => Self::Function,
+            "type" => Self::Type,
+            "role" => Self::Role,
+            "variadic" => Self::Variadic,
+            "class" => Self::Class,
             "table" => Self::Table,
             "literal" => Self::Literal,
             "column" => Self::Column,
@@ -64,17 +95,45 @@ pub fn find(name: &str) -> Option<&'static [Template]> {
     TABLE.get(name).map(Vec::as_slice)
 }
 
+/// The columns of a function's rows, where some of them name relations: in FROM these are numbers, for a literal beside one would be looked up.
+pub fn columns_of(name: &str) -> Option<&'static [&'static str]> {
+    match name {
+        "pg_partition_tree" => Some(&["relid", "parentrelid", "isleaf", "level"]),
+        "pg_partition_ancestors" => Some(&["relid"]),
+        _ => None,
+    }
+}
+
+/// Such a function in FROM, with `$1` for its argument.
+pub fn rows(name: &str, ordinality: bool) -> String {
+    let (more, with) = if ordinality { (", ordinality", " WITH ORDINALITY") } else { ("", "") };
+    let column = |c: &&str| if c.ends_with("relid") { format!("{c}::pg_catalog.oid AS {c}") } else { (*c).to_owned() };
+    let columns: Vec<String> = columns_of(name).into_iter().flatten().map(column).collect();
+    format!("SELECT {}{more} FROM pg_catalog.{name}($1){with}", columns.join(", "))
+}
+
+/// Whether a column of such a function may have this name in its place, counted from 0: what names relations is told by it.
+pub fn may_be_called(name: &str, place: usize, called: &str) -> bool {
+    let own = columns_of(name).and_then(|columns| columns.get(place)).copied().unwrap_or_default();
+    if own.ends_with("relid") { called == own } else { !called.ends_with("relid") }
+}
+
 impl Template {
     /// The expression with `$1`, `$2` … for the arguments.
     pub fn text(&self, system: &System) -> String {
         let mut text = self.expression.to_owned();
         for (index, argument) in self.arguments.iter().enumerate() {
-            if matches!(argument, Argument::Oid | Argument::Relation | Argument::Namespace) {
+            if argument.is_number() {
                 let hole = format!("${}", index + 1);
                 text = text.replace(&hole, &format!("{hole}::pg_catalog.oid"));
             }
         }
         super::own_schema::expression(system, self.name, system.macros(&text))
+    }
+
+    /// Whether the call's last argument stands behind VARIADIC.
+    pub fn is_variadic(&self) -> bool {
+        self.arguments.last() == Some(&Argument::Variadic)
     }
 
     /// How many times an argument stands in the expression.

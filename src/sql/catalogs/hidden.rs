@@ -168,6 +168,12 @@ impl Concealed {
             }
             "present" if self.names.is_empty() => second.to_owned(),
             "present" => format!("(SELECT {second} WHERE {})", none_of(&self.names, first, "attname", named)),
+            // A name that no column has stands for that of a hidden one.
+            "nameable" if self.names.is_empty() => second.to_owned(),
+            "nameable" => {
+                let hidden = none_of(&self.names, first, second, named);
+                format!("CASE WHEN {hidden} THEN {second} ELSE ''::pg_catalog.text END")
+            }
             "sub" => {
                 // Of an index the columns have numbers of their own.
                 let mut all = self.numbers.clone();

@@ -56,10 +56,11 @@ impl Known {
         }
         let of_kind = |kind: char| all.iter().filter(|o| o.0 == kind && o.1 >= FIRST_USER_OID).map(|o| o.1).collect::<BTreeSet<u32>>();
         let mut sets: BTreeMap<&'static str, BTreeSet<u32>> = SETS.iter().map(|(name, kind)| (*name, of_kind(*kind))).collect();
-        // Views whose text may be shown, and relations none of whose ancestors is unknown.
+        // Views whose text may be shown, and relations none of whose ancestors, or descendants, is unknown.
         let shown = |e: &&Edge| e.child.0 == 'W' && all.contains(&e.child);
         sets.insert("view", edges.iter().filter(shown).map(|e| e.parent.1).collect());
         sets.insert("rooted", rooted(&of_kind('R'), &edges));
+        sets.insert("treed", treed(&of_kind('R'), &edges));
         Self { sets }
     }
 
@@ -82,6 +83,22 @@ fn rooted(relations: &BTreeSet<u32>, edges: &[Edge]) -> BTreeSet<u32> {
         for edge in edges.iter().filter(|e| e.child.0 == 'I') {
             if !good.contains(&edge.parent.1) {
                 good.remove(&edge.child.1);
+            }
+        }
+        if good.len() == before {
+            return good;
+        }
+    }
+}
+
+/// Those whose children are among them.
+fn treed(relations: &BTreeSet<u32>, edges: &[Edge]) -> BTreeSet<u32> {
+    let mut good = relations.clone();
+    loop {
+        let before = good.len();
+        for edge in edges.iter().filter(|e| e.child.0 == 'I') {
+            if !good.contains(&edge.child.1) {
+                good.remove(&edge.parent.1);
             }
         }
         if good.len() == before {

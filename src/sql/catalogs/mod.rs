@@ -184,6 +184,9 @@ impl System {
 
     /// Whether a system relation has a column of this name that names objects by number (regproc, regtype).
     pub fn names_by_number(&self, schema: &str, relation: &str, column: &str) -> bool {
+        if let Some(columns) = functions::columns_of(relation) {
+            return columns.iter().any(|c| *c == column && c.ends_with("relid"));
+        }
         let found = self.relations.get(&(schema.to_owned(), relation.to_owned()));
         found.is_some_and(|r| r.columns.iter().any(|c| c.name == column && c.type_name.starts_with("reg")))
     }
@@ -191,7 +194,8 @@ impl System {
     /// The columns of a system relation.
     pub fn columns<'s>(&'s self, schema: &str, relation: &str) -> impl Iterator<Item = &'s str> {
         let found = self.relations.get(&(schema.to_owned(), relation.to_owned()));
-        found.into_iter().flat_map(|r| r.columns.iter().map(|c| c.name.as_str()))
+        let given = functions::columns_of(relation).into_iter().flatten().copied();
+        given.chain(found.into_iter().flat_map(|r| r.columns.iter().map(|c| c.name.as_str())))
     }
 
     /// What a tenant gets for the relation `schema.name`; None where there is no such system relation.
@@ -265,12 +269,25 @@ impl System {
         let system = format!("{argument} OPERATOR(pg_catalog.<) '{FIRST_USER_OID}'::pg_catalog.oid");
         match name {
             "own" => OWN.to_owned(),
+            "role" => format!("{argument} OPERATOR(pg_catalog.=) {OWN}"),
+            // The own role, by name and by number; any other is one that is not there.
+            "me" => format!(
+                "CASE WHEN {argument}::pg_catalog.name OPERATOR(pg_catalog.=) CURRENT_USER THEN CURRENT_USER::pg_catalog.name \
+                 WHEN {argument} IS NOT NULL THEN 'none'::pg_catalog.name END"
+            ),
+            "mine" => or_nothing(&self.expansion("role", argument), argument),
             "sys" => system,
             "setting" => {
                 let names: Vec<&str> = super::settings::readable().collect();
                 format!("pg_catalog.lower({argument}) OPERATOR(pg_catalog.=) ANY ('{{{}}}'::pg_catalog.text[])", names.join(","))
             }
             "object" => self.object(argument),
+            "there" => or_nothing(&self.expansion("rel", argument), argument),
+            // Of those with a hidden column in the key it would tell how many columns the key has.
+            "keyed" => {
+                let known = format!("{} AND {}", self.expansion("rel", argument), self.expansion("unparted", argument));
+                or_nothing(&known, argument)
+            }
             "absent" => absent(argument, "regclass"),
             set => match self.known.array(set) {
                 None => self.hidden.expansion(name, argument).unwrap_or_else(|| "false".to_owned()),
@@ -334,6 +351,11 @@ fn argument(text: &str) -> (&str, &str) {
         }
     }
     ("", text)
+}
+
+/// A number, or that of nothing where the condition does not hold.
+fn or_nothing(condition: &str, number: &str) -> String {
+    format!("CASE WHEN {condition} THEN {number} WHEN {number} IS NOT NULL THEN '0'::pg_catalog.oid END")
 }
 
 /// Fails like a name that is looked up and not there.

@@ -11,6 +11,7 @@ pub fn set_of(type_name: &str) -> Option<&'static str> {
         "regproc" | "regprocedure" => "proc",
         "regnamespace" => "nsp",
         "regoper" | "regoperator" | "regcollation" => "sys",
+        "regrole" => "role",
         _ => return None,
     })
 }
@@ -20,8 +21,22 @@ pub fn looked_up_by(function: &str) -> Option<&'static str> {
     Some(match function {
         "to_regclass" => "regclass",
         "to_regtype" => "regtype",
+        "to_regproc" => "regproc",
+        "to_regprocedure" => "regprocedure",
+        "to_regnamespace" => "regnamespace",
+        "to_regoper" => "regoper",
+        "to_regoperator" => "regoperator",
+        "to_regcollation" => "regcollation",
+        "to_regrole" => "regrole",
         _ => return None,
     })
+}
+
+/// Whether a function gives a value that names an object.
+pub fn names_an_object(function: &str) -> bool {
+    looked_up_by(function).is_some()
+        || set_of(function).is_some()
+        || matches!(function, "pg_typeof" | "pg_partition_root" | "pg_partition_ancestors")
 }
 
 /// Whether this type's input looks a name up (regclass and its kin, aclitem, and arrays of them): a parameter of such a type would ask
@@ -48,15 +63,43 @@ pub fn shown(system: &System, type_name: &str) -> Option<String> {
 
 /// `$1`, a text, looked up: as it is shown, or as a number. A cast of what is not there fails; a call gives NULL.
 pub fn looked_up(system: &System, type_name: &str, as_number: bool, is_call: bool) -> Option<String> {
-    let set = match type_name {
-        "regclass" => "rel",
-        "regtype" => "typ",
+    let number = if as_number { "::pg_catalog.oid" } else { "" };
+    let text = super::own_schema::looked_up(system, "$1::pg_catalog.text");
+    let (set, text) = match type_name {
+        "regclass" => ("rel", text),
+        // `name(1)` fails where there is such a type.
+        "regtype" => ("typ", format!("CASE WHEN pg_catalog.strpos({text}, pg_catalog.chr(40)) OPERATOR(pg_catalog.=) 0 THEN {text} END")),
+        "regproc" => ("proc", text),
+        "regoper" | "regcollation" => ("sys", text),
+        "regrole" => return Some(role(&text, number, is_call)),
+        // The others' texts name types, which fail where these are not there.
         _ => return None,
     };
-    let found = format!("pg_catalog.to_{type_name}({})", super::own_schema::looked_up(system, "$1::pg_catalog.text"));
-    let number = if as_number { "::pg_catalog.oid" } else { "" };
+    if type_name != "regclass" && type_name != "regtype" && !is_call {
+        return None;
+    }
+    let found = format!("pg_catalog.to_{type_name}({text})");
     let otherwise = if is_call { String::new() } else { format!(" ELSE {}{number}", super::absent("$1::pg_catalog.text", type_name)) };
     Some(system.macros(&format!("CASE WHEN @{set}({found}::pg_catalog.oid) THEN {found}{number}{otherwise} END")))
+}
+
+/// The own role by a text that names it; no other is there. A cast of another name fails: nobody's role has this one (rolenames.c, reserved).
+fn role(text: &str, number: &str, is_call: bool) -> String {
+    let own = "pg_catalog.quote_ident(CURRENT_USER)";
+    let otherwise = if is_call { String::new() } else { format!(" ELSE pg_catalog.quote_ident('none')::pg_catalog.regrole{number}") };
+    format!("CASE WHEN {text} OPERATOR(pg_catalog.=) {own} THEN {own}::pg_catalog.regrole{number}{otherwise} END")
+}
+
+/// A call of one of `to_regclass` and its kin with a literal that the wall has resolved; NULL where it names nothing.
+pub fn named(type_name: &str, resolved: Option<&str>, as_number: bool) -> String {
+    let number = if as_number { "::pg_catalog.oid" } else { "" };
+    match resolved {
+        None if as_number => "NULL::pg_catalog.oid".to_owned(),
+        None => format!("NULL::pg_catalog.{type_name}"),
+        Some(oid) if type_name == "regnamespace" && as_number => format!("'{oid}'::pg_catalog.oid"),
+        Some(oid) if type_name == "regnamespace" => format!("'{oid}'::pg_catalog.regnamespace"),
+        Some(name) => format!("pg_catalog.to_{type_name}({}){number}", super::quote_text(name)),
+    }
 }
 
 /// The names of a possibly qualified, possibly quoted identifier; None where it is malformed.
@@ -137,40 +180,123 @@ impl Catalog {
         let alone = target["arg"]["node"]["AConst"]["isnull"] == true && select["from_clause"].as_array().is_some_and(Vec::is_empty);
         let type_name = &target["type_name"];
         let names: Vec<&str> = type_name["names"].as_array()?.iter().filter_map(|n| n["node"]["String"]["sval"].as_str()).collect();
-        let builtin = |n: &str| crate::sql::functions::is_type(n) || set_of(n).is_some() || matches!(n, "cstring" | "record" | "trigger");
+        let builtin = |n: &str| crate::sql::functions::is_type(n) || set_of(n).is_some() || PSEUDO.contains(&n);
         let dimensions = "[]".repeat(type_name["array_bounds"].as_array().map_or(0, Vec::len));
         match names.as_slice() {
             _ if !alone || type_name["setof"] == true || type_name["pct_type"] == true => None,
             [name] | ["pg_catalog", name] if builtin(name) && !self.types.contains_key(*name) => Some(text.trim().to_owned()),
-            [name] => self.types.get(*name).map(|schema| format!("{}.{}{dimensions}", quote_name(schema), quote_name(name))),
-            [schema, name] => {
-                let schema = self.home.meant(schema).filter(|schema| self.types.get(*name).is_some_and(|s| s == schema))?;
-                Some(format!("{}.{}{dimensions}", quote_name(schema), quote_name(name)))
+            [name] if self.types.contains_key(*name) => {
+                Some(format!("{}.{}{dimensions}", quote_name(&self.types[*name]), quote_name(name)))
             }
-            _ => None,
+            [schema, name] if self.home.meant(schema).is_some_and(|s| self.types.get(*name).is_some_and(|own| own == s)) => {
+                Some(format!("{}.{}{dimensions}", quote_name(&self.types[*name]), quote_name(name)))
+            }
+            [.., name] => {
+                // The type of a listed table's rows.
+                let relation = self.find(if names.len() == 2 { names[0] } else { "" }, name)?;
+                let schema = self.home.meant(&relation.schema)?;
+                (relation.kind != 'S').then(|| format!("{}.{}{dimensions}", quote_name(schema), quote_name(name)))
+            }
+            [] => None,
         }
     }
 
-    /// A literal for `regproc` or `regprocedure`, qualified; None unless pg_catalog has a function of that name.
+    /// A literal for `regproc` or `regprocedure`, qualified; None unless pg_catalog has a function of that name, or it is a listed one's.
     pub fn resolve_function(&self, text: &str, with_arguments: bool) -> Option<String> {
-        let (name, arguments) = match text.split_once('(') {
-            Some((name, arguments)) if with_arguments => (name, Some(arguments.trim_end().strip_suffix(')')?)),
-            None if !with_arguments => (text, None),
-            _ => return None,
-        };
+        let (name, arguments) = signature(text, with_arguments)?;
         let names = identifier(name)?;
-        let name = match names.as_slice() {
-            [name] => name,
-            [schema, name] if schema == "pg_catalog" => name,
+        let listed = |schema: &str, name: &str| {
+            let schema = self.home.meant(schema)?;
+            self.functions.contains(&(schema.to_owned(), name.to_owned())).then(|| schema.to_owned())
+        };
+        let (schema, name) = match names.as_slice() {
+            [name] if self.system.functions.contains(name) => ("pg_catalog".to_owned(), name),
+            [name] => (self.search_path.iter().find_map(|schema| listed(schema, name))?, name),
+            [schema, name] if schema == "pg_catalog" => (self.system.functions.get(name).map(|_| schema.clone())?, name),
+            [schema, name] => (listed(schema, name)?, name),
             _ => return None,
         };
-        if !self.system.functions.contains(name) {
-            return None;
-        }
-        let qualified = format!("pg_catalog.{}", quote_name(name));
+        let schema = if schema == "pg_catalog" { schema } else { quote_name(&schema) };
+        let qualified = format!("{schema}.{}", quote_name(name));
         let Some(arguments) = arguments else { return Some(qualified) };
-        let builtin = |t: &str| matches!(t, "cstring" | "internal" | "integer" | "bigint" | "boolean") || crate::sql::functions::is_type(t);
-        let types: Vec<&str> = arguments.split(',').map(str::trim).filter(|t| !t.is_empty()).collect();
-        types.iter().all(|t| builtin(t)).then(|| format!("{qualified}({})", types.join(",")))
+        Some(format!("{qualified}({})", self.resolve_types(arguments)?))
+    }
+
+    /// A literal for `regoper` or `regoperator`, qualified; None unless it is one of PostgreSQL's own.
+    fn resolve_operator(&self, text: &str, with_arguments: bool) -> Option<String> {
+        let (name, arguments) = signature(text, with_arguments)?;
+        let name = name.trim();
+        let bare = name.strip_prefix("pg_catalog.").unwrap_or(name);
+        crate::sql::functions::find_operator(bare)?;
+        let qualified = format!("pg_catalog.{bare}");
+        let Some(arguments) = arguments else { return Some(qualified) };
+        Some(format!("{qualified}({})", self.resolve_types(arguments)?))
+    }
+
+    fn resolve_types(&self, list: &str) -> Option<String> {
+        let one = |text: &str| if text.eq_ignore_ascii_case("none") { Some("none".to_owned()) } else { self.resolve_type(text) };
+        let types: Option<Vec<String>> = list.split(',').map(str::trim).filter(|t| !t.is_empty()).map(one).collect();
+        types.map(|types| types.join(","))
+    }
+
+    /// A literal for a type that looks names up, as the server is to read it: a number, or a name with its schema. None where it names
+    /// nothing that the tenant may know.
+    pub fn resolve_named(&self, text: &str, type_name: &str) -> Option<String> {
+        match type_name {
+            "regclass" => self.resolve_relation(text).map(|(oid, _, _)| oid.to_string()),
+            "regnamespace" => self.resolve_namespace(text).map(|oid| oid.to_string()),
+            "regtype" => self.resolve_type(text),
+            "regproc" => self.resolve_function(text, false),
+            "regprocedure" => self.resolve_function(text, true),
+            "regoper" => self.resolve_operator(text, false),
+            "regoperator" => self.resolve_operator(text, true),
+            "regcollation" => match identifier(text)?.as_slice() {
+                [name] => Some(format!("pg_catalog.{}", quote_name(name))),
+                [schema, name] if schema == "pg_catalog" => Some(format!("pg_catalog.{}", quote_name(name))),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
+
+/// A name, and the list behind it if there has to be one.
+fn signature(text: &str, with_arguments: bool) -> Option<(&str, Option<&str>)> {
+    match text.split_once('(') {
+        Some((name, arguments)) if with_arguments => Some((name, Some(arguments.trim_end().strip_suffix(')')?))),
+        None if !with_arguments => Some((text, None)),
+        _ => None,
+    }
+}
+
+/// Types that signatures and columns of catalogs have, and whose values nobody writes (pg_type.dat).
+const PSEUDO: &[&str] = &[
+    "aclitem",
+    "any",
+    "anyarray",
+    "anycompatible",
+    "anycompatiblearray",
+    "anycompatiblemultirange",
+    "anycompatiblenonarray",
+    "anycompatiblerange",
+    "anyelement",
+    "anyenum",
+    "anymultirange",
+    "anynonarray",
+    "anyrange",
+    "cstring",
+    "event_trigger",
+    "fdw_handler",
+    "gtsvector",
+    "index_am_handler",
+    "internal",
+    "language_handler",
+    "pg_dependencies",
+    "pg_mcv_list",
+    "pg_ndistinct",
+    "pg_node_tree",
+    "record",
+    "table_am_handler",
+    "trigger",
+    "tsm_handler",
+];

@@ -4,7 +4,7 @@
 //! A cast to regclass and its kin is an open question to the server: a literal beside it would be looked up by name. So such a value stands
 //! only where it is shown (the outermost target list) or at once cast to something else; beside an operator it is a number.
 
-use super::shape::{filled, fits, is_plain_scalar, is_text, once, parsed, place_of_named, reg_type, string_of};
+use super::shape::{filled, fits, is_plain_scalar, once, parsed, place_of_named, reg_type, string_of};
 use super::{Res, Rewriter};
 use crate::sql::Refusal;
 use crate::sql::catalogs::functions::{self, Argument, Template};
@@ -13,7 +13,7 @@ use crate::sql::nodes;
 use crate::sql::scope::Traits;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, Node, RangeSubselect, RangeVar};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Columns of catalogs that are refused, each with its catalog.
 const TELLING: &[(&str, &str)] = &[("pg_sequences", "last_value")];
@@ -37,6 +37,10 @@ pub(super) struct Seen {
     /// The names by which columns called `tableoid` are qualified; empty of one that is not.
     pub(super) tableoid: BTreeSet<String>,
     pub(super) star: bool,
+    /// Calls in FROM of functions whose rows name relations, by byte offset.
+    pub(super) rows: HashSet<i32>,
+    /// The one that is all there is in its statement: `SELECT * FROM f(…)`.
+    pub(super) only: Option<i32>,
 }
 
 impl Seen {
@@ -88,7 +92,12 @@ impl Rewriter<'_> {
                     _ => return Ok(None),
                 };
                 if name == "pg_typeof" {
+                    call.args.iter().for_each(|a| self.mark(Some(a), Mode::Shown));
                     return self.type_of(expr).map(|()| None);
+                }
+                if name == "current_setting" && self.is_missing_setting(call) {
+                    *expr = nodes::cast(nodes::null(), "text");
+                    return Ok(Some(Traits::default()));
                 }
                 if let Some(type_name) = regtypes::looked_up_by(&name) {
                     return self.look_up_call(expr, type_name).map(Some);
@@ -102,7 +111,10 @@ impl Rewriter<'_> {
                 if name == "current_setting" && !call.args.first().is_some_and(|a| fits(&Argument::Column, a)) {
                     return Ok(None);
                 }
-                functions::find(&name).map_or(Ok(None), |templates| self.catalog_call(expr, &name, templates).map(Some))
+                match functions::find(&name) {
+                    Some(templates) => self.catalog_call(expr, &name, templates).map(Some),
+                    None => self.typed_call(expr, &name),
+                }
             }
             Some(NodeEnum::TypeCast(cast)) => match cast.type_name.as_ref().and_then(reg_type) {
                 Some(type_name) => self.reg_cast(expr, &type_name).map(Some),
@@ -118,11 +130,70 @@ impl Rewriter<'_> {
                 self.mark_operands(x);
                 Ok(None)
             }
+            Some(NodeEnum::NullTest(x)) => {
+                self.mark_alone(x.arg.as_deref());
+                Ok(None)
+            }
+            // What the query gives is compared with a number then, and never looked up.
+            Some(NodeEnum::SubLink(x)) => {
+                self.mark_test(x);
+                Ok(None)
+            }
             Some(NodeEnum::ColumnRef(column)) => {
                 self.without_schema(column);
                 self.named_column(expr)
             }
             _ => Ok(None),
+        }
+    }
+
+    /// The operands of an operator: what names an object is a number there.
+    pub(super) fn mark_operands(&mut self, x: &pg::AExpr) {
+        for side in [x.lexpr.as_deref(), x.rexpr.as_deref()].into_iter().flatten() {
+            match &side.node {
+                Some(NodeEnum::List(list)) => list.items.iter().for_each(|i| self.mark_number(i)),
+                _ => self.mark_number(side),
+            }
+        }
+    }
+
+    /// `x IN (SELECT y …)`: both are numbers.
+    pub(super) fn mark_test(&mut self, link: &pg::SubLink) {
+        self.mark_alone(link.testexpr.as_deref());
+        if let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_ref().and_then(|s| s.node.as_ref())
+            && link.testexpr.is_some()
+        {
+            self.mark_numbers(select);
+        }
+    }
+
+    fn mark_numbers(&mut self, select: &pg::SelectStmt) {
+        for target in &select.target_list {
+            if let Some(NodeEnum::ResTarget(t)) = &target.node {
+                self.mark(t.val.as_deref(), Mode::Number);
+            }
+        }
+        [&select.larg, &select.rarg].into_iter().flatten().for_each(|arm| self.mark_numbers(arm));
+    }
+
+    /// What stands there is a number.
+    pub(super) fn number_at(&mut self, place: i32) {
+        self.catalogs.modes.entry(place).or_insert(Mode::Number);
+    }
+
+    /// A catalog that stands in FROM by this name.
+    pub(super) fn note_catalog(&mut self, name: &str, relation: &str) {
+        self.catalogs.items.push((name.to_owned(), "pg_catalog", relation.to_owned()));
+    }
+
+    /// A value beside which stands no literal.
+    pub(super) fn mark_alone(&mut self, value: Option<&Node>) {
+        value.into_iter().for_each(|v| self.mark_number(v));
+    }
+
+    pub(super) fn mark_number(&mut self, value: &Node) {
+        if !matches!(value.node, Some(NodeEnum::ColumnRef(_))) {
+            self.mark(Some(value), Mode::Number);
         }
     }
 
@@ -183,6 +254,7 @@ impl Rewriter<'_> {
             return Ok(None);
         }
         let type_name = if *field == "data_type" { "regtype" } else { "regproc" };
+        let type_name = if field.ends_with("relid") { "regclass" } else { type_name };
         let text = regtypes::shown(system, type_name).ok_or_else(|| Refusal::not_understood("this column is not supported"))?;
         let operand = expr.clone();
         *expr = filled(&text, &[operand])?;
@@ -234,91 +306,34 @@ impl Rewriter<'_> {
         self.catalogs.items.iter().any(has)
     }
 
-    fn reg_cast(&mut self, expr: &mut Node, type_name: &str) -> Res<Traits> {
-        let Some(NodeEnum::TypeCast(cast)) = expr.node.as_mut() else { return Ok(Traits::default()) };
-        let place = cast.location;
-        let mut operand = *cast.arg.take().ok_or_else(|| Refusal::not_understood("a cast of nothing"))?;
-        let literal = string_of(&operand);
-        // A literal elsewhere is a number like any other.
-        let mode = if literal.is_some() { self.catalogs.modes.get(&place).copied().unwrap_or(Mode::Number) } else { self.mode(place)? };
-        let system = &self.cx.catalog.system;
-        if type_name == "regnamespace" && mode == Mode::Shown && system.own_schema.is_some() {
-            return Err(Refusal::not_understood("a value of type regnamespace is not supported here").at(self.at(place)));
-        }
-        if let Some(text) = literal {
-            let (text, by_name) = self.literal(&text, type_name, mode).map_err(|r| r.at(self.at(place)))?;
-            let first = if mode == Mode::Shown || by_name { type_name } else { "oid" };
-            let mut out = nodes::cast(nodes::text(&text), first);
-            if mode == Mode::Number && by_name {
-                out = nodes::cast(out, "oid");
-            }
-            *expr = out;
-            return Ok(Traits::default());
-        }
-        let unsupported = || Refusal::not_understood(format!("a cast of this expression to {type_name} is not supported"));
-        let texts = is_text(&operand);
-        let text = match (texts, mode) {
-            (true, mode) => regtypes::looked_up(system, type_name, mode == Mode::Number, false),
-            (false, Mode::Shown) => regtypes::shown(system, type_name),
-            (false, Mode::Number) => regtypes::set_of(type_name).map(|_| "$1::pg_catalog.oid".to_owned()),
-        };
-        let text = text.ok_or_else(|| unsupported().at(self.at(place)))?;
-        self.mark_number(&operand);
-        let traits = self.expr(&mut operand)?;
-        once(&text, 0, &operand).map_err(|r| r.at(self.at(place)))?;
-        *expr = filled(&text, &[operand])?;
-        Ok(traits.raising())
+    /// `pg_typeof(x)`: its value names a type.
+    fn type_of(&mut self, expr: &mut Node) -> Res<()> {
+        let Some(NodeEnum::FuncCall(call)) = &expr.node else { return Ok(()) };
+        self.mode(call.location).map(|_| ())
     }
 
-    /// What a literal becomes, and whether it is still a name.
-    fn literal(&self, text: &str, type_name: &str, mode: Mode) -> Res<(String, bool)> {
-        let catalog = self.cx.catalog;
-        if regtypes::is_number(text) || text == "-" {
-            let number =
-                if text == "-" { 0 } else { text.parse().map_err(|_| Refusal::with_state("22003", "value out of range for type oid"))? };
-            let known = regtypes::set_of(type_name).is_some_and(|set| catalog.system.known.has(set, number));
-            return if known || mode == Mode::Number {
-                Ok((number.to_string(), false))
-            } else {
-                Err(Refusal::not_understood("an object by this number is not supported"))
-            };
-        }
-        let absent = |state, what: &str| Refusal::with_state(state, format!("{what} \"{text}\" does not exist"));
-        match type_name {
-            "regclass" => {
-                catalog.resolve_relation(text).map(|(oid, _, _)| (oid.to_string(), false)).ok_or_else(|| absent("42P01", "relation"))
+    /// A function's value that names an object: a number where it is not shown.
+    fn by_number(&self, name: &str, at: i32, text: String) -> Res<String> {
+        match name {
+            "pg_partition_tree" if !self.catalogs.rows.contains(&at) => {
+                Err(Refusal::not_understood(format!("{name} outside of FROM is not supported")).at(self.at(at)))
             }
-            "regnamespace" => catalog.resolve_namespace(text).map(|oid| (oid.to_string(), false)).ok_or_else(|| absent("3F000", "schema")),
-            "regtype" => catalog.resolve_type(text).map(|t| (t, true)).ok_or_else(|| absent("42704", "type")),
-            "regproc" => catalog.resolve_function(text, false).map(|t| (t, true)).ok_or_else(|| absent("42883", "function")),
-            "regprocedure" => catalog.resolve_function(text, true).map(|t| (t, true)).ok_or_else(|| absent("42883", "function")),
-            _ => Err(Refusal::not_understood(format!("a literal of type {type_name} is not supported"))),
+            "pg_partition_root" | "pg_partition_ancestors" if !self.catalogs.rows.contains(&at) && self.mode(at)? == Mode::Number => {
+                Ok(format!("{text}::pg_catalog.oid"))
+            }
+            _ => Ok(text),
         }
-    }
-
-    fn look_up_call(&mut self, expr: &mut Node, type_name: &str) -> Res<Traits> {
-        let Some(NodeEnum::FuncCall(call)) = expr.node.as_mut() else { return Ok(Traits::default()) };
-        let place = call.location;
-        let [operand] = call.args.as_mut_slice() else {
-            return Err(Refusal::no_function(&format!("to_{type_name}(…)")).at(self.at(place)));
-        };
-        let mut operand = std::mem::take(operand);
-        let mode = self.mode(place)?;
-        let traits = self.expr(&mut operand)?;
-        let text = regtypes::looked_up(&self.cx.catalog.system, type_name, mode == Mode::Number, true)
-            .ok_or_else(|| Refusal::not_understood("this call is not supported"))?;
-        once(&text, 0, &operand).map_err(|r| r.at(self.at(place)))?;
-        *expr = filled(&text, &[operand])?;
-        Ok(traits.raising())
     }
 
     fn catalog_call(&mut self, expr: &mut Node, name: &str, templates: &'static [Template]) -> Res<Traits> {
         let Some(NodeEnum::FuncCall(call)) = expr.node.as_mut() else { return Ok(Traits::default()) };
-        let place = self.at(call.location);
-        let plain =
-            call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct && !call.func_variadic;
-        let fits =
-            templates.iter().find(|t| t.arguments.len() == call.args.len() && t.arguments.iter().zip(&call.args).all(|(a, n)| fits(a, n)));
+        let (at, place) = (call.location, self.at(call.location));
+        let plain = call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct;
+        let fits = templates.iter().find(|t| {
+            t.is_variadic() == call.func_variadic
+                && t.arguments.len() == call.args.len()
+                && t.arguments.iter().zip(&call.args).all(|(a, n)| fits(a, n))
+        });
         let Some(template) = fits.filter(|_| plain) else {
             if matches!(name, "pg_database_size" | "pg_tablespace_size") {
                 return Err(Refusal::not_allowed(format!("permission denied for function {name}"))
@@ -327,15 +342,15 @@ impl Rewriter<'_> {
             }
             return Err(Refusal::not_understood(format!("this form of {name} is not supported")).at(place));
         };
-        self.no_hidden_sequence(name, &call.args)?;
+        self.no_hidden_name(name, &call.args)?;
         let mut arguments = std::mem::take(&mut call.args);
         let mut traits = Traits::default();
         for (argument, kind) in arguments.iter_mut().zip(&template.arguments) {
-            if matches!(kind, Argument::Oid | Argument::Relation | Argument::Namespace) {
+            if kind.is_number() {
                 self.mark_number(argument);
             }
-            match string_of(argument).filter(|_| matches!(kind, Argument::Relation | Argument::Namespace | Argument::Table)) {
-                Some(text) => *argument = nodes::text(&self.literal_argument(&text, kind).map_err(|r| r.at(place))?),
+            match string_of(argument).filter(|_| kind.named_type().is_some() || *kind == Argument::Table) {
+                Some(text) => *argument = self.literal_argument(&text, kind).map_err(|r| r.at(place))?,
                 None => traits.add(self.expr(argument)?),
             }
         }
@@ -343,26 +358,8 @@ impl Rewriter<'_> {
         for (index, argument) in arguments.iter().enumerate() {
             once(&text, index, argument).map_err(|r| r.at(place))?;
         }
+        let text = self.by_number(name, at, text)?;
         *expr = filled(&text, &arguments)?;
         Ok(traits.raising())
-    }
-
-    fn literal_argument(&self, text: &str, kind: &Argument) -> Res<String> {
-        let catalog = self.cx.catalog;
-        if regtypes::is_number(text) && *kind != Argument::Table {
-            return Ok(text.to_owned());
-        }
-        let no_relation = || Refusal::with_state("42P01", format!("relation \"{text}\" does not exist"));
-        match kind {
-            Argument::Relation => catalog.resolve_relation(text).map(|(oid, _, _)| oid.to_string()).ok_or_else(no_relation),
-            Argument::Table => {
-                let (_, schema, name) = catalog.resolve_relation(text).ok_or_else(no_relation)?;
-                Ok(format!("{}.{}", crate::sql::catalogs::quote_name(&schema), crate::sql::catalogs::quote_name(&name)))
-            }
-            _ => catalog
-                .resolve_namespace(text)
-                .map(|oid| oid.to_string())
-                .ok_or_else(|| Refusal::with_state("3F000", format!("schema \"{text}\" does not exist"))),
-        }
     }
 }

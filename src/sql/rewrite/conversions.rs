@@ -8,16 +8,37 @@ use crate::sql::tree::{self, Value};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ColumnRef, Node, TypeName};
 
-/// Whether something in the statement may make PostgreSQL convert a column of a `through` table. Errs on the side of yes.
-pub(super) fn wanted(cx: &Context<'_>, statement: &NodeEnum) -> bool {
-    if !cx.catalog.converts || left_out!(cx, Conversions) {
-        return false;
+/// What a statement may convert of a `through` table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Conversions {
+    /// It may read one.
+    through: bool,
+    /// Something in it may make PostgreSQL convert a column.
+    pub(super) wanted: bool,
+    /// A parameter may.
+    loose_parameters: bool,
+}
+
+impl Conversions {
+    /// Of this statement. Errs on the side of yes.
+    pub(super) fn of(cx: &Context<'_>, statement: &NodeEnum) -> Self {
+        if !cx.catalog.converts || left_out!(cx, Conversions) {
+            return Self::default();
+        }
+        let Ok(tree) = tree::of(statement) else { return Self { through: true, wanted: true, loose_parameters: true } };
+        let loose_parameters = has_loose_parameters(cx, statement);
+        let through = tree.has(&mut |name, part| matches!(name, "RangeVar" | "relation") && may_be_through(cx, part));
+        Self { through, wanted: through && (loose_parameters || makes_convert(cx, &tree)), loose_parameters }
     }
-    has_loose_parameters(cx, statement) || tree::of(statement).map_or(true, |tree| makes_convert(cx, &tree))
+}
+
+fn may_be_through(cx: &Context<'_>, var: &Value) -> bool {
+    let text = |field: &str| var[field].as_str().unwrap_or_default();
+    cx.catalog.find(text("schemaname"), text("relname")).is_some_and(|r| r.through().is_some() || r.is_expanded())
 }
 
 /// Whether a parameter is declared as of such a type, in Parse or in PREPARE.
-pub(super) fn has_loose_parameters(cx: &Context<'_>, statement: &NodeEnum) -> bool {
+fn has_loose_parameters(cx: &Context<'_>, statement: &NodeEnum) -> bool {
     let firm = |t: &Node| matches!(&t.node, Some(NodeEnum::TypeName(t)) if firm_type(t));
     let declared = matches!(statement, NodeEnum::PrepareStmt(x) if !x.argtypes.iter().all(firm));
     cx.private.loose_parameters || declared
@@ -75,7 +96,7 @@ fn last_of(names: &Value) -> Option<&str> {
 impl Rewriter<'_> {
     /// Whether values of different types may be made alike where that can fail: also a day and a time.
     pub(super) fn may_mix(&self) -> bool {
-        self.cx.catalog.converts && !left_out!(self.cx, Conversions)
+        self.conversions.through
     }
 
     /// Marks an expression as one that can fail where the parts of it may be of types that have to be made alike.
@@ -86,12 +107,12 @@ impl Rewriter<'_> {
     /// The columns that USING compares are looked at as soon as a row is read: where that may convert, `through` tables are wrapped.
     pub(super) fn using_converts(&mut self, items: &[Item]) {
         let by_parent = |item: &Item| matches!(&item.thing, Thing::Guarded(_, guard) if !guard.through.is_empty());
-        self.early |= self.converts && items.iter().any(by_parent);
+        self.early |= self.conversions.wanted && items.iter().any(by_parent);
     }
 
     /// Whether nothing that is compared here makes another convert: comparisons of days and times take both as they are.
     pub(super) fn compares_alike(&self, sides: [Option<&Node>; 2]) -> bool {
-        !self.converts || sides.into_iter().flatten().all(|side| self.is_firm(side))
+        !self.conversions.wanted || sides.into_iter().flatten().all(|side| self.is_firm(side))
     }
 
     /// Values of one type, as COALESCE, CASE and GREATEST need them: constants, and columns of a type.
@@ -103,7 +124,7 @@ impl Rewriter<'_> {
                 true
             }),
             Some(NodeEnum::AConst(_)) | None => true,
-            Some(NodeEnum::ParamRef(_)) => !self.loose_parameters,
+            Some(NodeEnum::ParamRef(_)) => !self.conversions.loose_parameters,
             _ => false,
         });
         types.sort_unstable();
@@ -124,7 +145,7 @@ impl Rewriter<'_> {
                 | NodeEnum::NullTest(_)
                 | NodeEnum::BooleanTest(_),
             ) => true,
-            Some(NodeEnum::ParamRef(_)) => !self.loose_parameters,
+            Some(NodeEnum::ParamRef(_)) => !self.conversions.loose_parameters,
             Some(NodeEnum::ColumnRef(column)) => self.types_of(column).is_some_and(|types| types.iter().all(|t| !is_loose(*t))),
             Some(NodeEnum::TypeCast(x)) => x.type_name.as_ref().is_some_and(firm_type),
             Some(NodeEnum::FuncCall(x)) => nodes::names(&x.funcname).and_then(|n| n.last().map(|n| is_firm_call(n))).unwrap_or(false),

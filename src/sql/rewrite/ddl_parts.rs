@@ -101,7 +101,7 @@ impl Rewriter<'_> {
     }
 }
 
-fn is_sequence_option(option: &Node) -> bool {
+pub(super) fn is_sequence_option(option: &Node) -> bool {
     let number = |n: Option<&Node>| {
         matches!(n.map(|n| &n.node), None | Some(Some(NodeEnum::Integer(_) | NodeEnum::Float(_) | NodeEnum::Boolean(_))))
     };

@@ -1,6 +1,7 @@
 //! Expressions: each node kind that passes stands here by name; the rest is refused.
 
 use super::{Res, Rewriter, from, locks};
+use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use};
 use crate::sql::{Refusal, conversions, functions, nodes, settings};
 use pg_query::NodeEnum;
@@ -81,6 +82,8 @@ impl Rewriter<'_> {
                 self.optional(x.val.as_mut())
             }
             NodeEnum::WindowDef(x) => self.window(x),
+            NodeEnum::XmlExpr(x) => self.xml(x),
+            NodeEnum::XmlSerialize(x) => self.xml_serialize(x),
             _ => Err(unknown),
         }
     }
@@ -214,6 +217,7 @@ impl Rewriter<'_> {
 
     fn operation(&mut self, x: &mut AExpr) -> Res<Traits> {
         self.told_from_null(x);
+        self.resolve_beside(x)?;
         let mut traits = self.optional(x.lexpr.as_mut())?;
         traits.add(self.optional(x.rexpr.as_mut())?);
         Ok(if self.is_quiet(x)? { traits } else { traits.raising() })
@@ -286,11 +290,10 @@ impl Rewriter<'_> {
     }
 
     pub(super) fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
-        link.testexpr.iter().for_each(|test| self.mark_number(test));
         let mut traits = self.optional(link.testexpr.as_mut())?;
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
         let compares = link.sub_link_type != SubLinkType::ExistsSublink as i32 && link.sub_link_type != SubLinkType::ExprSublink as i32;
-        let converts = self.converts && compares && link.sub_link_type != SubLinkType::ArraySublink as i32;
+        let converts = self.conversions.wanted && compares && link.sub_link_type != SubLinkType::ArraySublink as i32;
         let fails = converts || !self.quiet_operator(&name);
         traits.uses.push(Use::Any);
         if link.testexpr.is_some() && fails {
@@ -330,7 +333,7 @@ impl Rewriter<'_> {
             _ => return Err(Refusal::not_understood("this function name is not supported").at(place)),
         };
         let own = matches!(schema, "" | "pg_catalog");
-        if own && (matches!(name, "nextval" | "currval") || (name == "setval" && self.cx.catalog.is_own_place())) {
+        if own && matches!(name, "nextval" | "currval" | "setval") {
             let name = name.to_owned();
             return if name == "setval" { self.setval(call) } else { self.sequence_call(call, &name) }.map_err(|r| r.at(place));
         }
@@ -379,7 +382,7 @@ impl Rewriter<'_> {
             Some(listed) => {
                 call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
                 traits.aggregates |= call.over.is_none() && functions::is_aggregate(name);
-                let converts = self.converts && !conversions::is_firm_call(name);
+                let converts = self.conversions.wanted && !conversions::is_firm_call(name);
                 Ok(if listed.raises || converts { traits.raising() } else { traits })
             }
             None if self.cx.catalog.unsafe_fields.contains(name) && !self.cx.catalog.user_functions.contains(name) => {
@@ -422,7 +425,14 @@ impl Rewriter<'_> {
         let names = nodes::names(&type_name.names).unwrap_or_default();
         self_contained(type_name).map_err(|r| r.at(place))?;
         match names.as_slice() {
+            // The rows of a temporary table; its name stands before any other.
+            [name] | [TEMP, name] if self.cx.private.temps.row_type(name).is_some() => {
+                self.private = true;
+                type_name.names = vec![nodes::string(TEMP), nodes::string(name)];
+                Ok(())
+            }
             ["pg_catalog", name] if functions::is_type(name) => Ok(()),
+            ["information_schema", name] if functions::is_information_domain(name) => Ok(()),
             [name] if self.cx.catalog.types.contains_key(*name) && left_out!(self.cx, OwnType) => Ok(()),
             [name] if self.cx.catalog.types.contains_key(*name) => {
                 let qualified = vec![nodes::string(&self.cx.catalog.types[*name]), nodes::string(name)];

@@ -25,6 +25,7 @@ impl Rewriter<'_> {
             }
             Some(NodeEnum::NullTest(x)) if !is_row_of(x.arg.as_deref()) => {
                 self.values_alone(x.arg.as_deref());
+                self.mark_alone(x.arg.as_deref());
                 return self.condition_of(x.arg.as_mut());
             }
             Some(NodeEnum::BooleanTest(x)) => return self.condition_of(x.arg.as_mut()),
@@ -32,8 +33,8 @@ impl Rewriter<'_> {
                 return self.comparison(condition);
             }
             Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_deref()) && x.oper_name.is_empty() => {
+                self.mark_test(x);
                 let mut test = x.testexpr.take();
-                test.iter().for_each(|test| self.mark_number(test));
                 let fenced = self.condition_of(test.as_mut());
                 let traits = self.sublink(x);
                 x.testexpr = test;
@@ -56,6 +57,7 @@ impl Rewriter<'_> {
         let Some(NodeEnum::AExpr(x)) = condition.node.as_mut() else { return Ok(false) };
         self.mark_operands(x);
         self.told_from_null(x);
+        self.resolve_beside(x)?;
         let mut left = self.optional(x.lexpr.as_mut())?;
         let right = self.optional(x.rexpr.as_mut())?;
         let list = matches!(x.rexpr.as_ref().and_then(|r| r.node.as_ref()), Some(NodeEnum::List(_)));

@@ -15,7 +15,7 @@ use pg_query::protobuf::{self as pg, JoinExpr, JoinType, Node, RangeFunction, Ra
 use std::sync::Arc;
 
 /// Deepest nesting of views in views.
-const VIEWS_MAX: usize = 8;
+pub(super) const VIEWS_MAX: usize = 8;
 
 /// Whether the enclosing filter can take this side's guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,9 @@ impl Rewriter<'_> {
     pub(super) fn from_item(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
         let unknown = self.unknown("this kind of FROM item", item);
         let (wrapped, joins) = (self.hidden.wrapped, matches!(item.node, Some(NodeEnum::JoinExpr(_))));
+        if self.rows_call_in_from(item, scope)? {
+            return Ok(Vec::new());
+        }
         let guards = match item.node.as_mut() {
             Some(NodeEnum::RangeVar(var)) if self.is_cte(var) => {
                 let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone();
@@ -44,6 +47,7 @@ impl Rewriter<'_> {
             Some(NodeEnum::RangeTableSample(_)) => self.sample(item, filter, scope),
             Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeFunction(_)) => self.function_item(item, scope).map(|()| Vec::new()),
+            Some(NodeEnum::RangeTableFunc(table)) => self.xml_table(table, scope).map(|()| Vec::new()),
             _ => Err(unknown),
         }?;
         if let Some(last) = scope.items.last_mut().filter(|_| !joins) {
@@ -149,7 +153,8 @@ impl Rewriter<'_> {
         self.levels.push(scope.clone());
         let arguments = self.sample_arguments(sample);
         self.levels.pop();
-        let fixed = arguments?.uses.is_empty();
+        // Its arguments see the levels around, from where they stand and from inside a subquery alike; a query in them may not.
+        let fixed = !arguments?.uses.contains(&scope::Use::Any);
         let Some(relation) = sample.relation.as_mut() else { return Err(refused) };
         match relation.node.as_ref() {
             Some(NodeEnum::RangeVar(var)) if !self.is_cte(var) && !self.relation(&mut var.clone())?.is_expanded() => {}
@@ -159,7 +164,7 @@ impl Rewriter<'_> {
         if matches!(relation.node, Some(NodeEnum::RangeVar(_))) {
             return Ok(guards);
         }
-        // The table was wrapped: the sample is taken inside, where nothing beside it can be seen.
+        // The table was wrapped: the sample is taken inside, from where its arguments see what they saw: nothing beside it, nothing of it.
         let mut wrapped = std::mem::take(relation.as_mut());
         let Some(NodeEnum::RangeSubselect(sub)) = wrapped.node.as_mut() else { return Err(refused) };
         let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_mut().and_then(|q| q.node.as_mut()) else { return Err(refused) };
@@ -191,6 +196,8 @@ impl Rewriter<'_> {
             JoinType::JoinRight => (on, above),
             JoinType::JoinFull if left_out!(self.cx, FullAbove) => (above, above),
             JoinType::JoinFull if above == Filter::Unseen => (above, above),
+            // No fence may stand in its condition.
+            JoinType::JoinFull if self.conversions.wanted => (Filter::Unseen, Filter::Unseen),
             JoinType::JoinFull => (Filter::None, Filter::None),
             _ => return Err(Refusal::not_understood("this kind of join is not supported")),
         };
@@ -307,6 +314,10 @@ impl Rewriter<'_> {
             };
             // The second element holds a column definition list, which only record functions take.
             for part in list.items.iter_mut().filter(|n| n.node.is_some()) {
+                if let Some(NodeEnum::List(definitions)) = part.node.as_mut() {
+                    result = result.and_then(|()| definitions.items.iter_mut().try_for_each(|d| self.column_definition(d)));
+                    continue;
+                }
                 if let (Some(NodeEnum::FuncCall(call)), true) = (&part.node, name.is_empty()) {
                     name = nodes::names(&call.funcname).and_then(|n| n.last().map(|s| (*s).to_owned())).unwrap_or_default();
                 }
@@ -359,7 +370,7 @@ fn close(join: &JoinExpr, kind: JoinType, scope: &mut Scope, first: usize, middl
 }
 
 /// The query of a view, as upstream prints it.
-fn definition(view: &Relation) -> Res<Box<SelectStmt>> {
+pub(super) fn definition(view: &Relation) -> Res<Box<SelectStmt>> {
     let unreadable = || Refusal::not_understood("it is not one query");
     let mut stmts = parse::parse(view.definition.as_deref().ok_or_else(unreadable)?)?;
     match stmts.pop().and_then(|s| s.stmt).and_then(|n| n.node) {

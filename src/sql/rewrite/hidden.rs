@@ -177,21 +177,19 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// `pg_get_serial_sequence` fails for a column that is not there, so it would tell of one that is.
-    pub(super) fn no_hidden_sequence(&self, function: &str, args: &[Node]) -> Res<()> {
+    /// `pg_get_serial_sequence` and `has_column_privilege` fail for a column that is not there; a literal one is told in the server's words.
+    pub(super) fn no_hidden_name(&self, function: &str, args: &[Node]) -> Res<()> {
         let hidden = &self.cx.catalog.system.hidden;
-        if function != "pg_get_serial_sequence" || hidden.is_empty() || left_out!(self.cx, HiddenNames) {
+        if !matches!(function, "pg_get_serial_sequence" | "has_column_privilege") || left_out!(self.cx, HiddenNames) {
             return Ok(());
         }
-        let (table, column) = (args.first().and_then(string_of), args.get(1).and_then(string_of));
-        let Some(column) = column else { return Err(Refusal::not_understood(format!("{function} of a computed name is not supported"))) };
-        match table.and_then(|t| self.cx.catalog.resolve_relation(&t)) {
-            Some((oid, _, name)) if hidden.hides(oid, &column) => {
-                Err(Refusal::with_state("42703", format!("column \"{column}\" of relation \"{name}\" does not exist")))
+        for pair in args.windows(2) {
+            let (Some(table), Some(column)) = (string_of(&pair[0]), string_of(&pair[1])) else { continue };
+            if let Some((_, _, name)) = self.cx.catalog.resolve_relation(&table).filter(|(oid, ..)| hidden.hides(*oid, &column)) {
+                return Err(Refusal::with_state("42703", format!("column \"{column}\" of relation \"{name}\" does not exist")));
             }
-            None if hidden.hides(0, &column) => Err(Refusal::not_understood(format!("{function} of a computed name is not supported"))),
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Nobody writes a column that is not there.
@@ -218,16 +216,17 @@ impl Rewriter<'_> {
         }
     }
 
-    /// How many columns the query behind `INSERT INTO t` has, where its stars are of what is known.
-    pub(super) fn known_width(&self, select: &SelectStmt) -> Option<usize> {
-        if select.with_clause.is_some() {
-            return None;
-        }
+    /// How many columns the query behind `INSERT INTO t` has, where its stars are of what is known; `with` is that of the INSERT.
+    pub(super) fn known_width(&self, select: &SelectStmt, with: Option<&pg::WithClause>) -> Option<usize> {
+        let with = match (&select.with_clause, with) {
+            (Some(_), Some(_)) => return None,
+            (own, with) => own.as_ref().or(with),
+        };
         if let Some(left) = &select.larg {
-            return width(left).or_else(|| self.known_width(left));
+            return width(left).or_else(|| self.known_width(left, with));
         }
         let mut items = Vec::new();
-        select.from_clause.iter().try_for_each(|item| self.known_items(item, &mut items))?;
+        select.from_clause.iter().try_for_each(|item| self.known_items(item, with, &mut items))?;
         let one = |target: &Node| match star_of(target).as_deref() {
             Some([]) => Some(items.iter().map(|(_, n)| n).sum()),
             Some([name]) => items.iter().find(|(n, _)| n == name).map(|(_, n)| *n),
@@ -244,26 +243,83 @@ impl Rewriter<'_> {
     }
 
     /// Names of items of FROM, and how many columns a star shows of each.
-    fn known_items(&self, item: &Node, out: &mut Vec<(String, usize)>) -> Option<()> {
+    fn known_items(&self, item: &Node, with: Option<&pg::WithClause>, out: &mut Vec<(String, usize)>) -> Option<()> {
         let plain = |alias: &Option<pg::Alias>| alias.as_ref().is_none_or(|a| a.colnames.is_empty());
+        let named = |alias: &Option<pg::Alias>, own: &str| alias.as_ref().map_or(own, |a| &a.aliasname).to_owned();
         match &item.node {
             Some(NodeEnum::RangeVar(var))
-                if !self.is_cte(var) && plain(&var.alias) && self.cx.private.temps.get(&var.relname).is_none() =>
+                if self.is_cte(var) || (var.schemaname.is_empty() && with.is_some_and(|w| names_query(w, &var.relname))) =>
             {
+                let query = with.and_then(|w| query_of(w, &var.relname))?;
+                // What it reads itself is not looked into further.
+                out.push((named(&var.alias, &var.relname), width(query)?));
+            }
+            Some(NodeEnum::RangeVar(var)) if self.temp_of(var).is_some() => {
+                let table = self.temp_of(var).filter(|t| !t.columns.is_empty())?;
+                out.push((named(&var.alias, &var.relname), table.columns.len()));
+            }
+            Some(NodeEnum::RangeVar(var)) if plain(&var.alias) => {
                 let relation = self.cx.catalog.find(&var.schemaname, &var.relname)?;
-                out.push((var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname).clone(), relation.columns.len()));
+                out.push((named(&var.alias, &var.relname), relation.columns.len()));
+            }
+            Some(NodeEnum::RangeFunction(call)) => {
+                let (name, columns) = self.function_width(call)?;
+                out.push((named(&call.alias, &name), columns));
             }
             Some(NodeEnum::RangeSubselect(sub)) if plain(&sub.alias) => {
                 let Some(NodeEnum::SelectStmt(select)) = sub.subquery.as_ref().and_then(|q| q.node.as_ref()) else { return None };
-                let columns = width(select).or_else(|| self.known_width(select))?;
-                out.push((sub.alias.as_ref().map(|a| a.aliasname.clone()).unwrap_or_default(), columns));
+                let columns = width(select).or_else(|| self.known_width(select, None))?;
+                out.push((named(&sub.alias, ""), columns));
             }
             Some(NodeEnum::JoinExpr(join)) if is_plain(item) => {
-                [&join.larg, &join.rarg].into_iter().try_for_each(|side| self.known_items(side.as_deref()?, out))?;
+                [&join.larg, &join.rarg].into_iter().try_for_each(|side| self.known_items(side.as_deref()?, with, out))?;
             }
             _ => return None,
         }
         Some(())
+    }
+
+    /// A function of PostgreSQL's own that returns a set of single values, by itself in FROM: its name, and its columns.
+    fn function_width(&self, range: &pg::RangeFunction) -> Option<(String, usize)> {
+        let [call] = range.functions.as_slice() else { return None };
+        let Some(NodeEnum::List(call)) = &call.node else { return None };
+        let Some(NodeEnum::FuncCall(call)) = &call.items.first()?.node else { return None };
+        let names = nodes::names(&call.funcname)?;
+        let own = matches!(names.as_slice(), [_] | ["pg_catalog", _]) && range.coldeflist.is_empty() && !range.is_rowsfrom;
+        let name = names.last().filter(|n| own && SINGLE.contains(*n) && !self.cx.catalog.user_functions.contains(**n))?;
+        Some(((*name).to_owned(), 1 + usize::from(range.ordinality)))
+    }
+}
+
+/// Functions that return a set of single values whatever they are given.
+const SINGLE: &[&str] = &[
+    "generate_series",
+    "generate_subscripts",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_object_keys",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_object_keys",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+];
+
+fn names_query(with: &pg::WithClause, name: &str) -> bool {
+    with.ctes.iter().any(|c| matches!(&c.node, Some(NodeEnum::CommonTableExpr(c)) if c.ctename == name))
+}
+
+/// The WITH query of this name, where it is one whose columns are counted by its own list.
+fn query_of<'w>(with: &'w pg::WithClause, name: &str) -> Option<&'w SelectStmt> {
+    let mut ctes = with.ctes.iter().filter_map(|c| match &c.node {
+        Some(NodeEnum::CommonTableExpr(c)) => Some(c),
+        _ => None,
+    });
+    let cte = ctes.find(|c| c.ctename == name && c.search_clause.is_none() && c.cycle_clause.is_none())?;
+    match cte.ctequery.as_ref().and_then(|q| q.node.as_ref()) {
+        Some(NodeEnum::SelectStmt(select)) => Some(select),
+        _ => None,
     }
 }
 

@@ -31,6 +31,16 @@ pub(super) fn keep(targets: &mut [Node], before: Vec<Option<String>>) {
     }
 }
 
+/// The names of output columns as far as they are known; `?column?` is none that a statement names.
+pub(super) fn names(targets: &[Node]) -> Vec<String> {
+    let name = |target: &Node| match &target.node {
+        Some(NodeEnum::ResTarget(t)) if t.name.is_empty() => t.val.as_deref().and_then(label).unwrap_or_else(|| "?column?".to_owned()),
+        Some(NodeEnum::ResTarget(t)) => t.name.clone(),
+        _ => String::new(),
+    };
+    targets.iter().map(name).collect()
+}
+
 fn unnamed(target: &Node) -> Option<&Node> {
     match &target.node {
         Some(NodeEnum::ResTarget(t)) if t.name.is_empty() => t.val.as_deref(),

@@ -18,12 +18,14 @@ mod linked_row;
 mod links;
 mod locks;
 mod merge;
+mod names;
 mod own;
 mod own_place;
 mod own_schema;
 mod row_function;
 mod row_types;
 mod rows;
+mod rows_calls;
 mod select;
 mod session;
 mod shape;
@@ -31,10 +33,16 @@ mod shown;
 mod system;
 mod temp;
 mod temp_ddl;
+mod temp_parts;
+mod temp_sequences;
 mod through;
 mod utility;
+mod view_names;
+mod view_write;
+mod views;
 mod whole;
 mod write;
+mod xml;
 
 use super::catalog::{Catalog, Relation};
 use super::private::Private;
@@ -125,8 +133,7 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     let mut rewriter = Rewriter::new(context, mode.clone());
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
-    rewriter.converts = conversions::wanted(&context, inner);
-    rewriter.loose_parameters = conversions::has_loose_parameters(&context, inner);
+    rewriter.conversions = conversions::Conversions::of(&context, inner);
     rewriter.rows_begin(inner);
     let kind = rewriter.statement(inner)?;
     let rows = rewriter.row_check(&kind, inner);
@@ -170,9 +177,7 @@ struct Rewriter<'a> {
     /// Some condition had to be fenced.
     raised: bool,
     has_ctes: bool,
-    /// Something in the statement may make PostgreSQL convert a column of a `through` table.
-    converts: bool,
-    loose_parameters: bool,
+    conversions: conversions::Conversions,
     mode: Mode,
     /// How many expressions can raise so far.
     raisings: usize,
@@ -230,8 +235,7 @@ impl<'a> Rewriter<'a> {
             has_write: false,
             raised: false,
             has_ctes: false,
-            converts: false,
-            loose_parameters: false,
+            conversions: conversions::Conversions::default(),
             mode,
             raisings: 0,
             early: false,

@@ -94,15 +94,16 @@ impl Rewriter<'_> {
         let Some((first, rest)) = call.args.split_first_mut().filter(|_| plain) else { return Err(Refusal::no_function("setval(…)")) };
         match literal_name(first) {
             Some(text) => {
-                let sent = sequences::resolve(self.cx.catalog, &text).ok_or_else(|| Refusal::no_relation(&text))?;
+                let lasting = if self.cx.catalog.is_own_place() { sequences::resolve(self.cx.catalog, &text) } else { None };
+                let sent = self.temp_sequence(&text).or(lasting);
+                let sent = sent.ok_or_else(|| no_setval("Only a sequence of this session's own may be set."))?;
                 *first = nodes::text(&sent);
             }
-            None if is_owned_by_column(first) && self.cx.catalog.home.schema().is_none() => {
+            None if is_owned_by_column(first) && self.cx.catalog.is_own_place() && self.cx.catalog.home.schema().is_none() => {
                 self.expr(first)?;
             }
             None => {
-                return Err(Refusal::not_allowed("permission denied for function setval")
-                    .detail("Only a literal name of a sequence, or pg_get_serial_sequence(…), is allowed."));
+                return Err(no_setval("Only a literal name of a sequence, or pg_get_serial_sequence(…), is allowed."));
             }
         }
         self.exprs(rest)?;
@@ -110,17 +111,24 @@ impl Rewriter<'_> {
         Ok(Traits { uses: vec![Use::Any], ..Traits::default() }.raising())
     }
 
-    /// TRUNCATE of own tables alone is the server's own; None where there are others.
+    /// TRUNCATE of own tables alone, or of temporary ones, is the server's own; None where there are others.
     pub(super) fn truncate_own(&mut self, x: &mut TruncateStmt) -> Res<Option<Kind>> {
         let var = |n: &Node| match &n.node {
             Some(NodeEnum::RangeVar(var)) => Some(var.clone()),
             _ => None,
         };
         let vars: Vec<RangeVar> = x.relations.iter().filter_map(var).collect();
-        let is_own = |v: &RangeVar| {
-            let temp = self.cx.private.temps.get(&v.relname).is_some() && matches!(v.schemaname.as_str(), "" | super::super::private::TEMP);
-            !temp && self.cx.catalog.own(&v.schemaname, &v.relname).is_some()
-        };
+        let is_own = |v: &RangeVar| self.temp_of(v).is_none() && self.cx.catalog.own(&v.schemaname, &v.relname).is_some();
+        // Only what is temporary can refer to it.
+        if vars.len() == x.relations.len() && vars.iter().all(|v| self.temp_of(v).is_some()) {
+            let items = x.relations.iter_mut().filter_map(|i| i.node.as_mut());
+            for item in items {
+                if let NodeEnum::RangeVar(var) = item {
+                    self.temp(var);
+                }
+            }
+            return Ok(Some(Kind::Setting));
+        }
         if vars.len() != x.relations.len() || !vars.iter().all(is_own) {
             return Ok(None);
         }
@@ -135,6 +143,10 @@ impl Rewriter<'_> {
         }
         Ok(Some(Kind::Setting))
     }
+}
+
+fn no_setval(why: &str) -> Refusal {
+    Refusal::not_allowed("permission denied for function setval").detail(why)
 }
 
 /// The name in `'name'` or `'name'::regclass`.

@@ -2,12 +2,14 @@
 
 use super::{Res, Rewriter};
 use crate::policy::{Explain, TableRule};
+use crate::sql::catalog::Relation;
 use crate::sql::{Kind, Preparation, Refusal, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     self as pg, ConstraintsSetStmt, DeclareCursorStmt, DefElem, DeleteStmt, DropBehavior, ExecuteStmt, ExplainStmt, LockStmt, Node,
     PrepareStmt, TruncateStmt,
 };
+use std::sync::Arc;
 
 /// DECLARE's WITH HOLD (parsenodes.h).
 const CURSOR_OPT_HOLD: i32 = 0x20;
@@ -35,6 +37,9 @@ impl Rewriter<'_> {
             NodeEnum::DropStmt(x) => self.drop_temp(x),
             NodeEnum::IndexStmt(x) => self.index_of_temp(x),
             NodeEnum::AlterTableStmt(x) => self.alter_temp(x),
+            NodeEnum::RenameStmt(x) => self.rename_temp(x),
+            NodeEnum::CreateSeqStmt(x) => self.create_temp_sequence(x),
+            NodeEnum::AlterSeqStmt(x) => self.alter_temp_sequence(x),
             NodeEnum::ListenStmt(x) => {
                 let name = x.conditionname.clone();
                 self.channel(&mut x.conditionname)?;
@@ -211,6 +216,9 @@ impl Rewriter<'_> {
         }
         let truncated = vars.iter().map(|v| self.relation(&mut v.clone())).collect::<Res<Vec<_>>>()?;
         for relation in &truncated {
+            if relation.is_expanded() {
+                return Err(Refusal::with_state("42809", format!("\"{}\" is not a table", relation.name)));
+            }
             // It becomes a DELETE, which another privilege allows.
             if !relation.may_truncate {
                 return Err(Refusal::not_allowed(format!("permission denied for table {}", relation.name)));
@@ -228,7 +236,8 @@ impl Rewriter<'_> {
         let mut deletes = Vec::new();
         for (index, var) in vars.into_iter().enumerate() {
             // Naming a table twice is one truncation, and must not be two deletions.
-            if !truncated[..index].iter().any(|t| t.oid == truncated[index].oid) {
+            let same = |t: &Arc<Relation>| t.oid == truncated[index].oid && t.name == truncated[index].name;
+            if !truncated[..index].iter().any(same) {
                 let mut delete = NodeEnum::DeleteStmt(Box::new(DeleteStmt { relation: Some(var), ..Default::default() }));
                 self.write(&mut delete)?;
                 deletes.push(delete);
@@ -243,10 +252,11 @@ impl Rewriter<'_> {
     }
 
     /// WHERE CURRENT OF takes no other condition beside it and needs none: the cursor's own query is guarded, so the row it stands on
-    /// is the tenant's.
+    /// is the tenant's, or the session's own.
     pub(super) fn current_of(&mut self, condition: Option<&Node>, guards: usize) -> Res<bool> {
         let Some(NodeEnum::CurrentOfExpr(x)) = condition.and_then(|c| c.node.as_ref()) else { return Ok(false) };
-        if guards != 1 || self.has_ctes || x.cursor_param != 0 {
+        let alone = self.levels.last().is_some_and(|level| level.items.len() == 1);
+        if guards > 1 || !alone || self.has_ctes || x.cursor_param != 0 {
             return Err(Refusal::not_understood("WHERE CURRENT OF beside other tables is not supported"));
         }
         self.cursor = Some(x.cursor_name.clone());

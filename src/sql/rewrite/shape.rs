@@ -14,6 +14,14 @@ pub(super) fn fits(wanted: &Argument, given: &Node) -> bool {
     match wanted {
         Argument::Exactly(text) => string_of(given).is_some_and(|s| s == *text),
         Argument::Literal | Argument::Table => string_of(given).is_some(),
+        Argument::Role => match &given.node {
+            Some(NodeEnum::AConst(c)) => c.isnull || string_of(given).is_some(),
+            other => matches!(other, Some(NodeEnum::SqlvalueFunction(_))),
+        },
+        Argument::Class => match &given.node {
+            Some(NodeEnum::TypeCast(x)) => x.type_name.as_ref().and_then(reg_type).as_deref() == Some("regclass"),
+            _ => false,
+        },
         Argument::Column => match &given.node {
             Some(NodeEnum::TypeCast(x)) => x.arg.as_deref().is_some_and(|a| matches!(a.node, Some(NodeEnum::ParamRef(_)))),
             other => matches!(other, Some(NodeEnum::ColumnRef(_) | NodeEnum::ParamRef(_))),
@@ -29,7 +37,7 @@ pub(super) fn place_of_named(value: &Node) -> Option<i32> {
         Some(NodeEnum::FuncCall(call)) => {
             let names = nodes::names(&call.funcname)?;
             let name = names.last()?;
-            (regtypes::looked_up_by(name).is_some() || *name == "pg_typeof").then_some(call.location)
+            regtypes::names_an_object(name).then_some(call.location)
         }
         Some(NodeEnum::ColumnRef(column)) => Some(column.location),
         _ => None,

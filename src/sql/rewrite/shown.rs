@@ -1,14 +1,13 @@
 //! Where a value that names an object by number stands: shown by its name, or a number beside an operator.
 
 use super::catalogs::Mode;
-use super::shape::{has_star, is_name_or_null, place_of_named, reg_type, string_of};
+use super::shape::{has_star, is_name_or_null, place_of_named};
 use super::{Res, Rewriter};
 use crate::sql::Refusal;
-use crate::sql::nodes;
 use crate::sql::scope::Scope;
 use crate::sql::tree::{self, Value};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{self as pg, Node, SelectStmt, TypeCast, TypeName};
+use pg_query::protobuf::{self as pg, Node, SelectStmt};
 use std::collections::BTreeSet;
 
 impl Rewriter<'_> {
@@ -38,6 +37,7 @@ impl Rewriter<'_> {
             tree::of(node).iter().for_each(|tree| tableoids(tree, &mut self.catalogs.tableoid));
             self.catalogs.star = has_star(node) || lower.contains("natural");
         }
+        self.catalogs.only = super::rows_calls::only_call(select);
         if select.larg.is_none() {
             for target in select.target_list.iter().chain(&select.sort_clause).chain(&select.group_clause) {
                 let value = match &target.node {
@@ -93,36 +93,6 @@ impl Rewriter<'_> {
         }
     }
 
-    /// The operands of an operator: what names an object is a number there, and so are literals in a list beside it, which are such names.
-    pub(super) fn mark_operands(&mut self, x: &mut pg::AExpr) {
-        x.lexpr.iter().for_each(|left| self.mark_number(left));
-        let type_name = x.lexpr.as_deref().and_then(cast_to_name).filter(|_| x.kind == pg::AExprKind::AexprIn as i32);
-        let Some(right) = x.rexpr.as_mut() else { return };
-        let Some(NodeEnum::List(list)) = right.node.as_mut() else { return self.mark_number(right) };
-        // Of one element it is a comparison of numbers (parse_expr.c, transformAExprIn).
-        let literals = list.items.len() > 1 && list.items.iter().all(|i| string_of(i).is_some());
-        for item in &mut list.items {
-            if let (Some(type_name), true) = (&type_name, literals) {
-                let cast = TypeCast { arg: nodes::boxed(std::mem::take(item)), type_name: Some(type_name.clone()), location: -1 };
-                *item = nodes::node(NodeEnum::TypeCast(Box::new(cast)));
-            }
-            self.mark_number(item);
-        }
-    }
-
-    pub(super) fn mark_number(&mut self, value: &Node) {
-        if !matches!(value.node, Some(NodeEnum::ColumnRef(_))) {
-            self.mark(Some(value), Mode::Number);
-        }
-    }
-
-    /// `pg_typeof(x)`: its value names a type, and beside what it takes nothing is looked up.
-    pub(super) fn type_of(&mut self, expr: &Node) -> Res<()> {
-        let Some(NodeEnum::FuncCall(call)) = &expr.node else { return Ok(()) };
-        call.args.iter().filter(|a| !matches!(a.node, Some(NodeEnum::ColumnRef(_)))).for_each(|a| self.mark(Some(a), Mode::Shown));
-        self.mode(call.location).map(|_| ())
-    }
-
     /// The catalogs stand as subqueries, which have no system columns but `tableoid`.
     pub(super) fn no_catalog_system(&self, names: &[&str], place: Option<u32>) -> Res<()> {
         let Some(field) = names.last().filter(|name| **name != "tableoid") else { return Ok(()) };
@@ -157,13 +127,6 @@ fn arms_of<'n>(select: &'n SelectStmt, out: &mut Vec<&'n [Node]>) {
         return out.push(&select.target_list);
     }
     [&select.larg, &select.rarg].into_iter().flatten().for_each(|arm| arms_of(arm, out));
-}
-
-/// The type of a cast to one that looks names up, of anything but a literal.
-fn cast_to_name(value: &Node) -> Option<TypeName> {
-    let Some(NodeEnum::TypeCast(cast)) = &value.node else { return None };
-    let literal = cast.arg.as_deref().and_then(string_of).is_some();
-    cast.type_name.clone().filter(|t| !literal && reg_type(t).is_some())
 }
 
 /// By what columns called `tableoid` are qualified.

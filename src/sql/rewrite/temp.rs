@@ -1,20 +1,14 @@
 //! The session's own: temporary tables, which always stand as `pg_temp.name` and need no guard, and channels, which become the tenant's.
 
 use super::from::barriers;
-use super::{Res, Rewriter};
+use super::{Res, Rewriter, temp_parts};
 use crate::sql::catalog::Relation;
 use crate::sql::private::{self, TEMP, Temps, channel, channel_value};
-use crate::sql::scope::{Item, Scope, Thing, Traits, Use};
-use crate::sql::{Kind, Refusal, nodes, sequences};
+use crate::sql::scope::{Item, Scope, Thing};
+use crate::sql::{Kind, Refusal, nodes};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{
-    ColumnDef, ConstrType, Constraint, CreateStmt, CreateTableAsStmt, DropStmt, FuncCall, InsertStmt, IntoClause, Node, ObjectType,
-    OnCommitAction, RangeVar, SelectStmt, TableLikeClause, TypeName, a_const,
-};
+use pg_query::protobuf::{CreateTableAsStmt, FuncCall, InsertStmt, IntoClause, ObjectType, OnCommitAction, RangeVar, SelectStmt, a_const};
 use std::sync::Arc;
-
-/// Pseudo-types that make a sequence of the table's own.
-const SERIAL: &[&str] = &["serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"];
 
 impl Rewriter<'_> {
     /// The temporary table that a name means; it is qualified in place.
@@ -30,74 +24,6 @@ impl Rewriter<'_> {
         self.cx.private.temps.get(&var.relname).filter(|_| own).cloned()
     }
 
-    pub(super) fn create_temp(&mut self, x: &mut CreateStmt) -> Res<Kind> {
-        let name = self.new_temp(x.relation.as_mut())?;
-        let bare = x.inh_relations.is_empty() && x.options.is_empty() && x.tablespacename.is_empty() && x.access_method.is_empty();
-        if !bare || x.partbound.is_some() || x.partspec.is_some() || x.of_typename.is_some() || !x.constraints.is_empty() {
-            return Err(Refusal::not_understood("this form of CREATE TEMP TABLE is not supported"));
-        }
-        self.levels.push(Scope { items: vec![Item::new(&name, Thing::Opaque)], ..Scope::default() });
-        // What is stored with the table takes no parameter.
-        self.literal = true;
-        let mut columns = Vec::new();
-        for element in &mut x.table_elts {
-            match element.node.as_mut() {
-                Some(NodeEnum::ColumnDef(column)) => {
-                    columns.push(column.colname.clone());
-                    self.column_of_temp(column)?;
-                }
-                Some(NodeEnum::Constraint(constraint)) => self.constraint_of_temp(constraint)?,
-                Some(NodeEnum::TableLikeClause(like)) => columns.extend(self.like(like)?),
-                _ => return Err(Refusal::not_understood("this part of CREATE TEMP TABLE is not supported")),
-            }
-        }
-        self.levels.pop();
-        Ok(Kind::CreateTemp { table: private::temporary(&name, columns), vanishes: x.oncommit == OnCommitAction::OncommitDrop as i32 })
-    }
-
-    /// `LIKE t`: the columns of a listed or temporary table.
-    fn like(&mut self, like: &mut TableLikeClause) -> Res<Vec<String>> {
-        let var = like.relation.as_mut().ok_or_else(|| Refusal::not_understood("a table without a name"))?;
-        let place = self.at(var.location);
-        let relation = self.relation(var)?;
-        if !matches!(relation.kind, 'r' | 'p') || relation.hidden.is_some() {
-            return Err(Refusal::not_understood("LIKE of anything but a table without hidden columns is not supported").at(place));
-        }
-        Ok(relation.columns.iter().map(|c| c.name.clone()).collect())
-    }
-
-    pub(super) fn column_of_temp(&mut self, column: &mut ColumnDef) -> Res<()> {
-        let plain = column.compression.is_empty() && column.storage_name.is_empty() && column.fdwoptions.is_empty();
-        let (true, Some(type_name), None) = (plain, column.type_name.as_mut(), column.raw_default.as_ref()) else {
-            return Err(Refusal::not_understood("this column of CREATE TEMP TABLE is not supported"));
-        };
-        let serial = matches!(nodes::names(&type_name.names).as_deref(), Some([one]) if SERIAL.contains(one));
-        if !serial {
-            self.type_name(type_name)?;
-        }
-        if column.coll_clause.as_ref().is_some_and(|c| c.collname.len() != 1) {
-            return Err(Refusal::not_understood("this collation is not supported"));
-        }
-        for constraint in &mut column.constraints {
-            match constraint.node.as_mut() {
-                Some(NodeEnum::Constraint(constraint)) => self.constraint_of_temp(constraint)?,
-                _ => return Err(Refusal::not_understood("this constraint is not supported")),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn constraint_of_temp(&mut self, x: &mut Constraint) -> Res<()> {
-        use ConstrType as T;
-        let plain = x.options.is_empty() && x.indexname.is_empty() && x.indexspace.is_empty() && x.access_method.is_empty();
-        match ConstrType::try_from(x.contype).unwrap_or(T::Undefined) {
-            T::ConstrNull | T::ConstrNotnull | T::ConstrPrimary | T::ConstrUnique | T::ConstrIdentity if plain => Ok(()),
-            T::ConstrAttrDeferrable | T::ConstrAttrNotDeferrable | T::ConstrAttrDeferred | T::ConstrAttrImmediate => Ok(()),
-            T::ConstrDefault | T::ConstrCheck | T::ConstrGenerated => self.optional(x.raw_expr.as_mut()).map(|_| ()),
-            _ => Err(Refusal::not_understood("this constraint of a temporary table is not supported").at(self.at(x.location))),
-        }
-    }
-
     pub(super) fn create_temp_as(&mut self, x: &mut CreateTableAsStmt) -> Res<Kind> {
         let Some(into) = x.into.as_mut().filter(|_| x.objtype == ObjectType::ObjectTable as i32) else {
             return Err(Refusal::not_allowed("this kind of CREATE is not allowed"));
@@ -108,7 +34,15 @@ impl Rewriter<'_> {
             Some(NodeEnum::SelectStmt(select)) if select.into_clause.is_none() => self.select(select)?,
             _ => return Err(Refusal::not_understood("CREATE TEMP TABLE AS this is not supported")),
         };
-        Ok(Kind::CreateTemp { table: private::temporary(&name, Vec::new()), vanishes })
+        self.made(private::temporary(&name, Vec::new()), vanishes, x.if_not_exists)
+    }
+
+    /// What a CREATE leaves: with IF NOT EXISTS, what is there already.
+    pub(super) fn made(&self, table: Arc<Relation>, vanishes: bool, if_missing: bool) -> Res<Kind> {
+        Ok(match self.cx.private.temps.get(&table.name).filter(|_| if_missing) {
+            Some(there) => Kind::CreateTemp { table: there.clone(), vanishes: false },
+            None => Kind::CreateTemp { table, vanishes },
+        })
     }
 
     /// `SELECT … INTO TEMP t` is `CREATE TEMP TABLE t AS SELECT …`.
@@ -122,16 +56,15 @@ impl Rewriter<'_> {
     }
 
     fn into(&mut self, into: &mut IntoClause) -> Res<String> {
-        let plain =
-            into.options.is_empty() && into.access_method.is_empty() && into.table_space_name.is_empty() && into.view_query.is_none();
-        if !plain {
+        let plain = into.access_method.is_empty() && into.table_space_name.is_empty() && into.view_query.is_none();
+        if !plain || !into.options.iter().all(temp_parts::is_storage) {
             return Err(Refusal::not_understood("this form of CREATE TEMP TABLE is not supported"));
         }
         self.new_temp(into.rel.as_mut())
     }
 
     /// The name of a temporary table to be made; anything else that CREATE TABLE makes is refused.
-    fn new_temp(&mut self, var: Option<&mut RangeVar>) -> Res<String> {
+    pub(super) fn new_temp(&mut self, var: Option<&mut RangeVar>) -> Res<String> {
         let var = var.ok_or_else(|| Refusal::not_understood("a table without a name"))?;
         let place = self.at(var.location);
         if var.relpersistence != "t" || !var.catalogname.is_empty() || !matches!(var.schemaname.as_str(), "" | TEMP) {
@@ -139,10 +72,7 @@ impl Rewriter<'_> {
                 .hint("CREATE TEMP TABLE is allowed; other tables are the operator's to make.")
                 .at(place));
         }
-        // It would hide the catalog from unqualified names.
-        if self.cx.catalog.system.schema_of("", &var.relname).is_some() {
-            return Err(Refusal::not_understood("a temporary table with the name of a catalog is not supported").at(place));
-        }
+        self.free_name(&var.relname).map_err(|r| r.at(place))?;
         if self.cx.private.temps.len() >= Temps::MAX && self.temp_of(var).is_none() {
             return Err(Refusal::with_state("53400", "too many temporary tables"));
         }
@@ -151,35 +81,12 @@ impl Rewriter<'_> {
         Ok(var.relname.clone())
     }
 
-    /// DROP TABLE of temporary tables; IF EXISTS also of what is nothing.
-    pub(super) fn drop_temp(&mut self, x: &mut DropStmt) -> Res<Kind> {
-        if x.remove_type != ObjectType::ObjectTable as i32 {
-            return Err(Refusal::not_allowed("DROP is not allowed").hint("DROP TABLE of temporary tables is."));
+    /// A name that a temporary relation may take.
+    pub(super) fn free_name(&self, name: &str) -> Res<()> {
+        if private::hides_a_system_name(self.cx.catalog, name) {
+            return Err(Refusal::not_understood("a temporary table with the name of a catalog or a type is not supported"));
         }
-        let mut dropped = Vec::new();
-        for object in &mut x.objects {
-            let Some(NodeEnum::List(list)) = object.node.as_mut() else {
-                return Err(Refusal::not_understood("this DROP is not supported"));
-            };
-            let names: Vec<String> = nodes::names(&list.items).unwrap_or_default().into_iter().map(str::to_owned).collect();
-            let (schema, name) = match names.as_slice() {
-                [name] => ("", name),
-                [schema, name] => (schema.as_str(), name),
-                _ => return Err(Refusal::not_understood("this DROP is not supported")),
-            };
-            let own = matches!(schema, "" | TEMP) && self.cx.private.temps.get(name).is_some();
-            let may_be_missing = x.missing_ok && matches!(schema, "" | TEMP);
-            if !own && self.cx.catalog.find(schema, name).is_some() {
-                return Err(Refusal::with_state("42501", format!("must be owner of table {name}")));
-            }
-            if !own && !may_be_missing {
-                return Err(Refusal::with_state("42P01", format!("table \"{name}\" does not exist")));
-            }
-            dropped.push(name.clone());
-            list.items = vec![nodes::string(TEMP), nodes::string(name)];
-        }
-        self.private = true;
-        Ok(Kind::DropTemp(dropped))
+        Ok(())
     }
 
     /// A write whose target is a temporary table or the tenant's own; false where it is another. WITH has been rewritten already.
@@ -291,33 +198,6 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// `nextval('name')` and `currval` of a sequence that a listed table owns, also written `'name'::regclass`.
-    pub(super) fn sequence_call(&mut self, call: &mut FuncCall, name: &str) -> Res<Traits> {
-        let literal = |n: &Node| match n.node.as_ref() {
-            Some(NodeEnum::AConst(c)) => match &c.val {
-                Some(a_const::Val::Sval(s)) => Some(s.sval.clone()),
-                _ => None,
-            },
-            _ => None,
-        };
-        let text = match call.args.as_slice() {
-            [one] => match one.node.as_ref() {
-                Some(NodeEnum::TypeCast(x)) if x.type_name.as_ref().is_some_and(is_regclass) => x.arg.as_deref().and_then(literal),
-                _ => literal(one),
-            },
-            _ => None,
-        };
-        let Some(text) = text.filter(|_| call.over.is_none() && call.agg_filter.is_none() && call.agg_order.is_empty()) else {
-            return Err(Refusal::not_allowed(format!("permission denied for function {name}"))
-                .detail("Only a literal name of a sequence is allowed."));
-        };
-        let sent = sequences::resolve(self.cx.catalog, &text).ok_or_else(|| Refusal::no_relation(&text))?;
-        call.args = vec![nodes::text(if left_out!(self.cx, OwnSequence) { &text } else { &sent })];
-        call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
-        // Its effect must not tell of rows that the guard removes, so it is fenced like what can fail on any of them.
-        Ok(Traits { uses: vec![Use::Any], ..Traits::default() }.raising())
-    }
-
     /// Each channel's parameter is used for nothing else.
     pub(super) fn channels_stand_alone(&self) -> Res<()> {
         let shared = |n: &u16| self.seen.iter().filter(|s| *s == n).count() != 1;
@@ -326,11 +206,6 @@ impl Rewriter<'_> {
         }
         Ok(())
     }
-}
-
-fn is_regclass(name: &TypeName) -> bool {
-    let plain = name.array_bounds.is_empty() && name.typmods.is_empty();
-    plain && matches!(nodes::names(&name.names).as_deref(), Some(["regclass"] | ["pg_catalog", "regclass"]))
 }
 
 fn no_channel() -> Refusal {

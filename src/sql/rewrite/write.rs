@@ -32,16 +32,20 @@ impl Rewriter<'_> {
         (self.rows.returning, self.returns) = (top && !merges, outermost);
         let result = walked.and_then(|()| match self.write_temp(node)? {
             true => Ok(()),
-            false => match node {
-                NodeEnum::InsertStmt(x) => self.insert(x),
-                NodeEnum::UpdateStmt(x) => self.update(x),
-                NodeEnum::DeleteStmt(x) => self.delete(x),
-                NodeEnum::MergeStmt(x) => self.merge(x),
-                _ => Err(Refusal::not_understood("not a write")),
-            },
+            false => self.through_view(node).and_then(|()| self.write_table(node)),
         });
         self.ctes.truncate(names);
         result
+    }
+
+    fn write_table(&mut self, node: &mut NodeEnum) -> Res<()> {
+        match node {
+            NodeEnum::InsertStmt(x) => self.insert(x),
+            NodeEnum::UpdateStmt(x) => self.update(x),
+            NodeEnum::DeleteStmt(x) => self.delete(x),
+            NodeEnum::MergeStmt(x) => self.merge(x),
+            _ => Err(Refusal::not_understood("not a write")),
+        }
     }
 
     /// The target, which must be a scoped base table, and its guard.
@@ -235,7 +239,7 @@ impl Rewriter<'_> {
         if !x.cols.is_empty() {
             return Ok(());
         }
-        let known = || self.known_width(select).filter(|_| relation.hidden.is_some());
+        let known = || self.known_width(select, x.with_clause.as_ref()).filter(|_| relation.hidden.is_some());
         let width = width(select).or_else(known).ok_or_else(|| {
             Refusal::not_understood("INSERT without a column list from SELECT * is not supported").hint("Name the columns.")
         })?;

@@ -11,6 +11,15 @@ struct Hole<'v> {
     client: &'v Value,
     /// What a literal name has to have become.
     literal: Option<String>,
+    /// The same as an expression.
+    made: Option<Value>,
+}
+
+impl<'v> Hole<'v> {
+    /// One where the client's own argument stands as it is.
+    fn own(client: &'v Value) -> Self {
+        Self { client, literal: None, made: None }
+    }
 }
 
 impl Walk<'_> {
@@ -65,13 +74,17 @@ impl Walk<'_> {
                     _ => return None,
                 };
                 if name == "pg_typeof" {
-                    if !self.may_show(cv) {
-                        return Some(disagree("a type is named where it is looked up"));
-                    }
                     list(cv, "args").iter().for_each(|a| self.allow(a));
+                    return (!self.may_show(cv)).then(|| disagree("a type is named where it is looked up"));
+                }
+                if let Some(proved) = self.missing_setting(f, cv, name) {
+                    return Some(proved);
                 }
                 if let Some(type_name) = regtypes::looked_up_by(name) {
                     return Some(self.look_up_call(f, cv, type_name));
+                }
+                if let Some(proved) = self.typed_call(f, cv, name) {
+                    return Some(proved);
                 }
                 if regtypes::takes_anything(name) {
                     list(cv, "args").iter().for_each(|a| self.allow(a));
@@ -79,7 +92,7 @@ impl Walk<'_> {
                 if name == "current_setting" && !list(cv, "args").first().is_some_and(is_open) {
                     return None;
                 }
-                functions::find(name).map(|templates| self.catalog_call(f, cv, templates))
+                functions::find(name).map(|templates| self.catalog_call(f, cv, name, templates))
             }
             "TypeCast" => match reg_type(&cv["type_name"]) {
                 Some(type_name) => Some(self.reg_cast(f, cv, type_name)),
@@ -90,6 +103,11 @@ impl Walk<'_> {
                     None
                 }
             },
+            "AExpr" => {
+                self.note_names(cv);
+                None
+            }
+            "AConst" => self.name_beside(f, cv),
             "ColumnRef"
                 if matches!(names(list(cv, "fields")).as_slice(), [s, r, ..] if self.catalog.system.schema_of(s, r).is_some())
                     && list(cv, "fields").len() == 3
@@ -100,86 +118,35 @@ impl Walk<'_> {
                 Some(if same { Ok(()) } else { disagree("a column lost its schema") })
             }
             "ColumnRef" if kind(f).is_some_and(|(k, _)| k == "CaseExpr") && self.may_show(cv) => {
-                let shown = ["regproc", "regtype"].iter().filter_map(|t| regtypes::shown(&self.catalog.system, t)).collect::<Vec<_>>();
-                let hole = [Hole { client: c, literal: None }];
+                let shown =
+                    ["regproc", "regtype", "regclass"].iter().filter_map(|t| regtypes::shown(&self.catalog.system, t)).collect::<Vec<_>>();
+                let hole = [Hole::own(c)];
                 Some(self.one_of(f, &shown, &hole))
             }
             _ => None,
         }
     }
 
-    fn may_show(&self, c: &Value) -> bool {
+    pub(super) fn may_show(&self, c: &Value) -> bool {
         c["location"].as_i64().is_some_and(|place| self.allowed.contains(&place))
     }
 
-    fn reg_cast(&mut self, f: &Value, c: &Value, type_name: &str) -> Res<()> {
-        let system = &self.catalog.system;
-        let by_name = self.may_show(c);
-        let mut forms = Vec::new();
-        if type_name == "regnamespace" && by_name && system.own_schema.is_some() {
-            return disagree("a schema is shown by its own name");
-        }
-        if let Some(literal) = string_of(&c["arg"]) {
-            let (resolved, still_a_name) =
-                self.literal(literal, type_name, by_name).ok_or(super::Disagreement("a name is not known".into()))?;
-            let quoted = quote_text(&resolved);
-            if by_name {
-                forms.push(format!("{quoted}::pg_catalog.{type_name}"));
-            }
-            forms.push(if still_a_name {
-                format!("{quoted}::pg_catalog.{type_name}::pg_catalog.oid")
-            } else {
-                format!("{quoted}::pg_catalog.oid")
-            });
-            return self.one_of(f, &forms, &[]);
-        }
-        if by_name {
-            forms.extend(regtypes::shown(system, type_name));
-            forms.extend(regtypes::looked_up(system, type_name, false, false));
-        }
-        forms.push("$1::pg_catalog.oid".to_owned());
-        forms.extend(regtypes::looked_up(system, type_name, true, false));
-        self.allow(&c["arg"]);
-        self.one_of(f, &forms, &[Hole { client: &c["arg"], literal: None }])
-    }
-
-    /// What a literal has to become, and whether the server still reads it as a name.
-    fn literal(&self, literal: &str, type_name: &str, by_name: bool) -> Option<(String, bool)> {
-        let number = if literal == "-" { Some(0) } else { literal.parse::<u32>().ok().filter(|_| regtypes::is_number(literal)) };
-        if let Some(number) = number {
-            let set = regtypes::set_of(type_name)?;
-            return (!by_name || self.catalog.system.known.has(set, number)).then(|| (number.to_string(), false));
-        }
-        match type_name {
-            "regclass" => self.catalog.resolve_relation(literal).map(|(oid, _, _)| (oid.to_string(), false)),
-            "regnamespace" => self.catalog.resolve_namespace(literal).map(|oid| (oid.to_string(), false)),
-            "regtype" => self.catalog.resolve_type(literal).map(|t| (t, true)),
-            "regproc" => self.catalog.resolve_function(literal, false).map(|t| (t, true)),
-            "regprocedure" => self.catalog.resolve_function(literal, true).map(|t| (t, true)),
-            _ => None,
-        }
-    }
-
-    fn look_up_call(&mut self, f: &Value, c: &Value, type_name: &str) -> Res<()> {
-        let [argument] = list(c, "args") else { return disagree("a look-up of more than one name") };
-        let system = &self.catalog.system;
-        let mut forms: Vec<String> = regtypes::looked_up(system, type_name, true, true).into_iter().collect();
-        if self.may_show(c) {
-            forms.extend(regtypes::looked_up(system, type_name, false, true));
-        }
-        self.one_of(f, &forms, &[Hole { client: argument, literal: None }])
-    }
-
-    fn catalog_call(&mut self, f: &Value, c: &Value, templates: &[Template]) -> Res<()> {
-        let empty = |k: &str| c[k].is_null() || c[k] == Value::Bool(false) || c[k].as_array().is_some_and(Vec::is_empty);
-        if !["agg_order", "agg_filter", "over", "agg_distinct", "agg_star", "func_variadic", "agg_within_group"].iter().all(|k| empty(k)) {
+    fn catalog_call(&mut self, f: &Value, c: &Value, name: &str, templates: &[Template]) -> Res<()> {
+        if !is_bare(c) {
             return disagree("a catalog function is called in another way");
         }
-        let arguments = list(c, "args");
-        self.no_hidden_sequence(c)?;
-        for template in templates.iter().filter(|t| t.arguments.len() == arguments.len()) {
+        let (arguments, variadic) = (list(c, "args"), c["func_variadic"] == Value::Bool(true));
+        for template in templates.iter().filter(|t| t.arguments.len() == arguments.len() && t.is_variadic() == variadic) {
             let Some(holes) = self.holes(template, arguments) else { continue };
-            if self.one_of(f, &[template.text(&self.catalog.system)], &holes).is_ok() {
+            let mut text = template.text(&self.catalog.system);
+            // Its value names an object: a number where it is not shown.
+            let in_from = c["location"].as_i64().is_some_and(|place| self.rows_call == Some(place));
+            match name {
+                "pg_partition_tree" if !in_from => return disagree("a function whose rows name objects stands in another place"),
+                "pg_partition_root" | "pg_partition_ancestors" if !in_from && !self.may_show(c) => text.push_str("::pg_catalog.oid"),
+                _ => {}
+            }
+            if self.one_of(f, &[text], &holes).is_ok() {
                 return Ok(());
             }
         }
@@ -207,23 +174,39 @@ impl Walk<'_> {
                 }
                 (Argument::Relation, Some(text)) if named(text) => Some(self.catalog.resolve_relation(text)?.0.to_string()),
                 (Argument::Namespace, Some(text)) if named(text) => Some(self.catalog.resolve_namespace(text)?.to_string()),
+                (Argument::Function | Argument::Type, Some(text)) if named(text) => {
+                    let type_name = wanted.named_type()?;
+                    let made = format!("{}::pg_catalog.{type_name}", quote_text(&self.catalog.resolve_named(text, type_name)?));
+                    return Some(Hole { client, literal: None, made: Some(expression(&made)?) });
+                }
+                (Argument::Role, given) => {
+                    let null = fields(client, "AConst").is_some_and(|c| c["isnull"] == Value::Bool(true));
+                    (given.is_some() || null || fields(client, "SqlvalueFunction").is_some()).then_some(None)?
+                }
+                (Argument::Class, _) => {
+                    fields(client, "TypeCast").filter(|c| reg_type(&c["type_name"]) == Some("regclass")).map(|_| None)?
+                }
                 _ => None,
             };
-            Some(Hole { client, literal })
+            Some(Hole { client, literal, made: None })
         };
         template.arguments.iter().zip(arguments).map(one).collect()
+    }
+
+    /// The final expression is this one, with the client's own in the place of `$1`.
+    pub(super) fn is_form(&mut self, f: &Value, forms: &[String], client: Option<&Value>) -> Res<()> {
+        let holes: Vec<Hole<'_>> = client.into_iter().map(Hole::own).collect();
+        self.one_of(f, forms, &holes)
     }
 
     /// The final expression is one of these, with the client's own in the holes.
     fn one_of(&mut self, f: &Value, forms: &[String], holes: &[Hole<'_>]) -> Res<()> {
         let (ctes, filters, levels) = (self.ctes.len(), self.filters.len(), self.levels.len());
         for form in forms {
-            let Some(query) = tree(&format!("SELECT {form}")) else { continue };
-            let target = fields(&query, "SelectStmt").and_then(|s| list(s, "target_list").first());
-            let Some(wanted) = target.and_then(|t| fields(t, "ResTarget")).map(|t| &t["val"]) else { continue };
+            let Some(wanted) = expression(form) else { continue };
             let before = (self.allowed.clone(), self.proof.clone());
-            if self.unify(wanted, f, holes).is_ok() {
-                self.note_relations(wanted);
+            if self.unify(&wanted, f, holes).is_ok() {
+                self.note_relations(&wanted);
                 return Ok(());
             }
             (self.allowed, self.proof) = before;
@@ -238,6 +221,9 @@ impl Walk<'_> {
         if let Some(("ParamRef", p)) = kind(wanted) {
             let index = p["number"].as_i64().and_then(|n| usize::try_from(n - 1).ok());
             let Some(hole) = index.and_then(|i| holes.get(i)) else { return disagree("an expression has another argument") };
+            if let Some(made) = &hole.made {
+                return if equal(made, f) { Ok(()) } else { disagree("a name was looked up otherwise") };
+            }
             return match &hole.literal {
                 Some(literal) if string_of(f) == Some(literal.as_str()) => Ok(()),
                 Some(_) => disagree("a name was looked up otherwise"),
@@ -306,6 +292,21 @@ pub(super) fn tree(sql: &str) -> Option<Value> {
     tree::of(&statement.stmt).ok()
 }
 
+/// An expression by its text.
+fn expression(text: &str) -> Option<Value> {
+    let query = tree(&format!("SELECT {text}"))?;
+    let target = fields(list(fields(&query, "SelectStmt")?, "target_list").first()?, "ResTarget")?;
+    Some(target["val"].clone())
+}
+
+/// A call with nothing but its arguments.
+pub(super) fn is_bare(call: &Value) -> bool {
+    let empty = |k: &&str| call[*k].is_null() || call[*k] == Value::Bool(false) || call[*k].as_array().is_some_and(Vec::is_empty);
+    let named = |a: &Value| fields(a, "NamedArgExpr").is_some();
+    ["agg_order", "agg_filter", "over", "agg_distinct", "agg_star", "agg_within_group"].iter().all(empty)
+        && !list(call, "args").iter().any(named)
+}
+
 /// The same but for where things stand.
 pub(super) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -318,7 +319,7 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
 }
 
 /// `OFFSET 0` only keeps conditions outside.
-fn without_barrier(f: &Value, wanted: &Value) -> Value {
+pub(super) fn without_barrier(f: &Value, wanted: &Value) -> Value {
     let mut f = f.clone();
     let barrier = fields(&f, "SelectStmt").is_some_and(|s| is_zero(&s["limit_offset"]) && s["limit_count"].is_null());
     if barrier {

@@ -22,7 +22,12 @@ impl Walk<'_> {
             found
         });
         found |= star && loose;
-        self.conditions.converts = self.catalog.converts && found;
+        let through = client.has(&mut |name, part| {
+            let named = || self.catalog.find(text(part, "schemaname"), text(part, "relname"));
+            matches!(name, "RangeVar" | "relation") && named().is_some_and(|r| r.through().is_some() || r.is_expanded())
+        });
+        self.conditions.mixes = self.catalog.converts && through;
+        self.conditions.converts = self.conditions.mixes && found;
     }
 
     fn makes_convert(&self, name: &str, part: &Value) -> bool {
@@ -49,7 +54,7 @@ impl Walk<'_> {
 
     /// Whether a node of the client's converts one of its parts, and can fail so.
     pub(super) fn conversion_fails(&self, kind: &str, node: &Value) -> bool {
-        if !self.catalog.converts {
+        if !self.conditions.mixes {
             return false;
         }
         let converts = self.conditions.converts;

@@ -32,6 +32,11 @@ impl Walk<'_> {
             let name = if cv["alias"].is_null() { text(cv, "relname") } else { text(&cv["alias"], "aliasname") };
             return push(level, Seen { name: name.to_owned(), shared: true, ..Seen::default() });
         }
+        if ck == "RangeFunction"
+            && let Some(proved) = self.rows_call_in_from(fk, fv, cv, level)
+        {
+            return proved;
+        }
         let late = self.late;
         match (fk, ck) {
             ("RangeVar", "RangeVar") => self.table(fv, cv, sinks, level),
@@ -50,6 +55,14 @@ impl Walk<'_> {
                 let own = call.and_then(|c| fields(c, "FuncCall")).and_then(|c| names(list(c, "funcname")).last().map(|s| (*s).to_owned()));
                 let name = if fv["alias"].is_null() { own.unwrap_or_default() } else { text(&fv["alias"], "aliasname").to_owned() };
                 push(level, Seen { name, ..Seen::default() })
+            }
+            ("RangeTableFunc", "RangeTableFunc") => {
+                self.beside(level, |walk| {
+                    walk.xml_before_parents(cv)?;
+                    walk.rest(fv, cv, &[])
+                })?;
+                let name = if fv["alias"].is_null() { "xmltable" } else { text(&fv["alias"], "aliasname") };
+                push(level, Seen { name: name.to_owned(), ..Seen::default() })
             }
             _ => disagree(format!("{ck} became {fk} in FROM")),
         }?;
@@ -135,7 +148,8 @@ impl Walk<'_> {
             return disagree("a sample became something else");
         };
         sampling(sample)?;
-        let reads = |v: &Value| v.has(&mut |name, _| matches!(name, "ColumnRef" | "SubLink"));
+        // Columns are those of levels around: PostgreSQL lets a sample's arguments see neither its table nor what stands beside it.
+        let reads = |v: &Value| v.has(&mut |name, _| matches!(name, "SubLink" | "AStar"));
         if reads(&sample["args"]) || reads(&sample["repeatable"]) {
             return disagree("a sample depends on what stands beside it");
         }

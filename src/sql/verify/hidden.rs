@@ -92,20 +92,6 @@ impl Walk<'_> {
         Ok((left, client))
     }
 
-    /// `pg_get_serial_sequence` is called for a column that is there for the tenant, or for none.
-    pub(super) fn no_hidden_sequence(&self, c: &Value) -> Res<()> {
-        let hidden = &self.catalog.system.hidden;
-        if names(list(c, "funcname")).last() != Some(&"pg_get_serial_sequence") || hidden.is_empty() {
-            return Ok(());
-        }
-        let literal = |at: usize| list(c, "args").get(at).and_then(|a| fields(a, "AConst")).and_then(|a| a["val"]["Sval"]["sval"].as_str());
-        let table = literal(0).and_then(|t| self.catalog.resolve_relation(t)).map_or(0, |(oid, _, _)| oid);
-        match literal(1) {
-            Some(column) if !hidden.hides(table, column) => Ok(()),
-            _ => disagree("a sequence may be of a hidden column"),
-        }
-    }
-
     /// GROUP BY as the client wrote it, and behind it columns that a primary key in it makes dependent within the tenant.
     pub(super) fn groups(&mut self, f: &[Value], c: &[Value], targets: &[Value]) -> Res<()> {
         let Some((theirs, added)) = f.split_at_checked(c.len()) else { return disagree("GROUP BY lost something") };

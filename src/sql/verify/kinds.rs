@@ -1,6 +1,7 @@
 //! Node by node: what passes as the client wrote it, and the names in it that must be PostgreSQL's own. A kind that is not here is not proved.
 
 use super::{Res, Walk, disagree, fields, kind, labels, list, names, text};
+use crate::sql::private::TEMP;
 use crate::sql::tree::Value;
 use crate::sql::{functions, settings};
 
@@ -26,11 +27,14 @@ const PLAIN: &[&str] = &[
     "NamedArgExpr",
     "NullTest",
     "ParamRef",
+    "RangeTableFuncCol",
     "ResTarget",
     "SetToDefault",
     "SqlvalueFunction",
     "String",
     "WindowDef",
+    "XmlExpr",
+    "XmlSerialize",
     // Whole statements without relations of their own, and their options.
     "ClosePortalStmt",
     "DeclareCursorStmt",
@@ -65,10 +69,7 @@ impl Walk<'_> {
                 ["<", ">", "<=", ">="].into_iter().try_for_each(|o| self.operator(vec![o]))?;
                 self.rest(f, c, &[])
             }
-            "AExpr" => match self.with_typed_literals(c) {
-                Some(typed) => self.with_operator("name", f, &typed),
-                None => self.with_operator("name", f, c),
-            },
+            "AExpr" => self.with_operator("name", f, c),
             "CaseExpr" if !c["arg"].is_null() => {
                 self.operator(vec!["="])?;
                 self.rest(f, c, &[])
@@ -164,7 +165,7 @@ impl Walk<'_> {
         if let ["pg_catalog", "nextval" | "currval"] = fname.as_slice() {
             return self.sequence(f, c);
         }
-        if fname == ["pg_catalog", "setval"] && self.catalog.is_own_place() {
+        if fname == ["pg_catalog", "setval"] {
             return self.setval(f, c);
         }
         if fname == ["pg_catalog", "pg_notify"] {
@@ -180,7 +181,7 @@ impl Walk<'_> {
                 None => list(f, "args").get(1).is_some_and(|a| fields(a, "ParamRef").is_some()) && settings::may_set_any(name),
             }),
             ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
-            ("pg_catalog", name) if functions::find(name).is_some() => true,
+            ("pg_catalog", name) if functions::find_call(name, list(f, "args").len()).is_some() => true,
             ("information_schema", "_pg_expandarray") => true,
             (schema, name) => self.catalog.functions.contains(&(schema.to_owned(), name.to_owned())),
         };
@@ -209,7 +210,7 @@ impl Walk<'_> {
     }
 
     /// None, or PostgreSQL's own, or one that calls listed functions only.
-    fn operator(&self, name: Vec<&str>) -> Res<()> {
+    pub(super) fn operator(&self, name: Vec<&str>) -> Res<()> {
         let listed = |bare: &str| self.catalog.operators.contains(bare);
         match name.as_slice() {
             [] => Ok(()),
@@ -234,10 +235,19 @@ impl Walk<'_> {
             return self.same(f, c);
         }
         let (fname, cname) = (names(list(f, "names")), names(list(c, "names")));
+        if let [TEMP, name] = fname.as_slice() {
+            let own = matches!(cname.as_slice(), [n] | [TEMP, n] if n == name) && self.private.temps.row_type(name).is_some();
+            let plain = f["setof"] != Value::Bool(true) && f["pct_type"] != Value::Bool(true);
+            return if own && plain { self.rest(f, c, &["names"]) } else { disagree("a type is no temporary table's") };
+        }
+        if matches!(cname.as_slice(), [n] if self.private.temps.row_type(n).is_some()) {
+            return disagree("a temporary table's type became another");
+        }
         let user = |schema: &str, name: &str| self.catalog.types.get(name).is_some_and(|s| s == schema);
         let known = match fname.as_slice() {
             [name] => functions::is_type(name.strip_prefix('_').unwrap_or(name)) && !self.catalog.types.contains_key(*name),
             ["pg_catalog", name] => functions::is_type(name),
+            ["information_schema", name] if functions::is_information_domain(name) => true,
             [schema, name] => user(schema, name),
             _ => false,
         };
@@ -249,7 +259,7 @@ impl Walk<'_> {
                 _ => false,
             };
         // The client's own name of a schema is not there where it stands for another.
-        if cname.len() == 2 && cname[0] != "pg_catalog" && self.meant(cname[0]) != fname.first().copied() {
+        if cname.len() == 2 && !matches!(cname[0], "pg_catalog" | "information_schema") && self.meant(cname[0]) != fname.first().copied() {
             return disagree("another type is named");
         }
         if !known || (fname != cname && !qualified) {

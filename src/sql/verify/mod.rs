@@ -17,19 +17,26 @@ mod labels;
 mod links;
 mod locks;
 mod merge;
+mod names;
 mod own;
 mod own_place;
 mod own_schema;
+mod parts;
 mod raises;
 mod row_function;
 mod rows;
+mod rows_calls;
 mod scopes;
 mod shown;
 mod system;
 mod temp;
 mod temp_ddl;
+mod temp_parts;
+mod temp_sequences;
 mod through;
 mod utility;
+mod view_names;
+mod views;
 mod whole;
 mod write;
 
@@ -39,9 +46,9 @@ use super::rows::Checked;
 use super::tree::{self, Fields, Value};
 use crate::policy::TableRule;
 pub use comments::adds_only_comments;
-use fences::first_place;
+use parts::{fields, kind, list, names, text};
 use scopes::Level;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Why the final text is not proved.
@@ -178,6 +185,11 @@ struct Walk<'a> {
     private: Private,
     /// Offsets in the client's text where a value may be shown by the name of an object.
     allowed: HashSet<i64>,
+    /// The same of literals that name what stands beside them: the type that reads them.
+    beside: HashMap<i64, &'static str>,
+    /// The call in FROM whose rows name relations that is walked, and the one beside which nothing stands in its statement.
+    rows_call: Option<i64>,
+    only_call: Option<i64>,
     /// `tableoid` may be a column of a catalog.
     tableoid: bool,
     /// Columns of the whole statement that are still to be proved.
@@ -198,30 +210,6 @@ struct Listed {
 /// Parts of the final text and of the client's that are still to be compared.
 type Pairs<'v> = Vec<(&'v Value, &'v Value)>;
 
-/// The kind and fields of a wrapped node.
-fn kind(value: &Value) -> Option<(&str, &Value)> {
-    let inner = value.get("node")?.as_object()?;
-    inner.iter().next()
-}
-
-/// The fields of a node of this kind.
-fn fields<'v>(value: &'v Value, wanted: &str) -> Option<&'v Value> {
-    kind(value).filter(|(k, _)| *k == wanted).map(|(_, v)| v)
-}
-
-fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
-    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The strings of a list of String nodes.
-fn names(values: &[Value]) -> Vec<&str> {
-    values.iter().filter_map(|v| fields(v, "String")).map(|s| text(s, "sval")).collect()
-}
-
 impl<'a> Walk<'a> {
     fn new(catalog: &'a Catalog, first: u16, private: &Private) -> Self {
         let (ctes, filters, levels) = (Vec::new(), Vec::new(), Vec::new());
@@ -238,6 +226,9 @@ impl<'a> Walk<'a> {
             proof,
             private,
             allowed,
+            beside: HashMap::new(),
+            rows_call: None,
+            only_call: None,
             tableoid: false,
             added,
             conditions,
@@ -258,7 +249,7 @@ impl Walk<'_> {
         if let (Some((fk, fv)), Some(_)) = (kind(f), kind(c)) {
             if fk == "CaseExpr" && self.is_fence(fv) {
                 let guards = self.fence_holds(fv)?;
-                let client = first_place(c);
+                let client = fences::first_place(c);
                 self.proof.held.push(Held { hold: Hold::Fence, relation: String::new(), reference: String::new(), client });
                 let result = &fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"];
                 return self.behind(guards, |walk| walk.same(result, c));

@@ -2,9 +2,8 @@
 
 use super::ddl::cascades;
 use super::scopes::{Level, Seen};
-use super::{Res, Walk, disagree, fields, list, names, text};
+use super::{Res, Walk, disagree, fields, list, text};
 use crate::sql::catalog::Relation;
-use crate::sql::sequences;
 use crate::sql::tree::Value;
 use std::sync::Arc;
 
@@ -50,34 +49,20 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// `setval` of a sequence of the place.
-    pub(super) fn setval(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let ([ff, fr @ ..], [cf, cr @ ..]) = (list(f, "args"), list(c, "args")) else { return disagree("setval of nothing") };
-        let literal = |v: &Value| Some(fields(v, "AConst")?["val"]["Sval"]["sval"].as_str()?.to_owned());
-        let named = literal(cf).or_else(|| fields(cf, "TypeCast").and_then(|cast| literal(&cast["arg"])));
-        match named {
-            Some(name) if literal(ff).is_some() && literal(ff) == sequences::resolve(self.catalog, &name) => {}
-            Some(_) => return disagree("setval of another sequence"),
-            None => {
-                let call = fields(cf, "FuncCall").map(|x| names(list(x, "funcname")));
-                if call.as_deref().and_then(<[_]>::last) != Some(&"pg_get_serial_sequence") {
-                    return disagree("setval of another sequence");
-                }
-                self.same(ff, cf)?;
-            }
-        }
-        if fr.len() != cr.len() {
-            return disagree("setval has other arguments");
-        }
-        fr.iter().zip(cr).try_for_each(|(f, c)| self.same(f, c))?;
-        self.rest(f, c, &["funcname", "args"])
-    }
-
-    /// TRUNCATE of the tenant's own tables.
+    /// TRUNCATE of the tenant's own tables, or of temporary ones.
     pub(super) fn truncate_own(&mut self, f: &Value, c: &Value) -> Res<()> {
         let (fs, cs) = (list(f, "relations"), list(c, "relations"));
         if fs.len() != cs.len() {
             return disagree("TRUNCATE of other tables");
+        }
+        let temporary = cs.iter().all(|c| fields(c, "RangeVar").is_some_and(|c| self.is_temp(c)));
+        if temporary {
+            for (f, c) in fs.iter().zip(cs) {
+                let (Some(f), Some(c)) = (fields(f, "RangeVar"), fields(c, "RangeVar")) else { return disagree("TRUNCATE of nothing") };
+                self.table_of(f, c)?;
+                self.rest(f, c, &["schemaname"])?;
+            }
+            return self.rest(f, c, &["relations"]);
         }
         let mut oids = Vec::new();
         for (f, c) in fs.iter().zip(cs) {

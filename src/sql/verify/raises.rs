@@ -23,6 +23,8 @@ pub(super) struct Conditions {
     open: bool,
     /// Something in the statement may make PostgreSQL convert a column of a `through` table.
     pub(super) converts: bool,
+    /// It may read such a table.
+    pub(super) mixes: bool,
     /// A parameter is of a type that does.
     pub(super) loose: bool,
 }
@@ -135,7 +137,7 @@ impl Walk<'_> {
                 let target = names(list(&node["type_name"], "names"));
                 target.last() != Some(&"text") || !list(&node["type_name"], "array_bounds").is_empty()
             }
-            "AArrayExpr" => true,
+            "AArrayExpr" | "XmlExpr" | "XmlSerialize" => true,
             "CaseExpr" => !node["arg"].is_null() && self.catalog.operators.contains("="),
             "AIndirection" => list(node, "indirection").iter().any(|s| fields(s, "AIndices").is_some()),
             "FuncCall" => self.call_fails(node),
@@ -209,18 +211,32 @@ impl Walk<'_> {
     fn output_fails(&self, select: &Value) -> bool {
         if !select["larg"].is_null() {
             // The arms' columns are made alike as soon as a row is read.
-            return self.catalog.converts || self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
+            return self.conditions.mixes || self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
         }
         ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k]))
     }
 
     /// A guard by way of a parent is a join, so a subquery beside it may run first: then nothing in it can fail, or it stands in a fence.
     pub(super) fn not_before_parents(&self, query: &Value) -> Res<()> {
-        let by_parent = |level: &&Level| level.items.iter().any(|i| !i.fenced && i.guard.as_ref().is_some_and(|g| !g.exists.is_null()));
-        if self.levels.iter().filter(|l| !l.passed).any(|l| by_parent(&l)) && self.fails_anywhere(query) {
+        if self.is_before_parents() && self.fails_anywhere(query) {
             return disagree("what can fail may run before a guard by way of a parent");
         }
         Ok(())
+    }
+
+    fn is_before_parents(&self) -> bool {
+        let by_parent = |level: &Level| level.items.iter().any(|i| !i.fenced && i.guard.as_ref().is_some_and(|g| !g.exists.is_null()));
+        self.levels.iter().any(|l| !l.passed && by_parent(l))
+    }
+
+    /// XMLTABLE reads what stands before it as XML, which fails where it is none.
+    pub(super) fn xml_before_parents(&self, table: &Value) -> Res<()> {
+        let mut uses = Vec::new();
+        used(table, &mut uses);
+        if !uses.is_empty() && self.is_before_parents() {
+            return disagree("what can fail may run before a guard by way of a parent");
+        }
+        self.not_before_parents(table)
     }
 
     /// Whether something in a query, at whatever depth, can fail on a column's value; conditions have fences of their own.

@@ -1,6 +1,6 @@
 //! Where a value that names an object by number may be shown by its name, told from the client's statement alone.
 
-use super::catalogs::{is_dump_guard, is_scalar, reg_type, string_of, telling_star};
+use super::catalogs::{is_dump_guard, is_scalar, reg_type, telling_star};
 use super::{Walk, fields, kind, list, names};
 use crate::sql::catalogs::regtypes;
 use crate::sql::settings;
@@ -10,6 +10,8 @@ impl Walk<'_> {
     /// Before a statement: where a value may be shown by name, and whether `tableoid` may be added.
     pub(super) fn look_for_catalogs(&mut self, c: &Value) {
         self.allowed.clear();
+        self.beside.clear();
+        (self.rows_call, self.only_call) = (None, None);
         self.dump_guard = is_dump_guard(c) && !settings::may_show("restrict_nonsystem_relation_kind");
         self.tableoid = false;
         if let Some(("PrepareStmt" | "DeclareCursorStmt" | "ExplainStmt" | "CopyStmt", inner)) = kind(c) {
@@ -19,6 +21,7 @@ impl Walk<'_> {
             self.allow(fields(target, "ResTarget").map_or(&Value::Null, |t| &t["val"]));
         }
         let Some(select) = fields(c, "SelectStmt") else { return };
+        self.only_call = super::rows_calls::only_call(select);
         self.tableoid = select.has(&mut |name, value| name == "sval" && value.as_str() == Some("tableoid"))
             && !telling_star(c)
             && !select.has(&mut |name, value| name == "is_natural" && value.as_bool() == Some(true));
@@ -85,35 +88,13 @@ impl Walk<'_> {
             self.allowed.insert(place);
         }
     }
-
-    /// `x::regclass IN ('a', 'b')` with the literals as what they are, names like x (parse_expr.c, transformAExprIn); None where it is none.
-    pub(super) fn with_typed_literals(&self, c: &Value) -> Option<Value> {
-        let is_in = c["kind"].as_i64() == Some(i64::from(pg_query::protobuf::AExprKind::AexprIn as i32));
-        let cast =
-            fields(&c["lexpr"], "TypeCast").filter(|t| is_in && string_of(&t["arg"]).is_none() && reg_type(&t["type_name"]).is_some())?;
-        let mut out = c.clone();
-        let items = out.pointer_mut("/rexpr/node/List/items").and_then(Value::as_array_mut)?;
-        if items.len() < 2 || items.iter().any(|i| string_of(i).is_none()) {
-            return None;
-        }
-        for item in items {
-            let mut typed = cast.clone();
-            typed["arg"] = item.take();
-            typed["location"] = (-1).into();
-            *item = Value::node("TypeCast", typed);
-        }
-        Some(out)
-    }
 }
 
 /// A cast or a call whose value names an object; beside it nothing is looked up.
 fn names_by_itself(value: &Value) -> bool {
     match kind(value) {
         Some(("TypeCast", cast)) => reg_type(&cast["type_name"]).is_some(),
-        Some(("FuncCall", call)) => {
-            let called = names(list(call, "funcname"));
-            called.last().is_some_and(|n| regtypes::looked_up_by(n).is_some() || *n == "pg_typeof")
-        }
+        Some(("FuncCall", call)) => names(list(call, "funcname")).last().is_some_and(|n| regtypes::names_an_object(n)),
         _ => false,
     }
 }

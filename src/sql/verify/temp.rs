@@ -1,11 +1,11 @@
 //! The session's own: temporary tables stand as `pg_temp.name` and nowhere else; channels are the tenant's.
 
 use super::scopes::{Level, Seen};
-use super::{Res, Walk, disagree, fields, kind, list, names, text};
+use super::{Res, Walk, disagree, fields, list, temp_parts, text, utility};
+use crate::sql::Kind;
 use crate::sql::catalog::Relation;
-use crate::sql::private::{TEMP, channel, channel_value, temporary};
+use crate::sql::private::{TEMP, channel, channel_value, hides_a_system_name, of_kind};
 use crate::sql::tree::Value;
-use crate::sql::{Kind, sequences};
 use std::sync::Arc;
 
 impl Walk<'_> {
@@ -17,55 +17,6 @@ impl Walk<'_> {
     pub(super) fn temp_of(&self, c: &Value) -> Option<Arc<Relation>> {
         let own = text(c, "catalogname").is_empty() && matches!(text(c, "schemaname"), "" | TEMP);
         self.private.temps.get(text(c, "relname")).filter(|_| own).cloned()
-    }
-
-    /// `CREATE TEMP TABLE pg_temp.name (…)`; no relation stands in its parts.
-    pub(super) fn create_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
-        self.new_temp(&f["relation"], &c["relation"])?;
-        let bare = ["inh_relations", "options", "constraints"].iter().all(|k| list(f, k).is_empty())
-            && ["partbound", "partspec", "of_typename"].iter().all(|k| f[*k].is_null());
-        let (fs, cs) = (list(f, "table_elts"), list(c, "table_elts"));
-        if !bare || fs.len() != cs.len() || refers(f) {
-            return disagree("CREATE TEMP TABLE has other parts");
-        }
-        let name = text(&f["relation"], "relname").to_owned();
-        self.levels.push(Level { items: vec![Seen { name, ..Seen::default() }], passed: false });
-        fs.iter().zip(cs).try_for_each(|(f, c)| self.part_of_temp(f, c))?;
-        self.levels.pop();
-        self.rest(f, c, &["relation", "table_elts"])
-    }
-
-    /// A column or a constraint; what it computes is proved as any expression.
-    pub(super) fn part_of_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
-        match (kind(f), kind(c)) {
-            (Some(("ColumnDef", f)), Some(("ColumnDef", c))) => {
-                let (fs, cs) = (list(f, "constraints"), list(c, "constraints"));
-                if fs.len() != cs.len() {
-                    return disagree("a column has other constraints");
-                }
-                fs.iter().zip(cs).try_for_each(|(f, c)| self.part_of_temp(f, c))?;
-                if is_serial(&f["type_name"]) {
-                    return if f["type_name"]["names"] == c["type_name"]["names"] {
-                        self.rest(f, c, &["constraints", "type_name"])
-                    } else {
-                        disagree("a column has another type")
-                    };
-                }
-                self.rest(f, c, &["constraints"])
-            }
-            (Some(("Constraint", f)), Some(("Constraint", c))) => self.rest(f, c, &[]),
-            // It takes columns and no row.
-            (Some(("TableLikeClause", f)), Some(("TableLikeClause", c))) => {
-                let seen = self.proof.relations.len();
-                if self.table_of(&f["relation"], &c["relation"])?.relation.hidden.is_some() {
-                    return disagree("a hidden column would be shown");
-                }
-                self.proof.relations.truncate(seen);
-                self.rest(&f["relation"], &c["relation"], &["schemaname"])?;
-                self.rest(f, c, &["relation"])
-            }
-            _ => disagree("a temporary table has other parts"),
-        }
     }
 
     /// `CREATE TEMP TABLE pg_temp.name AS query`, also for `SELECT … INTO TEMP name`.
@@ -88,37 +39,29 @@ impl Walk<'_> {
         // The query does not see the table it makes.
         self.select(select, client)?;
         self.rest(&f["into"], into, &["rel"])?;
-        self.new_temp(&f["into"]["rel"], &into["rel"])
+        if !list(&f["into"], "options").iter().all(temp_parts::is_storage) {
+            return disagree("CREATE TEMP TABLE has other options");
+        }
+        self.new_temp(&f["into"]["rel"], &into["rel"], 'r', Vec::new())
     }
 
-    fn new_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
+    /// The name of what is made; `kind` is its pg_class.relkind, and it goes with its parents.
+    pub(super) fn new_temp(&mut self, f: &Value, c: &Value, kind: char, parents: Vec<String>) -> Res<()> {
         let temp = text(f, "relpersistence") == "t" && text(f, "schemaname") == TEMP && text(f, "catalogname").is_empty();
         if !temp || text(f, "relname") != text(c, "relname") || !matches!(text(c, "schemaname"), "" | TEMP) {
             return disagree("CREATE of a table that is not temporary");
         }
+        if hides_a_system_name(self.catalog, text(f, "relname")) {
+            return disagree("a temporary table would be taken for what is PostgreSQL's own");
+        }
         self.rest(f, c, &["schemaname"])?;
-        self.private.temps.completed(&Kind::CreateTemp { table: temporary(text(f, "relname"), Vec::new()), vanishes: false });
+        self.now_there(text(f, "relname"), kind, parents);
         Ok(())
     }
 
-    pub(super) fn drop_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let (fs, cs) = (list(f, "objects"), list(c, "objects"));
-        if fs.len() != cs.len() || f["remove_type"] != c["remove_type"] {
-            return disagree("DROP of something else");
-        }
-        let mut dropped = Vec::new();
-        for (f, c) in fs.iter().zip(cs) {
-            let path = |v: &Value| fields(v, "List").map(|l| names(list(l, "items")).into_iter().map(str::to_owned).collect::<Vec<_>>());
-            let (Some(f), Some(c)) = (path(f), path(c)) else { return disagree("DROP of something else") };
-            match (f.as_slice(), c.as_slice()) {
-                ([schema, f], [c]) if schema == TEMP && f == c => {}
-                ([schema, f], [own, c]) if schema == TEMP && own == TEMP && f == c => {}
-                _ => return disagree("DROP of something else"),
-            }
-            dropped.extend(f.into_iter().skip(1));
-        }
-        self.private.temps.completed(&Kind::DropTemp(dropped));
-        self.rest(f, c, &["objects"])
+    /// What the statements behind this one may name.
+    pub(super) fn now_there(&mut self, name: &str, kind: char, parents: Vec<String>) {
+        self.private.temps.completed(&Kind::CreateTemp { table: of_kind(kind, name, parents), vanishes: false });
     }
 
     /// A write to a temporary table: what it reads is proved as in any query.
@@ -131,7 +74,13 @@ impl Walk<'_> {
         let name = if ft["alias"].is_null() { text(ft, "relname") } else { text(&ft["alias"], "aliasname") }.to_owned();
         let target = Level { items: vec![Seen { name, relation, ..Seen::default() }], passed: false };
         let from = ["from_clause", "using_clause"].into_iter().find(|k| f.get(k).is_some());
+        let positioned = utility::is_current_of(&f["where_clause"], &c["where_clause"]) && f["with_clause"].is_null();
         match from {
+            // The row that an own cursor stands on.
+            Some(from) if positioned && list(f, from).is_empty() && added.is_none() => {
+                self.levels.push(target);
+                self.rest(f, c, &["relation", "where_clause"])?;
+            }
             Some(from) => {
                 let (guards, condition) = self.split(&f["where_clause"], &c["where_clause"])?;
                 self.filters.push(guards);
@@ -190,20 +139,6 @@ impl Walk<'_> {
         self.rest(f, c, &["conditionname", "payload_location"])
     }
 
-    /// `nextval('"schema"."name"')` of a sequence that a listed table owns, which is the one the client names.
-    pub(super) fn sequence(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let literal = |v: &Value| Some(fields(v, "AConst")?["val"]["Sval"]["sval"].as_str()?.to_owned());
-        let theirs = match list(c, "args") {
-            [one] => fields(one, "TypeCast").map_or_else(|| literal(one), |cast| literal(&cast["arg"])),
-            _ => None,
-        };
-        let wanted = theirs.and_then(|name| sequences::resolve(self.catalog, &name));
-        match list(f, "args") {
-            [one] if wanted.is_some() && literal(one) == wanted => self.rest(f, c, &["funcname", "args"]),
-            _ => disagree("a sequence is not a listed table's"),
-        }
-    }
-
     /// `pg_notify(channel, …)`: a literal is the tenant's channel; a parameter is mapped when its value is known.
     pub(super) fn notify(&mut self, f: &Value, c: &Value) -> Res<()> {
         let literal = |v: &Value| Some(fields(list(v, "args").first()?, "AConst")?["val"]["Sval"]["sval"].as_str()?.to_owned());
@@ -221,19 +156,4 @@ impl Walk<'_> {
         fs.iter().zip(cs).skip(from).try_for_each(|(f, c)| self.same(f, c))?;
         self.rest(f, c, &["funcname", "args"])
     }
-}
-
-/// Does some constraint refer to another table?
-pub(super) fn refers(value: &Value) -> bool {
-    match value {
-        Value::Object(map) => map.iter().any(|(k, v)| (k == "pktable" && !v.is_null()) || refers(v)),
-        Value::Array(all) => all.iter().any(refers),
-        _ => false,
-    }
-}
-
-/// A pseudo-type that makes a sequence of the table's own.
-fn is_serial(type_name: &Value) -> bool {
-    let serial = ["serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"];
-    matches!(names(list(type_name, "names")).as_slice(), [one] if serial.contains(one))
 }

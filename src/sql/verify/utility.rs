@@ -2,6 +2,7 @@
 
 use super::{Res, Walk, disagree, fields, kind, list, text};
 use crate::sql::tree::Value;
+use crate::sql::views::Event;
 
 /// The strongest lock that stops no other session's reads or writes.
 const ROW_EXCLUSIVE: i64 = 3;
@@ -48,6 +49,9 @@ impl Walk<'_> {
             ("DropStmt", "DropStmt") => self.drop_temp(fv, cv),
             ("IndexStmt", "IndexStmt") => self.index_of_temp(fv, cv),
             ("AlterTableStmt", "AlterTableStmt") => self.alter_temp(fv, cv),
+            ("RenameStmt", "RenameStmt") => self.rename_temp(fv, cv),
+            ("CreateSeqStmt", "CreateSeqStmt") => self.create_temp_sequence(fv, cv),
+            ("AlterSeqStmt", "AlterSeqStmt") => self.alter_temp_sequence(fv, cv),
             ("ListenStmt", "ListenStmt") | ("NotifyStmt", "NotifyStmt") | ("UnlistenStmt", "UnlistenStmt") => self.channel(fv, cv),
             ("LockStmt", "LockStmt") => self.lock(fv, cv),
             ("ConstraintsSetStmt", "ConstraintsSetStmt") => self.constraints(fv, cv),
@@ -126,6 +130,9 @@ impl Walk<'_> {
             client["relation"] = var.clone();
             if !list(&delete, "using_clause").is_empty() || !delete["returning_clause"].is_null() {
                 return disagree("TRUNCATE became something else");
+            }
+            if self.through_view(&delete, &client, Event::Delete)?.is_some() {
+                return disagree("a view is truncated");
             }
             self.delete(&delete, &client)?;
         }

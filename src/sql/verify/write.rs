@@ -5,6 +5,7 @@ use super::scopes::{Level, Seen};
 use super::{Found, Held, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, raises, text, utility};
 use crate::sql::catalog::{Key, Relation};
 use crate::sql::tree::Value;
+use crate::sql::views::Event;
 use std::sync::Arc;
 
 /// The target of a write: it is scoped.
@@ -90,14 +91,20 @@ impl Walk<'_> {
         if self.is_unguarded(&c["relation"]) {
             return self.write_temp(f, c);
         }
-        self.guarded_write(f, c, "from_clause")
+        match self.through_view(f, c, Event::Update)? {
+            Some(table) => self.guarded_write(f, &table, "from_clause"),
+            None => self.guarded_write(f, c, "from_clause"),
+        }
     }
 
     pub(super) fn delete(&mut self, f: &Value, c: &Value) -> Res<()> {
         if self.is_unguarded(&c["relation"]) {
             return self.write_temp(f, c);
         }
-        self.guarded_write(f, c, "using_clause")
+        match self.through_view(f, c, Event::Delete)? {
+            Some(table) => self.guarded_write(f, &table, "using_clause"),
+            None => self.guarded_write(f, c, "using_clause"),
+        }
     }
 
     fn guarded_write(&mut self, f: &Value, c: &Value, from: &str) -> Res<()> {
@@ -147,6 +154,8 @@ impl Walk<'_> {
         if self.is_unguarded(&c["relation"]) {
             return self.write_temp(f, c);
         }
+        let through = self.through_view(f, c, Event::Insert)?;
+        let c = through.as_ref().unwrap_or(c);
         let (depth, added_rows) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
         let target = self.target(f, c)?;
@@ -357,7 +366,7 @@ fn is_nothing_of_a_column(value: &Value) -> bool {
 }
 
 /// How many values each row of a source has; None where a star hides it.
-fn width(source: &Value) -> Option<usize> {
+pub(super) fn width(source: &Value) -> Option<usize> {
     let mut select = fields(source, "SelectStmt")?;
     while !select["larg"].is_null() {
         select = &select["larg"];

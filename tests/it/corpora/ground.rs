@@ -70,6 +70,9 @@ impl Ground {
         if statement.class == Class::Drop && self.replaces {
             return;
         }
+        if statement.makes.is_some() {
+            self.leave_the_system();
+        }
         let sent = self.know(&statement.sql);
         if self.replaces {
             self.make_room(statement.makes.as_ref());
@@ -91,6 +94,17 @@ impl Ground {
         }
     }
 
+    /// A corpus has each text once, so the RESET behind a session's `SET search_path = 'pg_catalog'` may stand in another one.
+    fn leave_the_system(&mut self) {
+        let path = self.private.query("SHOW search_path").unwrap().rows;
+        if path[0][0].as_deref() == Some("pg_catalog") {
+            const RESET: &str = "RESET search_path";
+            self.know(RESET);
+            self.private.query(RESET).unwrap();
+            self.shared.query(RESET).unwrap();
+        }
+    }
+
     /// The wall learns of temporary tables and the path as it would in a session; gives what it sends for the former.
     fn know(&mut self, sql: &str) -> Option<String> {
         let lower = sql.to_ascii_lowercase();
@@ -101,7 +115,12 @@ impl Ground {
         match judge.simple_for(sql, &derive::tenant(&judge), &self.temps) {
             Ok(script) => {
                 script.kinds.iter().for_each(|kind| self.temps.completed(kind));
-                let own = |kind: &Kind| matches!(kind, Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::DropTemp(_));
+                let own = |kind: &Kind| {
+                    matches!(
+                        kind,
+                        Kind::CreateTemp { .. } | Kind::AlterTemp(_) | Kind::RenameTemp(..) | Kind::BindTemp { .. } | Kind::DropTemp(_)
+                    )
+                };
                 return script.kinds.iter().all(own).then(|| script.outgoing.as_str().to_owned());
             }
             // A schema without tables is none; it is one when they are made.
