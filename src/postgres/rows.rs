@@ -16,6 +16,10 @@ use std::sync::Arc;
 
 const BROKEN: Close = Close::UpstreamBroke("checked row");
 const TEXT: u16 = 0;
+/// A field of RowDescription behind its name: relation, column, type, size, modifier, format.
+const FIELD_BYTES: usize = 18;
+/// pg_type.oid of record.
+const RECORD: u32 = 2249;
 
 /// Added columns of the rows that come, and the format of their values.
 type Wanted = (Vec<Checked>, u16);
@@ -69,28 +73,45 @@ impl<J: Judging> Session<J> {
         .map_err(|_| BROKEN)
     }
 
-    /// RowDescription loses the added columns. Call before the queue moves on.
+    /// RowDescription loses the added columns, and whole rows get their types. Call before the queue moves on.
     pub(super) fn row_description(&self, frame: &Frame, turn: &mut Turn) -> Result<(), Close> {
-        let added = match self.queue.peek() {
-            Some(Expect::Script { script, done, .. }) => script.assurance.columns(*done).len(),
-            Some(Expect::Columns(Some(statement))) => statement.prepared.assurance.columns(0).len(),
-            _ => 0,
+        let (assurance, index) = match self.queue.peek() {
+            Some(Expect::Script { script, done, .. }) => (&script.assurance, *done),
+            Some(Expect::Columns(Some(statement))) => (&statement.prepared.assurance, 0),
+            _ => {
+                turn.to_client.extend_from_slice(&frame.bytes);
+                return Ok(());
+            }
         };
-        if added == 0 {
+        let (added, row_types) = (assurance.columns(index).len(), assurance.row_types(index));
+        if added == 0 && row_types.is_empty() {
             turn.to_client.extend_from_slice(&frame.bytes);
             return Ok(());
         }
         let mut reader = Reader::new(frame.body());
         let count = usize::from(reader.u16().map_err(|_| BROKEN)?);
         let theirs = count.checked_sub(added).ok_or(BROKEN)?;
-        let field = |reader: &mut Reader<'_>| reader.raw_string().and_then(|_| reader.bytes(18).map(|_| ())).map_err(|_| BROKEN);
-        (0..theirs).try_for_each(|_| field(&mut reader))?;
-        let end = frame.body().len() - reader.left();
-        (0..added).try_for_each(|_| field(&mut reader))?;
+        let mut fields = BytesMut::with_capacity(frame.body().len());
+        for place in 0..count {
+            let (name, rest) = reader.raw_string().and_then(|name| Ok((name, reader.bytes(FIELD_BYTES)?))).map_err(|_| BROKEN)?;
+            let (table, after) = rest.split_at_checked(4).ok_or(BROKEN)?;
+            let (column, after) = after.split_at_checked(2).ok_or(BROKEN)?;
+            let (told, end) = after.split_at_checked(4).ok_or(BROKEN)?;
+            let row = row_types.iter().find(|row| row.place == place && told == RECORD.to_be_bytes());
+            let (table, told) = row.map_or((number(table), number(told)), |row| (row.table, row.row_type));
+            if place < theirs {
+                fields.put_slice(name);
+                fields.put_u8(0);
+                fields.put_u32(table);
+                fields.put_slice(column);
+                fields.put_u32(told);
+                fields.put_slice(end);
+            }
+        }
         reader.end().map_err(|_| BROKEN)?;
         encode::message(&mut turn.to_client, b'T', |b| {
             encode::count(b, theirs)?;
-            b.put_slice(frame.body().get(2..end).unwrap_or_default());
+            b.put_slice(&fields);
             Ok(())
         })
         .map_err(|_| BROKEN)
@@ -107,6 +128,10 @@ impl<J: Judging> Session<J> {
         }
         Ok(())
     }
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))
 }
 
 /// What is checked, and what not, of a text that goes on.

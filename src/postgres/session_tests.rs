@@ -5,7 +5,7 @@ use super::*;
 use crate::policy::TenantPattern;
 use crate::session::Session as _;
 use crate::sql::private::{Temps, temporary};
-use crate::sql::rows::{Checked, Coverage, RowCheck};
+use crate::sql::rows::{Checked, Coverage, RowCheck, RowType};
 use crate::sql::{Assurance, CopyFormat, CopyIn, Gain, Kind, Outgoing, OwnParameter, Preparation, Prepared, Script};
 use std::path::Path;
 
@@ -81,6 +81,7 @@ fn assurance(sql: &str) -> Arc<Assurance> {
     let check = |one: &str| RowCheck {
         columns: columns(one).into_iter().collect(),
         coverage: if one.contains("checked") { Coverage::Whole } else { Coverage::Nothing },
+        row_types: one.contains("whole row").then_some(RowType { place: 0, table: 69_998, row_type: 70_000 }).into_iter().collect(),
     };
     Arc::new(Assurance { alone: sql.contains("alone"), rows: sql.split(';').map(check).collect() })
 }

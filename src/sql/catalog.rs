@@ -52,6 +52,10 @@ pub struct Catalog {
     pub overloads: HashSet<String>,
     /// Names of functions that return rows of a table with a hidden column, and with them that column.
     pub revealing: HashSet<String>,
+    /// Functions outside pg_catalog that return such rows and nothing else, as (schema, name), and the table.
+    pub row_functions: HashMap<(String, String), Arc<Relation>>,
+    /// Names of functions each of which takes such a row.
+    pub row_takers: HashSet<String>,
     /// All function names that exist and are not in the table of allowed ones.
     pub unsafe_fields: HashSet<String>,
     /// Names of aggregates, of any schema.
@@ -111,6 +115,8 @@ pub struct Relation {
     pub may_truncate: bool,
     /// A view's query, as the server prints it.
     pub definition: Option<String>,
+    /// pg_class.reltype; 0 where it is not known.
+    pub row_type: u32,
     /// What a temporary one goes and comes with.
     pub kin: Kin,
     /// How a view is written through.
@@ -253,6 +259,7 @@ impl Catalog {
                 triggers_on_insert: fires(oid, 2),
                 triggers_on_update: fires(oid, 3),
                 definition: view.map(|r| text(r, 1)),
+                row_type: number(row, 6),
                 kin: Kin::default(),
                 writes: view.map(|r| Writes::read(r)).unwrap_or_default(),
                 rule: decided.rule,
@@ -262,8 +269,7 @@ impl Catalog {
             };
             problems.extend(check_relation(&relation));
             self.has_json |= relation.columns.iter().any(|c| c.json);
-            self.converts |= relation.through().is_some() && relation.columns.iter().any(|c| conversions::can_fail(c.type_oid));
-            self.loose_columns.extend(relation.columns.iter().filter(|c| conversions::is_loose(c.type_oid)).map(|c| c.name.clone()));
+            conversions::note(&relation, &mut self.converts, &mut self.loose_columns);
             relation.hide();
             if relation.rule != TableRule::Hidden {
                 let home = self.home.clone();
@@ -342,7 +348,7 @@ impl Catalog {
             }
         }
         let hiding: HashSet<u32> = self.hiding().into_iter().map(|(oid, _)| oid).collect();
-        self.revealing = functions.iter().filter(|r| hiding.contains(&number(r, 2))).map(|r| text(r, 0)).collect();
+        self.read_revealing(functions, &hiding);
         if home == Home::Rows {
             let others = functions.iter().map(|r| (text(r, 1), text(r, 0))).filter(|other| other.0 != "pg_catalog");
             let unlisted: HashSet<String> = others.filter(|other| !self.functions.contains(other)).map(|(_, name)| name).collect();
@@ -351,7 +357,7 @@ impl Catalog {
         }
         self.read_operators(operators);
         let listed = self.relations.values().map(|r| r.oid).collect();
-        let free = free_types(types, listed);
+        let free = home::free_types(types, listed);
         let here = |row: &[Option<String>]| match &home {
             Home::Rows if text(row, 4) == "t" || free.contains(&number(row, 3)) => true,
             Home::Rows => self.system.known.has("typ", number(row, 3)),
@@ -395,7 +401,8 @@ impl Catalog {
         functions.sort();
         let sequences: Vec<_> = self.sequences.keys().collect();
         let listed: BTreeSet<_> = self.functions.iter().collect();
-        let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).chain(&self.revealing).collect();
+        let overloads: BTreeSet<_> = self.overloads.iter().chain(&self.operators).chain(&self.revealing).chain(&self.row_takers).collect();
+        let returning: BTreeSet<_> = self.row_functions.iter().map(|(name, table)| (name, table.oid)).collect();
         let mut operators: Vec<_> = self.user_operators.iter().collect();
         operators.sort();
         (
@@ -409,27 +416,10 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            (&self.home, &self.system.hidden, overloads, listed),
+            (&self.home, &self.system.hidden, overloads, listed, returning),
         )
             .hash(&mut hasher);
         hasher.finish()
-    }
-}
-
-/// Types that no unlisted table uses, be it inside another type: they tell of none. `relations` are the listed ones.
-fn free_types(types: &[Vec<Option<String>>], mut relations: HashSet<u32>) -> HashSet<u32> {
-    let mut free = HashSet::new();
-    loop {
-        let before = free.len();
-        for row in types.iter().filter(|r| r.len() > 6) {
-            if text(row, 5).split(' ').all(|r| r.is_empty() || r.parse().is_ok_and(|r| relations.contains(&r))) {
-                free.insert(number(row, 3));
-                relations.insert(number(row, 6));
-            }
-        }
-        if free.len() == before {
-            return free;
-        }
     }
 }
 

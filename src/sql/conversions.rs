@@ -4,6 +4,9 @@
 //! A plain guard is the first condition of a scan, for it costs less than any conversion with what uses it. A guard by way of a parent is a join,
 //! which comes behind: on `through` tables a conversion has to be fenced like anything else that can fail.
 
+use super::catalog::Relation;
+use std::collections::HashSet;
+
 /// int8, numeric, date, timestamp, macaddr8, and arrays of them: some implicit cast of these fails on some value.
 const FALLIBLE: &[u32] = &[20, 1700, 1082, 1114, 774, 1016, 1231, 1182, 1115, 775];
 
@@ -97,8 +100,14 @@ const FIRM_CALLS: &[&str] = &[
 const FIRM_OPERATORS: &[&str] = &["+", "-", "*", "/", "%", "||", "=", "<>", "!=", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*"];
 
 /// Whether an implicit cast of this type can fail.
-pub fn can_fail(type_oid: u32) -> bool {
+fn can_fail(type_oid: u32) -> bool {
     FALLIBLE.contains(&type_oid)
+}
+
+/// Notes whether a `through` table's columns can fail so, and the names of columns beside which others are converted.
+pub fn note(relation: &Relation, converts: &mut bool, loose: &mut HashSet<String>) {
+    *converts |= relation.through().is_some() && relation.columns.iter().any(|c| can_fail(c.type_oid));
+    loose.extend(relation.columns.iter().filter(|c| is_loose(c.type_oid)).map(|c| c.name.clone()));
 }
 
 /// Whether a value of this type makes PostgreSQL convert what stands beside it; an unknown type may.
@@ -119,9 +128,4 @@ pub fn is_firm_call(name: &str) -> bool {
 /// The same of an operator, where its operands are firm.
 pub fn is_firm_operator(name: &str) -> bool {
     FIRM_OPERATORS.contains(&name)
-}
-
-/// All of [`is_firm_call`], for a look at a server's own list.
-pub fn firm_calls() -> &'static [&'static str] {
-    FIRM_CALLS
 }

@@ -1,6 +1,6 @@
 //! A tenant's own place, its database or schema, in a catalog: what is whole its own needs no guard, and what lies elsewhere is not there.
 
-use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation, text};
+use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation, number, text};
 use super::catalogs;
 use super::live::BACKSTOP;
 use crate::policy::layout::Layout;
@@ -156,5 +156,22 @@ impl Catalog {
     /// Whether this catalog is of one tenant's own place.
     pub fn is_own_place(&self) -> bool {
         self.home != Home::Rows
+    }
+}
+
+/// Types that no unlisted table uses, be it inside another type: they tell of none. `relations` are the listed ones.
+pub(super) fn free_types(types: &[Vec<Option<String>>], mut relations: HashSet<u32>) -> HashSet<u32> {
+    let mut free = HashSet::new();
+    loop {
+        let before = free.len();
+        for row in types.iter().filter(|r| r.len() > 6) {
+            if text(row, 5).split(' ').all(|r| r.is_empty() || r.parse().is_ok_and(|r| relations.contains(&r))) {
+                free.insert(number(row, 3));
+                relations.insert(number(row, 6));
+            }
+        }
+        if free.len() == before {
+            return free;
+        }
     }
 }

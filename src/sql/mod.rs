@@ -60,7 +60,7 @@ pub use refusal::Refusal;
 
 use crate::policy::{Policy, SecondOpinion, TenantId, VerifyRows};
 use private::{Declared, Private, Temps};
-use rows::{Checked, RowCheck};
+use rows::{Checked, RowCheck, RowType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -89,6 +89,11 @@ impl Assurance {
     /// The columns that the wall added to what the statement of this index returns.
     pub fn columns(&self, index: usize) -> &[Checked] {
         self.rows.get(index).map(|r| r.columns.as_slice()).unwrap_or_default()
+    }
+
+    /// Which columns of the statement of this index are rows of a table, and their types.
+    pub fn row_types(&self, index: usize) -> &[RowType] {
+        self.rows.get(index).map(|r| r.row_types.as_slice()).unwrap_or_default()
     }
 }
 

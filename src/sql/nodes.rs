@@ -183,6 +183,15 @@ pub fn names(list: &[Node]) -> Option<Vec<&str>> {
         .collect()
 }
 
+/// `schema.name`, or `public` and a bare name.
+pub fn qualified(parts: &[Node]) -> Option<(String, String)> {
+    match names(parts)?.as_slice() {
+        [name] => Some(("public".into(), (*name).to_owned())),
+        [.., schema, name] => Some(((*schema).to_owned(), (*name).to_owned())),
+        [] => None,
+    }
+}
+
 /// Where a node stands in the text: a byte offset, if it has one.
 pub fn location(n: &Node) -> Option<i32> {
     let at = match n.node.as_ref()? {

@@ -68,11 +68,14 @@ struct Table {
     foreign: Vec<Foreign>,
 }
 
+/// A function's schema and name, and those of its type.
+type Function = ((String, String), Option<(String, String)>);
+
 /// What a file defines.
 #[derive(Default)]
 struct Schema {
     tables: Vec<((String, String), Table)>,
-    functions: Vec<(String, String)>,
+    functions: Vec<Function>,
     operators: Vec<String>,
     /// Schema, name, OID of the base type.
     types: Vec<(String, String, u32)>,
@@ -154,7 +157,7 @@ pub fn guessed(policy: &Policy, sql: &str) -> Option<Result<Catalog, Vec<Catalog
         }
     }
     let listed = policy.postgres.as_ref().map(|p| p.functions.as_slice()).unwrap_or_default();
-    schema.functions.extend(listed.iter().map(|f| (f.schema.clone(), f.name.clone())));
+    schema.functions.extend(listed.iter().map(|f| ((f.schema.clone(), f.name.clone()), None)));
     Some(schema.catalog(policy, &Home::Rows))
 }
 
@@ -264,17 +267,20 @@ impl Schema {
 
     fn names_of(&mut self, node: &NodeEnum) {
         match node {
-            NodeEnum::CreateFunctionStmt(function) => self.functions.extend(qualified(&function.funcname)),
-            NodeEnum::CreateEnumStmt(made) => self.types.extend(qualified(&made.type_name).map(|(s, n)| (s, n, 0))),
+            NodeEnum::CreateFunctionStmt(x) => {
+                let returned = x.return_type.as_ref().and_then(|t| nodes::qualified(&t.names));
+                self.functions.extend(nodes::qualified(&x.funcname).map(|name| (name, returned)));
+            }
+            NodeEnum::CreateEnumStmt(made) => self.types.extend(nodes::qualified(&made.type_name).map(|(s, n)| (s, n, 0))),
             NodeEnum::CreateDomainStmt(domain) => {
                 let base = domain.type_name.as_ref().map_or(0, |t| self.type_oid(t));
-                self.types.extend(qualified(&domain.domainname).map(|(s, n)| (s, n, base)));
+                self.types.extend(nodes::qualified(&domain.domainname).map(|(s, n)| (s, n, base)));
             }
             NodeEnum::DefineStmt(define) if define.kind == ObjectType::ObjectOperator as i32 => {
-                self.operators.extend(qualified(&define.defnames).map(|(_, name)| name));
+                self.operators.extend(nodes::qualified(&define.defnames).map(|(_, name)| name));
             }
             NodeEnum::DefineStmt(define) if define.kind == ObjectType::ObjectCollation as i32 => {
-                self.loose_collations.extend(qualified(&define.defnames).map(|(_, name)| name));
+                self.loose_collations.extend(nodes::qualified(&define.defnames).map(|(_, name)| name));
             }
             _ => {}
         }
@@ -294,10 +300,10 @@ impl Schema {
 
     fn column(&mut self, of: &(String, String), table: &mut Table, column: &ColumnDef) {
         let type_oid = column.type_name.as_ref().map_or(0, |t| self.type_oid(t));
-        let collation = column.coll_clause.as_ref().and_then(|c| qualified(&c.collname)).map(|(_, name)| name);
+        let collation = column.coll_clause.as_ref().and_then(|c| nodes::qualified(&c.collname)).map(|(_, name)| name);
         let deterministic = collation.is_none_or(|c| !self.loose_collations.contains(&c));
         let name = column.colname.clone();
-        let type_name = column.type_name.as_ref().and_then(|t| qualified(&t.names)).map(|(_, name)| name);
+        let type_name = column.type_name.as_ref().and_then(|t| nodes::qualified(&t.names)).map(|(_, name)| name);
         let default = type_name.is_some_and(|t| t.ends_with("serial"));
         table.columns.retain(|c| c.name != name);
         table.columns.push(Column { name, type_oid, not_null: column.is_not_null, generated: false, deterministic, default });
@@ -344,7 +350,7 @@ impl Schema {
     }
 
     fn type_oid(&self, name: &TypeName) -> u32 {
-        let Some((_, base)) = qualified(&name.names) else { return 0 };
+        let Some((_, base)) = nodes::qualified(&name.names) else { return 0 };
         if !name.array_bounds.is_empty() {
             return 0;
         }
@@ -352,8 +358,8 @@ impl Schema {
         built_in.or_else(|| self.types.iter().find(|(_, n, _)| *n == base).map(|(_, _, oid)| *oid)).unwrap_or(0)
     }
 
-    fn catalog(mut self, policy: &Policy, home: &Home) -> Result<Catalog, Vec<CatalogProblem>> {
-        // The application's own file has its tables in `public`.
+    /// The application's own file has its tables in `public`.
+    fn at_home(&mut self, home: &Home) {
         let public = |schema: &mut String| {
             if let Some(own) = home.schema().filter(|_| schema == "public") {
                 own.clone_into(schema);
@@ -364,6 +370,10 @@ impl Schema {
             table.foreign.iter_mut().for_each(|f| public(&mut f.parent.0));
         });
         self.types.iter_mut().for_each(|(schema, _, _)| public(schema));
+    }
+
+    fn catalog(mut self, policy: &Policy, home: &Home) -> Result<Catalog, Vec<CatalogProblem>> {
+        self.at_home(home);
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
@@ -374,7 +384,7 @@ impl Schema {
         };
         put("path", &["public"]);
         for (number, ((schema, name), table)) in self.tables.iter().enumerate() {
-            let oid = FIRST_OID.saturating_add(u32::try_from(number).unwrap_or(u32::MAX)).to_string();
+            let oid = oid_of(number);
             put("relations", &[&oid, schema, name, table.kind]);
             for c in &table.columns {
                 let type_oid = c.type_oid.to_string();
@@ -413,7 +423,10 @@ impl Schema {
                 }
             }
         }
-        self.functions.iter().for_each(|(schema, name)| put("functions", &[name, schema]));
+        for ((schema, name), returned) in &self.functions {
+            let table = self.tables.iter().position(|(key, _)| Some(key) == returned.as_ref());
+            put("functions", &[name, schema, &table.map(oid_of).unwrap_or_default()]);
+        }
         self.operators.iter().for_each(|name| put("operators", &[name]));
         self.types.iter().for_each(|(schema, name, _)| put("types", &[name, schema, "f"]));
         Catalog::build_for(policy, home, &answers)
@@ -468,19 +481,14 @@ fn key(relation: &RangeVar) -> (String, String) {
     (schema.to_owned(), relation.relname.clone())
 }
 
+fn oid_of(number: usize) -> String {
+    FIRST_OID.saturating_add(u32::try_from(number).unwrap_or(u32::MAX)).to_string()
+}
+
 fn range(node: &Node) -> Option<RangeVar> {
     match &node.node {
         Some(NodeEnum::RangeVar(var)) => Some(var.clone()),
         _ => None,
-    }
-}
-
-/// `schema.name`, or `public` and a bare name.
-fn qualified(parts: &[Node]) -> Option<(String, String)> {
-    match nodes::names(parts)?.as_slice() {
-        [name] => Some(("public".into(), (*name).to_owned())),
-        [.., schema, name] => Some(((*schema).to_owned(), (*name).to_owned())),
-        [] => None,
     }
 }
 

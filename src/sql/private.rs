@@ -217,6 +217,7 @@ impl Relation {
             triggers_on_insert: false,
             triggers_on_update: false,
             may_truncate: false,
+            row_type: 0,
             definition: None,
             kin: Kin::default(),
             writes: Default::default(),

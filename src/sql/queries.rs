@@ -33,7 +33,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: "relations",
         sql: "SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'), \
-              c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid), c.reltype FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
               WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2, 3",
     },
     CatalogQuery {
@@ -109,9 +109,13 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "functions",
-        // And the relation whose rows it returns.
-        sql: "SELECT DISTINCT p.proname, n.nspname, t.typrelid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-              JOIN pg_catalog.pg_type t ON t.oid = p.prorettype",
+        // And the relation whose rows it returns, all whose rows are in what it gives out, and those that it takes.
+        sql: "SELECT DISTINCT p.proname, n.nspname, t.typrelid, CASE WHEN n.nspname <> 'pg_catalog' THEN \
+              (SELECT pg_catalog.string_agg(x.typrelid::pg_catalog.text, ' ') FROM pg_catalog.pg_type o LEFT JOIN pg_catalog.pg_type b ON b.oid = o.typbasetype \
+              LEFT JOIN pg_catalog.pg_type e ON e.oid <> 0 AND e.oid IN (o.typelem, b.typelem) CROSS JOIN LATERAL (VALUES (o.typrelid), (b.typrelid), (e.typrelid)) x(typrelid) \
+              WHERE o.oid = ANY (p.proallargtypes || p.prorettype) AND x.typrelid <> 0) END, CASE WHEN n.nspname <> 'pg_catalog' THEN \
+              (SELECT pg_catalog.string_agg(a.typrelid::pg_catalog.text, ' ') FROM pg_catalog.pg_type a WHERE a.oid = ANY (p.proargtypes) AND a.typrelid <> 0) END \
+              FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_type t ON t.oid = p.prorettype",
     },
     CatalogQuery { name: "aggregates", sql: "SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p WHERE p.prokind = 'a'" },
     CatalogQuery {

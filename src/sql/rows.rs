@@ -52,6 +52,19 @@ pub struct RowCheck {
     pub columns: Vec<Checked>,
     /// How much that is.
     pub coverage: Coverage,
+    /// Columns that are records upstream and rows of a table for the client.
+    pub row_types: Vec<RowType>,
+}
+
+/// A column that is a row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowType {
+    /// Which column, from 0 on.
+    pub place: usize,
+    /// pg_class.oid
+    pub table: u32,
+    /// pg_class.reltype
+    pub row_type: u32,
 }
 
 impl Checked {

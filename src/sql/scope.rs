@@ -114,12 +114,20 @@ pub struct Item {
     pub hides: Option<String>,
     /// A table, view or sequence that became a subquery and has no other name: the schema by which columns may have named it.
     pub was_in: Option<String>,
+    /// The number of the subquery in the place of a table with a hidden column, which may carry system columns of it.
+    pub carries: Option<usize>,
+    /// It stands in a join, which shows the columns of its tables by bare names, but no system column.
+    pub joined: bool,
+    /// No subquery may stand beside it.
+    pub alone: bool,
 }
 
 impl Item {
     /// One of which nothing else is to be known.
     pub fn new(name: impl Into<String>, thing: Thing) -> Self {
-        Self { name: name.into(), thing, nullable: false, locks_shared: false, locks_hidden: false, hides: None, was_in: None }
+        let (nullable, locks_shared, locks_hidden, joined, alone) = (false, false, false, false, false);
+        let (name, hides, was_in, carries) = (name.into(), None, None, None);
+        Self { name, thing, nullable, locks_shared, locks_hidden, hides, was_in, carries, joined, alone }
     }
 
     /// Whether `field` is certainly a column of it.

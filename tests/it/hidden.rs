@@ -16,12 +16,13 @@ postgres:
     public.tags:   { scoped: { column: org_id, hidden: true } }
     public.boxes:  { scoped: { column: org_id, hidden: true } }
     public.marks:  { through: { table: public.boxes, on: { box: id } } }
+    public.parts*: { scoped: { column: org_id, hidden: true } }
     public.orders: { scoped: org_id }
     public.plain:  { scoped: id }
     public.shown:  { scoped: { column: org_id, hidden: true } }
     public.sums:   { scoped: { column: org_id, hidden: true } }
     public.reveal: { scoped: org_id }
-  functions: [ public.some_note(), public.some_title() ]
+  functions: [ public.some_note(), public.some_title(), public.made(int), public.listed(), public.domained(), public.given(), public.taker(notes), public.either(int) ]
 ";
 
 /// What both databases have.
@@ -32,6 +33,13 @@ CREATE VIEW plain AS SELECT id, title FROM notes WHERE stars > 0;
 CREATE VIEW sums AS SELECT count(*) AS notes, sum(stars) AS stars, (SELECT count(*) FROM tags) AS tags FROM notes;
 CREATE FUNCTION some_note() RETURNS notes LANGUAGE sql AS 'SELECT * FROM notes LIMIT 1';
 CREATE FUNCTION some_title() RETURNS TABLE (title text) LANGUAGE sql AS 'SELECT ''t''';
+CREATE FUNCTION listed() RETURNS notes[] LANGUAGE sql AS 'SELECT array_agg(notes) FROM notes';
+CREATE DOMAIN note AS notes;
+CREATE FUNCTION domained() RETURNS note LANGUAGE sql AS 'SELECT notes::note FROM notes LIMIT 1';
+CREATE FUNCTION given(OUT n notes, OUT m int) LANGUAGE sql AS 'SELECT notes, 1 FROM notes LIMIT 1';
+CREATE FUNCTION taker(notes) RETURNS int LANGUAGE sql AS 'SELECT $1.stars';
+CREATE FUNCTION either(notes) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION either(int) RETURNS int LANGUAGE sql AS 'SELECT 2';
 COMMENT ON TABLE notes IS 'what was noted';
 COMMENT ON COLUMN notes.id IS 'its number';
 ";
@@ -56,6 +64,11 @@ CREATE TABLE boxes (id int PRIMARY KEY, org_id text NOT NULL);
 CREATE TABLE marks (box int NOT NULL REFERENCES boxes, mark text);
 INSERT INTO boxes VALUES (1, 'acme'), (2, 'initech'), (3, 'globex'), (4, 'globex');
 INSERT INTO marks VALUES (1, 'm'), (2, 'CANARY'), (3, 'g'), (3, 'h');
+CREATE TABLE parts (org_id text NOT NULL, id int, v text) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (5);
+CREATE TABLE parts_2 (id int, v text, org_id text NOT NULL);
+ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (5) TO (9);
+CREATE FUNCTION made(int) RETURNS SETOF notes LANGUAGE sql AS 'SELECT g, ''initech'', ''t'' || g, g + $1 FROM generate_series(1, $1) g';
 CREATE VIEW shown AS SELECT * FROM notes WHERE stars > 1;
 CREATE VIEW reveal AS SELECT id, org_id FROM notes;
 ";
@@ -69,6 +82,10 @@ CREATE TABLE tags (note_id int NOT NULL, name text NOT NULL, PRIMARY KEY (note_i
     CONSTRAINT tags_of FOREIGN KEY (note_id) REFERENCES notes (id));
 CREATE TABLE boxes (id int PRIMARY KEY);
 CREATE TABLE marks (box int NOT NULL REFERENCES boxes, mark text);
+CREATE TABLE parts (id int, v text) PARTITION BY RANGE (id);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (5);
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (5) TO (9);
+CREATE FUNCTION made(int) RETURNS SETOF notes LANGUAGE sql AS 'SELECT g, ''t'' || g, g + $1 FROM generate_series(1, $1) g';
 CREATE VIEW shown AS SELECT * FROM notes WHERE stars > 1;
 ";
 
@@ -239,5 +256,61 @@ fn psql_describes_such_tables_as_it_would_describe_private_ones() {
         let (walled, wanted): (Vec<_>, Vec<_>) = (walled.iter().filter(rows).collect(), wanted.iter().filter(rows).collect());
         assert_eq!(walled, wanted, "{command}");
         assert!(!walled.iter().any(|l| l.contains("org_id")) || command == "\\d orders", "{walled:?}");
+    }
+}
+
+/// The types of the columns that a statement has, as RowDescription tells them: by Parse and Describe, and by Query.
+fn types(client: &mut Client, sql: &str) -> [Vec<u32>; 2] {
+    let mut described = |send: &dyn Fn(&mut Client)| {
+        send(client);
+        let mut types = Vec::new();
+        loop {
+            match client.receive().unwrap() {
+                (b'T', body) => {
+                    let mut rest = &body[2..];
+                    while let Some(end) = rest.iter().position(|b| *b == 0) {
+                        types.push(u32::from_be_bytes(rest[end + 7..end + 11].try_into().unwrap()));
+                        rest = &rest[end + 19..];
+                    }
+                }
+                (b'E', body) => panic!("{sql}: {:?}", crate::support::error(&body)),
+                (b'Z', _) => return types,
+                _ => {}
+            }
+        }
+    };
+    let extended = described(&|client| {
+        client.parse("", sql, &[]);
+        client.describe_statement("");
+        client.sync();
+    });
+    [extended, described(&|client| client.message(b'Q', &terminated(sql)))]
+}
+
+#[test]
+fn whole_rows_are_told_as_rows_of_the_table() {
+    let pair = pair();
+    for client in [&mut Client::tenant(pair.wall.port("pg"), "acme"), &mut private_client(&pair.private)] {
+        let number = |client: &mut Client, name: &str| -> u32 {
+            client.query(&format!("SELECT oid FROM pg_type WHERE typname = '{name}'")).unwrap().text().parse().unwrap()
+        };
+        let (notes, tags) = (number(client, "notes"), number(client, "tags"));
+        for (sql, wanted) in [
+            ("SELECT notes FROM notes", vec![notes]),
+            ("SELECT 1, n, *, t FROM notes n LEFT JOIN tags t ON t.note_id = n.id", vec![23, notes, 23, 25, 23, 23, 25, tags]),
+            ("SELECT n.*, n FROM notes n FULL JOIN orders o ON o.id = n.id", vec![23, 25, 23, notes]),
+            ("SELECT n.id, (SELECT n) AS n, ROW(n.*), row_to_json(n) FROM notes n", vec![23, 2249, 2249, 114]),
+            ("UPDATE notes SET stars = stars RETURNING *, notes", vec![23, 25, 23, notes]),
+            ("UPDATE notes n SET stars = n.stars FROM notes m WHERE m.id = n.id RETURNING m, n.id, n", vec![notes, 23, notes]),
+            ("INSERT INTO tags VALUES (1, 'typed') RETURNING tags", vec![tags]),
+            ("DELETE FROM tags WHERE name = 'typed' RETURNING tags, note_id", vec![tags, 23]),
+        ] {
+            // A row that comes out of a subquery is a record here, and the table's in a private database.
+            let record = |oid: u32| if oid == notes && sql.contains("(SELECT n)") { 2249 } else { oid };
+            let got = types(client, sql).map(|all| all.into_iter().map(record).collect::<Vec<_>>());
+            assert_eq!(got, [wanted.clone(), wanted], "{sql}");
+        }
+        let fields = "SELECT a.attname FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid WHERE t.typname = 'notes' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY attnum";
+        assert_eq!(client.query(fields).unwrap().text(), "id\ntitle\nstars");
     }
 }

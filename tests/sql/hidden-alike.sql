@@ -165,17 +165,97 @@ SELECT col_description('notes'::regclass, 1) AS c, obj_description('notes'::regc
 SELECT objsubid > 0, description FROM pg_description WHERE objoid = 'notes'::regclass ORDER BY 2
 SELECT pg_get_serial_sequence('notes', 'org_id')
 SELECT pg_get_serial_sequence('notes', 'id')
-~SELECT ctid FROM notes
-~SELECT n.xmin FROM notes n
+SELECT ctid IS NULL AS none, n.* FROM notes n ORDER BY 2
+INSERT INTO parts VALUES (1, 'a'), (7, 'b') RETURNING tableoid::regclass, *
+SELECT tableoid::regclass, * FROM parts ORDER BY id
+SELECT p.tableoid::regclass AS t, min(p.id) FROM parts p GROUP BY p.tableoid ORDER BY t
+SELECT tableoid::regclass, * FROM ONLY parts
+SELECT tableoid::regclass, * FROM parts_2
+UPDATE parts SET id = 8 - id RETURNING tableoid::regclass, id
+UPDATE parts SET v = p.v FROM parts p WHERE p.id = parts.id AND p.tableoid = 'parts_1'::regclass RETURNING *, p.tableoid::regclass, p.v, parts.tableoid::regclass AS t
+DELETE FROM parts WHERE tableoid = 'parts_2'::regclass RETURNING *
+SELECT relname, p.* FROM parts p, pg_class WHERE p.tableoid = pg_class.oid
+SELECT n.xmin IS NULL AS none, n.cmin = n.cmax AS same, n.xmax IS NULL AS locked FROM notes n
+SELECT tableoid::regclass, * FROM notes ORDER BY 2
+SELECT tableoid::regclass::text AS t, count(*) FROM notes GROUP BY tableoid ORDER BY t
+SELECT tableoid = 'notes'::regclass AS own FROM ONLY notes n WHERE n.tableoid <> 0
+SELECT DISTINCT tableoid::regclass FROM notes
+SELECT tableoid::regclass AS t FROM notes UNION ALL SELECT tableoid::regclass FROM tags
+SELECT n.tableoid::regclass, t.tableoid::regclass AS o, * FROM notes n LEFT JOIN tags t ON t.note_id = n.id ORDER BY n.id, t.name
+SELECT a.id, b.id FROM notes a JOIN notes b ON a.ctid = b.ctid ORDER BY 1
+SELECT * FROM notes a FULL JOIN notes b ON a.ctid = b.ctid ORDER BY a.id
+SELECT * FROM notes WHERE ctid = (SELECT min(ctid) FROM notes WHERE id = 2)
+SELECT count(*) FROM notes WHERE ctid = '(999,1)'
+SELECT * FROM notes n WHERE ctid IN (SELECT m.ctid FROM notes m WHERE m.id < 3) ORDER BY id
+SELECT id FROM notes ORDER BY ctid = '(0,0)', id
+WITH c AS (SELECT id AS ctid FROM notes) SELECT ctid FROM c ORDER BY ctid
+SELECT title AS ctid FROM notes ORDER BY ctid
+SELECT n.partywall_ctid FROM notes n
+SELECT * FROM notes a JOIN tags b USING (ctid)
+?SELECT ctid FROM notes a JOIN tags b ON true
+SELECT n.ctid FROM notes AS n (a, b, c, d)
+SELECT a, b FROM notes AS n (a, b) WHERE n.ctid IS NOT NULL ORDER BY 1
+SELECT b.xmin FROM shown b
+SELECT id, ctid IS NOT NULL AS is, tableoid::regclass FROM notes WHERE id = 1 FOR UPDATE
+UPDATE notes SET stars = stars FROM tags WHERE tags.note_id = id AND id = 2 AND tags.ctid IS NOT NULL AND name < 'c' AND tags.name > (SELECT min(name) FROM tags) RETURNING *, notes.ctid IS NULL AS none
+SELECT o.ctid IS NULL AS none, n.ctid IS NULL AS nothing, * FROM orders o, notes n ORDER BY n.id
+UPDATE notes SET stars = stars WHERE id = 2 RETURNING tableoid::regclass, *
+INSERT INTO notes VALUES (91, 'x') RETURNING *, tableoid::regclass, tableoid::regclass::text AS t, tableoid = 'notes'::regclass AS own
+DELETE FROM notes WHERE id = 91 RETURNING tableoid::regclass AS t, id
+SELECT 'tags'::regclass AS t UNION SELECT tableoid::regclass FROM notes ORDER BY 1
+SELECT relname FROM pg_class WHERE oid::regclass IN ('notes', 'tags') ORDER BY 1
+SELECT n.id, c.relname, n.* FROM notes n, pg_class c WHERE c.oid = n.tableoid ORDER BY 1
+SELECT id FROM notes WHERE tableoid::regclass IN (SELECT oid FROM pg_class WHERE relname = 'notes') ORDER BY 1
+SELECT pg_typeof(pg_typeof(id)) FROM notes LIMIT 1
+~SELECT ctid, relname FROM pg_class
+~SELECT tableoid::regclass FROM notes UNION SELECT 'initech'
+~SELECT n, n.ctid FROM notes n
+~SELECT to_jsonb(n) FROM notes n WHERE n.ctid IS NOT NULL
+~SELECT * FROM notes a NATURAL JOIN tags b WHERE a.ctid IS NOT NULL
 ~SELECT * FROM notes WHERE 1 / stars > 0 FOR UPDATE
-~UPDATE notes SET title = 'x' RETURNING notes
-~UPDATE notes SET title = notes::text
+BEGIN
+UPDATE notes SET title = 'x' WHERE id = 1 RETURNING notes, (notes), notes IS NULL AS none, notes.*::text AS t, notes::text = notes.*::text AS same
+UPDATE notes SET title = notes::text WHERE id = 2 RETURNING substring(notes::text, 1, 20), to_jsonb(notes), row_to_json(notes.*), ROW(notes.*), ROW(1, notes.*, 2) AS r
+UPDATE notes n SET stars = 5 WHERE n = ROW(1, 'x', n.stars) OR n.* IS NULL RETURNING *, n
+UPDATE notes n SET stars = 4 FROM notes m WHERE m.id = n.id AND n = m AND n.id = 1 RETURNING n, m, n = m AS same
+DELETE FROM notes n WHERE n IS NOT NULL AND n.id = 3 AND n.* IS DISTINCT FROM NULL RETURNING (SELECT n)
+INSERT INTO notes AS i VALUES (1, 'again') ON CONFLICT (id) DO UPDATE SET title = excluded.*::text WHERE i.* <> excluded.* RETURNING i, *
+INSERT INTO notes AS i VALUES (1, 'again') ON CONFLICT (id) DO UPDATE SET (title, stars) = (SELECT to_json(excluded)::text, count(x) FROM (SELECT i) x) WHERE i.* = excluded.* RETURNING i
+INSERT INTO notes VALUES (92) RETURNING to_jsonb(notes), ROW(notes.*) = ROW(notes.*) AS same, count(notes) OVER () AS n
+UPDATE notes n SET (title, stars) = ROW('r', n.stars) RETURNING n.id, n
+MERGE INTO notes n USING (SELECT id, title, stars FROM notes WHERE id = 1) s ON n.id = s.id WHEN MATCHED AND n <> s THEN DELETE WHEN MATCHED AND n = s THEN UPDATE SET title = 'same'
+SELECT * FROM notes ORDER BY id
+ROLLBACK
+~UPDATE notes SET title = (notes).title
+~UPDATE notes SET stars = stars WHERE notes.* IN (notes.*, NULL)
 ~UPDATE notes SET title = org_id FROM orders
-~INSERT INTO notes VALUES (90) RETURNING to_jsonb(notes)
 ~MERGE INTO notes n USING tags t ON n.id = t.note_id WHEN MATCHED THEN DELETE RETURNING *
 ~SELECT * FROM reveal
 ~SELECT n FROM notes AS n (a)
-~SELECT * FROM some_note()
+SELECT * FROM made(2)
+SELECT m, m.*, m.title FROM made(2) m
+SELECT m::text, m IS NULL AS n, to_jsonb(made) FROM public.made(2) AS m (a, b), made(1)
+~SELECT to_jsonb(m) FROM public.made(2) AS m (a, b)
+SELECT * FROM made(3) WITH ORDINALITY
+SELECT * FROM made(3) WITH ORDINALITY AS m (a, b, c, o) WHERE o > 1
+SELECT n.id, m.* FROM notes n LEFT JOIN made(n.id) m ON m.id = n.id ORDER BY n.id
+SELECT n.id FROM notes n WHERE 't1' IN (SELECT title FROM made(n.id)) ORDER BY 1
+SELECT m.org_id FROM made(1) m
+SELECT * FROM made(1) AS m (a, b, c, d)
+INSERT INTO tags SELECT id, title FROM made(2) WHERE id = 1
+DELETE FROM tags USING made(2) m WHERE m.title = tags.name RETURNING *
+SELECT either(id) FROM notes
+~SELECT taker(n) FROM notes n
+~SELECT taker(ROW(1, 'x', 2))
+~SELECT * FROM notes n, taker(n.*)
+~SELECT made(1)
+~SELECT * FROM ROWS FROM (made(1), made(2))
+~SELECT listed()
+~SELECT * FROM listed()
+~SELECT domained()
+~SELECT * FROM domained()
+~SELECT (given()).m
+~SELECT * FROM given()
 ~SELECT (public.some_note()).title
 SELECT * FROM some_title()
 DELETE FROM sums

@@ -6,3 +6,5 @@ CREATE UNIQUE INDEX notes_id ON notes (id);
 CREATE TABLE marks (note_id int NOT NULL REFERENCES notes (id) ON DELETE CASCADE, mark text);
 CREATE TABLE orders (id int PRIMARY KEY, org_id text NOT NULL, note text);
 CREATE TABLE countries (code text PRIMARY KEY, org_id text);
+CREATE FUNCTION some_notes(int) RETURNS SETOF notes LANGUAGE sql AS 'SELECT * FROM notes WHERE id > $1';
+CREATE FUNCTION one_order() RETURNS orders LANGUAGE sql AS 'SELECT * FROM orders LIMIT 1';

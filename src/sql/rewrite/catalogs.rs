@@ -4,7 +4,7 @@
 //! A cast to regclass and its kin is an open question to the server: a literal beside it would be looked up by name. So such a value stands
 //! only where it is shown (the outermost target list) or at once cast to something else; beside an operator it is a number.
 
-use super::shape::{filled, fits, has_star, is_name_or_null, is_plain_scalar, once, parsed, place_of_named, reg_type, string_of};
+use super::shape::{filled, fits, is_plain_scalar, once, parsed, place_of_named, reg_type, string_of};
 use super::{Res, Rewriter};
 use crate::sql::Refusal;
 use crate::sql::catalogs::functions::{self, Argument, Template};
@@ -13,7 +13,7 @@ use crate::sql::nodes;
 use crate::sql::scope::Traits;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, Node, RangeSubselect, RangeVar};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Columns of catalogs that are refused, each with its catalog.
 const TELLING: &[(&str, &str)] = &[("pg_sequences", "last_value")];
@@ -31,11 +31,12 @@ pub(super) enum Mode {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// Catalog relations so far: name in FROM, schema, relation.
-    items: Vec<(String, &'static str, String)>,
+    pub(super) items: Vec<(String, &'static str, String)>,
     /// By byte offset in the client's text: values in the outermost target list, and operands.
     pub(super) modes: HashMap<i32, Mode>,
-    tableoid: bool,
-    star: bool,
+    /// The names by which columns called `tableoid` are qualified; empty of one that is not.
+    pub(super) tableoid: BTreeSet<String>,
+    pub(super) star: bool,
     /// Calls in FROM of functions whose rows name relations, by byte offset.
     pub(super) rows: HashSet<i32>,
     /// The one that is all there is in its statement: `SELECT * FROM f(…)`.
@@ -50,91 +51,18 @@ impl Seen {
 }
 
 impl Rewriter<'_> {
-    /// A first look at a whole statement, before anything is rewritten.
-    pub(super) fn look_for_catalogs(&mut self, node: &NodeEnum) {
-        let inner = match node {
-            NodeEnum::PrepareStmt(x) => x.query.as_ref(),
-            NodeEnum::DeclareCursorStmt(x) => x.query.as_ref(),
-            NodeEnum::ExplainStmt(x) => x.query.as_ref(),
-            NodeEnum::CopyStmt(x) => x.query.as_ref(),
-            _ => None,
-        };
-        if let Some(inner) = inner.and_then(|n| n.node.as_ref()) {
-            return self.look_for_catalogs(inner);
-        }
-        let returning = match node {
-            NodeEnum::InsertStmt(x) => x.returning_clause.as_ref(),
-            NodeEnum::UpdateStmt(x) => x.returning_clause.as_ref(),
-            NodeEnum::DeleteStmt(x) => x.returning_clause.as_ref(),
-            NodeEnum::MergeStmt(x) => x.returning_clause.as_ref(),
-            _ => None,
-        };
-        for target in returning.into_iter().flat_map(|r| &r.exprs) {
-            if let Some(NodeEnum::ResTarget(t)) = &target.node {
-                self.mark_shown(t.val.as_deref());
-            }
-        }
-        let NodeEnum::SelectStmt(select) = node else { return };
-        let lower = self.cx.source.to_ascii_lowercase();
-        self.catalogs.tableoid = lower.contains("tableoid");
-        if self.catalogs.tableoid {
-            self.catalogs.star = has_star(node) || lower.contains("natural");
-        }
-        self.catalogs.only = super::rows_calls::only_call(select);
-        if select.larg.is_none() {
-            for target in select.target_list.iter().chain(&select.sort_clause).chain(&select.group_clause) {
-                let value = match &target.node {
-                    Some(NodeEnum::ResTarget(t)) => t.val.as_deref(),
-                    Some(NodeEnum::SortBy(s)) => s.node.as_deref(),
-                    _ => Some(target),
-                };
-                self.mark_shown(value);
-            }
-        }
-    }
-
-    /// A value of the outermost target list; also where it comes out of a CASE or a subquery that holds nothing else.
-    fn mark_shown(&mut self, value: Option<&Node>) {
-        match value.and_then(|v| v.node.as_ref()) {
-            Some(NodeEnum::CaseExpr(case)) => {
-                let when = case.args.iter().filter_map(|w| match &w.node {
-                    Some(NodeEnum::CaseWhen(w)) => w.result.as_deref(),
-                    _ => None,
-                });
-                let branches: Vec<&Node> = when.chain(case.defresult.as_deref()).collect();
-                if branches.iter().all(|b| is_name_or_null(b)) {
-                    branches.into_iter().for_each(|b| self.mark_shown(Some(b)));
-                }
-            }
-            Some(NodeEnum::SubLink(link)) if link.testexpr.is_none() && link.sub_link_type == pg::SubLinkType::ExprSublink as i32 => {
-                if let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_ref().and_then(|s| s.node.as_ref())
-                    && select.larg.is_none()
-                    && let [target] = select.target_list.as_slice()
-                    && let Some(NodeEnum::ResTarget(target)) = &target.node
-                {
-                    self.mark_shown(target.val.as_deref());
-                }
-            }
-            _ => self.mark(value, Mode::Shown),
-        }
-    }
-
-    fn mark(&mut self, value: Option<&Node>, mode: Mode) {
-        if let Some(place) = value.and_then(place_of_named) {
-            self.catalogs.modes.entry(place).or_insert(mode);
-        }
-    }
-
     /// A relation of PostgreSQL's own: what stands in its place. None if it is none.
     pub(super) fn catalog_relation(&mut self, var: &RangeVar) -> Res<Option<Node>> {
         let Some(schema) = self.cx.catalog.system.schema_of(&var.schemaname, &var.relname) else { return Ok(None) };
         let place = self.at(var.location);
-        if self.catalogs.tableoid && self.catalogs.star {
+        let name = var.alias.as_ref().map_or(&var.relname, |a| &a.aliasname);
+        let tableoid = self.catalogs.tableoid.contains(name) || self.catalogs.tableoid.contains("");
+        if tableoid && self.catalogs.star {
             return Err(Refusal::not_understood("a star beside tableoid of a catalog is not supported")
                 .hint("Name the columns.")
                 .at(place));
         }
-        let form = if self.catalogs.tableoid { Form::WithTableoid } else { Form::Plain };
+        let form = if tableoid { Form::WithTableoid } else { Form::Plain };
         let alias = var.alias.clone().unwrap_or_else(|| pg::Alias { aliasname: var.relname.clone(), colnames: Vec::new() });
         let item = match self.cx.catalog.system.answer(schema, &var.relname, form) {
             None | Some(Answer::Refused) => {

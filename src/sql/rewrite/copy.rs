@@ -98,7 +98,7 @@ impl Rewriter<'_> {
         if let Some(condition) = x.where_clause.as_mut() {
             let mut level = Scope::default();
             let item = push(&mut level, relation.name.clone(), Thing::Wrapped(relation.clone()))?;
-            item.hides = relation.hides().map(str::to_owned);
+            (item.hides, item.alone) = (relation.hides().map(str::to_owned), true);
             self.levels.push(level);
             let result = self.expr(condition);
             self.levels.pop();

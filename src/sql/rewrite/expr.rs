@@ -6,7 +6,9 @@ use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use};
 use crate::sql::{Refusal, conversions, functions, nodes};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AExpr, AExprKind, AIndirection, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef};
+use pg_query::protobuf::{
+    AExpr, AExprKind, AIndirection, CaseExpr, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef,
+};
 
 impl Rewriter<'_> {
     /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.
@@ -18,15 +20,15 @@ impl Rewriter<'_> {
 
     fn any_expr(&mut self, expr: &mut Node) -> Res<Traits> {
         let nameless = std::mem::take(&mut self.nameless);
-        if let Some(traits) = if self.schema_expr(expr) { Some(Traits::default()) } else { self.catalog_expr(expr)? } {
+        if let Some(traits) = self.replaced(expr)? {
             return Ok(traits);
         }
         let unknown = self.unknown("this expression", expr);
         let Some(inner) = expr.node.as_mut() else { return Ok(Traits::default()) };
         match inner {
             NodeEnum::ColumnRef(column) => {
-                self.column_of_subquery(column);
-                self.column_schema(column).and_then(|()| self.column(column, nameless))
+                self.referred(column)?;
+                self.column(column, nameless)
             }
             NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::default()),
             NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::AStar(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => {
@@ -36,16 +38,7 @@ impl Rewriter<'_> {
             NodeEnum::BoolExpr(x) => self.exprs(&mut x.args),
             NodeEnum::FuncCall(call) => self.call(call),
             NodeEnum::TypeCast(x) => self.cast(x, unknown),
-            NodeEnum::CaseExpr(x) => {
-                let row = x.arg.as_deref().is_some_and(is_row);
-                let quiet = x.arg.is_none() || (self.implicit_operators(&["="])? && !row);
-                let mut traits = self.optional(x.arg.as_mut())?;
-                traits.add(self.exprs(&mut x.args)?);
-                traits.add(self.optional(x.defresult.as_mut())?);
-                let (whens, results) = nodes::arms(x);
-                let traits = self.converted(self.converted(traits, &whens), &results);
-                Ok(if quiet { traits } else { traits.raising() })
-            }
+            NodeEnum::CaseExpr(x) => self.case(x),
             NodeEnum::CaseWhen(x) => {
                 let mut traits = self.optional(x.expr.as_mut())?;
                 traits.add(self.optional(x.result.as_mut())?);
@@ -60,10 +53,10 @@ impl Rewriter<'_> {
             NodeEnum::AIndirection(x) => self.indirection(x),
             // Arrays of stored arrays fail where their dimensions differ.
             NodeEnum::AArrayExpr(x) => self.exprs(&mut x.elements).map(Traits::raising),
-            NodeEnum::RowExpr(x) => self.row_value(&mut x.args),
+            NodeEnum::RowExpr(x) => self.row_parts(&mut x.args),
             NodeEnum::CoalesceExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
             NodeEnum::MinMaxExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
-            NodeEnum::List(x) => self.exprs(&mut x.items),
+            NodeEnum::List(x) => self.no_own_star(&x.items).and_then(|()| self.exprs(&mut x.items)),
             NodeEnum::GroupingFunc(x) => self.exprs(&mut x.args),
             NodeEnum::GroupingSet(x) => self.exprs(&mut x.content),
             NodeEnum::SortBy(x) => {
@@ -86,6 +79,36 @@ impl Rewriter<'_> {
             NodeEnum::XmlSerialize(x) => self.xml_serialize(x),
             _ => Err(unknown),
         }
+    }
+
+    /// What is another expression in the final text.
+    fn replaced(&mut self, expr: &mut Node) -> Res<Option<Traits>> {
+        if self.schema_expr(expr) {
+            return Ok(Some(Traits::default()));
+        }
+        if let Some(traits) = self.catalog_expr(expr)? {
+            return Ok(Some(traits));
+        }
+        // Rows of other types cannot be compared.
+        Ok(self.whole_row(expr).map(|used| Traits { uses: vec![used], ..Traits::default() }.raising()))
+    }
+
+    /// A column by the name that it has in the final text.
+    fn referred(&mut self, column: &mut ColumnRef) -> Res<()> {
+        self.column_of_subquery(column);
+        self.system_column(column)?;
+        self.column_schema(column)
+    }
+
+    fn case(&mut self, x: &mut CaseExpr) -> Res<Traits> {
+        let row = x.arg.as_deref().is_some_and(is_row);
+        let quiet = x.arg.is_none() || (self.implicit_operators(&["="])? && !row);
+        let mut traits = self.optional(x.arg.as_mut())?;
+        traits.add(self.exprs(&mut x.args)?);
+        traits.add(self.optional(x.defresult.as_mut())?);
+        let (whens, results) = nodes::arms(x);
+        let traits = self.converted(self.converted(traits, &whens), &results);
+        Ok(if quiet { traits } else { traits.raising() })
     }
 
     fn cast(&mut self, x: &mut TypeCast, unknown: Refusal) -> Res<Traits> {
@@ -150,14 +173,6 @@ impl Rewriter<'_> {
         Ok(Traits { uses: vec![used], ..Traits::default() })
     }
 
-    /// A whole row, as JSON say, tells the names that the table's columns have: of a wrapped one those that the client gave them.
-    fn own_names(&self, name: &str, place: Option<u32>) -> Res<()> {
-        if self.renamed.iter().any(|r| r == name) {
-            return Err(Refusal::not_understood("a whole row of a table with renamed columns is not supported").at(place));
-        }
-        Ok(())
-    }
-
     /// The operand of IS NULL, or of a cast to text: a whole row's values come out, not the names of its columns.
     pub(super) fn values_alone(&mut self, operand: Option<&Node>) {
         self.nameless = operand.is_some_and(|n| matches!(n.node, Some(NodeEnum::ColumnRef(_))));
@@ -185,6 +200,9 @@ impl Rewriter<'_> {
     }
 
     fn indirection(&mut self, x: &mut AIndirection) -> Res<Traits> {
+        if let Some(NodeEnum::ColumnRef(row)) = x.arg.as_ref().and_then(|a| a.node.as_ref()) {
+            self.column(row, true)?;
+        }
         let mut traits = self.optional(x.arg.as_mut())?;
         for step in &mut x.indirection {
             match step.node.as_mut() {
@@ -284,13 +302,13 @@ impl Rewriter<'_> {
         let compares = link.sub_link_type != SubLinkType::ExistsSublink as i32 && link.sub_link_type != SubLinkType::ExprSublink as i32;
         let converts = self.conversions.wanted && compares && link.sub_link_type != SubLinkType::ArraySublink as i32;
         let fails = converts || !self.quiet_operator(&name);
+        traits.uses.push(Use::Any);
         if link.testexpr.is_some() && fails {
             traits = traits.raising();
         }
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
-        traits.uses.push(Use::Any);
         if converts {
             traits = traits.raising();
         }
@@ -312,32 +330,8 @@ impl Rewriter<'_> {
         Ok(traits)
     }
 
-    /// What a function returns may be rows of a table as it is stored.
-    fn shows_no_hidden(&self, name: &str, place: Option<u32>) -> Res<()> {
-        if !self.cx.catalog.revealing.contains(name) {
-            return Ok(());
-        }
-        Err(Refusal::not_understood(format!("function {name} is not supported"))
-            .detail("It returns rows of a table that has a column that is not the tenant's to see.")
-            .hint("Declare it RETURNS TABLE, without that column.")
-            .at(place))
-    }
-
-    /// `f(t.*)` gives f a whole row.
-    fn own_rows(&self, call: &FuncCall, place: Option<u32>) -> Res<()> {
-        for argument in &call.args {
-            if let Some(NodeEnum::ColumnRef(row)) = &argument.node
-                && let [relation, star] = row.fields.as_slice()
-                && matches!(star.node, Some(NodeEnum::AStar(_)))
-                && let Some([name]) = nodes::names(std::slice::from_ref(relation)).as_deref()
-            {
-                self.own_names(name, place)?;
-            }
-        }
-        Ok(())
-    }
-
     fn call(&mut self, call: &mut FuncCall) -> Res<Traits> {
+        let reveals = std::mem::take(&mut self.reveals);
         let place = self.at(call.location);
         let names: Vec<String> = nodes::names(&call.funcname).unwrap_or_default().into_iter().map(str::to_owned).collect();
         let (schema, name) = match names.as_slice() {
@@ -376,7 +370,7 @@ impl Rewriter<'_> {
             return self.lock_call(call, &name, traits).map_err(|r| r.at(place));
         }
         self.rows_call(call, name);
-        if !own || (schema.is_empty() && self.cx.catalog.user_functions.contains(name)) {
+        if !reveals && (!own || (schema.is_empty() && self.cx.catalog.user_functions.contains(name))) {
             self.shows_no_hidden(name, place)?;
         }
         if schema.is_empty() && self.cx.catalog.overloads.contains(name) {
@@ -384,7 +378,7 @@ impl Rewriter<'_> {
         }
         if let Some(schema) = self.listed_function(schema, name) {
             call.funcname = vec![nodes::string(&schema), nodes::string(name)];
-            return Ok(traits.raising());
+            return self.takes_no_hidden(name, place).map(|()| traits.raising());
         }
         if left_out!(self.cx, UnlistedFunction) {
             return Ok(traits.raising());
@@ -408,7 +402,7 @@ impl Rewriter<'_> {
     }
 
     /// The schema of a function that the policy lists.
-    fn listed_function(&self, schema: &str, name: &str) -> Option<String> {
+    pub(super) fn listed_function(&self, schema: &str, name: &str) -> Option<String> {
         let listed = &self.cx.policy.postgres.as_ref()?.functions;
         let in_schema = |wanted: &str| listed.iter().any(|f| f.name == name && f.schema == wanted);
         let found = if schema.is_empty() {

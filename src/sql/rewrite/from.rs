@@ -46,7 +46,7 @@ impl Rewriter<'_> {
             Some(NodeEnum::JoinExpr(join)) => self.join(join, filter, scope),
             Some(NodeEnum::RangeTableSample(_)) => self.sample(item, filter, scope),
             Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
-            Some(NodeEnum::RangeFunction(function)) => self.from_function(function, scope).map(|()| Vec::new()),
+            Some(NodeEnum::RangeFunction(_)) => self.function_item(item, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeTableFunc(table)) => self.xml_table(table, scope).map(|()| Vec::new()),
             _ => Err(unknown),
         }?;
@@ -210,6 +210,7 @@ impl Rewriter<'_> {
         if !plain {
             self.using_converts(&scope.items[first..]);
         }
+        self.joins_nothing_carried(join, &scope.items[first..])?;
         let (mut here, mut up) = (Vec::new(), Vec::new());
         let floats = kind == JoinType::JoinInner && above == Filter::Above;
         let moved = (kind == JoinType::JoinLeft && left_out!(self.cx, LeftAbove))
@@ -300,7 +301,8 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    fn from_function(&mut self, function: &mut RangeFunction, scope: &mut Scope) -> Res<()> {
+    /// The calls of an item of FROM; gives its name.
+    pub(super) fn from_function(&mut self, function: &mut RangeFunction, scope: &Scope) -> Res<String> {
         self.levels.push(scope.clone());
         let raisings = self.raisings;
         let mut result = Ok(());
@@ -330,8 +332,7 @@ impl Rewriter<'_> {
         for definition in &mut function.coldeflist {
             self.column_definition(definition)?;
         }
-        let name = function.alias.as_ref().map_or(name, |a| a.aliasname.clone());
-        push(scope, name, Thing::Opaque).map(|_| ())
+        Ok(function.alias.as_ref().map_or(name, |a| a.aliasname.clone()))
     }
 
     fn column_definition(&mut self, definition: &mut Node) -> Res<()> {
@@ -347,6 +348,7 @@ impl Rewriter<'_> {
 /// What a join leaves to be seen of its items, which stand from `first` on, the right side's from `middle` on.
 fn close(join: &JoinExpr, kind: JoinType, scope: &mut Scope, first: usize, middle: usize) -> Res<()> {
     for (index, item) in scope.items.iter_mut().enumerate().skip(first) {
+        item.joined = true;
         item.nullable |= match kind {
             JoinType::JoinLeft => index >= middle,
             JoinType::JoinRight => index < middle,

@@ -15,9 +15,6 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, Node, RangeSubselect, RangeVar, ResTarget, ReturningClause, SelectStmt};
 use std::sync::Arc;
 
-/// Columns that every table has and no subquery.
-const SYSTEM: &[&str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
-
 /// What the walk notes of such tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hidden {
@@ -50,6 +47,12 @@ impl Rewriter<'_> {
         if left_out!(self.cx, HiddenStar) {
             targets.extend(relation.hides().map(|c| column_of(&relation.name, c)));
         }
+        let number = self.hidden.wrapped;
+        targets.extend(self.carried_targets(number, &relation.name));
+        if alias.colnames.len() > relation.columns.len() {
+            let counts = format!("{} columns available but {} columns specified", relation.columns.len(), alias.colnames.len());
+            return Err(Refusal::with_state("42P10", format!("table \"{name}\" has {counts}")));
+        }
         let guard = if left_out!(self.cx, HiddenGuard) { nodes::truth(true) } else { guard.predicate() };
         let mut select =
             SelectStmt { where_clause: nodes::boxed(guard), ..nodes::query(Vec::new(), vec![nodes::node(NodeEnum::RangeVar(table))]) };
@@ -58,7 +61,8 @@ impl Rewriter<'_> {
         *item = nodes::node(NodeEnum::RangeSubselect(Box::new(RangeSubselect { lateral: false, subquery, alias: Some(alias) })));
         self.hidden.wrapped += 1;
         self.renamed.extend(renamed.then(|| name.clone()));
-        push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?.was_in = was_in;
+        let item = push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?;
+        (item.was_in, item.carries) = (was_in, Some(number));
         Ok(())
     }
 
@@ -86,7 +90,7 @@ impl Rewriter<'_> {
 
     /// A column or a whole row, as a name or a star says it: is it one that the tenant has?
     pub(super) fn visible(&self, names: &[&str], star: bool, place: Option<u32>) -> Res<()> {
-        self.no_system_column(names, star, place)?;
+        self.nothing_carried(names, star, place)?;
         if left_out!(self.cx, HiddenNames) {
             return Ok(());
         }
@@ -151,20 +155,6 @@ impl Rewriter<'_> {
         }
     }
 
-    fn no_system_column(&self, names: &[&str], star: bool, place: Option<u32>) -> Res<()> {
-        let Some(field) = names.last().filter(|n| !star && SYSTEM.contains(n)) else { return Ok(()) };
-        let subquery = |i: &&Item| i.hides.is_none() && matches!(&i.thing, Thing::Wrapped(r) if r.hidden.is_some());
-        let mut items = self.levels.iter().rev().flat_map(|l| &l.items);
-        let found = match names {
-            [.., relation, _] => items.find(|i| i.name == *relation).filter(subquery),
-            _ => items.find(subquery),
-        };
-        match found {
-            Some(item) => Err(unproved(&format!("the system column \"{field}\" of \"{}\"", item.name), place)),
-            None => Ok(()),
-        }
-    }
-
     /// A view's text is the operator's: what it says of a hidden column must not reach the client as an error.
     fn visible_in_view(&self, names: &[&str], star: bool) -> Res<()> {
         let Some(field) = names.last().filter(|_| !star) else { return Ok(()) };
@@ -220,23 +210,10 @@ impl Rewriter<'_> {
     }
 
     /// Writes the stars of RETURNING out, where the first item of the level is a table with a hidden column.
-    pub(super) fn written_out(&self, returning: Option<&mut ReturningClause>, scope: &Scope, from: &[Node]) -> Res<()> {
-        let (Some(returning), Some(target)) = (returning, scope.items.first().filter(|i| is_base(i))) else { return Ok(()) };
-        let Thing::Guarded(relation, _) = &target.thing else { return Ok(()) };
-        let columns = || relation.columns.iter().map(|c| column_of(&target.name, &c.name));
-        let mut out = Vec::new();
-        for expr in std::mem::take(&mut returning.exprs) {
-            match star_of(&expr).as_deref() {
-                Some([]) if from.iter().all(is_plain) && scope.items.iter().all(|i| !i.name.is_empty()) => {
-                    out.extend(columns());
-                    out.extend(scope.items.iter().skip(1).map(|i| star(&i.name)));
-                }
-                Some([name]) if *name == target.name => out.extend(columns()),
-                _ => out.push(expr),
-            }
+    pub(super) fn written_out(&self, returning: Option<&mut ReturningClause>, scope: &Scope, from: &[Node]) {
+        if let (Some(returning), true) = (returning, scope.items.first().is_some_and(is_base)) {
+            self.stars_written_out(&mut returning.exprs, scope, from);
         }
-        returning.exprs = out;
-        Ok(())
     }
 
     /// How many columns the query behind `INSERT INTO t` has, where its stars are of what is known; `with` is that of the INSERT.
@@ -368,15 +345,15 @@ pub(super) fn without_column(view: &Relation, mut select: Box<SelectStmt>) -> Re
 }
 
 /// The written table itself, or what has its columns.
-fn is_base(item: &Item) -> bool {
+pub(super) fn is_base(item: &Item) -> bool {
     item.hides.is_some()
 }
 
-fn no_column(name: &str, place: Option<u32>) -> Refusal {
+pub(super) fn no_column(name: &str, place: Option<u32>) -> Refusal {
     Refusal::with_state("42703", format!("column {name} does not exist")).at(place)
 }
 
-fn unproved(what: &str, place: Option<u32>) -> Refusal {
+pub(super) fn unproved(what: &str, place: Option<u32>) -> Refusal {
     Refusal::not_understood(format!("{what} is not supported"))
         .detail("The table has a column that is not the tenant's to see.")
         .hint("Name the columns, each with its table.")
@@ -384,12 +361,12 @@ fn unproved(what: &str, place: Option<u32>) -> Refusal {
 }
 
 /// `reference.column`, shown by its own name.
-fn column_of(reference: &str, column: &str) -> Node {
+pub(super) fn column_of(reference: &str, column: &str) -> Node {
     target(nodes::column(reference, column))
 }
 
 /// `reference.*`
-fn star(reference: &str) -> Node {
+pub(super) fn star(reference: &str) -> Node {
     let fields = vec![nodes::string(reference), nodes::node(NodeEnum::AStar(pg::AStar {}))];
     target(nodes::node(NodeEnum::ColumnRef(pg::ColumnRef { fields, location: -1 })))
 }

@@ -11,6 +11,15 @@ pub(super) fn of(targets: &[Node]) -> Vec<Option<String>> {
     targets.iter().map(|t| unnamed(t).and_then(label)).collect()
 }
 
+/// The names that the targets of a list are shown under.
+pub(super) fn shown(targets: &[Node]) -> Vec<Option<String>> {
+    let one = |target: &Node| match &target.node {
+        Some(NodeEnum::ResTarget(t)) if !t.name.is_empty() => Some(t.name.clone()),
+        _ => unnamed(target).and_then(label),
+    };
+    targets.iter().map(one).collect()
+}
+
 /// Gives each target that has another name now the one it had.
 pub(super) fn keep(targets: &mut [Node], before: Vec<Option<String>>) {
     for (target, before) in targets.iter_mut().zip(before) {

@@ -20,7 +20,8 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood("this source of MERGE is not supported"));
         }
         for item in sources.items {
-            push(&mut scope, item.name, item.thing)?.nullable = item.nullable;
+            let source = push(&mut scope, item.name, item.thing)?;
+            (source.nullable, source.carries, source.joined) = (item.nullable, item.carries, item.joined);
         }
         self.levels.push(scope);
         let result = self.merge_parts(x, &relation, &guard);

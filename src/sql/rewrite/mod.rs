@@ -22,11 +22,15 @@ mod names;
 mod own;
 mod own_place;
 mod own_schema;
+mod row_function;
+mod row_types;
 mod rows;
 mod rows_calls;
 mod select;
 mod session;
 mod shape;
+mod shown;
+mod system;
 mod temp;
 mod temp_ddl;
 mod temp_parts;
@@ -37,12 +41,13 @@ mod utility;
 mod view_names;
 mod view_write;
 mod views;
+mod whole;
 mod write;
 mod xml;
 
 use super::catalog::{Catalog, Relation};
 use super::private::Private;
-use super::rows::RowCheck;
+use super::rows::{RowCheck, RowType};
 use super::scope::{Guard, Scope};
 use super::{Kind, OwnParameter, Refusal, parse, settings};
 use crate::policy::{Policy, TableRule};
@@ -105,7 +110,7 @@ pub struct Context<'a> {
 pub fn rewrite(context: Context<'_>, stmt: &RawStmt) -> Res<Rewritten> {
     let mut mode = Mode::default();
     loop {
-        let (rewritten, again) = attempt(context, stmt, mode)?;
+        let (rewritten, again) = attempt(context, stmt, mode.clone())?;
         if again == mode {
             return Ok(rewritten);
         }
@@ -114,17 +119,19 @@ pub fn rewrite(context: Context<'_>, stmt: &RawStmt) -> Res<Rewritten> {
 }
 
 /// What a first walk may find to be needed everywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Mode {
     /// An expression that raises may be run inside an inlined WITH query: then every one becomes a barrier.
     cte_barriers: bool,
     /// A subquery that raises may be run on a row before a guard by way of a parent, which is a join: then such tables are wrapped.
     wrapped_through: bool,
+    /// System columns of tables that became subqueries are named: then these carry them.
+    carried: system::Carried,
 }
 
 /// Rewrites in a mode, and says in which it has to be.
 fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, Mode)> {
-    let mut rewriter = Rewriter::new(context, mode);
+    let mut rewriter = Rewriter::new(context, mode.clone());
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
     rewriter.conversions = conversions::Conversions::of(&context, inner);
@@ -134,7 +141,8 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     rewriter.channels_stand_alone()?;
     rewriter.no_parents_made()?;
     let cte_barriers = mode.cte_barriers || (rewriter.raised && rewriter.has_ctes);
-    let again = Mode { cte_barriers, wrapped_through: mode.wrapped_through || rewriter.early };
+    let carried = &mode.carried | &rewriter.carried;
+    let again = Mode { cte_barriers, wrapped_through: mode.wrapped_through || rewriter.early, carried };
     let done = Rewritten {
         stmt,
         kind,
@@ -204,6 +212,14 @@ struct Rewriter<'a> {
     /// The statement is pg_dump's [`settings::DUMP_GUARD`].
     dump_guard: bool,
     hidden: hidden::Hidden,
+    /// The call that is looked at next may return rows of a table with a hidden column.
+    reveals: bool,
+    /// The query or write that is entered next is the whole statement; which of its columns are rows of tables.
+    outermost: bool,
+    returns: bool,
+    row_types: Vec<RowType>,
+    /// System columns that were named so far.
+    carried: system::Carried,
 }
 
 impl<'a> Rewriter<'a> {
@@ -243,11 +259,17 @@ impl<'a> Rewriter<'a> {
             rows: rows::Rows::default(),
             dump_guard: false,
             hidden: hidden::Hidden::default(),
+            reveals: false,
+            outermost: false,
+            returns: false,
+            row_types: Vec::new(),
+            carried: system::Carried::default(),
         }
     }
 
     fn statement(&mut self, node: &mut NodeEnum) -> Res<Kind> {
         self.look_for_catalogs(node);
+        self.outermost = true;
         match node {
             NodeEnum::SelectStmt(select) if select.into_clause.is_some() => {
                 let (into, kind) = self.select_into(select)?;

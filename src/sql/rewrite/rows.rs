@@ -114,7 +114,7 @@ impl Rewriter<'_> {
             (added, guards) if added == guards => Coverage::Whole,
             _ => Coverage::Part,
         };
-        RowCheck { columns, coverage }
+        RowCheck { columns, coverage, row_types: std::mem::take(&mut self.row_types) }
     }
 
     fn rows_add(&mut self, targets: &mut Vec<Node>) {

@@ -1,6 +1,7 @@
 //! SELECT, VALUES, set operations, WITH.
 
 use super::from::{Filter, barrier, barriers};
+use super::system::is_output;
 use super::{Res, Rewriter, labels};
 use crate::sql::scope::{Item, Scope, Thing, Traits, Use};
 use crate::sql::{Refusal, nodes};
@@ -14,9 +15,9 @@ impl Rewriter<'_> {
             return Err(Refusal::not_allowed("SELECT INTO is not allowed"));
         }
         let names = self.ctes.len();
-        let top = std::mem::take(&mut self.rows.top);
+        let (top, outermost) = (std::mem::take(&mut self.rows.top), std::mem::take(&mut self.outermost));
         let traits = self.with(select.with_clause.as_mut()).and_then(|()| match (select.larg.is_some(), select.rarg.is_some()) {
-            (false, false) => self.simple_select(select, top),
+            (false, false) => self.simple_select(select, (top, outermost)),
             _ => self.set_operation(select),
         });
         self.ctes.truncate(names);
@@ -29,7 +30,7 @@ impl Rewriter<'_> {
             traits.add(self.select(side)?);
         }
         self.levels.push(Scope::default());
-        let tail = self.tail(select);
+        let tail = self.tail(select, None);
         self.levels.pop();
         tail?;
         if self.may_mix() {
@@ -43,7 +44,8 @@ impl Rewriter<'_> {
         }
     }
 
-    fn simple_select(&mut self, select: &mut SelectStmt, top: bool) -> Res<Traits> {
+    /// `top`: it is the whole statement, of which rows may be checked, and of which types may be told.
+    fn simple_select(&mut self, select: &mut SelectStmt, top: (bool, bool)) -> Res<Traits> {
         let fences = self.fences;
         let (scope, guards) = self.from_list(&mut select.from_clause, Scope::default())?;
         let reaches_in = self.locking(select, &scope)?;
@@ -67,7 +69,7 @@ impl Rewriter<'_> {
         Ok((scope, guards))
     }
 
-    fn clauses(&mut self, select: &mut SelectStmt, guards: Vec<Node>, top: bool) -> Res<Traits> {
+    fn clauses(&mut self, select: &mut SelectStmt, guards: Vec<Node>, (top, outermost): (bool, bool)) -> Res<Traits> {
         if let Some(condition) = select.where_clause.as_mut() {
             self.condition(condition)?;
         }
@@ -77,6 +79,12 @@ impl Rewriter<'_> {
             level.passed = true;
         }
         let aggregates = self.rows_aggregates();
+        if let Some(level) = self.levels.last() {
+            self.stars_written_out(&mut select.target_list, level, &select.from_clause);
+            if outermost {
+                self.row_types = self.row_types_of(&select.target_list, level, Some(&select.from_clause));
+            }
+        }
         let labels = labels::of(&select.target_list);
         let mut traits = if left_out!(self.cx, TargetList) { Traits::default() } else { self.exprs(&mut select.target_list)? };
         labels::keep(&mut select.target_list, labels);
@@ -84,7 +92,8 @@ impl Rewriter<'_> {
             traits.add(self.expr(row)?);
         }
         // DISTINCT without ON is one empty node.
-        for item in select.distinct_clause.iter_mut().filter(|n| n.node.is_some()) {
+        let shown = labels::shown(&select.target_list);
+        for item in select.distinct_clause.iter_mut().filter(|n| n.node.is_some() && !is_output(Some(n), Some(&shown))) {
             self.expr(item)?;
         }
         self.exprs(&mut select.group_clause)?;
@@ -93,7 +102,7 @@ impl Rewriter<'_> {
         if let Some(having) = select.having_clause.as_mut() {
             self.having(having)?;
         }
-        self.tail(select)?;
+        self.tail(select, Some(&shown))?;
         if top {
             self.rows_select(select, aggregates);
         }
@@ -115,11 +124,18 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    fn tail(&mut self, select: &mut SelectStmt) -> Res<()> {
+    /// ORDER BY, LIMIT and OFFSET; `shown` are the names of the output columns, of which all are meant where there are none.
+    fn tail(&mut self, select: &mut SelectStmt, shown: Option<&[Option<String>]>) -> Res<()> {
         if left_out!(self.cx, Sort) {
             return Ok(());
         }
-        self.exprs(&mut select.sort_clause)?;
+        let by = |n: &Node| match &n.node {
+            Some(NodeEnum::SortBy(sort)) => sort.use_op.is_empty() && is_output(sort.node.as_deref(), shown),
+            _ => false,
+        };
+        for sort in select.sort_clause.iter_mut().filter(|n| !by(n)) {
+            self.expr(sort)?;
+        }
         self.optional(select.limit_count.as_mut())?;
         self.optional(select.limit_offset.as_mut())?;
         Ok(())

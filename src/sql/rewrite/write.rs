@@ -19,7 +19,7 @@ impl Rewriter<'_> {
             return Ok(());
         }
         let names = self.ctes.len();
-        let top = std::mem::take(&mut self.rows.top);
+        let (top, outermost) = (std::mem::take(&mut self.rows.top), std::mem::take(&mut self.outermost));
         let merges = matches!(node, NodeEnum::MergeStmt(_));
         let with = match node {
             NodeEnum::InsertStmt(x) => x.with_clause.as_mut(),
@@ -29,7 +29,7 @@ impl Rewriter<'_> {
             _ => return Err(Refusal::not_understood("not a write")),
         };
         let walked = self.with(with);
-        self.rows.returning = top && !merges;
+        (self.rows.returning, self.returns) = (top && !merges, outermost);
         let result = walked.and_then(|()| match self.write_temp(node)? {
             true => Ok(()),
             false => self.through_view(node).and_then(|()| self.write_table(node)),
@@ -78,7 +78,7 @@ impl Rewriter<'_> {
         if left_out!(self.cx, UpdateFrom) {
             guards.clear();
         }
-        self.written_out(x.returning_clause.as_mut(), &scope, &x.from_clause)?;
+        self.written_out(x.returning_clause.as_mut(), &scope, &x.from_clause);
         if !left_out!(self.cx, UpdateTarget) {
             guards.insert(0, guard.predicate());
         }
@@ -103,7 +103,7 @@ impl Rewriter<'_> {
         if left_out!(self.cx, DeleteUsing) {
             guards.clear();
         }
-        self.written_out(x.returning_clause.as_mut(), &scope, &x.using_clause)?;
+        self.written_out(x.returning_clause.as_mut(), &scope, &x.using_clause);
         if !left_out!(self.cx, DeleteTarget) {
             guards.insert(0, guard.predicate());
         }
@@ -137,6 +137,9 @@ impl Rewriter<'_> {
         let Some(returning) = returning.filter(|_| !left_out!(self.cx, Returning)) else { return Ok(()) };
         if !returning.options.is_empty() {
             return Err(Refusal::not_understood("RETURNING WITH is not supported"));
+        }
+        if let (true, Some(level)) = (std::mem::take(&mut self.returns), self.levels.last()) {
+            self.row_types = self.row_types_of(&returning.exprs, level, None);
         }
         let labels = labels::of(&returning.exprs);
         self.exprs(&mut returning.exprs)?;
@@ -175,6 +178,7 @@ impl Rewriter<'_> {
     fn multi_source(&mut self, source: &mut Node) -> Res<()> {
         match source.node.as_mut() {
             Some(NodeEnum::RowExpr(row)) => {
+                self.row_written_out(&mut row.args);
                 for part in row.args.iter_mut().filter(|n| !matches!(n.node, Some(NodeEnum::SetToDefault(_)))) {
                     self.expr(part)?;
                 }
@@ -202,7 +206,7 @@ impl Rewriter<'_> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
         let tenant_type = tenant_type(&relation, &guard.column);
         self.writable(&relation, &x.cols)?;
-        self.written_out(x.returning_clause.as_mut(), &scope, &[])?;
+        self.written_out(x.returning_clause.as_mut(), &scope, &[]);
         for column in &mut x.cols {
             if let Some(NodeEnum::ResTarget(t)) = column.node.as_mut() {
                 self.target_indirection(t)?;

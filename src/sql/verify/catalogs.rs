@@ -23,69 +23,6 @@ impl<'v> Hole<'v> {
 }
 
 impl Walk<'_> {
-    /// Before a statement: where a value may be shown by name, and whether `tableoid` may be added.
-    pub(super) fn look_for_catalogs(&mut self, c: &Value) {
-        self.allowed.clear();
-        self.beside.clear();
-        (self.rows_call, self.only_call) = (None, None);
-        self.dump_guard = is_dump_guard(c) && !settings::may_show("restrict_nonsystem_relation_kind");
-        self.tableoid = false;
-        if let Some(("PrepareStmt" | "DeclareCursorStmt" | "ExplainStmt" | "CopyStmt", inner)) = kind(c) {
-            return self.look_for_catalogs(&inner["query"]);
-        }
-        if let Some(("InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt", write)) = kind(c) {
-            let returned = list(&write["returning_clause"], "exprs").iter().filter_map(|t| fields(t, "ResTarget"));
-            returned.for_each(|target| self.allow(&target["val"]));
-        }
-        let Some(select) = fields(c, "SelectStmt") else { return };
-        self.only_call = super::rows_calls::only_call(select);
-        self.tableoid = select.has(&mut |name, value| name == "sval" && value.as_str() == Some("tableoid"))
-            && !telling_star(c)
-            && !select.has(&mut |name, value| name == "is_natural" && value.as_bool() == Some(true));
-        if select["larg"].is_null() {
-            for target in ["target_list", "sort_clause", "group_clause"].iter().flat_map(|k| list(select, k)) {
-                let value = match kind(target) {
-                    Some(("ResTarget", t)) => &t["val"],
-                    Some(("SortBy", s)) => &s["node"],
-                    _ => target,
-                };
-                self.allow(value);
-            }
-        }
-    }
-
-    /// What stands here in the client's text may be shown by name: itself, or what a CASE or a subquery of nothing else gives.
-    pub(super) fn allow(&mut self, value: &Value) {
-        if let Some(case) = fields(value, "CaseExpr") {
-            let results = list(case, "args").iter().filter_map(|w| fields(w, "CaseWhen")).map(|w| &w["result"]);
-            let branches: Vec<&Value> = results.chain((!case["defresult"].is_null()).then_some(&case["defresult"])).collect();
-            let plain = |b: &&&Value| match kind(b) {
-                Some(("AConst", c)) => c["isnull"] == Value::Bool(true),
-                Some(("SubLink", _)) => true,
-                Some(("TypeCast", c)) => reg_type(&c["type_name"]).is_some(),
-                Some(("FuncCall", c)) => names(list(c, "funcname")).last().is_some_and(|n| regtypes::names_an_object(n)),
-                _ => false,
-            };
-            if branches.iter().filter(plain).count() == branches.len() {
-                branches.into_iter().for_each(|b| self.allow(b));
-            }
-            return;
-        }
-        if let Some(link) = fields(value, "SubLink") {
-            if let Some(select) = fields(&link["subselect"], "SelectStmt").filter(|s| link["testexpr"].is_null() && s["larg"].is_null())
-                && let [target] = list(select, "target_list")
-                && let Some(target) = fields(target, "ResTarget")
-                && is_scalar(link)
-            {
-                self.allow(&target["val"]);
-            }
-            return;
-        }
-        if let Some(place) = kind(value).and_then(|(_, v)| v["location"].as_i64()) {
-            self.allowed.insert(place);
-        }
-    }
-
     /// A relation of the system: None if the client names another.
     pub(super) fn catalog_item(&mut self, fk: &str, f: &Value, c: &Value) -> Option<Res<()>> {
         let (schema, name) = (text(c, "schemaname"), text(c, "relname"));
@@ -323,14 +260,14 @@ impl Walk<'_> {
 }
 
 /// Whether a statement is [`settings::DUMP_GUARD`].
-fn is_dump_guard(statement: &Value) -> bool {
+pub(super) fn is_dump_guard(statement: &Value) -> bool {
     let target = fields(statement, "SelectStmt").and_then(|s| fields(list(s, "target_list").first()?, "ResTarget"));
     let name = target.and_then(|t| fields(&t["val"], "FuncCall")).map(|call| names(list(call, "funcname")));
     name.is_some_and(|n| n == ["set_config"]) && tree(settings::DUMP_GUARD).is_some_and(|guard| equal(&guard, statement))
 }
 
 /// Whether a star could show a catalog's columns: every one does but a `*` by itself in a SELECT from nothing but subqueries, which shows theirs.
-fn telling_star(part: &Value) -> bool {
+pub(super) fn telling_star(part: &Value) -> bool {
     let Some(select) = fields(part, "SelectStmt") else {
         return match part {
             Value::Array(parts) => parts.iter().any(telling_star),
@@ -417,7 +354,7 @@ pub(super) fn reg_type(type_name: &Value) -> Option<&str> {
 }
 
 /// `(SELECT …)` as a value: PostgreSQL's EXPR_SUBLINK.
-fn is_scalar(link: &Value) -> bool {
+pub(super) fn is_scalar(link: &Value) -> bool {
     link["sub_link_type"].as_i64() == Some(i64::from(pg_query::protobuf::SubLinkType::ExprSublink as i32))
 }
 

@@ -45,6 +45,7 @@ impl Walk<'_> {
             ("RangeTableSample", "RangeTableSample") => self.sample(fv, cv, sinks, level),
             ("RangeSubselect", "RangeTableSample") => self.wrapped_sample(fv, cv, level),
             ("RangeSubselect", "RangeSubselect") => self.subselect(fv, cv, level),
+            ("RangeSubselect", "RangeFunction") => self.row_function(fv, cv, level),
             ("RangeFunction", "RangeFunction") => {
                 self.beside(level, |walk| {
                     walk.not_before_parents(&cv["functions"])?;
@@ -72,7 +73,7 @@ impl Walk<'_> {
     }
 
     /// Walks what can see the items that stand before it.
-    fn beside(&mut self, level: &Level, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
+    pub(super) fn beside(&mut self, level: &Level, walk: impl FnOnce(&mut Self) -> Res<()>) -> Res<()> {
         self.levels.push(level.clone());
         let result = walk(self);
         self.levels.pop();
@@ -189,13 +190,14 @@ impl Walk<'_> {
         let same_table = table["alias"].is_null() && table["inh"] == c["inh"] && table["relpersistence"] == c["relpersistence"];
         let shown = match relation.hidden {
             Some(_) => self.shows_the_visible(select, &relation),
-            None => star && is_zero(&select["limit_offset"]),
+            None => (star && is_zero(&select["limit_offset"])).then(Vec::new),
         };
-        if guard == Some(wanted) && shown && bare && same_table {
+        let fits = list(&f["alias"], "colnames").len() <= relation.columns.len() || relation.hidden.is_none();
+        if let Some(carried) = shown.filter(|_| guard == Some(wanted) && fits && bare && same_table) {
             hold(&mut self.proof, Hold::Wrapped, table, c, &name);
             self.saw_parents(&relation);
             let was_in = c["alias"].is_null().then(|| relation.schema.clone());
-            push(level, Seen { name, relation: known(relation), was_in, ..Seen::default() })
+            push(level, Seen { name, relation: known(relation), was_in, carried, ..Seen::default() })
         } else {
             disagree("a wrapped relation is not sound")
         }
@@ -249,10 +251,12 @@ impl Walk<'_> {
         self.from_item(&f["rarg"], &c["rarg"], right, level)?;
         self.used_up()?;
         self.using_is_firm(c, level, first)?;
+        self.joins_nothing_carried(f, &level.items[first..])?;
         let inside = Level { items: level.items[first..].to_vec(), passed: false };
         self.beside(&inside, |walk| walk.filter(condition))?;
         self.rest(f, c, &["quals", "larg", "rarg"])?;
         for (index, item) in level.items.iter_mut().enumerate().skip(first) {
+            item.joined = true;
             item.nullable |= match kind {
                 Some(LEFT) => index >= middle,
                 Some(RIGHT) => index < middle,

@@ -4,26 +4,29 @@
 //! row is looked up again; stars of RETURNING stand written out.
 
 use super::scopes::{Level, Seen};
+use super::system::carried;
 use super::write::Target;
 use super::{Res, Walk, disagree, fields, is_zero, kind, list, names, text};
 use crate::sql::catalog::Relation;
 use crate::sql::tree::Value;
 
 impl Walk<'_> {
-    /// Whether the subquery in a table's place shows its columns one by one, in order, under their names. A barrier is noted.
-    pub(super) fn shows_the_visible(&mut self, select: &Value, relation: &Relation) -> bool {
+    /// Whether the subquery in a table's place shows its columns one by one, in order, under their names, and which system columns behind them.
+    /// A barrier is noted.
+    pub(super) fn shows_the_visible(&mut self, select: &Value, relation: &Relation) -> Option<Vec<String>> {
         let offset = &select["limit_offset"];
         if !offset.is_null() {
             self.late += 1;
         }
-        let shown = list(select, "target_list");
+        let (own, more) = list(select, "target_list").split_at_checked(relation.columns.len())?;
         let wanted = relation.columns.iter().map(|c| (relation.name.as_str(), c.name.as_str()));
-        let all = shown.len() == relation.columns.len() && shown.iter().map(|t| column_of(t)).eq(wanted.map(Some));
-        all && (offset.is_null() || is_zero(offset))
+        let all = own.iter().map(|t| column_of(t)).eq(wanted.map(Some)) && (offset.is_null() || is_zero(offset));
+        if all { carried(more, relation) } else { None }
     }
 
     /// A reference that the client wrote: names, perhaps with a star behind them.
     pub(super) fn visible(&self, names: &[&str], star: bool) -> Res<()> {
+        self.nothing_carried(names, star)?;
         let mut all = self.levels.iter().flat_map(|l| &l.items).filter_map(|i| i.hides.as_deref());
         let Some(first) = all.next() else { return Ok(()) };
         match (names, star) {
@@ -80,28 +83,11 @@ impl Walk<'_> {
     /// Both RETURNING lists without the client's stars, each of which must stand written out in `f`.
     pub(super) fn without_stars(&self, f: &Value, c: &Value, level: &Level, from: &[Value]) -> Res<(Value, Value)> {
         let (mut left, mut client) = (f.clone(), c.clone());
-        let Some(target) = level.items.first().filter(|i| i.hides.is_some()) else { return Ok((left, client)) };
         let (exprs, theirs) = (list(&f["returning_clause"], "exprs"), list(&c["returning_clause"], "exprs"));
-        let (mut kept, mut asked, mut at) = (Vec::new(), Vec::new(), 0);
-        for expr in theirs {
-            let Some(wanted) = written_out(expr, target, level, from)? else {
-                kept.extend(exprs.get(at).cloned());
-                asked.push(expr.clone());
-                at += 1;
-                continue;
-            };
-            let run = exprs.get(at..at + wanted.len()).unwrap_or_default();
-            if !run.iter().map(shown).eq(wanted.iter().map(|w| Some(w.clone()))) {
-                return disagree("a star of RETURNING is not written out");
-            }
-            at += wanted.len();
-        }
-        if at != exprs.len() {
-            return disagree("RETURNING has other columns");
-        }
-        if !theirs.is_empty() {
-            left["returning_clause"]["exprs"] = kept.into();
-            client["returning_clause"]["exprs"] = asked.into();
+        if level.items.first().is_some_and(|i| i.hides.is_some()) && !(exprs.is_empty() && theirs.is_empty()) {
+            let (kept, asked) = self.without_own_stars(exprs, theirs, level, from)?;
+            left["returning_clause"]["exprs"] = kept;
+            client["returning_clause"]["exprs"] = asked;
         }
         Ok((left, client))
     }
@@ -148,25 +134,6 @@ impl Target {
     }
 }
 
-/// What stands in the place of a client's star: `(reference, column)`, the column empty for a star. None: it is no star of the target.
-fn written_out(expr: &Value, target: &Seen, level: &Level, from: &[Value]) -> Res<Option<Vec<(String, String)>>> {
-    let Some(star) = star_of(expr) else { return Ok(None) };
-    let Some(relation) = target.relation.as_ref() else { return disagree("a written table is not known") };
-    let mut out: Vec<(String, String)> = relation.columns.iter().map(|c| (target.name.clone(), c.name.clone())).collect();
-    match star.as_slice() {
-        [] => {
-            let others = &level.items[1..];
-            if !from.iter().all(is_plain) || others.iter().any(|i| i.name.is_empty()) {
-                return disagree("a star of RETURNING cannot be written out");
-            }
-            out.extend(others.iter().map(|i| (i.name.clone(), String::new())));
-            Ok(Some(out))
-        }
-        [name] if *name == target.name => Ok(Some(out)),
-        _ => Ok(None),
-    }
-}
-
 /// The target that a number in GROUP BY counts, where each before it is one column.
 fn numbered<'v>(group: &Value, targets: &'v [Value]) -> Option<&'v Value> {
     let number = fields(group, "AConst")?["val"]["Ival"]["ival"].as_u64()?;
@@ -202,7 +169,7 @@ fn depends(relation: &Relation, reference: &str, level: &Level, groups: &[&Value
 }
 
 /// `reference.column` or `reference.*` as a whole target, under no other name.
-fn shown(target: &Value) -> Option<(String, String)> {
+pub(super) fn shown(target: &Value) -> Option<(String, String)> {
     if let Some((reference, column)) = column_of(target) {
         return Some((reference.to_owned(), column.to_owned()));
     }
@@ -221,7 +188,7 @@ fn column_of(target: &Value) -> Option<(&str, &str)> {
     }
 }
 
-fn star_of(target: &Value) -> Option<Vec<&str>> {
+pub(super) fn star_of(target: &Value) -> Option<Vec<&str>> {
     let target = fields(target, "ResTarget").filter(|t| text(t, "name").is_empty() && list(t, "indirection").is_empty())?;
     let parts = list(fields(&target["val"], "ColumnRef")?, "fields");
     let (last, before) = parts.split_last()?;

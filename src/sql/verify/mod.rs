@@ -21,10 +21,14 @@ mod names;
 mod own;
 mod own_place;
 mod own_schema;
+mod parts;
 mod raises;
+mod row_function;
 mod rows;
 mod rows_calls;
 mod scopes;
+mod shown;
+mod system;
 mod temp;
 mod temp_ddl;
 mod temp_parts;
@@ -34,6 +38,7 @@ mod through;
 mod utility;
 mod view_names;
 mod views;
+mod whole;
 mod with;
 mod write;
 
@@ -43,6 +48,7 @@ use super::rows::Checked;
 use super::tree::{self, Fields, Value};
 use crate::policy::TableRule;
 pub use comments::adds_only_comments;
+use parts::{fields, kind, list, names, text};
 use scopes::Level;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -193,6 +199,8 @@ struct Walk<'a> {
     conditions: raises::Conditions,
     /// The client's statement is the one that pg_dump asks of a setting that is not there.
     dump_guard: bool,
+    /// The call that is walked next may return rows of a table with a hidden column.
+    reveals: bool,
 }
 
 /// A relation as the policy has it: its tenant column, if it is scoped.
@@ -203,30 +211,6 @@ struct Listed {
 
 /// Parts of the final text and of the client's that are still to be compared.
 type Pairs<'v> = Vec<(&'v Value, &'v Value)>;
-
-/// The kind and fields of a wrapped node.
-fn kind(value: &Value) -> Option<(&str, &Value)> {
-    let inner = value.get("node")?.as_object()?;
-    inner.iter().next()
-}
-
-/// The fields of a node of this kind.
-fn fields<'v>(value: &'v Value, wanted: &str) -> Option<&'v Value> {
-    kind(value).filter(|(k, _)| *k == wanted).map(|(_, v)| v)
-}
-
-fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
-    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The strings of a list of String nodes.
-fn names(values: &[Value]) -> Vec<&str> {
-    values.iter().filter_map(|v| fields(v, "String")).map(|s| text(s, "sval")).collect()
-}
 
 impl<'a> Walk<'a> {
     fn new(catalog: &'a Catalog, first: u16, private: &Private) -> Self {
@@ -251,6 +235,7 @@ impl<'a> Walk<'a> {
             added,
             conditions,
             dump_guard: false,
+            reveals: false,
         }
     }
 }
@@ -287,7 +272,7 @@ impl Walk<'_> {
     /// The same for two nodes, neither of them a fence.
     fn same_kind(&mut self, f: &Value, c: &Value) -> Res<()> {
         let (Some((fk, fv)), Some((ck, cv))) = (kind(f), kind(c)) else { return disagree("a node is none") };
-        match self.schema_expr(f, c).or_else(|| self.catalog_expr(f, c)) {
+        match self.schema_expr(f, c).or_else(|| self.catalog_expr(f, c)).or_else(|| self.own_row(f, c)) {
             Some(proved) => proved,
             None if fk != ck => disagree(format!("{ck} became {fk}")),
             None => self.same_node(fk, fv, cv),
@@ -396,8 +381,9 @@ impl Walk<'_> {
         }
         self.passed();
         self.having(&f["having_clause"], &c["having_clause"])?;
-        let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause", "having_clause", "group_clause"];
+        let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause", "having_clause", "group_clause", "target_list"];
         self.groups(list(f, "group_clause"), list(c, "group_clause"), list(c, "target_list"))?;
+        self.targets(f, c)?;
         let free = c["limit_count"].is_null() && c["limit_offset"].is_null();
         if free && f["limit_count"].is_null() && is_zero(&f["limit_offset"]) {
             done.extend(["limit_offset", "limit_option"]);

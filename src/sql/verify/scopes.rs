@@ -38,6 +38,10 @@ pub(super) struct Seen {
     pub(super) hides: Option<String>,
     /// The schema of what the client named without an alias, and what stands as a subquery.
     pub(super) was_in: Option<String>,
+    /// System columns that the subquery in a table's place shows besides.
+    pub(super) carried: Vec<String>,
+    /// Stands in a join, where bare names find no system column.
+    pub(super) joined: bool,
 }
 
 impl Level {

@@ -5,6 +5,7 @@ use super::ground::{Ground, Said};
 use super::statements::Corpus;
 use partywall::sql::Refusal;
 use partywall::sql::private::Declared;
+use partywall::sql::rows::RowType;
 
 /// What becomes of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,18 +38,18 @@ pub fn verdict(ground: &mut Ground, corpus: &Corpus, index: usize) -> Verdict {
     };
     let types = [vec![0; prepared.client_params.into()], prepared.tenant_types.clone()].concat();
     let mut alone = prepared.assurance.alone;
-    let mut sent = vec![(prepared.outgoing.as_str().to_owned(), types)];
+    let mut sent = vec![(prepared.outgoing.as_str().to_owned(), types, prepared.assurance.clone())];
     if prepared.client_params == 0 {
         match judge.simple_for(sql, &tenant, &ground.temps) {
             Ok(script) => {
                 alone |= script.assurance.alone;
-                sent.push((script.outgoing.as_str().to_owned(), Vec::new()));
+                sent.push((script.outgoing.as_str().to_owned(), Vec::new(), script.assurance.clone()));
             }
             Err(refusal) => return Verdict::Refused(reason(&refusal)),
         }
     }
-    for (text, types) in sent {
-        match (ground.in_shared(&text, &types), &columns) {
+    for (text, types, assurance) in sent {
+        match (told(ground.in_shared(&text, &types), assurance.row_types(0)), &columns) {
             (Said::Not(error), Some(_)) => return Verdict::Broken(format!("{} {} in {text}", error.code, error.message)),
             (Said::Fine(got), Some(wanted)) if !same(&got, wanted) => {
                 return Verdict::Broken(format!("other columns: {got:?} for {wanted:?} in {text}"));
@@ -57,6 +58,16 @@ pub fn verdict(ground: &mut Ground, corpus: &Corpus, index: usize) -> Verdict {
         }
     }
     Verdict::Accepted { alone }
+}
+
+/// What the client is told: whole rows by the number of their table's row type, which is a user's (0).
+fn told(said: Said, row_types: &[RowType]) -> Said {
+    let Said::Fine(mut columns) = said else { return said };
+    for row in row_types {
+        let record = columns.get_mut(row.place).filter(|c| c.1 == 2249);
+        record.into_iter().for_each(|column| column.1 = 0);
+    }
+    Said::Fine(columns)
 }
 
 /// Access lists are shown as texts (aclitem as text, and its array).

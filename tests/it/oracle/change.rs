@@ -230,6 +230,11 @@ impl Generator {
             let beside = self.features & (F::UpdateFrom.bit() | F::DeleteUsing.bit()) != 0;
             return if beside { format!(" RETURNING {alias}.*") } else { " RETURNING *".into() };
         }
+        // The names of partitions and children are not listed.
+        if self.random.percent(15) && !matches!(table.name, "events" | "notes") {
+            self.note(F::WholeRow);
+            return self.piece(format!(" RETURNING {alias}, {alias}.{} AS k, {alias}.tableoid::regclass AS r", table.columns[0].name), "");
+        }
         self.scopes.push(vec![Self::scope_of(table, alias)]);
         let ty = self.random.pick(&Ty::ALL);
         let text = format!(" RETURNING {alias}.{}, {} AS c", table.columns[0].name, self.expr(ty, 2));
