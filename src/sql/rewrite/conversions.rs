@@ -1,12 +1,14 @@
 //! Conversions that nobody wrote: on rows of `through` tables they are fenced like what can fail otherwise (see `sql::conversions`).
 
 use super::{Context, Rewriter};
+use crate::sql::catalog::Relation;
 use crate::sql::conversions::{is_firm_call, is_firm_operator, is_firm_type, is_loose};
 use crate::sql::nodes;
 use crate::sql::scope::{Item, Scope, Thing, Traits};
 use crate::sql::tree::{self, Value};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ColumnRef, Node, TypeName};
+use std::sync::Arc;
 
 /// What a statement may convert of a `through` table.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,8 +35,16 @@ impl Conversions {
 }
 
 fn may_be_through(cx: &Context<'_>, var: &Value) -> bool {
-    let text = |field: &str| var[field].as_str().unwrap_or_default();
-    cx.catalog.find(text("schemaname"), text("relname")).is_some_and(|r| r.through().is_some() || r.is_expanded())
+    listed(cx, var).is_some_and(|r| r.through().is_some() || r.is_expanded())
+}
+
+/// The listed relation that is named.
+fn listed<'c>(cx: &Context<'c>, var: &Value) -> Option<&'c Arc<Relation>> {
+    cx.catalog.find(text(var, "schemaname"), text(var, "relname"))
+}
+
+fn text<'v>(var: &'v Value, field: &str) -> &'v str {
+    var[field].as_str().unwrap_or_default()
 }
 
 /// Whether a parameter is declared as of such a type, in Parse or in PREPARE.
@@ -58,19 +68,13 @@ fn makes_convert(cx: &Context<'_>, tree: &Value) -> bool {
         "FuncCall" => !last_of(&part["funcname"]).is_some_and(is_firm_call),
         "AExpr" => !last_of(&part["name"]).is_some_and(is_operator),
         "RangeVar" => {
-            shows_loose |= has_loose(cx, part);
+            shows_loose |= listed(cx, part).is_some_and(|r| r.columns.iter().any(|c| is_loose(c.type_oid)));
             reads_catalog_or_view(cx, part)
         }
         "colnames" | "aliascolnames" => part.as_array().is_some_and(|names| !names.is_empty()) && !cx.catalog.loose_columns.is_empty(),
         _ => false,
     });
     found || (starred && shows_loose)
-}
-
-fn has_loose(cx: &Context<'_>, var: &Value) -> bool {
-    let text = |field: &str| var[field].as_str().unwrap_or_default();
-    let relation = cx.catalog.find(text("schemaname"), text("relname"));
-    relation.is_some_and(|r| r.columns.iter().any(|c| is_loose(c.type_oid)))
 }
 
 /// BETWEEN stands in the tree by its name.
@@ -83,10 +87,8 @@ fn is_system(column: &str) -> bool {
 }
 
 fn reads_catalog_or_view(cx: &Context<'_>, var: &Value) -> bool {
-    let text = |field: &str| var[field].as_str().unwrap_or_default();
-    let (schema, name) = (text("schemaname"), text("relname"));
-    let system = matches!(schema, "pg_catalog" | "information_schema") || name.starts_with("pg_");
-    system || cx.catalog.find(schema, name).is_some_and(|relation| relation.is_expanded())
+    let system = matches!(text(var, "schemaname"), "pg_catalog" | "information_schema") || text(var, "relname").starts_with("pg_");
+    system || listed(cx, var).is_some_and(|relation| relation.is_expanded())
 }
 
 fn last_of(names: &Value) -> Option<&str> {

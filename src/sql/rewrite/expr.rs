@@ -299,19 +299,16 @@ impl Rewriter<'_> {
     pub(super) fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
         let mut traits = self.optional(link.testexpr.as_mut())?;
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
-        let compares = link.sub_link_type != SubLinkType::ExistsSublink as i32 && link.sub_link_type != SubLinkType::ExprSublink as i32;
-        let converts = self.conversions.wanted && compares && link.sub_link_type != SubLinkType::ArraySublink as i32;
+        let alone = [SubLinkType::ExistsSublink, SubLinkType::ExprSublink, SubLinkType::ArraySublink];
+        let converts = self.conversions.wanted && !alone.iter().any(|kind| link.sub_link_type == *kind as i32);
         let fails = converts || !self.quiet_operator(&name);
         traits.uses.push(Use::Any);
-        if link.testexpr.is_some() && fails {
+        if converts || (fails && link.testexpr.is_some()) {
             traits = traits.raising();
         }
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
-        if converts {
-            traits = traits.raising();
-        }
         if !left_out!(self.cx, Sublink) {
             let raisings = self.raisings;
             let output = self.select(select)?;
