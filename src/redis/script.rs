@@ -1,8 +1,10 @@
-//! Scripts: the client's text runs inside `script.lua`, which gives it a redis.call of its tenant's own. The wrapper is one text for all tenants, so
-//! that upstream keeps one script; the client's text travels as an argument. Which scripts there are is the tenant's own business: a registry.
+//! Scripts: the client's text runs inside `script/core.lua`, which gives it a redis.call of its tenant's own. The wrapper is one text for all tenants
+//! (one for each set of flags), so that upstream keeps one script; the client's text travels as an argument. Which scripts there are is the tenant's
+//! own business: a registry.
 
 use super::commands::{Entry, Rule, Spec, all};
 use super::encode;
+use super::inline;
 use super::session::Setup;
 use super::sha1;
 use super::understand::Refusal;
@@ -82,10 +84,11 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
     match entry.name {
         "eval" | "eval_ro" => {
             let keys = count(request)?;
-            let text = request.bytes(1);
-            let sha = setup.peers.scripts.keep(&text);
-            let first = (if entry.name == "eval" { b"EVAL".as_slice() } else { b"EVAL_RO" }, wrapper().0.as_bytes());
-            run(out, first, (&text, &sha), keys, request, setup)?;
+            let text = request.arg(1);
+            let (flags, code) = shebang(text)?;
+            let sha = setup.peers.scripts.keep(text);
+            let first = (if entry.name == "eval" { b"EVAL".as_slice() } else { b"EVAL_RO" }, wrapper(flags).0.as_bytes());
+            run(out, first, (code, &sha), keys, request, setup);
             return Ok(Scripted::Sent);
         }
         "evalsha" | "evalsha_ro" => {
@@ -93,18 +96,19 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
             let noscript = || Refusal { late: true, ..Refusal::early("NOSCRIPT", "No matching script. Please use EVAL.") };
             let text = setup.peers.scripts.text(request.arg(1)).ok_or_else(noscript)?;
             // Should upstream not know the wrapper, the client hears NOSCRIPT and sends or loads the text: then the wrapper goes along.
-            let first = (if entry.name == "evalsha" { b"EVALSHA".as_slice() } else { b"EVALSHA_RO" }, wrapper().1.as_bytes());
-            run(out, first, (&text, &super::lossy(request.arg(1)).to_ascii_lowercase()), keys, request, setup)?;
+            let (flags, code) = shebang(&text)?;
+            let first = (if entry.name == "evalsha" { b"EVALSHA".as_slice() } else { b"EVALSHA_RO" }, wrapper(flags).1.as_bytes());
+            run(out, first, (code, &super::lossy(request.arg(1)).to_ascii_lowercase()), keys, request, setup);
             return Ok(Scripted::Sent);
         }
         "script load" => {
             let text = request.arg(2);
-            refuse_flags(text)?;
+            let (flags, code) = shebang(text)?;
             let sha = setup.peers.scripts.keep(text);
             // Tried within the wrapper, which upstream thereby knows when EVALSHA comes: drivers do not send the text again.
             let (names, try_sha) = (&setup.names, sha1::hex(TRY.as_bytes()));
-            let own = [names.prefix().as_ref(), names.escaped(), TRY.as_bytes(), try_sha.as_bytes(), b"2", text, sha.as_bytes()];
-            encode::command(out, &[&[b"EVAL".as_slice(), wrapper().0.as_bytes(), b"0"], own.as_slice()].concat());
+            let own = [names.prefix().as_ref(), names.escaped(), TRY.as_bytes(), try_sha.as_bytes(), b"2", code, sha.as_bytes()];
+            encode::command(out, &[&[b"EVAL".as_slice(), wrapper(flags).0.as_bytes(), b"0"], own.as_slice()].concat());
             return Ok(Scripted::Sent);
         }
         "script exists" => {
@@ -128,12 +132,44 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
 }
 
 /// Before 7.0 a script can change what later scripts of other tenants run with.
-fn supported(version: &str) -> bool {
+pub(super) fn supported(version: &str) -> bool {
     version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 7)
 }
 
-fn refuse_flags(text: &[u8]) -> Result<(), Refusal> {
-    if text.starts_with(b"#!") { Err(Refusal::late("script flags are not supported by this proxy")) } else { Ok(()) }
+/// The server's flags of scripts and functions (`scripts_flags_def` in its script.c), in the order in which the wall writes them.
+pub(super) const FLAGS: [&str; 5] = ["no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"];
+
+/// Which flags a script has: None without a first line that gives them, else a bit each of [`FLAGS`]. The server treats no flags and no such line
+/// differently.
+type Flags = Option<u8>;
+
+/// The flags of a script, and its text behind the line that gives them; `evalExtractShebangFlags` in the server's eval.c.
+fn shebang(text: &[u8]) -> Result<(Flags, &[u8]), Refusal> {
+    if !text.starts_with(b"#!") {
+        return Ok((None, text));
+    }
+    // A C string, up to its first line end.
+    let end = super::understand::c_string(text).iter().position(|b| *b == b'\n');
+    let (line, code) = end.map(|end| text.split_at(end)).ok_or_else(|| Refusal::late("Invalid script shebang"))?;
+    let words = inline::split(line).filter(|words| !words.is_empty()).ok_or_else(|| Refusal::late("Invalid engine in script shebang"))?;
+    let said = |what: &str, word: &[u8]| Refusal::late(format!("{what}: {}", super::lossy(super::understand::c_string(word))));
+    let mut flags = 0;
+    for (at, word) in words.iter().enumerate() {
+        let word = super::understand::c_string(word);
+        match word.strip_prefix(b"flags=") {
+            _ if at == 0 && word == b"#!lua" => {}
+            _ if at == 0 => return Err(said("Unexpected engine in script shebang", word)),
+            None => return Err(said("Unknown lua shebang option", word)),
+            Some(b"") => {}
+            Some(given) => {
+                for flag in given.split(|b| *b == b',') {
+                    let known = FLAGS.iter().position(|known| known.as_bytes() == flag);
+                    flags |= 1 << known.ok_or_else(|| said("Unexpected flag in script shebang", flag))?;
+                }
+            }
+        }
+    }
+    Ok((Some(flags), code))
 }
 
 fn count(request: &Request) -> Result<usize, Refusal> {
@@ -145,15 +181,7 @@ fn count(request: &Request) -> Result<usize, Refusal> {
     }
 }
 
-fn run(
-    out: &mut BytesMut,
-    (command, script): (&[u8], &[u8]),
-    (text, sha): (&[u8], &str),
-    keys: usize,
-    request: &Request,
-    setup: &Setup,
-) -> Result<(), Refusal> {
-    refuse_flags(text)?;
+fn run(out: &mut BytesMut, (command, script): (&[u8], &[u8]), (text, sha): (&[u8], &str), keys: usize, request: &Request, setup: &Setup) {
     let names = &setup.names;
     let arguments = request.len() - 3 - keys;
     encode::header(out, b'*', 3 + keys + 5 + arguments);
@@ -169,26 +197,42 @@ fn run(
     for at in 3 + keys..request.len() {
         encode::bulk(out, request.arg(at));
     }
-    Ok(())
 }
 
-/// The wrapper with the commands that a script may call, and its name.
-fn wrapper() -> &'static (String, String) {
-    static WRAPPER: OnceLock<(String, String)> = OnceLock::new();
-    WRAPPER.get_or_init(|| {
+/// The wrapper of scripts with these flags, and its name.
+fn wrapper(flags: Flags) -> &'static (String, String) {
+    static WRAPPERS: [OnceLock<(String, String)>; 1 << FLAGS.len()] = [const { OnceLock::new() }; 1 << FLAGS.len()];
+    static PLAIN: OnceLock<(String, String)> = OnceLock::new();
+    let place = flags.and_then(|bits| WRAPPERS.get(usize::from(bits))).unwrap_or(&PLAIN);
+    place.get_or_init(|| {
+        let named: Vec<&str> =
+            (0..).zip(FLAGS).filter(|(bit, _)| flags.is_some_and(|bits| bits & 1 << bit != 0)).map(|(_, flag)| flag).collect();
+        let first = match flags {
+            None => String::new(),
+            Some(0) => "#!lua\n".to_owned(),
+            Some(_) => format!("#!lua flags={}\n", named.join(",")),
+        };
+        let text = [&first, include_str!("script/eval_head.lua"), core(), include_str!("script/eval.lua")].concat();
+        let sha = sha1::hex(text.as_bytes());
+        (text, sha)
+    })
+}
+
+/// What runs the client's code, with the commands that it may call.
+pub(super) fn core() -> &'static str {
+    static CORE: OnceLock<String> = OnceLock::new();
+    CORE.get_or_init(|| {
         let containers = ["object", "memory", "xgroup", "xinfo"];
         let entries = all().filter(|entry| !containers.contains(&entry.name));
         let mut commands: Vec<String> =
             entries.map(|entry| format!(" {}={},{} ", entry.full_name(), entry.arity, callable(entry).unwrap_or("!".into()))).collect();
         commands.extend(containers.map(|container| format!(" {container}=container ")));
         commands.sort_unstable();
-        let text = include_str!("script.lua").replace("@COMMANDS@", &commands.concat());
-        let sha = sha1::hex(text.as_bytes());
-        (text, sha)
+        include_str!("script/core.lua").replace("@COMMANDS@", &commands.concat())
     })
 }
 
-/// What `script.lua` does with a command: `places>shape`. None: it may not be called.
+/// What `core.lua` does with a command: `places>shape`. None: it may not be called.
 fn callable(entry: &'static Entry) -> Option<String> {
     if entry.flags.contains(&"noscript") || entry.flags.contains(&"no_multi") {
         return None;

@@ -39,7 +39,25 @@ fn keys_and_the_text_travel_as_arguments() {
     assert!(sent.starts_with("*10\r\n$4\r\nEVAL\r\n") && sent.ends_with(&tail), "{sent}");
     // The name in upper case is the same script.
     let sent = ask(&setup, &["EVALSHA", &sha.to_uppercase(), "0"]).unwrap();
-    assert!(sent.starts_with(&format!("*8\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n$1\r\n0\r\n", wrapper().1)), "{sent}");
+    assert!(sent.starts_with(&format!("*8\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n$1\r\n0\r\n", wrapper(None).1)), "{sent}");
+}
+
+#[test]
+fn flags_stand_before_the_wrapper_and_not_before_the_text() {
+    let setup = setup("7.0.15");
+    let text = "#!lua flags=allow-oom,no-writes flags=no-writes\nreturn 1";
+    let sent = ask(&setup, &["EVAL", text, "0"]).unwrap();
+    assert!(sent.contains("\r\n#!lua flags=no-writes,allow-oom\n-- Before core.lua"), "{}", &sent[..200]);
+    let tail = format!("$9\r\n\nreturn 1\r\n$40\r\n{}\r\n$1\r\n0\r\n", sha1::hex(text.as_bytes()));
+    assert!(sent.ends_with(&tail), "{}", &sent[sent.len() - 200..]);
+    let bare = ask(&setup, &["EVAL", "#!lua\nreturn 1", "0"]).unwrap();
+    assert!(bare.contains("\r\n#!lua\n-- Before core.lua"));
+    let first = wrapper(Some(3));
+    assert!(sent.contains(&first.0) && first.1 != wrapper(None).1 && first.1 != wrapper(Some(0)).1);
+    let sent = ask(&setup, &["EVALSHA_RO", &sha1::hex(text.as_bytes()), "0"]).unwrap();
+    assert!(sent.starts_with(&format!("*8\r\n$10\r\nEVALSHA_RO\r\n$40\r\n{}\r\n", first.1)), "{}", &sent[..100]);
+    // What the server would not keep is not kept.
+    assert!(ask(&setup, &["EVAL", "#!perl\n", "0"]).is_err() && setup.peers.scripts.text(sha1::hex(b"#!perl\n").as_bytes()).is_none());
 }
 
 #[test]
@@ -74,7 +92,13 @@ fn refusals_are_the_servers() {
         (vec!["EVAL", "x", "-1", "k"], "ERR Number of keys can't be negative"),
         (vec!["EVAL", "x", "99", "k"], "ERR Number of keys can't be greater than number of args"),
         (vec!["EVAL", "x", "01", "k"], "ERR value is not an integer or out of range"),
-        (vec!["EVAL", "#!lua flags=no-writes\nreturn 1", "0"], "ERR script flags are not supported by this proxy"),
+        (vec!["EVAL", "#!lua", "0"], "ERR Invalid script shebang"),
+        (vec!["EVAL", "#!lua \"\nreturn 1", "0"], "ERR Invalid engine in script shebang"),
+        (vec!["EVAL", "#!perl\nreturn 1", "0"], "ERR Unexpected engine in script shebang: #!perl"),
+        (vec!["EVAL", "#!lua name=x\nreturn 1", "0"], "ERR Unknown lua shebang option: name=x"),
+        (vec!["EVAL", "#!lua flags=no-writes,x\nreturn 1", "0"], "ERR Unexpected flag in script shebang: x"),
+        (vec!["EVAL", "#!lua flags=no-writes,\nreturn 1", "0"], "ERR Unexpected flag in script shebang: "),
+        (vec!["EVAL", "#!lua flags=\0\nreturn 1", "0"], "ERR Invalid script shebang"),
         (vec!["SCRIPT", "FLUSH", "x"], "ERR SCRIPT FLUSH only support SYNC|ASYNC option"),
     ] {
         assert_eq!(ask(&good, &args), Err(words.into()), "{args:?}");
@@ -82,7 +106,7 @@ fn refusals_are_the_servers() {
     assert_eq!(ask(&setup("6.2.14"), &["EVAL", "x", "0"]), Err("NOPERM this user has no permissions to run the 'eval' command".into()));
 }
 
-/// `script.lua` refuses a rule that it does not know; here none is.
+/// `core.lua` refuses a rule that it does not know; here none is.
 #[test]
 fn every_rule_is_one_that_the_wrapper_knows() {
     let known = |spec: &str| {
@@ -92,7 +116,7 @@ fn every_rule_is_one_that_the_wrapper_knows() {
             || spec.strip_prefix('#').is_some_and(|n| n.parse::<u32>().is_ok())
             || ["own", "none", "whole", "!", "container"].contains(&spec)
     };
-    let text = &wrapper().0;
+    let text = &wrapper(None).0;
     let commands = text.split("local COMMANDS = '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
     let mut seen = 0;
     for entry in commands.split_whitespace() {
@@ -108,7 +132,7 @@ fn every_rule_is_one_that_the_wrapper_knows() {
 
 #[test]
 fn a_script_may_call_what_stays_within_the_tenant() {
-    let text = &wrapper().0;
+    let text = &wrapper(None).0;
     for line in [
         " get=2,1:0:1 ",
         " mset=-3,1:-1:2 ",

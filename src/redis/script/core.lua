@@ -1,12 +1,11 @@
--- What a client's script runs in: a redis.call that puts the tenant's prefix before every key, declared or not, and takes it off every reply.
--- The client's text is a string here, compiled behind a line of locals that hide each global through which the raw call could be reached; a name
--- once hidden by a local cannot be uncovered. ARGV: prefix, prefix as a pattern, the text, its sha, how many arguments are the client's.
-local raw_call, raw_pcall, raw_error = redis.call, redis.pcall, error
-local type, pcall, xpcall, tostring, tonumber, pairs, setmetatable = type, pcall, xpcall, tostring, tonumber, pairs, setmetatable
-local select, unpack, compile, metatable, handler = select, unpack, loadstring, getmetatable, __redis__err__handler
+-- What a client's code runs in: a redis.call that puts the tenant's prefix before every key, declared or not, and takes it off every reply.
+-- The code is a string here, compiled behind a line of locals that hide each global through which the raw call could be reached; a name once
+-- hidden by a local cannot be uncovered. Before this stands what says: raw, raw_call, raw_pcall, prefix, escaped, text, keys, argv.
+local raw_error = error
+local type, pcall, xpcall, tostring, tonumber, pairs, next, setmetatable = type, pcall, xpcall, tostring, tonumber, pairs, next, setmetatable
+local select, unpack, compile, metatable = select, unpack, loadstring, getmetatable
 local find, match, sub, lower, upper, format = string.find, string.match, string.sub, string.lower, string.upper, string.format
-local concat, random = table.concat, math.random
-local raw = redis
+local concat, random, randomseed = table.concat, math.random, math.randomseed
 
 -- A global that is not known could lead anywhere.
 local KNOWN = ' KEYS ARGV redis server __redis__err__handler string cjson bit cmsgpack math table struct os xpcall tostring setmetatable next assert ' ..
@@ -14,15 +13,11 @@ local KNOWN = ' KEYS ARGV redis server __redis__err__handler string cjson bit cm
     'load error newproxy setfenv getfenv '
 for name in pairs(_G) do
     if type(name) ~= 'string' or not find(KNOWN, ' ' .. name .. ' ', 1, true) then
-        return raw.error_reply('ERR scripts are not supported by this proxy with this server')
+        return { err = 'ERR scripts are not supported by this proxy with this server' }
     end
 end
 
-local prefix, escaped, text, sha, count = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local length = #prefix
-local keys, argv = {}, {}
-for i = 1, #KEYS do keys[i] = sub(KEYS[i], length + 1) end
-for i = 1, count do argv[i] = ARGV[5 + i] end
 
 -- name=arity,rule of each command that may be called; from the wall's table.
 local COMMANDS = '@COMMANDS@'
@@ -136,6 +131,9 @@ local WHOLE = {
     flushdb = function(args)
         local mode = args[2] and word(args[2])
         if #args > 2 or mode and mode ~= 'sync' and mode ~= 'async' then return SYNTAX end
+        -- Refused where nothing may be written, also when there is nothing: this changes nothing.
+        local tried = raw_pcall('RENAMENX', prefix, prefix)
+        if type(tried) == 'table' and tried.err and tried.err ~= 'ERR no such key' then return tried end
         local found = raw_call('KEYS', escaped .. '*')
         for i = 1, #found do raw_call('UNLINK', found[i]) end
         return { ok = 'OK' }
@@ -254,7 +252,7 @@ local function call(...)
     return reply
 end
 
-local api = {
+local own = {
     call = call,
     pcall = run,
     error_reply = raw.error_reply,
@@ -272,9 +270,9 @@ local api = {
 }
 
 local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,setmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,os,newproxy,getfenv,setfenv,' ..
-    '__redis__err__handler=...;return function(...) '
-local globals, meta, json, fix
-local chunk
+    '__redis__err__handler,math=...;return function(...) '
+local globals, meta, json, fix, chunk
+local math = math
 
 -- Tables that a script may not change; each is its own script's only.
 local fixed = {}
@@ -283,7 +281,8 @@ local function readonly(values)
     fixed[table] = true
     return table
 end
-api = readonly(api)
+-- What the client has for `redis`: a table, or a function where it changes.
+local api = readonly(index or own)
 
 -- Processor time since this script began: all that the server has used is everybody's. Some servers have no `os`.
 local system = rawget(_G, 'os')
@@ -294,6 +293,19 @@ local time = clock and readonly({ clock = function() return clock() - begun end 
 function fix(table, own)
     if fixed[table] then raw_error('Attempt to modify a readonly table', 2) end
     return setmetatable(table, own)
+end
+
+-- What `math` draws from is one for all: who sets it leaves it to chance again.
+local seeded = false
+math = readonly(setmetatable({ randomseed = function(seed)
+    randomseed(seed)
+    seeded = true
+end }, { __index = math }))
+local function unseed()
+    if not seeded then return end
+    seeded = false
+    local now = raw_call('TIME')
+    randomseed((tonumber(now[1]) * 1000003 + tonumber(now[2])) % 2147483647)
 end
 
 local function hide(outer)
@@ -308,7 +320,7 @@ local function hide(outer)
             pieces[#pieces + 1] = part
         end
         return chunk(concat(pieces), name)
-    end, meta, fix, json, keys, argv, function() return 0 end, function() return 0 end, time)
+    end, meta, fix, json, keys, argv, function() return 0 end, function() return 0 end, time, nil, nil, nil, nil, math)
 end
 
 function chunk(source, name)
@@ -331,23 +343,25 @@ end
 
 -- Settings of cjson would last: the script has an instance of its own.
 json = readonly(find(text, 'cjson', 1, true) and cjson.new() or {})
-globals = { redis = api, os = time, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, setmetatable = fix, loadstring = chunk }
-for _, name in pairs({ 'string', 'bit', 'cmsgpack', 'math', 'table', 'struct', 'xpcall', 'tostring', 'next', 'assert', 'tonumber',
+globals = { redis = api, os = time, math = math, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, setmetatable = fix, loadstring = chunk }
+for _, name in pairs({ 'string', 'bit', 'cmsgpack', 'table', 'struct', 'xpcall', 'tostring', 'next', 'assert', 'tonumber',
     'rawequal', 'rawset', 'pcall', 'coroutine', 'type', 'select', 'unpack', 'pairs', 'rawget', 'ipairs', '_VERSION', 'error' }) do
     globals[name] = _G[name]
 end
 globals._G = readonly(globals)
 globals = globals._G
 
-local script, wrong = chunk(text, '@user_script')
-if not script then return { err = 'ERR Error compiling script (new function): ' .. wrong } end
-local done, result = xpcall(script, handler)
-if done then return result end
--- What was raised may be the client's own, with anything in it.
-if type(result) ~= 'table' then return { err = tostring(result) } end
-local said = type(result.err) == 'string' and tonumber(match(result.err, '^ERR user_script:(%d+): '))
-local line = tonumber(rawget(result, 'partywall_line')) or said or tonumber(rawget(result, 'line'))
-if line == 0 and not find(text, '\n', 1, true) then line = 1 end
-if line == 0 then result.err = tostring(result.err) .. ' script: ' .. sha
-elseif line then result.err = tostring(result.err) .. ' script: ' .. sha .. ', on @user_script:' .. line .. '.' end
-return { err = tostring(result.err) }
+
+-- An error as the server says it: with the name of what ran, and the line.
+local function blame(result, name, source)
+    -- What was raised may be the client's own, with anything in it.
+    if type(result) ~= 'table' then return { err = tostring(result) } end
+    local said = type(result.err) == 'string' and tonumber(match(result.err, '^ERR ' .. source .. ':(%d+): '))
+    local line = tonumber(rawget(result, 'partywall_line')) or said or tonumber(rawget(result, 'line'))
+    -- The line is lost after a tail call; but there may be only one.
+    local blank = match(text, '^\n*')
+    if line == 0 and not find(text, '\n', #blank + 1, true) then line = #blank + 1 end
+    if line == 0 then return { err = tostring(result.err) .. ' script: ' .. name } end
+    if not line then return { err = tostring(result.err) } end
+    return { err = tostring(result.err) .. ' script: ' .. name .. ', on @' .. source .. ':' .. line .. '.' }
+end
