@@ -250,7 +250,8 @@ pub async fn watch(service: Arc<Service>, mut drain: Drain) {
                 None => service.target.connect().await?,
             };
             let busy = open.is_busy().await?;
-            let ended = if busy { open.ask(&["SCRIPT", "KILL"]).await.is_ok() } else { false };
+            // Which of the two it is the server knows.
+            let ended = busy && (open.ask(&["SCRIPT", "KILL"]).await.is_ok() || open.ask(&["FUNCTION", "KILL"]).await.is_ok());
             Ok::<_, crate::upstream::redis::ConnectError>((open, busy, ended))
         });
         if let Ok(Ok((open, busy, ended))) = asked.await {

@@ -27,6 +27,7 @@ pub enum Rule {
     Tracking,
     Clients,
     Script,
+    Function,
     NoCluster,
     /// Stands in no rule.
     Refused,
@@ -182,6 +183,7 @@ fn rule(word: &str) -> Rule {
         "tracking" => Rule::Tracking,
         "clients" => Rule::Clients,
         "script" => Rule::Script,
+        "function" => Rule::Function,
         "nocluster" => Rule::NoCluster,
         _ => Rule::Refused,
     }

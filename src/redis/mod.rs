@@ -9,6 +9,7 @@ pub mod glob;
 pub mod info;
 pub mod inline;
 pub mod keyspace;
+pub mod library;
 pub mod local;
 pub mod names;
 pub mod options;
@@ -21,6 +22,7 @@ pub mod shape;
 pub mod stranger;
 pub mod tenant;
 pub mod understand;
+pub mod value;
 pub mod wire;
 
 pub use names::Names;
@@ -52,6 +54,7 @@ fn explain_for(names: &Names, request: &wire::Request) -> Result<Explained, Refu
         Rule::Session => return Ok(Explained::Answered("the session keeps transactions, protocol and identity itself")),
         Rule::Keyspace => return Ok(Explained::Answered("the wall walks the tenant's own keys with SCAN")),
         Rule::Script => return Ok(Explained::Answered("the script runs with a redis.call that puts the prefix before every key")),
+        Rule::Function => return Ok(Explained::Answered("libraries go upstream under names of the tenant's own")),
         Rule::Clients => return Ok(Explained::Answered("the wall finds the tenant's own clients")),
         Rule::Local => return Ok(Explained::Answered("the wall answers for the tenant alone")),
         _ => {}

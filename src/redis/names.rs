@@ -9,6 +9,7 @@ use bytes::Bytes;
 pub struct Names {
     prefix: Bytes,
     escaped: Bytes,
+    library: Bytes,
     shared: Vec<Vec<u8>>,
     growth_max_bytes: u64,
     scripts: bool,
@@ -23,7 +24,10 @@ impl Names {
             return None;
         }
         let (growth_max_bytes, scripts) = (policy.growth_max_bytes.into(), policy.scripts);
-        Some(Self { escaped: glob::escape(&prefix).into(), prefix: prefix.into(), shared, growth_max_bytes, scripts })
+        // Letters, digits and underscores are all that the server takes; no such name is the beginning of another tenant's.
+        let hexadecimal: String = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
+        let library = format!("pw{hexadecimal}_").into();
+        Some(Self { escaped: glob::escape(&prefix).into(), prefix: prefix.into(), library, shared, growth_max_bytes, scripts })
     }
 
     /// How far an offset alone may make a string grow.
@@ -44,6 +48,11 @@ impl Names {
     /// Before each pattern.
     pub fn escaped(&self) -> &Bytes {
         &self.escaped
+    }
+
+    /// Before each name of a library or function.
+    pub fn library(&self) -> &Bytes {
+        &self.library
     }
 
     /// Whether there are any shared keys.
@@ -68,6 +77,11 @@ impl Names {
         const LAST: &[u8] = b" for key name '";
         if let Some(rest) = line.strip_prefix(b"-ERR Prefix '").and_then(|rest| rest.strip_prefix(self.prefix.as_ref())) {
             return [b"-ERR Prefix '".as_slice(), &self.without_last(rest)].concat();
+        }
+        for first in [b"-ERR Library '".as_slice(), b"-ERR Function "] {
+            if let Some(rest) = line.strip_prefix(first).and_then(|rest| rest.strip_prefix(self.library.as_ref())) {
+                return [first, rest].concat();
+            }
         }
         for key in quotes {
             let (own, long) = (quoted(b"", key), quoted(&self.prefix, key));

@@ -43,6 +43,10 @@ enum State {
 enum Cut {
     Prefix,
     Escaped,
+    /// What stands before names of libraries and functions.
+    Library,
+    /// All but the client's text of a library.
+    Code,
     /// Nothing: it is a cursor, to be hidden.
     Cursor(u64),
 }
@@ -95,6 +99,13 @@ impl Stripper {
                 State::Strip(length, Cut::Cursor(secret)) => {
                     let Some(cursor) = cursor(input, length, secret)? else { return Ok(false) };
                     encode::bulk(out, cursor.as_bytes());
+                    true
+                }
+                State::Strip(length, Cut::Code) => {
+                    let Some(code) = code(input, length)? else { return Ok(false) };
+                    if self.mute.is_none() {
+                        encode::bulk(out, &code);
+                    }
                     true
                 }
                 State::Strip(length, cut) => {
@@ -308,6 +319,13 @@ impl Stripper {
         let outer = levels.first().filter(|_| levels.len() == 2);
         let yes = match (&reply.shape, levels.len()) {
             (Shape::Name, 0) | (Shape::Each, 1) => true,
+            (Shape::Library, 0) => return Some(Cut::Library),
+            (Shape::Libraries, 2) => match index {
+                1 => return Some(Cut::Library),
+                7 => return Some(Cut::Code),
+                _ => false,
+            },
+            (Shape::Libraries, 4) if index == 1 && levels.get(1).is_some_and(|library| library.index == 5) => return Some(Cut::Library),
             (Shape::First, 1) => index == 0,
             (Shape::Scan { hide: Some(secret) }, 1) if index == 0 => return Some(Cut::Cursor(*secret)),
             (Shape::Scan { .. }, 2) => outer.is_some_and(|o| o.index == 1),
@@ -364,7 +382,8 @@ impl Stripper {
         let prefix = match cut {
             Cut::Prefix => names.prefix(),
             Cut::Escaped => names.escaped(),
-            Cut::Cursor(_) => return Err(Broken("a cursor for a name")),
+            Cut::Library => names.library(),
+            Cut::Cursor(_) | Cut::Code => return Err(Broken("a cursor for a name")),
         };
         let head = usize::try_from(length).unwrap_or(usize::MAX).min(prefix.len());
         if input.len() < head {
@@ -416,6 +435,17 @@ fn line_part(input: &mut BytesMut) -> (BytesMut, bool) {
         Some(end) => (input.split_to(end + 1), true),
         None => (input.split(), false),
     }
+}
+
+/// The client's text of the library that is due. None: it is not there yet.
+fn code(input: &mut BytesMut, length: u64) -> Result<Option<Vec<u8>>, Broken> {
+    let length =
+        usize::try_from(length).ok().filter(|length| *length <= super::library::WRAPPED_MAX_BYTES).ok_or(Broken("a library too long"))?;
+    if input.len() < length + 2 {
+        return Ok(None);
+    }
+    let library = input.split_to(length + 2);
+    super::library::unwrapped(&library).map(Some).ok_or(Broken("a library of somebody else"))
 }
 
 /// The cursor that is due, hidden. None: it is not there yet.

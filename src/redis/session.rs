@@ -2,7 +2,6 @@
 
 use super::commands::{Entry, Found, Rule};
 use super::encode::{self, Resp};
-use super::keyspace::Walk;
 use super::local;
 use super::names::Names;
 use super::replies::Stripper;
@@ -20,9 +19,11 @@ use std::sync::Arc;
 mod answers;
 mod clients;
 mod commands;
+mod errand;
 mod passthrough;
 
 pub(super) use commands::subscription;
+use errand::Errand;
 
 /// Replies awaited at once; the client's further commands wait.
 const AWAITED_MAX: usize = 4096;
@@ -145,7 +146,7 @@ pub struct Session {
     /// The protocol in which upstream's next words are.
     hears: Resp,
     rest: Option<Rest>,
-    walk: Option<Walk>,
+    walk: Option<Errand>,
     walks: u64,
     replies: Replies,
     /// The answer of the walk is not wanted.
@@ -350,6 +351,7 @@ impl Session {
                     Ok(())
                 }
             },
+            Rule::Function => self.function(entry, request, turn),
             _ if entry.name == "watch" && self.transaction.is_some() => {
                 self.say_error(b"ERR WATCH inside MULTI is not allowed", turn);
                 Ok(())

@@ -23,6 +23,10 @@ pub enum Shape {
     Even,
     /// `[[name, entries], …]`, or a map by name.
     Streams,
+    /// It is a library's.
+    Library,
+    /// FUNCTION LIST: names of libraries and functions, and the client's text of a library.
+    Libraries,
     /// CLIENT TRACKINGINFO: `prefixes` are the sixth element.
     Prefixes,
     /// A message of this kind.

@@ -110,7 +110,7 @@ impl Session {
     /// The answer to a step of a walk.
     fn step(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<bool, Close> {
         let Some(walk) = &mut self.walk else { return Err(Close::UpstreamBroke("a step of no walk")) };
-        let reply = Reply::from(walk.awaits());
+        let reply = walk.awaits();
         if !self.stripper.feed(&reply, &self.setup.names, input, walk.scratch())? {
             return Ok(false);
         }

@@ -1,5 +1,6 @@
 //! Commands that change the session: transactions, protocol, subscriptions; and walks over the keyspace.
 
+use super::errand::Errand;
 use super::{Awaited, Replies, SUBSCRIPTIONS_MAX, Session, Transaction};
 use crate::redis::commands::Entry;
 use crate::redis::encode::{self, Resp};
@@ -203,7 +204,7 @@ impl Session {
         turn.facts.push(Fact::Permitted);
         walk.ask(&self.setup, &mut turn.to_upstream);
         self.awaited.push_back(Awaited::Step);
-        self.walk = Some(walk);
+        self.walk = Some(Errand::Keys(Box::new(walk)));
         Ok(())
     }
 }

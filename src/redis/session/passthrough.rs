@@ -8,7 +8,6 @@ use crate::redis::shape::Reply;
 use crate::redis::understand::{Place, Plan, Refusal, is_word};
 use crate::redis::wire::Request;
 use crate::session::Turn;
-use bytes::Bytes;
 
 /// Nothing of a key in them.
 const PASS: &[&str] = &[
@@ -41,11 +40,6 @@ const DEBUG_KEYS: &[&str] = &["object", "listpack", "ziplist", "quicklist", "hts
 impl Session {
     /// Sends such a command as it is. False: it is none.
     pub(super) fn passes(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<bool, Refusal> {
-        // The suite begins with it; there are no functions.
-        if entry.name == "function flush" {
-            self.answer(Bytes::from_static(b"+OK\r\n"), turn);
-            return Ok(true);
-        }
         if !PASS.contains(&entry.name) && entry.name != "debug" || entry.name == "info" && is_word(request.arg(1), "keyspace") {
             return Ok(false);
         }

@@ -1,0 +1,71 @@
+//! What takes the wall several steps, for which the client's further commands wait.
+
+use super::{Awaited, Session};
+use crate::redis::commands::Entry;
+use crate::redis::encode::Resp;
+use crate::redis::keyspace::{Progress, Walk};
+use crate::redis::library::{self, Functional};
+use crate::redis::session::Setup;
+use crate::redis::shape::{Broken, Reply};
+use crate::redis::understand::Refusal;
+use crate::redis::wire::Request;
+use crate::session::{Fact, Turn};
+use bytes::BytesMut;
+
+/// One at a time.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// Over the tenant's keys.
+    Keys(Box<Walk>),
+    /// About its libraries.
+    Libraries(library::Errand),
+}
+
+impl Errand {
+    pub(super) fn ask(&mut self, setup: &Setup, out: &mut BytesMut) {
+        match self {
+            Self::Keys(walk) => walk.ask(setup, out),
+            Self::Libraries(errand) => errand.ask(setup, out),
+        }
+    }
+
+    pub(super) fn awaits(&self) -> Reply {
+        match self {
+            Self::Keys(walk) => walk.awaits().into(),
+            Self::Libraries(errand) => errand.awaits(),
+        }
+    }
+
+    pub(super) fn scratch(&mut self) -> &mut BytesMut {
+        match self {
+            Self::Keys(walk) => walk.scratch(),
+            Self::Libraries(errand) => errand.scratch(),
+        }
+    }
+
+    pub(super) fn step(&mut self, setup: &Setup, resp: Resp) -> Result<Progress, Broken> {
+        match self {
+            Self::Keys(walk) => walk.step(setup, resp),
+            Self::Libraries(errand) => Ok(errand.step(setup, resp)),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn function(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        match library::command(entry, request, &self.setup, &mut turn.to_upstream)? {
+            Functional::Sent(reply) => self.sent(reply, turn),
+            Functional::Errand(_) if self.transaction.is_some() => {
+                let name = entry.name.to_ascii_uppercase();
+                Err(Refusal::early("ERR", format!("{name} is not supported inside MULTI by this proxy")))
+            }
+            Functional::Errand(mut errand) => {
+                turn.facts.push(Fact::Permitted);
+                errand.ask(&self.setup, &mut turn.to_upstream);
+                self.awaited.push_back(Awaited::Step);
+                self.walk = Some(Errand::Libraries(errand));
+                Ok(())
+            }
+        }
+    }
+}
