@@ -46,6 +46,8 @@ pub enum Source {
     Password,
     /// One tenant for the port.
     Static,
+    /// What stands before each statement.
+    Statement,
 }
 
 /// One port.
@@ -162,7 +164,8 @@ fn read(path: &Path, files: &dyn Files, findings: &mut Findings) -> Option<Confi
     let policies = (reader.findings.len() == before).then_some(policies);
     for identity in policies.iter().flatten().map(|p| &p.identity) {
         let (jwt, password) = (identity.jwt.iter().map(|j| &j.keys), identity.password.iter().map(|p| &p.users));
-        jwt.chain(password).for_each(|path| drop(open(path, files, reader.findings)));
+        let key = identity.statement.iter().filter_map(|s| s.key.as_ref());
+        jwt.chain(password).chain(key).for_each(|path| drop(open(path, files, reader.findings)));
     }
     let listeners = items(listeners?).iter().filter_map(|n| listener(&mut reader, n, &upstreams, policies.as_deref(), &base)).collect();
     Some(Config { listeners, admin })
@@ -262,11 +265,8 @@ fn listener(
     }
     let tunnel = fields.get("tunnel").is_some_and(|n| tunnel(reader, n));
     let proxy_protocol = fields.get("proxy_protocol").map(|n| proxies(reader, n));
-    let asks = [Source::Jwt, Source::Password].iter().all(|s| identity.contains(s));
-    if let (Some(at), Some(Protocol::Postgres), true) = (fields.get("identity"), protocol, asks) {
-        reader.say(at, "PostgreSQL asks for one password: a token or the user's", "name either `jwt` or `password`");
-    }
     if let Some(at) = fields.get("identity") {
+        spoken(reader, at, protocol, &identity);
         let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));
         let certificates = tls.as_ref().is_some_and(|t| !t.client_ca.is_empty());
         mute(reader, at, &identity, policy.as_deref(), &Shows { certificates, tunnel, proxy: proxy_protocol.is_some(), unix });
@@ -324,6 +324,17 @@ fn tunnel(reader: &mut Reader<'_>, node: &Node) -> bool {
     known
 }
 
+/// A source that the port's protocol cannot ask for is a mistake.
+fn spoken(reader: &mut Reader<'_>, at: &Node, protocol: Option<Protocol>, identity: &[Source]) {
+    if protocol == Some(Protocol::Redis) && identity.contains(&Source::Statement) {
+        reader.say(at, "Redis has no statements: `statement` speaks for PostgreSQL only", "take `statement` out");
+    }
+    let asks = [Source::Jwt, Source::Password].iter().all(|s| identity.contains(s));
+    if protocol == Some(Protocol::Postgres) && asks {
+        reader.say(at, "PostgreSQL asks for one password: a token or the user's", "name either `jwt` or `password`");
+    }
+}
+
 /// What the connections of a port can show.
 struct Shows {
     certificates: bool,
@@ -342,7 +353,7 @@ fn mute(reader: &mut Reader<'_>, at: &Node, sources: &[Source], policy: Option<&
             Source::Jwt => (by_password || shows.tunnel, "a token in a header needs a tunnel over HTTP", "add `tunnel: http`"),
             Source::Proxy => (shows.proxy, "`proxy` needs PROXY headers", "add `proxy_protocol: { trust: [loopback] }`"),
             Source::Peer => (shows.unix, "`peer` needs a Unix socket", "write `listen: unix:/run/partywall/db.sock`"),
-            Source::Startup | Source::Password | Source::Static => continue,
+            Source::Startup | Source::Password | Source::Static | Source::Statement => continue,
         };
         if !shown {
             reader.say(at, message, fix);
@@ -382,6 +393,7 @@ const SOURCES: &[(&str, Source)] = &[
     ("peer", Source::Peer),
     ("password", Source::Password),
     ("static", Source::Static),
+    ("statement", Source::Statement),
 ];
 
 fn defines(identity: &IdentitySources, source: Source) -> bool {
@@ -394,6 +406,7 @@ fn defines(identity: &IdentitySources, source: Source) -> bool {
         Source::Peer => identity.peer.is_some(),
         Source::Password => identity.password.is_some(),
         Source::Static => identity.fixed.is_some(),
+        Source::Statement => identity.statement.is_some(),
     }
 }
 

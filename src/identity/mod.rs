@@ -113,6 +113,11 @@ pub fn hears_tokens(policy: &Policy, sources: &[Source]) -> bool {
     sources.contains(&Source::Jwt) && policy.identity.jwt.as_ref().is_some_and(|j| j.password)
 }
 
+/// May this client say before each statement whose it is?
+pub fn chooses(policy: &Policy, sources: &[Source], shown: &Shown) -> bool {
+    sources.contains(&Source::Statement) && policy.identity.statement.as_ref().is_some_and(|s| trusted(&s.trust, shown))
+}
+
 fn said(policy: &Policy, source: Source, grounds: Grounds<'_>, evidence: &Evidence<'_>) -> Said {
     let shown = evidence.shown;
     let name = match source {
@@ -123,6 +128,8 @@ fn said(policy: &Policy, source: Source, grounds: Grounds<'_>, evidence: &Eviden
         Source::Startup => startup(policy, evidence)?,
         Source::Peer => peer(policy, shown)?,
         Source::Password => evidence.user.map(str::to_owned),
+        // It speaks with each statement, later.
+        Source::Statement => None,
         Source::Static => match &policy.identity.fixed {
             Some(StaticSource::Tenant(tenant)) => Some(tenant.clone()),
             Some(StaticSource::Env(name)) => (grounds.env)(name),

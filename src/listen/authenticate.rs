@@ -4,7 +4,7 @@
 use super::postgres::Client;
 use super::{HANDSHAKE, Service};
 use crate::identity::scram::Exchange;
-use crate::identity::{Evidence, IdentityError, Principal, hears_tokens};
+use crate::identity::{Evidence, IdentityError, Principal, chooses, hears_tokens};
 use crate::postgres::encode;
 use crate::postgres::startup::STARTUP_BYTES;
 use crate::postgres::wire::{self, WireError};
@@ -14,22 +14,25 @@ use bytes::BytesMut;
 use std::io::{Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Who it is. Errors: the refusal.
-pub async fn identify(service: &Service, client: &mut Client) -> std::result::Result<Principal, Refusal> {
+/// Who it is; None where nothing says so but each statement will. Errors: the refusal.
+pub async fn identify(service: &Service, client: &mut Client) -> std::result::Result<Option<Principal>, Refusal> {
     let judge = service.shared.judge.load_full();
     let (door, policy) = (&service.door, judge.policy());
     let evidence = Evidence { shown: &client.shown, startup: &client.params, token: None, user: None };
     let absent = match door.identify(policy, &evidence) {
         Err(IdentityError::Absent) => IdentityError::Absent,
-        said => return said.map_err(refuse),
+        said => return said.map(Some).map_err(refuse),
     };
+    if chooses(policy, &door.config.identity, &client.shown) {
+        return Ok(None);
+    }
     if hears_tokens(policy, &door.config.identity) {
         if !client.shown.secret {
             return Err(Refusal::with_state("28000", "a token is taken over TLS only"));
         }
         let asked = tokio::time::timeout(HANDSHAKE, token(&mut client.stream, &mut client.input)).await;
         let Ok(Ok(token)) = asked else { return Err(refuse(absent)) };
-        return door.identify(policy, &Evidence { token: Some(&token), ..evidence }).map_err(refuse);
+        return door.identify(policy, &Evidence { token: Some(&token), ..evidence }).map(Some).map_err(refuse);
     }
     let Some(users) = door.users() else { return Err(refuse(absent)) };
     let user = client.params.iter().rev().find(|(name, _)| name == "user").map_or("", |(_, value)| value);
@@ -40,7 +43,7 @@ pub async fn identify(service: &Service, client: &mut Client) -> std::result::Re
         tracing::info!(listener = door.config.name, %error, "a password proves nothing");
         refuse(IdentityError::Password)
     })?;
-    door.identify(policy, &Evidence { user: Some(&tenant), ..evidence }).map_err(refuse)
+    door.identify(policy, &Evidence { user: Some(&tenant), ..evidence }).map(Some).map_err(refuse)
 }
 
 fn refuse(error: IdentityError) -> Refusal {

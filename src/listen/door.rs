@@ -8,6 +8,7 @@ use crate::identity::jwt::Keys;
 use crate::identity::scram::Users;
 use crate::identity::{Evidence, Grounds, IdentityError, Principal, Shown, identify};
 use crate::policy::{Peer, Policy};
+use crate::postgres::header;
 use crate::relay::Drain;
 use crate::upstream::Stream;
 use anyhow::Context;
@@ -25,6 +26,7 @@ pub struct Door {
     tls: ArcSwapOption<ServerTls>,
     keys: ArcSwapOption<Keys>,
     users: ArcSwapOption<Users>,
+    signers: ArcSwapOption<header::Keys>,
     stamps: Mutex<Vec<Stamp>>,
 }
 
@@ -39,6 +41,7 @@ impl Door {
             tls: ArcSwapOption::empty(),
             keys: ArcSwapOption::empty(),
             users: ArcSwapOption::empty(),
+            signers: ArcSwapOption::empty(),
             stamps: Mutex::default(),
         };
         *door.stamps.lock().unwrap_or_else(PoisonError::into_inner) = door.stamps(&config.policy);
@@ -50,6 +53,8 @@ impl Door {
         let tls = self.config.tls.as_ref().map(|tls| super::tls::server(&self.config, tls)).transpose().context("tls")?;
         let keys = policy.identity.jwt.as_ref().map(|jwt| read_keys(&jwt.keys)).transpose()?;
         let users = policy.identity.password.as_ref().map(|password| read_users(&password.users)).transpose()?;
+        let signers = policy.identity.statement.as_ref().and_then(|s| s.key.as_ref()).map(|path| read_signers(path)).transpose()?;
+        self.signers.store(signers.map(Arc::new));
         self.users.store(users.map(Arc::new));
         self.tls.store(tls.map(Arc::new));
         self.keys.store(keys.map(Arc::new));
@@ -78,6 +83,7 @@ impl Door {
 
     fn stamps(&self, policy: &Policy) -> Vec<Stamp> {
         let mut paths: Vec<&PathBuf> = policy.identity.jwt.iter().map(|jwt| &jwt.keys).collect();
+        paths.extend(policy.identity.statement.iter().filter_map(|statement| statement.key.as_ref()));
         paths.extend(policy.identity.password.iter().map(|password| &password.users));
         if let Some(tls) = &self.config.tls {
             paths.extend([&tls.cert, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.crl));
@@ -117,6 +123,11 @@ impl Door {
         self.users.load_full().filter(|_| self.config.identity.contains(&Source::Password))
     }
 
+    /// Keys that sign what stands before a statement.
+    pub fn signers(&self) -> Option<Arc<header::Keys>> {
+        self.signers.load_full()
+    }
+
     /// Who it is. Errors: nobody, and the reason is logged.
     pub fn identify(&self, policy: &Policy, evidence: &Evidence<'_>) -> Result<Principal, IdentityError> {
         let keys = self.keys.load_full();
@@ -132,6 +143,11 @@ impl Door {
 fn read_keys(path: &Path) -> anyhow::Result<Keys> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Keys::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
+}
+
+fn read_signers(path: &Path) -> anyhow::Result<header::Keys> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    header::Keys::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
 }
 
 fn read_users(path: &Path) -> anyhow::Result<Users> {

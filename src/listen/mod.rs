@@ -7,6 +7,7 @@ mod postgres;
 mod prefixed;
 mod proxy;
 pub mod redis;
+mod statement;
 mod tls;
 mod tunnel;
 mod workers;

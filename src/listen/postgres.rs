@@ -2,8 +2,8 @@
 
 use super::homes::Ground;
 use super::prefixed::Prefixed;
-use super::{HANDSHAKE, Service, authenticate, door, tls};
-use crate::identity::Shown;
+use super::{HANDSHAKE, Service, authenticate, door, statement, tls};
+use crate::identity::{Principal, Shown, chooses};
 use crate::observe::{Meter, Who};
 use crate::policy::{Backstop, Home, TenantId};
 use crate::postgres::startup::{First, negotiate, read_first, wants_negotiation};
@@ -24,39 +24,45 @@ pub(super) struct Client {
     pub(super) stream: Stream,
     pub(super) input: BytesMut,
     pub(super) params: Vec<(String, String)>,
-    minor: u16,
+    pub(super) minor: u16,
     pub(super) shown: Shown,
 }
 
 /// Serves one connection to its end.
-pub async fn serve(service: &Service, stream: Stream, shown: Shown, drain: Drain) {
+pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: Drain) {
     let Ok(Ok(Some(mut client))) = Box::pin(tokio::time::timeout(HANDSHAKE, first(service, stream, shown))).await else {
         service.metrics.connection(&service.door.config.name, "handshake");
         return;
     };
     let connection = service.metrics.connection_id();
     match Box::pin(begin(service, &mut client, connection)).await {
-        Err((refusal, outcome)) => {
-            service.metrics.connection(&service.door.config.name, outcome);
-            tracing::info!(listener = service.door.config.name, connection, outcome, reason = refusal.message, "connection refused");
-            let mut out = BytesMut::new();
-            errors::fatal(&mut out, &refusal);
-            let _ = Box::pin(tokio::time::timeout(HANDSHAKE, async {
-                let _ = client.stream.write_all(&out).await;
-                let _ = client.stream.shutdown().await;
-            }))
-            .await;
-        }
-        Ok(begun) => {
+        Err((refusal, outcome)) => Box::pin(refuse(service, client, connection, &refusal, outcome)).await,
+        Ok(Begins::Chooses(own)) => Box::pin(statement::serve(service, client, own.map(|own| *own), connection, drain)).await,
+        Ok(Begins::Session(begun)) => {
             let Client { mut stream, input, params, minor, .. } = client;
-            let key = own_key(service, &begun);
+            let key = new_key(&begun.upstream.key.1);
+            service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), begun.key());
+            let told = begun.told();
             let mut out = BytesMut::new();
-            if welcome(&mut out, &params, minor, &begun, &key).is_ok() && stream.write_all(&out).await.is_ok() {
+            if welcome(&mut out, (&params, minor), &told, &key).is_ok() && stream.write_all(&out).await.is_ok() {
                 converse(stream, input, begun, drain).await;
             }
             service.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         }
     }
+}
+
+/// Last words to a client that is not let in.
+pub(super) async fn refuse(service: &Service, mut client: Client, connection: u64, refusal: &Refusal, outcome: &'static str) {
+    service.metrics.connection(&service.door.config.name, outcome);
+    tracing::info!(listener = service.door.config.name, connection, outcome, reason = refusal.message, "connection refused");
+    let mut out = BytesMut::new();
+    errors::fatal(&mut out, refusal);
+    let _ = tokio::time::timeout(HANDSHAKE, async {
+        let _ = client.stream.write_all(&out).await;
+        let _ = client.stream.shutdown().await;
+    })
+    .await;
 }
 
 /// Reads up to the startup message; None where the client wanted something else and got it.
@@ -119,8 +125,15 @@ async fn first(service: &Service, mut stream: Stream, mut shown: Shown) -> std::
 /// The first byte of a TLS connection (RFC 8446, 5.1), which is none of a startup message that is short enough.
 const HANDSHAKE_RECORD: u8 = 0x16;
 
+/// What begins when a client is let in.
+enum Begins {
+    Session(Box<Begun>),
+    /// Each statement says whose it is; perhaps another source has named a tenant.
+    Chooses(Option<Box<Principal>>),
+}
+
 /// A client that is let in.
-struct Begun {
+pub(super) struct Begun {
     meter: Meter,
     upstream: Connection,
     session: Session<crate::sql::Judge>,
@@ -131,12 +144,52 @@ struct Begun {
     until: Option<std::time::SystemTime>,
 }
 
-/// Identity, limits, upstream. Errors: the refusal and its name in the metrics.
-async fn begin(service: &Service, client: &mut Client, connection: u64) -> Result<Box<Begun>, (Refusal, &'static str)> {
+impl Begun {
+    /// What a cancel key stands for.
+    pub(super) fn key(&self) -> (Arc<Ground>, (u32, Vec<u8>)) {
+        (self.ground.clone(), self.upstream.key.clone())
+    }
+
+    /// A router stands before it.
+    pub(super) fn route(&mut self) {
+        self.session.route();
+    }
+
+    /// The parameters that the client is told.
+    pub(super) fn told(&self) -> Vec<(String, String)> {
+        let own = self.ground.home.schema();
+        self.upstream.parameters.iter().map(|(n, v)| (n.clone(), own_schema::status(own, n, v).to_owned())).collect()
+    }
+}
+
+/// Who it is, and what begins. Errors: as [`admit`].
+async fn begin(service: &Service, client: &mut Client, connection: u64) -> Result<Begins, Refused> {
     let principal = authenticate::identify(service, client).await.map_err(|refusal| (refusal, "no_identity"))?;
-    let params = &client.params;
+    match principal {
+        Some(principal) if !chooses(service.shared.judge.load().policy(), &service.door.config.identity, &client.shown) => {
+            admit(service, &client.params, principal, connection).await.map(Begins::Session)
+        }
+        own => Ok(Begins::Chooses(own.map(Box::new))),
+    }
+}
+
+/// The refusal and its name in the metrics.
+pub(super) type Refused = (Refusal, &'static str);
+
+/// The settings that go upstream for these startup parameters. Errors: one that may not.
+pub(super) fn settings(service: &Service, params: &[(String, String)]) -> Result<Vec<(String, String)>, Refused> {
     let identity = service.startup_parameter();
-    let mut settings = parameters::upstream_parameters(params, identity.as_deref()).map_err(|r| (r, "parameters"))?;
+    parameters::upstream_parameters(params, identity.as_deref()).map_err(|r| (r, "parameters"))
+}
+
+/// Limits, upstream. Errors: the refusal and its name in the metrics.
+pub(super) async fn admit(
+    service: &Service,
+    params: &[(String, String)],
+    principal: Principal,
+    connection: u64,
+) -> Result<Box<Begun>, Refused> {
+    let mut settings = settings(service, params)?;
     let judge = service.shared.judge.load_full();
     if judge.policy().postgres.as_ref().is_some_and(|p| p.backstop == Backstop::Rls) {
         settings.retain(|(name, _)| !name.eq_ignore_ascii_case(SETTING));
@@ -155,9 +208,22 @@ async fn begin(service: &Service, client: &mut Client, connection: u64) -> Resul
         settings.retain(|(name, _)| !name.eq_ignore_ascii_case("search_path"));
         settings.push(("search_path".to_owned(), quote_name(own)));
     }
-    let connected = tokio::time::timeout(HANDSHAKE, ground.target.connect(&settings)).await;
-    let upstream = match connected {
-        Ok(Ok(upstream)) => upstream,
+    let upstream = connect(service, &ground, &settings, (tenant, connection)).await?;
+    meter.begun(&principal.source);
+    let generation = ground.generation.load(Ordering::Acquire);
+    let session = Session::new((*ground.judge.load_full()).clone(), principal.tenant);
+    Ok(Box::new(Begun { meter, upstream, session, ground, generation, until: principal.until }))
+}
+
+/// A connection upstream. Errors: what of its error the client may know.
+pub(super) async fn connect(
+    service: &Service,
+    ground: &Ground,
+    settings: &[(String, String)],
+    (tenant, connection): (&str, u64),
+) -> Result<Connection, Refused> {
+    match tokio::time::timeout(HANDSHAKE, ground.target.connect(settings)).await {
+        Ok(Ok(upstream)) => Ok(upstream),
         Ok(Err(error)) => {
             tracing::warn!(listener = service.door.config.name, tenant, connection, %error, "upstream refused");
             // A wrong setting is the client's business; all else is the operator's.
@@ -166,17 +232,13 @@ async fn begin(service: &Service, client: &mut Client, connection: u64) -> Resul
                 ConnectError::Server(state, _) if state == "53300" => Refusal::with_state("53300", "sorry, too many clients already"),
                 _ => Refusal::with_state("08006", "the database is not available"),
             };
-            return Err((refusal, "upstream"));
+            Err((refusal, "upstream"))
         }
-        Err(_) => return Err((Refusal::with_state("08006", "the database does not answer"), "upstream")),
-    };
-    meter.begun(&principal.source);
-    let generation = ground.generation.load(Ordering::Acquire);
-    let session = Session::new((*ground.judge.load_full()).clone(), principal.tenant);
-    Ok(Box::new(Begun { meter, upstream, session, ground, generation, until: principal.until }))
+        Err(_) => Err((Refusal::with_state("08006", "the database does not answer"), "upstream")),
+    }
 }
 
-/// Where the tenant's tables are. Errors: as [`begin`].
+/// Where the tenant's tables are. Errors: as [`admit`].
 async fn ground(service: &Service, tenant: &TenantId, connection: u64) -> Result<Arc<Ground>, (Refusal, &'static str)> {
     let found = tokio::time::timeout(HANDSHAKE, service.homes.ground(&service.door.config, &service.shared, tenant)).await;
     let error = match found {
@@ -190,15 +252,12 @@ async fn ground(service: &Service, tenant: &TenantId, connection: u64) -> Result
 }
 
 /// A cancel key of the wall's own: the upstream's never reaches a client.
-fn own_key(service: &Service, begun: &Begun) -> (u32, Vec<u8>) {
-    let upstream = &begun.upstream;
+pub(super) fn new_key(salt: &[u8]) -> (u32, Vec<u8>) {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let process = NEXT.fetch_add(1, Ordering::Relaxed) & 0x7fff_ffff;
     // RandomState is keyed by the system's randomness and hashes by SipHash: who does not know the key cannot guess the value.
-    let secret = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), (process, &upstream.key.1)) as u32;
-    let key = (process, secret.to_be_bytes().to_vec());
-    service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), (begun.ground.clone(), upstream.key.clone()));
-    key
+    let secret = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), (process, salt)) as u32;
+    (process, secret.to_be_bytes().to_vec())
 }
 
 async fn cancel(service: &Service, key: &(u32, Vec<u8>)) {
@@ -210,19 +269,18 @@ async fn cancel(service: &Service, key: &(u32, Vec<u8>)) {
     }
 }
 
-fn welcome(
+pub(super) fn welcome(
     out: &mut BytesMut,
-    params: &[(String, String)],
-    minor: u16,
-    begun: &Begun,
+    (params, minor): (&[(String, String)], u16),
+    told: &[(String, String)],
     key: &(u32, Vec<u8>),
 ) -> Result<(), crate::postgres::wire::WireError> {
     if wants_negotiation(params, minor) {
         negotiate(out, params)?;
     }
     encode::authentication_ok(out);
-    for (name, value) in &begun.upstream.parameters {
-        encode::parameter_status(out, name, own_schema::status(begun.ground.home.schema(), name, value))?;
+    for (name, value) in told {
+        encode::parameter_status(out, name, value)?;
     }
     let secret = key.1.first_chunk::<4>().map_or(0, |s| u32::from_be_bytes(*s));
     encode::backend_key(out, key.0, secret);
@@ -230,7 +288,7 @@ fn welcome(
     Ok(())
 }
 
-async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>, drain: Drain) {
+pub(super) async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>, drain: Drain) {
     let Begun { meter, upstream, session, ground, mut generation, until } = *begun;
     let drain = door::until(drain, until);
     let refresh = |session: &mut Session<crate::sql::Judge>| {

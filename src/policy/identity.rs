@@ -25,6 +25,8 @@ pub struct IdentitySources {
     pub password: Option<PasswordSource>,
     /// One tenant for the whole port.
     pub fixed: Option<StaticSource>,
+    /// From what stands before each statement.
+    pub statement: Option<StatementSource>,
 }
 
 /// What to do with a session when what it was let in by ends.
@@ -127,6 +129,21 @@ pub enum StaticSource {
     Tenant(String),
     /// `{ env: PARTYWALL_TENANT }`
     Env(String),
+}
+
+/// `statement:` whose a statement is, by a comment before it or by SET partywall.tenant.
+#[derive(Clone, Debug)]
+pub struct StatementSource {
+    /// Who may say so.
+    pub trust: Vec<Trust>,
+    /// A statement that says nothing is of the tenant that other sources name; otherwise it is refused.
+    pub own: bool,
+    /// Keys that sign, a file.
+    pub key: Option<PathBuf>,
+    /// What is not signed counts for nothing.
+    pub signed: bool,
+    /// How many tenants of one connection keep their sessions at once.
+    pub sessions: usize,
 }
 
 /// Who is believed.

@@ -1,8 +1,8 @@
 //! Reads `identity:` of a policy file.
 
 use super::identity::{
-    Expiry, HeaderSource, IdentitySources, JwtSource, MtlsSource, PasswordSource, PeerSource, ProxySource, StartupSource, StaticSource,
-    Template, Trust,
+    Expiry, HeaderSource, IdentitySources, JwtSource, MtlsSource, PasswordSource, PeerSource, ProxySource, StartupSource, StatementSource,
+    StaticSource, Template, Trust,
 };
 use crate::config::document::{Fields, Node, Reader, Value, entries, items};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Reads the whole section; what is wrong is told at its place.
 pub(super) fn identity(reader: &mut Reader<'_>, node: &Node) -> IdentitySources {
-    let fields = reader.fields(node, &["mtls", "jwt", "header", "proxy", "startup", "peer", "password", "static"], &[]);
+    let fields = reader.fields(node, &["mtls", "jwt", "header", "proxy", "startup", "peer", "password", "static", "statement"], &[]);
     IdentitySources {
         mtls: fields.get("mtls").and_then(|n| mtls(reader, n)),
         jwt: fields.get("jwt").and_then(|n| jwt(reader, n)),
@@ -23,6 +23,7 @@ pub(super) fn identity(reader: &mut Reader<'_>, node: &Node) -> IdentitySources 
         peer: fields.get("peer").and_then(|n| peer(reader, n)),
         password: fields.get("password").and_then(|n| password(reader, n)),
         fixed: fields.get("static").and_then(|n| fixed(reader, n)),
+        statement: fields.get("statement").map(|n| statement(reader, n)),
     }
 }
 
@@ -199,6 +200,36 @@ fn peer(reader: &mut Reader<'_>, node: &Node) -> Option<PeerSource> {
         reader.say(place, "no account is listed", "write `users: { 1001: acme }`");
     }
     Some(PeerSource { users })
+}
+
+/// How many tenants of one connection keep their sessions where the policy does not say.
+const SESSIONS: u32 = 8;
+
+fn statement(reader: &mut Reader<'_>, node: &Node) -> StatementSource {
+    let fields = reader.fields(node, &["trust", "otherwise", "key", "signed", "sessions"], &[]);
+    let word = |reader: &mut Reader<'_>, key: &str, words: [&str; 2], default: bool| {
+        let Some(node) = fields.get(key) else { return default };
+        match reader.text(node) {
+            Some(text) if words.contains(&text.as_str()) => text == words[0],
+            _ => {
+                reader.say(node, format!("`{key}` is `{}` or `{}`", words[0], words[1]), format!("write `{key}: {}`", words[1]));
+                default
+            }
+        }
+    };
+    let key = fields.get("key").and_then(|n| reader.text(n));
+    let signed = word(reader, "signed", ["required", "optional"], key.is_some());
+    if let (Some(at), true, None) = (fields.get("signed"), signed, &key) {
+        reader.say(at, "without a key nothing can be signed", "add `key: statement.key`, a file beside the policy");
+    }
+    let sessions = fields.get("sessions").and_then(|n| reader.count(n).filter(|count| *count > 0)).unwrap_or(SESSIONS);
+    StatementSource {
+        trust: trust(reader, node, &fields),
+        own: word(reader, "otherwise", ["own", "refuse"], false),
+        key: key.map(|path| beside(reader, &path)),
+        signed,
+        sessions: sessions as usize,
+    }
 }
 
 fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {

@@ -9,7 +9,7 @@ use super::names::{self, Found, Known, Portals, Statement};
 use super::own::Own;
 use super::reread::Made;
 use super::wire::{self, CLIENT_LONG_BYTES, Frame, Target};
-use super::{Judging, bind, effects, encode, errors, rows};
+use super::{Judging, bind, effects, encode, errors, routing, rows};
 use crate::policy::TenantId;
 use crate::session::{Close, Fact, Turn};
 use crate::sql::Refusal;
@@ -47,6 +47,8 @@ pub struct Session<J> {
     waiting: bool,
     /// May take long, for nobody else waits; see [`Turn::laborious`].
     beside: bool,
+    /// A router stands before it, which may say what is refused.
+    routed: bool,
 }
 
 /// Where upstream stands in the extended protocol.
@@ -92,7 +94,13 @@ impl<J: Judging> Session<J> {
             held: BytesMut::new(),
             waiting: false,
             beside: false,
+            routed: false,
         }
+    }
+
+    /// Puts it behind a router: its client cannot reach it but through that.
+    pub fn route(&mut self) {
+        self.routed = true;
     }
 
     /// From now on `judge` judges. What another policy or catalog let through, and has not been sent to run, is refused.
@@ -175,6 +183,7 @@ impl<J: Judging> Session<J> {
             // As the server: late copy data is read and ignored.
             b'd' | b'c' | b'f' => return Ok(Step::Done),
             b'Q' | b'F' | b'P' | b'B' | b'D' | b'E' | b'C' | b'H' | b'S' => {}
+            routing::REFUSE if self.routed => {}
             tag => {
                 let refusal = Refusal::with_state("08P01", format!("invalid frontend message type {tag}"));
                 self.last_words(&refusal, turn);
@@ -204,6 +213,7 @@ impl<J: Judging> Session<J> {
             b'Q' => return Ok(self.query(frame, turn)),
             b'F' => self.refuse_script(Refusal::not_understood("function calls by protocol are not supported"), turn),
             b'S' => self.sync(turn),
+            routing::REFUSE => self.told_to_refuse(frame, turn)?,
             b'H' => {
                 turn.to_upstream.extend_from_slice(&frame.bytes);
             }
@@ -378,14 +388,14 @@ impl<J: Judging> Session<J> {
     }
 
     /// In place of a message that is answered with ReadyForQuery.
-    fn refuse_script(&mut self, refusal: Refusal, turn: &mut Turn) {
+    pub(super) fn refuse_script(&mut self, refusal: Refusal, turn: &mut Turn) {
         turn.facts.push(Fact::Refused(refusal.sqlstate));
         let _ = encode::query(&mut turn.to_upstream, FAILING_QUERY); // has no NUL, so it is written
         self.queue.push(Expect::RefusedScript { refusal: Some(refusal) });
     }
 
     /// In place of a message of the extended protocol.
-    fn refuse_step(&mut self, refusal: Refusal, turn: &mut Turn) {
+    pub(super) fn refuse_step(&mut self, refusal: Refusal, turn: &mut Turn) {
         turn.facts.push(Fact::Refused(refusal.sqlstate));
         let bind = wire::Bind { portal: "", statement: names::RESERVED, formats: Vec::new(), count: 0, values: &[], results: &[0, 0] };
         let _ = bind::write_plain(&mut turn.to_upstream, &bind); // has no NUL, so it is written

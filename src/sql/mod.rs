@@ -32,6 +32,7 @@ mod literals;
 pub mod live;
 #[cfg(feature = "mutants")]
 pub mod mutants;
+pub mod neutral;
 mod nodes;
 pub mod offline;
 mod outgoing;

@@ -35,6 +35,7 @@ mod schemas;
 mod scripts;
 mod smoke;
 mod sqlsmith;
+mod statement_header;
 mod statements;
 mod support;
 mod temps;

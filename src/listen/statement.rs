@@ -1,0 +1,290 @@
+//! A client that says before each statement whose it is: one session a tenant, each with a connection of its own upstream, and one of them in
+//! charge. Whose a message is, and when another session may take its place, says `postgres::routing`.
+
+use super::postgres::{self, Begun, Client, Refused};
+use super::{HANDSHAKE, Service, door};
+use crate::config::Source;
+use crate::identity::Principal;
+use crate::policy::{Comments, TenantId};
+use crate::postgres::routing::{Next, Router, Rules};
+use crate::relay::Drain;
+use crate::session::Close;
+use crate::sql::Refusal;
+use crate::upstream::Stream;
+use bytes::BytesMut;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+use tokio::task::JoinSet;
+
+/// Bytes between the router and a session that neither has taken.
+const PIPE_BYTES: usize = 64 << 10;
+/// While this much waits for one side, nothing more is read that could add to it.
+const WAITING_BYTES: usize = 256 << 10;
+/// For sessions to say goodbye upstream.
+const GOODBYE: Duration = Duration::from_secs(5);
+const TERMINATE: &[u8] = &[b'X', 0, 0, 0, 4];
+
+/// A tenant's session.
+struct Branch {
+    reader: ReadHalf<DuplexStream>,
+    writer: WriteHalf<DuplexStream>,
+    /// What a cancel key stands for while it is in charge.
+    key: (Arc<super::homes::Ground>, (u32, Vec<u8>)),
+    /// What it said and nobody has read.
+    input: BytesMut,
+    /// Grows with each time it is put in charge.
+    used: u64,
+}
+
+/// All of one client's.
+struct Hub<'s> {
+    service: &'s Arc<Service>,
+    params: Vec<(String, String)>,
+    own: Option<Principal>,
+    connection: u64,
+    drain: Drain,
+    router: Router,
+    /// Those that are not in charge.
+    idle: HashMap<TenantId, Branch>,
+    current: Option<(TenantId, Branch)>,
+    tasks: JoinSet<()>,
+    /// The client's cancel key.
+    key: (u32, Vec<u8>),
+    turns: u64,
+    most: usize,
+}
+
+/// Serves such a client to its end.
+pub(super) async fn serve(service: &Arc<Service>, client: Client, own: Option<Principal>, connection: u64, drain: Drain) {
+    let told = match greeting(service, &client.params, connection).await {
+        Ok(told) => told,
+        Err((refusal, outcome)) => return postgres::refuse(service, client, connection, &refusal, outcome).await,
+    };
+    let Some((rules, most)) = rules(service, own.as_ref()) else {
+        let refusal = Refusal::with_state("28000", "no tenant identity was given");
+        return postgres::refuse(service, client, connection, &refusal, "no_identity").await;
+    };
+    let Client { mut stream, input, params, minor, .. } = client;
+    let key = postgres::new_key(&connection.to_be_bytes());
+    let mut out = BytesMut::new();
+    if postgres::welcome(&mut out, (&params, minor), &told, &key).is_err() || stream.write_all(&out).await.is_err() {
+        return;
+    }
+    service.metrics.connection(&service.door.config.name, "chooses");
+    tracing::info!(listener = service.door.config.name, connection, "connected; each statement says whose it is");
+    let drain = door::until(drain, own.as_ref().and_then(|own| own.until));
+    let router = Router::new(rules, &told);
+    let (idle, current, tasks) = (HashMap::new(), None, JoinSet::new());
+    let mut hub = Hub { service, params, own, connection, drain, router, idle, current, tasks, key, turns: 0, most };
+    let end = hub.run(stream, input).await;
+    tracing::info!(listener = service.door.config.name, connection, ?end, "connection ended");
+    service.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&hub.key);
+    hub.clear().await;
+    let _ = tokio::time::timeout(GOODBYE, async { while hub.tasks.join_next().await.is_some() {} }).await;
+}
+
+/// What the server says of itself to a session that has no tenant yet.
+async fn greeting(service: &Service, params: &[(String, String)], connection: u64) -> Result<Vec<(String, String)>, Refused> {
+    let settings = postgres::settings(service, params)?;
+    let mut upstream = postgres::connect(service, &service.shared, &settings, ("", connection)).await?;
+    let _ = upstream.stream.write_all(TERMINATE).await;
+    Ok(upstream.parameters)
+}
+
+/// By the policy as it is now. None where it has no such source any more.
+fn rules(service: &Service, own: Option<&Principal>) -> Option<(Rules, usize)> {
+    let judge = service.shared.judge.load();
+    let policy = judge.policy();
+    let source = policy.identity.statement.as_ref()?;
+    let keep = policy.postgres.as_ref().is_some_and(|p| p.comments == Comments::Keep);
+    let tenant = own.map(|own| own.tenant.clone());
+    let (otherwise, only) = if source.own { (tenant, None) } else { (None, tenant) };
+    let (tenants, keys, signed) = (policy.tenants.clone(), service.door.signers(), source.signed);
+    Some((Rules { tenants, otherwise, only, keys, signed, keep }, source.sessions))
+}
+
+/// What has happened.
+enum Event {
+    Client(std::io::Result<usize>),
+    ToClient(std::io::Result<usize>),
+    Session(std::io::Result<usize>),
+    ToSession(std::io::Result<usize>),
+    Drain,
+}
+
+impl Hub<'_> {
+    /// Moves bytes until it is over; says why.
+    async fn run(&mut self, stream: Stream, mut input: BytesMut) -> &'static str {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut unflushed = false;
+        let mut watched = true;
+        loop {
+            let next = match self.turn(&mut input).await {
+                Ok(next) => next,
+                Err(end) => break self.finish(&mut writer, end).await,
+            };
+            let stop = *self.drain.borrow_and_update();
+            if stop == 2 || (stop == 1 && self.router.at_rest() && self.router.to_client.is_empty()) {
+                self.router.farewell(&Refusal::with_state("57P01", "terminating connection due to administrator command"));
+                break self.finish(&mut writer, "drained").await;
+            }
+            let (to_client, to_session) = (self.router.to_client.len(), self.router.to_session.len());
+            let room = to_client < WAITING_BYTES && to_session < WAITING_BYTES;
+            let (mut branch_reader, mut branch_writer, mut none) = (None, None, BytesMut::new());
+            let mut branch_input = &mut none;
+            if let Some((_, branch)) = &mut self.current {
+                (branch_reader, branch_writer, branch_input) = (Some(&mut branch.reader), Some(&mut branch.writer), &mut branch.input);
+            }
+            let event = tokio::select! {
+                read = reader.read_buf(&mut input), if room && !matches!(next, Next::Wait) => Event::Client(read),
+                wrote = written(&mut writer, &mut self.router.to_client), if to_client > 0 || unflushed => Event::ToClient(wrote),
+                read = heard(branch_reader, branch_input), if to_client < WAITING_BYTES => Event::Session(read),
+                wrote = told(branch_writer, &mut self.router.to_session), if to_session > 0 => Event::ToSession(wrote),
+                changed = self.drain.changed(), if watched => {
+                    watched = changed.is_ok();
+                    Event::Drain
+                }
+            };
+            match event {
+                Event::Client(Ok(1..)) | Event::Session(Ok(1..)) | Event::ToSession(Ok(_)) | Event::Drain => {}
+                Event::ToClient(Ok(wrote)) => unflushed = wrote > 0,
+                Event::Client(_) | Event::ToClient(Err(_)) => break "client gone",
+                Event::Session(_) | Event::ToSession(Err(_)) if !self.router.is_busy() => self.lost(),
+                Event::Session(_) | Event::ToSession(Err(_)) => break self.finish(&mut writer, "session ended").await,
+            }
+        }
+    }
+
+    /// Takes in what has come from both sides. Errors: it is over, and why.
+    async fn turn(&mut self, input: &mut BytesMut) -> Result<Next, &'static str> {
+        if let Some((_, branch)) = &mut self.current {
+            self.router.from_session(&mut branch.input).map_err(|_| "session broke")?;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.router.renew(self.service.door.signers(), now);
+        loop {
+            let next = self.router.from_client(input);
+            self.log();
+            match next {
+                Err(Close::Bye) => return Err("bye"),
+                Err(_) => return Err("client broke"),
+                Ok(Next::Open(tenant)) => match self.open(&tenant).await {
+                    Ok(()) => {}
+                    Err((refusal, outcome)) => {
+                        tracing::info!(listener = self.service.door.config.name, connection = self.connection, outcome, "no session");
+                        self.router.failed(input, refusal);
+                    }
+                },
+                Ok(Next::Clear) => self.clear().await,
+                Ok(next @ (Next::Read | Next::Wait)) => return Ok(next),
+            }
+        }
+    }
+
+    fn log(&mut self) {
+        for refusal in self.router.refused.drain(..) {
+            let (listener, state) = (&self.service.door.config.name, refusal.sqlstate);
+            tracing::info!(listener, connection = self.connection, state, reason = refusal.message, "statement refused");
+        }
+    }
+
+    /// Puts this tenant's session in charge. Errors: it cannot be had.
+    async fn open(&mut self, tenant: &TenantId) -> Result<(), Refused> {
+        self.idle.extend(self.current.take());
+        self.turns += 1;
+        let (mut branch, fresh) = match self.idle.remove(tenant) {
+            Some(branch) => (branch, None),
+            None => {
+                self.make_room().await;
+                let (branch, told) = Box::pin(self.begin(tenant)).await?;
+                (branch, Some(told))
+            }
+        };
+        branch.used = self.turns;
+        self.service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(self.key.clone(), branch.key.clone());
+        self.router.opened(tenant.clone(), fresh.as_deref());
+        self.current = Some((tenant.clone(), branch));
+        Ok(())
+    }
+
+    async fn begin(&mut self, tenant: &TenantId) -> Result<(Branch, Vec<(String, String)>), Refused> {
+        let until = self.own.as_ref().and_then(|own| own.until);
+        let principal = Principal { tenant: tenant.clone(), source: Source::Statement, until };
+        let mut begun: Box<Begun> = postgres::admit(self.service, &self.params, principal, self.connection).await?;
+        begun.route();
+        let (key, told) = (begun.key(), begun.told());
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        // It ends with the client, or when it is told so: the drain is the client's.
+        let (_, never) = tokio::sync::watch::channel(0);
+        self.tasks.spawn(postgres::converse(Box::new(far), BytesMut::new(), begun, never));
+        let (reader, writer) = tokio::io::split(near);
+        Ok((Branch { reader, writer, key, input: BytesMut::new(), used: 0 }, told))
+    }
+
+    /// Ends the session that was in charge longest ago, where there are as many as may be.
+    async fn make_room(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        while self.idle.len() >= self.most {
+            let oldest = self.idle.iter().min_by_key(|(_, b)| b.used).map(|(t, _)| t.clone());
+            let Some((tenant, branch)) = oldest.and_then(|t| self.idle.remove_entry(&t)) else { return };
+            self.router.gone(&tenant);
+            goodbye(branch).await;
+        }
+    }
+
+    /// The session in charge has ended while it had nothing to do.
+    fn lost(&mut self) {
+        if let Some((tenant, _)) = self.current.take() {
+            self.router.gone(&tenant);
+        }
+    }
+
+    /// Ends all sessions.
+    async fn clear(&mut self) {
+        self.idle.extend(self.current.take());
+        for (tenant, branch) in std::mem::take(&mut self.idle) {
+            self.router.gone(&tenant);
+            goodbye(branch).await;
+        }
+    }
+
+    /// Last words: bounded, for a client that does not read must not hold the connection.
+    async fn finish(&mut self, writer: &mut WriteHalf<Stream>, end: &'static str) -> &'static str {
+        if let ("session ended", Some((_, branch))) = (end, &mut self.current) {
+            let _ = self.router.from_session(&mut branch.input);
+        }
+        let last = async {
+            let _ = writer.write_all_buf(&mut self.router.to_client).await;
+            let _ = writer.shutdown().await;
+        };
+        let _ = tokio::time::timeout(HANDSHAKE, last).await;
+        end
+    }
+}
+
+/// A session that is told to end: it says so upstream.
+async fn goodbye(mut branch: Branch) {
+    // It has nothing to do, so there is room for five bytes.
+    let _ = tokio::time::timeout(GOODBYE, branch.writer.write_all(TERMINATE)).await;
+}
+
+/// Writes what there is, or sends on what was written; how much was.
+async fn written(writer: &mut WriteHalf<Stream>, out: &mut BytesMut) -> std::io::Result<usize> {
+    if out.is_empty() { writer.flush().await.map(|()| 0) } else { writer.write_buf(out).await }
+}
+
+async fn heard(reader: Option<&mut ReadHalf<DuplexStream>>, input: &mut BytesMut) -> std::io::Result<usize> {
+    match reader {
+        Some(reader) => reader.read_buf(input).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn told(writer: Option<&mut WriteHalf<DuplexStream>>, out: &mut BytesMut) -> std::io::Result<usize> {
+    match writer {
+        Some(writer) => writer.write_buf(out).await,
+        None => std::future::pending().await,
+    }
+}
