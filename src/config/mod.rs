@@ -1,7 +1,10 @@
 //! `partywall.yaml`: from the file as typed to what `serve` runs; all findings of all files at once. `check` runs the same code.
 
+mod credentials;
 pub mod document;
 mod places;
+
+pub use credentials::{Credentials, Login, Secret};
 
 use crate::policy::sources::trust;
 use crate::policy::{IdentitySources, Policy, Trust, file};
@@ -106,8 +109,8 @@ pub struct Upstream {
     pub user: String,
     /// The user as it was typed: without one, a Redis password is the default user's.
     pub typed_user: Option<String>,
-    /// The password is read from here when a connection is made.
-    pub password_file: Option<PathBuf>,
+    /// Whence its password, and whether tenants have others.
+    pub credentials: Credentials,
     /// Verify the server's certificate against these authorities, PEM, and its name against the address.
     pub ca: Option<PathBuf>,
 }
@@ -192,7 +195,7 @@ fn policies(reader: &mut Reader<'_>, at: &Node, path: &Path, files: &dyn Files) 
 fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream> {
     let mut all = Vec::new();
     for (name, node) in entries(node) {
-        let fields = reader.fields(node, &["address", "database", "user", "password_file", "tls", "pool"], &[]);
+        let fields = reader.fields(node, UPSTREAM, &[]);
         if let Some(pool) = fields.get("pool") {
             let pool = reader.fields(pool, &["mode"], &["size"]);
             if let Some(mode) = pool.get("mode")
@@ -205,15 +208,18 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
             let tls = reader.fields(n, &["ca"], &[]);
             reader.need(&tls, "ca").and_then(|n| reader.text(n))
         });
+        let credentials = credentials::read(reader, &fields, base);
         let Some(address) = reader.need(&fields, "address").and_then(|n| host_and_port(reader, n)) else { continue };
         let typed_user = fields.get("user").and_then(|n| reader.text(n));
         let user = typed_user.clone().unwrap_or_else(|| "postgres".into());
         let database = fields.get("database").and_then(|n| reader.text(n)).unwrap_or_else(|| user.clone());
-        let password_file = fields.get("password_file").and_then(|n| reader.text(n)).map(|p| base.join(p));
-        all.push(Upstream { name: name.clone(), address, database, user, typed_user, password_file, ca: ca.map(|p| base.join(p)) });
+        all.push(Upstream { name: name.clone(), address, database, user, typed_user, credentials, ca: ca.map(|p| base.join(p)) });
     }
     all
 }
+
+const UPSTREAM: &[&str] =
+    &["address", "database", "user", "password_file", "password_env", "password_command", "credentials", "tls", "pool"];
 
 fn host_and_port(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
@@ -270,6 +276,9 @@ fn listener(
         let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));
         let certificates = tls.as_ref().is_some_and(|t| !t.client_ca.is_empty());
         mute(reader, at, &identity, policy.as_deref(), &Shows { certificates, tunnel, proxy: proxy_protocol.is_some(), unix });
+    }
+    if let (Some(Protocol::Redis), Some(upstream), Some(at)) = (protocol, &upstream, fields.get("upstream")) {
+        credentials::shared(reader, at, upstream);
     }
     if let (Some(Protocol::Postgres), Some(policy), Some(upstream), Some(at)) = (protocol, &policy, &upstream, policy_node) {
         places::check(reader, at, policy, upstream, upstreams);

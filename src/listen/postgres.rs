@@ -222,7 +222,8 @@ pub(super) async fn connect(
     settings: &[(String, String)],
     (tenant, connection): (&str, u64),
 ) -> Result<Connection, Refused> {
-    match tokio::time::timeout(HANDSHAKE, ground.target.connect(settings)).await {
+    let own = Some(tenant).filter(|tenant| !tenant.is_empty());
+    match tokio::time::timeout(HANDSHAKE, ground.target.connect_as(own, settings)).await {
         Ok(Ok(upstream)) => Ok(upstream),
         Ok(Err(error)) => {
             tracing::warn!(listener = service.door.config.name, tenant, connection, %error, "upstream refused");

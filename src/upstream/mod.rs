@@ -1,5 +1,6 @@
 //! Connections to the servers behind the wall.
 
+pub mod login;
 pub mod postgres;
 pub mod redis;
 

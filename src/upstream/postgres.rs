@@ -3,6 +3,7 @@
 //! Source: the manual's "Message Flow", sections "Start-up", "SASL Authentication" and "SSL Session Encryption".
 
 use super::Stream;
+use super::login::{Logins, Who};
 use crate::config::Upstream;
 use crate::policy::{Home, Policy};
 use crate::postgres::wire::{self, Frame, WireError};
@@ -47,9 +48,8 @@ type Res<T> = Result<T, ConnectError>;
 #[derive(Clone, Debug)]
 pub struct Target {
     address: String,
-    user: String,
+    logins: Arc<Logins>,
     database: String,
-    password: Option<String>,
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
@@ -68,27 +68,37 @@ pub struct Connection {
 impl Target {
     /// Reads the password and the certificate authorities. Errors: a file that cannot be read.
     pub fn new(upstream: &Upstream) -> anyhow::Result<Self> {
-        let password = upstream.password_file.as_ref().map(std::fs::read_to_string).transpose()?;
         let tls = upstream.ca.as_ref().map(|ca| super::client_tls(ca)).transpose()?;
-        Ok(Self {
-            address: upstream.address.clone(),
-            user: upstream.user.clone(),
-            database: upstream.database.clone(),
-            password: password.map(|p| p.trim_end_matches(['\r', '\n']).to_owned()),
-            tls,
-        })
+        Ok(Self { address: upstream.address.clone(), logins: Arc::new(Logins::new(upstream)?), database: upstream.database.clone(), tls })
     }
 
     /// Connects and authenticates with these further startup parameters.
     pub async fn connect(&self, parameters: &[(String, String)]) -> Res<Connection> {
+        self.connect_as(None, parameters).await
+    }
+
+    /// The same with the tenant's own login, where it has one.
+    pub async fn connect_as(&self, tenant: Option<&str>, parameters: &[(String, String)]) -> Res<Connection> {
+        let who = self.logins.of(tenant, false).await.map_err(ConnectError::Authentication)?;
+        match self.connect_with(&who, parameters).await {
+            // Rotated since, perhaps.
+            Err(ConnectError::Server(state, message)) if matches!(state.as_str(), "28P01" | "28000") => {
+                let again = self.logins.of(tenant, true).await.map_err(ConnectError::Authentication)?;
+                if again == who { Err(ConnectError::Server(state, message)) } else { self.connect_with(&again, parameters).await }
+            }
+            other => other,
+        }
+    }
+
+    async fn connect_with(&self, who: &Who, parameters: &[(String, String)]) -> Res<Connection> {
         let mut stream = self.open().await?;
-        let mut all = vec![("user", self.user.as_str()), ("database", self.database.as_str())];
+        let mut all = vec![("user", who.user.as_str()), ("database", self.database.as_str())];
         all.extend(parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())));
         let mut out = BytesMut::new();
         startup::startup_message(&mut out, &all)?;
         stream.write_all(&out).await?;
         let mut connection = Connection { stream, input: BytesMut::new(), parameters: Vec::new(), key: (0, Vec::new()) };
-        self.authenticate(&mut connection).await?;
+        Self::authenticate(who, &mut connection).await?;
         loop {
             let frame = connection.frame().await?;
             match frame.tag {
@@ -190,8 +200,8 @@ impl Target {
         Ok(Box::new(stream))
     }
 
-    async fn authenticate(&self, connection: &mut Connection) -> Res<()> {
-        let password = || self.password.as_deref().ok_or_else(|| ConnectError::Authentication("the server asks for a password".into()));
+    async fn authenticate(who: &Who, connection: &mut Connection) -> Res<()> {
+        let password = || who.password.as_deref().ok_or_else(|| ConnectError::Authentication("the server asks for a password".into()));
         loop {
             let frame = connection.frame().await?;
             if frame.tag != b'R' {
@@ -203,7 +213,7 @@ impl Target {
                 3 => connection.password(password()?.as_bytes()).await?,
                 5 => {
                     let salt: [u8; 4] = reader.bytes(4)?.try_into().map_err(|_| WireError::Truncated)?;
-                    let hash = md5_hash(self.user.as_bytes(), password()?.as_bytes(), salt);
+                    let hash = md5_hash(who.user.as_bytes(), password()?.as_bytes(), salt);
                     connection.password(hash.as_bytes()).await?;
                 }
                 10 => connection.scram(password()?, &frame).await?,

@@ -1,6 +1,7 @@
 //! A Redis connection: TLS, password, and what the server says of itself.
 
 use super::Stream;
+use super::login::{Logins, Who};
 use crate::config::Upstream;
 use crate::redis::encode;
 use bytes::{Buf, BytesMut};
@@ -20,6 +21,9 @@ pub enum ConnectError {
     /// The server's own error.
     #[error("{0}")]
     Server(String),
+    /// The password cannot be had.
+    #[error("cannot authenticate: {0}")]
+    Login(String),
     /// It said something else than was asked for.
     #[error("the server broke the protocol")]
     Protocol,
@@ -30,7 +34,7 @@ pub enum ConnectError {
 pub struct Target {
     address: String,
     user: Option<String>,
-    password: Option<String>,
+    logins: Arc<Logins>,
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
@@ -58,17 +62,27 @@ pub struct About {
 impl Target {
     /// Reads the password and the certificates. Errors: a file that cannot be read or used.
     pub fn new(upstream: &Upstream) -> anyhow::Result<Self> {
-        let password =
-            upstream.password_file.as_ref().map(std::fs::read_to_string).transpose()?.map(|p| p.trim_end_matches('\n').to_owned());
         let tls = upstream.ca.as_deref().map(super::client_tls).transpose()?;
-        Ok(Self { address: upstream.address.clone(), user: upstream.typed_user.clone(), password, tls })
+        Ok(Self { address: upstream.address.clone(), user: upstream.typed_user.clone(), logins: Arc::new(Logins::new(upstream)?), tls })
     }
 
     /// Connects and authenticates. Errors: see [`ConnectError`].
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
+        let who = self.logins.of(None, false).await.map_err(ConnectError::Login)?;
+        match self.connect_with(&who).await {
+            // Rotated since, perhaps.
+            Err(ConnectError::Server(said)) if ["WRONGPASS", "NOAUTH", "ERR invalid password"].iter().any(|s| said.starts_with(s)) => {
+                let again = self.logins.of(None, true).await.map_err(ConnectError::Login)?;
+                if again == who { Err(ConnectError::Server(said)) } else { self.connect_with(&again).await }
+            }
+            other => other,
+        }
+    }
+
+    async fn connect_with(&self, who: &Who) -> Result<Connection, ConnectError> {
         let mut connection = Connection { stream: self.open().await?, input: BytesMut::new(), id: 0 };
         let mut out = BytesMut::new();
-        match (&self.user, &self.password) {
+        match (&self.user, &who.password) {
             (Some(user), Some(password)) => encode::command(&mut out, &["AUTH", user, password]),
             (None, Some(password)) => encode::command(&mut out, &["AUTH", password]),
             _ => {}

@@ -8,6 +8,7 @@ mod check_live;
 mod cli;
 mod copy;
 mod corpora;
+mod credentials;
 mod demo;
 mod deploy;
 mod drivers;

@@ -43,7 +43,7 @@ pub fn judge(shared: &mut Client, database: &Database) -> Judge {
         database: database.name.clone(),
         user: "postgres".into(),
         typed_user: Some("postgres".into()),
-        password_file: None,
+        credentials: Default::default(),
         ca: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
