@@ -1,4 +1,4 @@
-.PHONY: coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
+.PHONY: rotation coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -8,6 +8,7 @@ help:
 	@echo "make drivers     every driver that can be had, directly and as two tenants; writes docs/COMPATIBILITY.md (ONLY='asyncpg,psql')"
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
 	@echo "make coverage    the statement corpora through the wall; writes docs/SQL-COVERAGE.md (an hour; ONLY=django,psql measures some anew)"
+	@echo "make rotation    certificates replaced every second for a minute under load"
 	@echo "make sqlsmith    SQLsmith as a tenant through the wall (SECONDS=3600 SEED=1)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
 	@echo "make isolation   attacks on PostgreSQL; make redis-isolation: on Redis (ONLY=ids or groups)"
@@ -49,6 +50,9 @@ test: lint
 drivers: install
 	cargo build --quiet
 	nice python3 tests/drivers/run.py --docs docs/COMPATIBILITY.md --only "$(ONLY)" $(ARGS)
+
+rotation: install
+	PARTYWALL_ROTATION_SECONDS=60 cargo test --test it rotation::
 
 # The same random statements through the wall and on a private database: N of them by SEED, or one CASE alone.
 N ?= 200000

@@ -9,6 +9,7 @@ use crate::policy::{Expiry, Peer, Policy, StaticSource, TenantId, Trust};
 use crate::postgres::parameters;
 use certificate::Names;
 use jwt::Keys;
+use rustls::pki_types::CertificateDer;
 use std::time::SystemTime;
 
 /// What a connection shows of itself before it speaks its protocol.
@@ -22,6 +23,8 @@ pub struct Shown {
     pub secret: bool,
     /// The client certificate's, after its chain was verified; None without a certificate.
     pub certificate: Option<Names>,
+    /// That certificate and those that came with it.
+    pub chain: Vec<CertificateDer<'static>>,
     /// The host name that TLS asked for (RFC 6066, 3).
     pub sni: Option<String>,
     /// `tls-server-end-point` of the certificate that the client was shown (RFC 5929, 4.1).

@@ -1,18 +1,19 @@
 //! What every connection comes through, whatever it speaks: its PROXY header, TLS, and the question who it is.
 
 use super::proxy;
-use super::tls::ServerTls;
+use super::tls::{ServerTls, Verifier};
 use crate::config::{Listener, Source};
 use crate::identity::certificate::names;
 use crate::identity::jwt::Keys;
 use crate::identity::scram::Users;
 use crate::identity::{Evidence, Grounds, IdentityError, Principal, Shown, identify};
-use crate::policy::{Peer, Policy};
+use crate::policy::{Expiry, Peer, Policy};
 use crate::postgres::header;
 use crate::relay::Drain;
 use crate::upstream::Stream;
 use anyhow::Context;
 use arc_swap::ArcSwapOption;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,8 @@ pub struct Door {
     users: ArcSwapOption<Users>,
     signers: ArcSwapOption<header::Keys>,
     stamps: Mutex<Vec<Stamp>>,
+    /// Which client certificates count now; live sessions look whenever it changes.
+    verifier: watch::Sender<Option<Verifier>>,
 }
 
 /// Differs when a file has been written or another stands in its place.
@@ -43,6 +46,7 @@ impl Door {
             users: ArcSwapOption::empty(),
             signers: ArcSwapOption::empty(),
             stamps: Mutex::default(),
+            verifier: watch::Sender::new(None),
         };
         *door.stamps.lock().unwrap_or_else(PoisonError::into_inner) = door.stamps(&config.policy);
         door.read(&config.policy).with_context(|| format!("listener `{}`", config.name))?;
@@ -56,6 +60,7 @@ impl Door {
         let signers = policy.identity.statement.as_ref().and_then(|s| s.key.as_ref()).map(|path| read_signers(path)).transpose()?;
         self.signers.store(signers.map(Arc::new));
         self.users.store(users.map(Arc::new));
+        self.verifier.send_replace(tls.as_ref().and_then(|tls| tls.verifier.clone()));
         self.tls.store(tls.map(Arc::new));
         self.keys.store(keys.map(Arc::new));
         Ok(())
@@ -112,10 +117,31 @@ impl Door {
         let accepted = tls.acceptor.accept(stream).await?;
         let connection = accepted.get_ref().1;
         shown.certificate = connection.peer_certificates().and_then(|c| c.first()).map(|c| names(c));
+        shown.chain = connection.peer_certificates().map(|all| all.iter().map(|c| c.clone().into_owned()).collect()).unwrap_or_default();
         shown.sni = connection.server_name().map(str::to_owned);
         shown.endpoint.clone_from(&tls.endpoint);
         shown.secret = true;
         Ok(accepted)
+    }
+
+    /// The drain of a session whose client has shown a certificate: it ends when that counts no more, unless the policy keeps it.
+    pub fn watch(&self, drain: Drain, shown: &Shown, policy: &Policy) -> Drain {
+        let keeps = policy.identity.mtls.as_ref().is_some_and(|mtls| mtls.expiry == Expiry::Keep);
+        if keeps || shown.chain.is_empty() {
+            return drain;
+        }
+        let (chain, mut verifier, name) = (shown.chain.clone(), self.verifier.subscribe(), self.config.name.clone());
+        // A change since the handshake counts, too.
+        verifier.mark_changed();
+        ending(drain, async move {
+            while verifier.changed().await.is_ok() {
+                let now = verifier.borrow_and_update().clone();
+                let Err(error) = verified(now.as_ref(), &chain) else { continue };
+                tracing::info!(listener = name, %error, "a client certificate counts no more; its session ends");
+                return;
+            }
+            std::future::pending().await
+        })
     }
 
     /// Users that may show a password; None where the port does not ask for one.
@@ -169,10 +195,22 @@ pub fn shown(peer: Peer) -> Shown {
 pub fn until(drain: Drain, end: Option<SystemTime>) -> Drain {
     let Some(end) = end else { return drain };
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    ending(drain, tokio::time::sleep(left))
+}
+
+/// Does this certificate count? Errors: why not.
+fn verified(verifier: Option<&Verifier>, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+    let (Some(verifier), Some((first, rest))) = (verifier, chain.split_first()) else {
+        return Err(rustls::Error::General("client certificates are not asked for any more".into()));
+    };
+    verifier.verify_client_cert(first, rest, UnixTime::now()).map(drop)
+}
+
+/// The drain of a session that ends, at the latest, when `ends` is done.
+fn ending(drain: Drain, ends: impl Future<Output = ()> + Send + 'static) -> Drain {
     let mut outer = drain;
     let (own, receiver) = watch::channel(*outer.borrow_and_update());
     tokio::spawn(async move {
-        let ends = tokio::time::sleep(left);
         tokio::pin!(ends);
         let mut ended = false;
         loop {

@@ -34,6 +34,7 @@ pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: 
         service.metrics.connection(&service.door.config.name, "handshake");
         return;
     };
+    let drain = service.door.watch(drain, &client.shown, service.shared.judge.load().policy());
     let connection = service.metrics.connection_id();
     match Box::pin(begin(service, &mut client, connection)).await {
         Err((refusal, outcome)) => Box::pin(refuse(service, client, connection, &refusal, outcome)).await,

@@ -55,12 +55,12 @@ impl Serve for Service {
         &self.metrics
     }
 
-    async fn serve(self: Arc<Self>, stream: Stream, shown: Shown, drain: Drain) {
+    async fn serve(self: Arc<Self>, stream: Stream, mut shown: Shown, drain: Drain) {
         let address = match (shown.peer, shown.port) {
             (Peer::Ip(ip), port) => SocketAddr::new(ip, port).to_string(),
             _ => String::new(),
         };
-        let Ok(begun) = Box::pin(tokio::time::timeout(HANDSHAKE, self.greet(stream, shown))).await else {
+        let Ok(begun) = Box::pin(tokio::time::timeout(HANDSHAKE, self.greet(stream, &mut shown))).await else {
             self.metrics.connection(&self.door.config.name, "handshake");
             return;
         };
@@ -75,7 +75,7 @@ impl Serve for Service {
         let begun = match greeted {
             Ok((principal, hello)) => {
                 input = prepend(hello, input);
-                let drain = door::until(drain, principal.until);
+                let drain = self.door.watch(door::until(drain, principal.until), &shown, &self.policy.load());
                 Box::pin(self.begin(&principal.tenant, connection, address)).await.map(|begun| (begun, drain))
             }
             Err(refused) => Err(refused),
@@ -102,13 +102,13 @@ type Greeted = Result<(Principal, Option<BytesMut>), Refused>;
 
 impl Service {
     /// TLS and identity. None where the client went away.
-    async fn greet(&self, mut stream: Stream, mut shown: Shown) -> std::io::Result<Option<(Stream, BytesMut, Greeted)>> {
+    async fn greet(&self, mut stream: Stream, shown: &mut Shown) -> std::io::Result<Option<(Stream, BytesMut, Greeted)>> {
         // Within a tunnel TLS is the tunnel's.
         if self.door.speaks_tls() && !self.door.config.tunnel {
-            stream = Box::new(self.door.secure(stream, &mut shown).await?);
+            stream = Box::new(self.door.secure(stream, shown).await?);
         }
         let mut input = BytesMut::with_capacity(1024);
-        match self.identify(&shown, None) {
+        match self.identify(shown, None) {
             Ok(principal) => return Ok(Some((stream, input, Ok((principal, None))))),
             Err(IdentityError::Absent) if self.asks() => {}
             Err(error) => {
@@ -121,7 +121,7 @@ impl Service {
             out.clear();
             let said = stranger.hear(&mut input, &mut out);
             match said {
-                Ok(Said::Named(credentials, hello)) => match self.identify(&shown, Some(&credentials)) {
+                Ok(Said::Named(credentials, hello)) => match self.identify(shown, Some(&credentials)) {
                     Ok(principal) => {
                         let hello = hello.map(|hello| hello.encoded());
                         if hello.is_none() {

@@ -118,13 +118,16 @@ impl Hub<'_> {
     /// Moves bytes until it is over; says why.
     async fn run(&mut self, stream: Stream, mut input: BytesMut) -> &'static str {
         let (mut reader, mut writer) = tokio::io::split(stream);
-        let mut unflushed = false;
+        let (mut unflushed, mut ended) = (false, false);
         let mut watched = true;
         loop {
             let next = match self.turn(&mut input).await {
                 Ok(next) => next,
                 Err(end) => break self.finish(&mut writer, end).await,
             };
+            if ended && next == Next::Read && !self.router.owes() {
+                break self.finish(&mut writer, "client gone").await;
+            }
             let stop = *self.drain.borrow_and_update();
             if stop == 2 || (stop == 1 && self.router.at_rest() && self.router.to_client.is_empty()) {
                 self.router.farewell(&Refusal::with_state("57P01", "terminating connection due to administrator command"));
@@ -138,7 +141,7 @@ impl Hub<'_> {
                 (branch_reader, branch_writer, branch_input) = (Some(&mut branch.reader), Some(&mut branch.writer), &mut branch.input);
             }
             let event = tokio::select! {
-                read = reader.read_buf(&mut input), if room && !matches!(next, Next::Wait) => Event::Client(read),
+                read = reader.read_buf(&mut input), if room && !ended && !matches!(next, Next::Wait) => Event::Client(read),
                 wrote = written(&mut writer, &mut self.router.to_client), if to_client > 0 || unflushed => Event::ToClient(wrote),
                 read = heard(branch_reader, branch_input), if to_client < WAITING_BYTES => Event::Session(read),
                 wrote = told(branch_writer, &mut self.router.to_session), if to_session > 0 => Event::ToSession(wrote),
@@ -149,6 +152,7 @@ impl Hub<'_> {
             };
             match event {
                 Event::Client(Ok(1..)) | Event::Session(Ok(1..)) | Event::ToSession(Ok(_)) | Event::Drain => {}
+                Event::Client(Ok(0)) => ended = true,
                 Event::ToClient(Ok(wrote)) => unflushed = wrote > 0,
                 Event::Client(_) | Event::ToClient(Err(_)) => break "client gone",
                 Event::Session(_) | Event::ToSession(Err(_)) if !self.router.is_busy() => self.lost(),

@@ -243,9 +243,16 @@ fn certificates_are_revoked_and_rotated_while_sessions_live() {
     };
     let (good, bad) = (ours.client("", false), ours.client("", false));
     let mut lives = connect(&ours, &bad).unwrap();
+    lives.query("BEGIN").unwrap();
     wall.rewrite("tls/crl.pem", &ours.revoke(&[&bad]));
     assert!(eventually(|| code(connect(&ours, &bad)).is_empty()));
-    assert_eq!(orders(&mut connect(&ours, &good).unwrap()), "anvil\nrocket");
+    let mut stays = connect(&ours, &good).unwrap();
+    assert_eq!(orders(&mut stays), "anvil\nrocket");
+    // In a transaction it is not at a safe point.
+    assert_eq!(lives.query("SELECT count(*) FROM orders; COMMIT").unwrap().tag, "COMMIT");
+    let (tag, body) = lives.receive().unwrap();
+    assert_eq!((tag, String::from_utf8_lossy(&body).contains("57P01")), (b'E', true));
+    assert!(wall.log().contains("a client certificate counts no more"), "{}", wall.log());
     // Another server certificate, another authority for clients; half of it changes nothing.
     let server = other.server("localhost");
     wall.rewrite("tls/tls.crt", &server.certificate);
@@ -257,6 +264,23 @@ fn certificates_are_revoked_and_rotated_while_sessions_live() {
     let theirs = other.client("", false);
     assert!(eventually(|| connect(&other, &theirs).is_ok()), "{}", wall.log());
     assert!(connect(&other, &good).is_err());
+    // Its authority is one no more.
+    assert_eq!(stays.receive().map(|(tag, _)| tag), Some(b'E'));
+}
+
+#[test]
+fn a_policy_may_keep_sessions_whose_certificate_ends() {
+    let ours = Authority::new();
+    let wall = secured("  mtls: { cn: '{tenant}', expiry: keep }", "mtls", &ours.server("localhost"), &ours, &ours.revoke(&[]));
+    let client = ours.client("", false);
+    let connect = || {
+        let mut socket = socket(wall.port("pg"));
+        assert_eq!(ask_for_tls(&mut socket), b'S');
+        Client::start(Box::new(tls(socket, "localhost", &ours, Some(&client)).ok()?), USER).ok()
+    };
+    let mut lives = connect().unwrap();
+    wall.rewrite("tls/crl.pem", &ours.revoke(&[&client]));
+    assert!(eventually(|| connect().is_none()));
     assert_eq!(orders(&mut lives), "anvil\nrocket");
 }
 

@@ -31,6 +31,7 @@ mod redis;
 mod redis_clients;
 mod redis_hostile;
 mod redis_oracle;
+mod rotation;
 mod rows;
 mod schemas;
 mod scripts;

@@ -239,6 +239,11 @@ impl Router {
         !self.is_busy() && !self.lobby.is_begun() && self.passing == 0
     }
 
+    /// Answers are still to come: a client that will send no more is waited for until they have.
+    pub fn owes(&self) -> bool {
+        self.is_owed() || self.passing > 0
+    }
+
     /// Last words.
     pub fn farewell(&mut self, refusal: &Refusal) {
         if self.passing == 0 {
