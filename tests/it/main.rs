@@ -33,6 +33,7 @@ mod redis_hostile;
 mod redis_oracle;
 mod rotation;
 mod rows;
+mod same_tenant;
 mod schemas;
 mod scripts;
 mod smoke;
