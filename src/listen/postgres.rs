@@ -30,9 +30,16 @@ pub(super) struct Client {
 
 /// Serves one connection to its end.
 pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: Drain) {
-    let Ok(Ok(Some(mut client))) = Box::pin(tokio::time::timeout(HANDSHAKE, first(service, stream, shown))).await else {
-        service.metrics.connection(&service.door.config.name, "handshake");
-        return;
+    let heard = Box::pin(tokio::time::timeout(HANDSHAKE, first(service, stream, shown))).await;
+    let mut client = match heard.unwrap_or_else(|_| Err(std::io::Error::other("it takes too long"))) {
+        Ok(Some(client)) => client,
+        other => {
+            service.metrics.connection(&service.door.config.name, "handshake");
+            if let Err(error) = other {
+                tracing::info!(listener = service.door.config.name, %error, "connection refused");
+            }
+            return;
+        }
     };
     let drain = service.door.watch(drain, &client.shown, service.shared.judge.load().policy());
     let connection = service.metrics.connection_id();
@@ -91,7 +98,7 @@ async fn first(service: &Service, mut stream: Stream, mut shown: Shown) -> std::
                 let mut out = BytesMut::new();
                 errors::fatal(&mut out, &errors::unreadable(&error));
                 stream.write_all(&out).await?;
-                return Ok(None);
+                return Err(std::io::Error::other(error.to_string()));
             }
         };
         match message {
@@ -115,7 +122,7 @@ async fn first(service: &Service, mut stream: Stream, mut shown: Shown) -> std::
                     let mut out = BytesMut::new();
                     errors::fatal(&mut out, &Refusal::with_state("28000", "this port takes TLS connections only"));
                     stream.write_all(&out).await?;
-                    return Ok(None);
+                    return Err(std::io::Error::other("without TLS"));
                 }
                 return Ok(Some(Client { stream, input, params, minor, shown }));
             }

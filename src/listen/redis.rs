@@ -60,14 +60,14 @@ impl Serve for Service {
             (Peer::Ip(ip), port) => SocketAddr::new(ip, port).to_string(),
             _ => String::new(),
         };
-        let Ok(begun) = Box::pin(tokio::time::timeout(HANDSHAKE, self.greet(stream, &mut shown))).await else {
-            self.metrics.connection(&self.door.config.name, "handshake");
-            return;
-        };
-        let (mut stream, mut input, greeted) = match begun {
+        let heard = Box::pin(tokio::time::timeout(HANDSHAKE, self.greet(stream, &mut shown))).await;
+        let (mut stream, mut input, greeted) = match heard.unwrap_or_else(|_| Err(std::io::Error::other("it takes too long"))) {
             Ok(Some(greeted)) => greeted,
-            Ok(None) | Err(_) => {
+            other => {
                 self.metrics.connection(&self.door.config.name, "handshake");
+                if let Err(error) = other {
+                    tracing::info!(listener = self.door.config.name, %error, "connection refused");
+                }
                 return;
             }
         };
@@ -84,7 +84,7 @@ impl Serve for Service {
             Ok(((meter, upstream, session), drain)) => self.converse(stream, input, upstream, session, drain, &meter).await,
             Err((words, outcome)) => {
                 self.metrics.connection(&self.door.config.name, outcome);
-                tracing::info!(listener = self.door.config.name, connection, outcome, "connection refused");
+                tracing::info!(listener = self.door.config.name, connection, outcome, reason = words, "connection refused");
                 let mut out = BytesMut::new();
                 encode::error(&mut out, words.as_bytes());
                 let _ = Box::pin(tokio::time::timeout(HANDSHAKE, async {
@@ -144,7 +144,7 @@ impl Service {
                 Ok(Said::Bye) | Err(_) => {
                     stream.write_all(&out).await?;
                     let _ = stream.shutdown().await;
-                    return Ok(None);
+                    return said.map(|_| None).map_err(|error| std::io::Error::other(error.to_string()));
                 }
             }
             stream.write_all(&out).await?;

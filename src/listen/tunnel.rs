@@ -20,6 +20,7 @@ const HEADERS: u32 = 16 << 10;
 
 /// Serves every tunnel of one connection to its end.
 pub async fn serve<S: Serve>(service: Arc<S>, stream: Stream, shown: Shown, drain: Drain) {
+    let listener = service.door().config.name.clone();
     let (sender, mut opened) = mpsc::channel::<(Stream, Shown)>(1);
     let answer = hyper::service::service_fn(move |request| {
         let (sender, shown) = (sender.clone(), shown.clone());
@@ -36,7 +37,12 @@ pub async fn serve<S: Serve>(service: Arc<S>, stream: Stream, shown: Shown, drai
     let (mut open, mut draining, mut idle) = (true, false, Box::pin(tokio::time::sleep(HANDSHAKE)));
     loop {
         tokio::select! {
-            _ = connection.as_mut(), if open => open = false,
+            ended = connection.as_mut(), if open => {
+                open = false;
+                if let Err(error) = ended {
+                    tracing::info!(listener, error, "tunnels refused");
+                }
+            }
             Some((stream, shown)) = opened.recv() => {
                 let (service, drain) = (service.clone(), drain.clone());
                 sessions.spawn(async move { service.serve(stream, shown, drain).await });

@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod drivers;
 mod dump;
+mod every_source;
 mod functions;
 mod hidden;
 mod hidden_catalogs;

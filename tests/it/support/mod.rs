@@ -9,7 +9,7 @@ mod redis;
 mod wall;
 
 pub use certificates::{Authority, Signed, ask_for_tls, tls, tls_with};
-pub use client::{Answer, Client, PgError, Rows, error, message, socket, startup, terminated};
+pub use client::{Answer, Client, PgError, Rows, Stream, error, message, socket, startup, terminated};
 pub use leash::Leash;
 pub use postgres::{Database, Postgres};
 pub use redis::Redis;
