@@ -3,11 +3,12 @@
 use crate::config::{self, Config, Files, Protocol};
 use crate::listen::homes::{Ground, Homes, has_rows};
 use crate::listen::{Door, Service, Socket, Workers, redis, run};
-use crate::observe::Metrics;
+use crate::observe::{Metrics, Upstream};
 use crate::policy::{Home, Layouts, Policy};
 use crate::sql::Judge;
 use crate::sql::catalog::CatalogProblem;
 use crate::upstream::postgres::{ConnectError, Target};
+use crate::upstream::redis::{Event, Multiplex};
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
@@ -143,11 +144,16 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
     }
     let (name, policy) = (&listener.name, &listener.policy.name);
     println!("{name}: redis on {} → {} (version {version}, policy `{policy}`)", socket.address(), listener.upstream.address);
+    let multiplex = listener.upstream.multiplex.map(|connections| {
+        let (metrics, listener) = (metrics.clone(), listener.name.clone());
+        Multiplex::new(target.clone(), connections, Arc::new(move |event| metrics.upstream(&listener, said(event))))
+    });
     Ok(redis::Service {
         door: Door::open(listener)?,
         policy: ArcSwap::new(listener.policy.clone()),
         generation: AtomicU64::new(0),
         target,
+        multiplex,
         metrics,
         // RandomState is keyed by the system's randomness: who does not know the key cannot guess the value.
         secret: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
@@ -155,6 +161,18 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
         sanitizes: about.sanitizes,
         tenants: Mutex::default(),
     })
+}
+
+/// What happens to connections upstream, in the words of the metrics.
+fn said(event: Event) -> Upstream {
+    match event {
+        Event::SharedOpened => Upstream::Opened("shared"),
+        Event::SharedClosed => Upstream::Closed("shared"),
+        Event::OwnTaken => Upstream::Opened("own"),
+        Event::OwnLeft => Upstream::Closed("own"),
+        Event::Lost => Upstream::Failed("lost"),
+        Event::CutOff => Upstream::Failed("cut_off"),
+    }
 }
 
 async fn all(tasks: &mut tokio::task::JoinSet<()>) {

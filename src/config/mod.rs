@@ -113,6 +113,8 @@ pub struct Upstream {
     pub credentials: Credentials,
     /// Verify the server's certificate against these authorities, PEM, and its name against the address.
     pub ca: Option<PathBuf>,
+    /// Redis: clients share this many connections a thread and protocol for commands that keep no state.
+    pub multiplex: Option<usize>,
 }
 
 /// Reads files for [`load`]; a parameter, so that nothing here touches the disk.
@@ -204,6 +206,7 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
                 reader.say(mode, "only `mode: session` is supported yet", "write `pool: { mode: session }`");
             }
         }
+        let multiplex = fields.get("multiplex").and_then(|n| multiplex(reader, n));
         let ca = fields.get("tls").and_then(|n| {
             let tls = reader.fields(n, &["ca"], &[]);
             reader.need(&tls, "ca").and_then(|n| reader.text(n))
@@ -213,13 +216,32 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
         let typed_user = fields.get("user").and_then(|n| reader.text(n));
         let user = typed_user.clone().unwrap_or_else(|| "postgres".into());
         let database = fields.get("database").and_then(|n| reader.text(n)).unwrap_or_else(|| user.clone());
-        all.push(Upstream { name: name.clone(), address, database, user, typed_user, credentials, ca: ca.map(|p| base.join(p)) });
+        all.push(Upstream {
+            name: name.clone(),
+            address,
+            database,
+            user,
+            typed_user,
+            credentials,
+            ca: ca.map(|p| base.join(p)),
+            multiplex,
+        });
     }
     all
 }
 
 const UPSTREAM: &[&str] =
-    &["address", "database", "user", "password_file", "password_env", "password_command", "credentials", "tls", "pool"];
+    &["address", "database", "user", "password_file", "password_env", "password_command", "credentials", "tls", "pool", "multiplex"];
+
+fn multiplex(reader: &mut Reader<'_>, node: &Node) -> Option<usize> {
+    let fields = reader.fields(node, &["connections"], &[]);
+    let at = reader.need(&fields, "connections")?;
+    let count = reader.text(at).and_then(|text| text.parse().ok()).filter(|count| (1..=64).contains(count));
+    if count.is_none() {
+        reader.say(at, "a number from 1 to 64 is expected here", "write `multiplex: { connections: 2 }`");
+    }
+    count
+}
 
 fn host_and_port(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
@@ -271,6 +293,13 @@ fn listener(
     }
     let tunnel = fields.get("tunnel").is_some_and(|n| tunnel(reader, n));
     let proxy_protocol = fields.get("proxy_protocol").map(|n| proxies(reader, n));
+    if let (Some(at), true) = (fields.get("upstream"), upstream.as_ref().is_some_and(|u| u.multiplex.is_some())) {
+        if protocol == Some(Protocol::Postgres) {
+            reader.say(at, "`multiplex` is for Redis", "take it out of the upstream");
+        } else if unsafe_test_passthrough {
+            reader.say(at, "`multiplex` and `unsafe_test_passthrough` do not go together", "take one of them out");
+        }
+    }
     if let Some(at) = fields.get("identity") {
         spoken(reader, at, protocol, &identity);
         let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));

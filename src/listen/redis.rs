@@ -6,12 +6,13 @@ use crate::config::Source;
 use crate::identity::{Evidence, IdentityError, Principal, Shown, hears_tokens};
 use crate::observe::{Meter, Metrics, Who};
 use crate::policy::{Peer, Policy, TenantId};
+use crate::redis::line::Line;
 use crate::redis::stranger::{Credentials, Said, Stranger, WRONGPASS};
-use crate::redis::tenant::Tenant;
+use crate::redis::tenant::{End, Tenant};
 use crate::redis::{Names, Session, Setup, encode};
 use crate::relay::{self, Drain};
 use crate::upstream::Stream;
-use crate::upstream::redis::{Connection, Target};
+use crate::upstream::redis::{Multiplex, Target};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use std::collections::HashMap;
@@ -31,6 +32,8 @@ pub struct Service {
     pub generation: AtomicU64,
     /// Where it leads.
     pub target: Target,
+    /// Where clients share connections.
+    pub multiplex: Option<Multiplex>,
     /// Of the process.
     pub metrics: Arc<Metrics>,
     /// Of the process: hides cursors.
@@ -41,6 +44,19 @@ pub struct Service {
     pub sanitizes: bool,
     /// By tenant.
     pub tenants: Mutex<HashMap<TenantId, Arc<Tenant>>>,
+}
+
+/// A client's way upstream.
+struct Way {
+    stream: Stream,
+    /// What came past its opening.
+    input: BytesMut,
+    /// The server's number of it.
+    upstream_id: u64,
+    /// What the session chooses its connection by, where they are shared.
+    line: Option<Arc<Line>>,
+    /// How CLIENT KILL ends it then.
+    end: Option<Arc<dyn End>>,
 }
 
 /// A refusal in the server's words, and its name in the metrics.
@@ -183,38 +199,64 @@ impl Service {
     }
 
     /// Limits, names, upstream. Errors: the refusal.
-    async fn begin(&self, tenant: &TenantId, connection: u64, address: String) -> Result<(Meter, Connection, Box<Session>), Refused> {
+    async fn begin(
+        &self,
+        tenant: &TenantId,
+        connection: u64,
+        address: String,
+    ) -> Result<(Meter, (Stream, BytesMut), Box<Session>), Refused> {
         let policy = self.policy.load_full();
         let names = names(&policy, tenant).ok_or_else(|| ("NOAUTH the tenant identity is not valid".to_owned(), "no_identity"))?;
         let limit = policy.limits.of(tenant).connections;
         let who = Who { listener: &self.door.config.name, tenant: tenant.as_str(), connection };
         let meter = Meter::open(&self.metrics, who, limit, Arc::new(AtomicBool::new(false)))
             .ok_or_else(|| ("ERR max number of clients reached".to_owned(), "limit"))?;
-        let upstream = match tokio::time::timeout(HANDSHAKE, self.target.connect()).await {
-            Ok(Ok(upstream)) => upstream,
-            Ok(Err(error)) => {
-                tracing::warn!(listener = self.door.config.name, %error, "upstream refused");
-                return Err(("ERR the server is not available".to_owned(), "upstream"));
-            }
-            Err(_) => return Err(("ERR the server does not answer".to_owned(), "upstream")),
-        };
         let peers = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default().clone();
+        let way = self.way(connection, &peers).await?;
         let setup = Setup {
             names,
             tenant: tenant.as_str().to_owned(),
             id: connection,
             version: self.version.clone(),
             secret: self.secret,
-            peers,
+            peers: peers.clone(),
             address,
-            upstream_id: upstream.id,
+            upstream_id: way.upstream_id,
             sanitizes: self.sanitizes || self.door.config.unsafe_test_passthrough,
             test_passthrough: self.door.config.unsafe_test_passthrough,
+            line: way.line,
         };
-        Ok((meter, upstream, Box::new(Session::new(setup))))
+        let session = Box::new(Session::new(setup));
+        peers.update(connection, |me| me.end = way.end);
+        Ok((meter, (way.stream, way.input), session))
     }
 
-    async fn converse(&self, stream: Stream, input: BytesMut, upstream: Connection, session: Box<Session>, drain: Drain, meter: &Meter) {
+    /// A way upstream: a connection, or a lane over shared ones. Errors: the refusal.
+    async fn way(&self, id: u64, tenant: &Arc<Tenant>) -> Result<Way, Refused> {
+        if let Some(multiplex) = &self.multiplex {
+            let lane = multiplex.lane(id, tenant);
+            let (line, end) = (Some(lane.line()), Some(lane.end()));
+            return Ok(Way { stream: Box::new(lane), input: BytesMut::new(), upstream_id: 0, line, end });
+        }
+        match tokio::time::timeout(HANDSHAKE, self.target.connect()).await {
+            Ok(Ok(own)) => Ok(Way { stream: own.stream, input: own.input, upstream_id: own.id, line: None, end: None }),
+            Ok(Err(error)) => {
+                tracing::warn!(listener = self.door.config.name, %error, "upstream refused");
+                Err(("ERR the server is not available".to_owned(), "upstream"))
+            }
+            Err(_) => Err(("ERR the server does not answer".to_owned(), "upstream")),
+        }
+    }
+
+    async fn converse(
+        &self,
+        stream: Stream,
+        input: BytesMut,
+        (upstream, from_upstream): (Stream, BytesMut),
+        session: Box<Session>,
+        drain: Drain,
+        meter: &Meter,
+    ) {
         let mut generation = self.generation.load(Ordering::Acquire);
         let refresh = |session: &mut Session| {
             let now = self.generation.load(Ordering::Acquire);
@@ -225,7 +267,7 @@ impl Service {
                 session.renew(tenant.and_then(|tenant| names(&policy, &tenant)));
             }
         };
-        let pump = relay::pump(stream, upstream.stream, *session, (input, upstream.input), drain, refresh, meter);
+        let pump = relay::pump(stream, upstream, *session, (input, from_upstream), drain, refresh, meter);
         let end = Box::pin(pump).await;
         tracing::debug!(listener = self.door.config.name, ?end, "connection ended");
     }

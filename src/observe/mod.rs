@@ -47,6 +47,24 @@ struct TenantLabels {
     tenant: String,
 }
 
+/// The labels of connections upstream.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UpstreamLabels {
+    listener: String,
+    kind: &'static str,
+}
+
+/// What happens to connections upstream where clients share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// One of this kind opened, or a client took it: `shared`, `own`.
+    Opened(&'static str),
+    /// It closed, or the client left it.
+    Closed(&'static str),
+    /// Clients lost something: `lost`, a shared connection with their commands; `cut_off`, one that did not read.
+    Failed(&'static str),
+}
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -58,6 +76,8 @@ pub struct Metrics {
     alone: Family<TenantLabels, Counter>,
     rows: Family<RowLabels, Counter>,
     mismatches: Family<TenantLabels, Counter>,
+    upstream_open: Family<UpstreamLabels, Gauge>,
+    upstream_failed: Family<UpstreamLabels, Counter>,
     tenants: Mutex<BTreeMap<String, u32>>,
     labels: Mutex<BTreeSet<String>>,
     next: AtomicU64,
@@ -78,8 +98,25 @@ impl Default for Metrics {
         let (rows, mismatches) = (Family::default(), Family::default());
         registry.register("verify_rows", "Statements to be checked row by row, by how much could be", Family::clone(&rows));
         registry.register("row_mismatch", "Sessions ended because a row was another tenant's", Family::clone(&mismatches));
-        let (tenants, labels) = (Mutex::default(), Mutex::default());
-        Self { registry, connections, open, statements, latency, alone, rows, mismatches, tenants, labels, next: AtomicU64::new(1) }
+        let (upstream_open, upstream_failed) = (Family::default(), Family::default());
+        registry.register("multiplex_connections", "Redis connections that clients share, and that one has", Family::clone(&upstream_open));
+        registry.register("multiplex_failures", "Shared Redis connections lost, clients cut off", Family::clone(&upstream_failed));
+        let (tenants, labels, next) = (Mutex::default(), Mutex::default(), AtomicU64::new(1));
+        Self {
+            registry,
+            connections,
+            open,
+            statements,
+            latency,
+            alone,
+            rows,
+            mismatches,
+            upstream_open,
+            upstream_failed,
+            tenants,
+            labels,
+            next,
+        }
     }
 }
 
@@ -95,6 +132,16 @@ impl Metrics {
     /// Counts how a connection began: `served`, or the reason why not.
     pub fn connection(&self, listener: &str, outcome: &str) {
         self.connections.get_or_create(&ConnectionLabels { listener: listener.to_owned(), outcome: outcome.to_owned() }).inc();
+    }
+
+    /// Counts what happens to connections upstream.
+    pub fn upstream(&self, listener: &str, event: Upstream) {
+        let labels = |kind| UpstreamLabels { listener: listener.to_owned(), kind };
+        match event {
+            Upstream::Opened(kind) => drop(self.upstream_open.get_or_create(&labels(kind)).inc()),
+            Upstream::Closed(kind) => drop(self.upstream_open.get_or_create(&labels(kind)).dec()),
+            Upstream::Failed(kind) => drop(self.upstream_failed.get_or_create(&labels(kind)).inc()),
+        }
     }
 
     /// Open connections by tenant.

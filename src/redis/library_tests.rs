@@ -17,6 +17,7 @@ fn setup() -> Setup {
         upstream_id: 77,
         sanitizes: false,
         test_passthrough: false,
+        line: None,
     }
 }
 

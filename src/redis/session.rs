@@ -1,13 +1,15 @@
 //! One client's conversation: each command is judged, rewritten and sent, and queues the reply it awaits; replies leave in that order.
 
-use super::commands::{Entry, Found, Rule};
+use super::commands::{Entry, Rule};
 use super::encode::{self, Resp};
+use super::line::{LARGE_BYTES, Line, Way};
 use super::local;
 use super::names::Names;
 use super::replies::Stripper;
 use super::rewrite;
 use super::script::Scripted;
 use super::shape::{Message, Reply, Shape};
+use super::stateless::{Need, Stain};
 use super::tenant::Tenant;
 use super::understand::{self, Refusal, lookup};
 use super::wire::{Limits, Request, Rest, Scanner, WireError};
@@ -21,6 +23,7 @@ mod clients;
 mod commands;
 mod errand;
 mod passthrough;
+mod way;
 
 pub(super) use commands::subscription;
 use errand::Errand;
@@ -61,7 +64,12 @@ pub struct Setup {
     pub sanitizes: bool,
     /// For tests of the wall only: what sets the server up passes.
     pub test_passthrough: bool,
+    /// Where connections upstream are shared: which one the next bytes are for.
+    pub line: Option<Arc<Line>>,
 }
+
+/// What a command's words were found to name.
+type Found = Result<&'static Entry, Refusal>;
 
 /// A reply, in its turn.
 #[derive(Debug)]
@@ -120,7 +128,7 @@ impl Subscriptions {
 fn forwardable(args: &[&[u8]], count: usize) -> bool {
     let Some(name) = args.first() else { return false };
     match super::commands::find(name, args.get(1).copied()) {
-        Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) => {
+        super::commands::Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) => {
             understand::ranges(entry, count).is_ok_and(|places| places.iter().all(|(at, _)| *at < args.len()))
         }
         _ => false,
@@ -156,6 +164,9 @@ pub struct Session {
     /// Bytes of the reply that is passing.
     passing: usize,
     ending: bool,
+    /// A command that waits until nothing is under way.
+    held: Option<Request>,
+    stains: way::Stains,
     /// The policy does not have this tenant any more.
     revoked: bool,
 }
@@ -190,6 +201,8 @@ impl Session {
             window: AWAITED_FIRST,
             passing: 0,
             ending: false,
+            held: None,
+            stains: way::Stains::default(),
             revoked: false,
         }
     }
@@ -211,12 +224,13 @@ impl Session {
     }
 
     fn takes(&self) -> bool {
-        !self.ending && self.walk.is_none() && self.awaited.len() < self.window
+        !self.ending && self.walk.is_none() && self.held.is_none() && self.awaited.len() < self.most_awaited()
     }
 
     /// A reply passed as a whole: after long ones fewer are awaited at once, after short ones more.
     fn passed(&mut self) {
         let bytes = std::mem::take(&mut self.passing);
+        self.weigh(bytes);
         let fits = (KEPT_REPLIES_BYTES / bytes.max(1)).clamp(1, AWAITED_MAX);
         self.window = (self.window + 1).min(fits);
     }
@@ -230,8 +244,11 @@ impl Session {
                 self.rest = None;
             }
             match self.scanner.scan(input, &Limits::TENANT)? {
-                Some(request) => self.take(&request, turn),
+                Some(request) => self.next(request, turn),
                 None => {
+                    if self.scanner.is_long(FORWARD_BYTES) && !self.find_way_for_long() {
+                        return Ok(());
+                    }
                     if !self.forward(input, turn) {
                         return if self.scanner.over(&Limits::TENANT) { Err(WireError::Request) } else { Ok(()) };
                     }
@@ -275,8 +292,22 @@ impl Session {
         }
     }
 
-    /// One whole command.
-    fn take(&mut self, request: &Request, turn: &mut Turn) {
+    /// One whole command: now, or when nothing is under way any more.
+    fn next(&mut self, request: Request, turn: &mut Turn) {
+        let found = lookup(&request);
+        if self.find_way(&found, &request) { self.take(found, &request, turn) } else { self.held = Some(request) }
+    }
+
+    /// The command that waited, if it need not any longer.
+    fn next_held(&mut self, turn: &mut Turn) {
+        if self.awaited.is_empty()
+            && let Some(request) = self.held.take()
+        {
+            self.next(request, turn);
+        }
+    }
+
+    fn take(&mut self, found: Found, request: &Request, turn: &mut Turn) {
         if self.revoked {
             self.refuse(Refusal::early("NOAUTH", "Authentication required."), turn);
             return self.end(Close::ClientBroke("revoked"));
@@ -286,7 +317,7 @@ impl Session {
             return self.end(Close::ClientBroke("cross protocol"));
         }
         let mark = self.begin_reply(turn);
-        match lookup(request).and_then(|entry| self.judge(entry, request, turn)) {
+        match found.and_then(|entry| self.judge(entry, request, turn)) {
             Ok(()) => {}
             Err(refusal) => self.refuse(refusal, turn),
         }

@@ -16,6 +16,10 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
+        Self::over(None)
+    }
+
+    fn over(line: Option<Arc<Line>>) -> Self {
         let setup = Setup {
             names: names(),
             tenant: "acme".into(),
@@ -27,6 +31,7 @@ impl Talk {
             upstream_id: 77,
             sanitizes: false,
             test_passthrough: false,
+            line,
         };
         Self { session: Session::new(setup), client: BytesMut::new(), upstream: BytesMut::new(), turn: Turn::default(), closed: None }
     }
@@ -291,4 +296,95 @@ fn a_revoked_tenant_ends() {
     assert_eq!(talk.say("GET a"), "");
     assert_eq!(talk.hear("$1\r\nx\r\n"), "$1 x -NOAUTH Authentication required.");
     assert!(talk.closed.is_some());
+}
+
+/// A client whose connections upstream are shared: what it says, which way it goes then, and what upstream says; in turn.
+#[test]
+fn a_client_has_a_connection_of_its_own_while_it_holds_something() {
+    let cases: &[(&str, &[(&str, &str)])] = &[
+        // What upstream hears, what it answers; then the way: `own` or `shared`.
+        ("GET k", &[("GET acme:k", "$-1\r\n"), ("shared", "")]),
+        ("MULTI;SET k v;EXEC", &[("MULTI;SET acme:k v;EXEC", "+OK\r\n+QUEUED\r\n"), ("own", "*1\r\n+OK\r\n"), ("shared", "")]),
+        ("WATCH k", &[("WATCH acme:k", "+OK\r\n"), ("own", "")]),
+        ("WATCH k;UNWATCH", &[("WATCH acme:k;UNWATCH", "+OK\r\n"), ("own", "+OK\r\n"), ("shared", "")]),
+        ("WATCH k;MULTI;DISCARD", &[("WATCH acme:k;MULTI;DISCARD", "+OK\r\n+OK\r\n"), ("own", "+OK\r\n"), ("shared", "")]),
+        ("BLPOP q 0", &[("BLPOP acme:q 0", ""), ("own", "*-1\r\n"), ("shared", "")]),
+        ("XREAD BLOCK 0 STREAMS s $", &[("XREAD BLOCK 0 STREAMS acme:s $", ""), ("own", "*-1\r\n"), ("shared", "")]),
+        ("XREAD STREAMS s 0", &[("XREAD STREAMS acme:s 0", ""), ("shared", "*-1\r\n"), ("shared", "")]),
+        ("SELECT 1;SELECT 0", &[("SELECT 1;SELECT 0", "+OK\r\n+OK\r\n"), ("own", "")]),
+        ("SELECT 0", &[("", ""), ("shared", "")]),
+        ("CLIENT TRACKING ON;CLIENT TRACKING OFF", &[("CLIENT TRACKING ON;CLIENT TRACKING OFF", "+OK\r\n+OK\r\n"), ("own", "")]),
+        ("CLIENT NO-TOUCH ON", &[("CLIENT NO-TOUCH ON", "+OK\r\n"), ("own", "")]),
+        ("WAIT 1 0", &[("WAIT 1 0", ""), ("own", ":0\r\n"), ("shared", "")]),
+        ("SUBSCRIBE c", &[("SUBSCRIBE acme:c", "*3\r\n$9\r\nsubscribe\r\n$6\r\nacme:c\r\n:1\r\n"), ("own", "")]),
+        ("HELLO 3", &[("", ""), ("shared", "")]),
+        ("RESET", &[("", ""), ("shared", "")]),
+        ("BLPOP q", &[("", ""), ("shared", "")]),
+    ];
+    for (said, steps) in cases {
+        let line = Arc::new(Line::default());
+        let mut talk = Talk::over(Some(line.clone()));
+        let (first, rest) = steps.split_first().unwrap();
+        assert_eq!(talk.say(said), first.0, "{said}");
+        talk.hear(first.1);
+        for (way, answer) in rest {
+            assert_eq!(if line.is_own() { "own" } else { "shared" }, *way, "{said}");
+            talk.hear(answer);
+        }
+        assert_eq!(talk.closed, None, "{said}");
+    }
+}
+
+#[test]
+fn another_way_is_taken_only_when_nothing_is_under_way() {
+    let line = Arc::new(Line::default());
+    let mut talk = Talk::over(Some(line.clone()));
+    assert_eq!(talk.say("GET a;MULTI;GET b;EXEC;GET c"), "GET acme:a");
+    assert!(!line.is_own() && !talk.session.wants_client());
+    assert_eq!(talk.hear("$1\r\n1\r\n"), "$1 1");
+    assert!(line.is_own());
+    assert_eq!(talk.sent(), "MULTI;GET acme:b;EXEC;GET acme:c");
+    assert_eq!(talk.hear("+OK\r\n+QUEUED\r\n*1\r\n$1\r\n2\r\n"), "+OK +QUEUED *1 $1 2");
+    assert!(line.is_own(), "a reply is due");
+    assert_eq!(talk.hear("$1\r\n3\r\n"), "$1 3");
+    assert!(!line.is_own());
+    // Another protocol is another shared connection.
+    assert_eq!(talk.say("GET a;HELLO 3;GET b"), "GET acme:a");
+    assert_eq!(line.way(), Way::Shared(Resp::Two));
+    assert!(talk.hear("$1\r\n1\r\n").starts_with("$1 1 %7"));
+    assert_eq!((line.way(), talk.sent().as_str()), (Way::Shared(Resp::Three), "GET acme:b"));
+    assert_eq!(talk.hear("_\r\n"), "_");
+    assert_eq!(talk.say("MULTI"), "MULTI");
+    assert_eq!(line.way(), Way::Own(Resp::Three));
+}
+
+#[test]
+fn what_is_large_goes_its_own_way() {
+    let line = Arc::new(Line::default());
+    let mut talk = Talk::over(Some(line.clone()));
+    // One that is long, for once.
+    let long = "v".repeat(70_000);
+    assert_eq!(talk.say(&format!("GET a;SET k {long}")), "GET acme:a");
+    talk.hear("$-1\r\n");
+    assert!(line.is_own() && talk.sent().starts_with("SET acme:k vvv"));
+    talk.hear("+OK\r\n");
+    assert!(!line.is_own());
+    // One that is longer than what is kept of one.
+    talk.client.extend_from_slice(b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2000000\r\nvv");
+    talk.session.from_client(&mut talk.client, &mut talk.turn).unwrap();
+    assert_eq!(talk.sent(), "GET acme:a");
+    talk.hear("$-1\r\n");
+    assert!(line.is_own() && talk.turn.to_upstream.starts_with(b"*3\r\n$3\r\nSET\r\n$6\r\nacme:k\r\n$2000000\r\nvv"));
+    // After a large reply all, for good; and all of a tenant that has many.
+    let line = Arc::new(Line::default());
+    let mut talk = Talk::over(Some(line.clone()));
+    line.set_large();
+    talk.say("GET k");
+    talk.hear("$-1\r\n");
+    assert!(line.is_own());
+    let line = Arc::new(Line::default());
+    let mut talk = Talk::over(Some(line.clone()));
+    talk.session.setup.peers.add_large(crate::redis::tenant::LARGE_MAX);
+    assert_eq!(talk.say("GET k"), "GET acme:k");
+    assert!(line.is_own());
 }

@@ -3,7 +3,11 @@
 use super::script::Scripts;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Large replies of one tenant over connections that others share.
+pub const LARGE_MAX: usize = 8;
 
 /// One tenant, on one listener.
 #[derive(Debug, Default)]
@@ -11,6 +15,14 @@ pub struct Tenant {
     /// Its scripts.
     pub scripts: Scripts,
     members: Mutex<BTreeMap<u64, Member>>,
+    /// Large replies that came over shared connections.
+    large: AtomicUsize,
+}
+
+/// Ends a connection that upstream has no number for, since it shares one there.
+pub trait End: Send + Sync {
+    /// Soon, and without a word.
+    fn end(&self);
 }
 
 /// What a connection shows of itself.
@@ -32,6 +44,8 @@ pub struct Member {
     pub channels: usize,
     /// Patterns it listens to.
     pub patterns: HashSet<Bytes>,
+    /// How it is ended where it shares its connection upstream.
+    pub end: Option<Arc<dyn End>>,
     /// The last command that it waited for or asked about itself with.
     pub last: &'static str,
 }
@@ -83,6 +97,31 @@ impl Tenant {
             .map(|(_, member)| member.upstream_id)
             .filter(|id| *id != 0)
             .collect()
+    }
+
+    /// Whether there is one that is wanted.
+    pub fn contains(&self, wanted: impl Fn(u64, &Member) -> bool) -> bool {
+        self.members().iter().any(|(id, member)| wanted(*id, member))
+    }
+
+    /// Ends the connections that are wanted and have no number upstream; how many.
+    pub fn end(&self, wanted: impl Fn(u64, &Member) -> bool) -> usize {
+        let members = self.members();
+        let sharing = members.iter().filter(|(id, member)| member.upstream_id == 0 && wanted(**id, member));
+        let found: Vec<_> = sharing.filter_map(|(_, member)| member.end.clone()).collect();
+        drop(members);
+        found.iter().for_each(|connection| connection.end());
+        found.len()
+    }
+
+    /// A reply of this tenant's was large for a connection that others share; `times` as bad as it may be once.
+    pub fn add_large(&self, times: usize) {
+        self.large.fetch_add(times, Ordering::Relaxed);
+    }
+
+    /// Whether there were too many: then none of its clients shares connections with others any more.
+    pub fn is_large(&self) -> bool {
+        self.large.load(Ordering::Relaxed) >= LARGE_MAX
     }
 
     /// CLIENT LIST: a line each of those that are wanted.

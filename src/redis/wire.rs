@@ -102,6 +102,11 @@ impl Request {
         self.args.get(at).map(|(start, end)| self.bytes.slice(*start..*end)).unwrap_or_default()
     }
 
+    /// How many bytes it came in.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// As it comes over the wire.
     pub fn encoded(&self) -> BytesMut {
         let mut out = BytesMut::new();
@@ -113,7 +118,7 @@ impl Request {
     }
 
     /// All arguments in order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         (0..self.len()).map(|at| self.arg(at))
     }
 }
@@ -208,6 +213,11 @@ impl Scanner {
     pub fn over(&self, limits: &Limits) -> bool {
         let body = if let State::Body(_, length) = self.state { length } else { 0 };
         self.pos.saturating_add(body) > limits.request_max_bytes
+    }
+
+    /// True where the command that is being read has this many bytes, or waits for an argument that has.
+    pub fn is_long(&self, bytes: usize) -> bool {
+        matches!(self.state, State::Body(_, length) if length.max(self.pos) >= bytes)
     }
 
     /// Takes what is there of a command that waits for a long argument or has many bytes already, so that its rest can be forwarded

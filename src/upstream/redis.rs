@@ -1,9 +1,17 @@
 //! A Redis connection: TLS, password, and what the server says of itself.
 
+mod inbox;
+mod lane;
+mod shared;
+
+pub use lane::{Lane, Multiplex};
+pub use shared::{Event, Tell};
+
 use super::Stream;
 use super::login::{Logins, Who};
 use crate::config::Upstream;
-use crate::redis::encode;
+use crate::redis::encode::{self, Resp};
+use crate::redis::frames::Measure;
 use bytes::{Buf, BytesMut};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,11 +90,7 @@ impl Target {
     async fn connect_with(&self, who: &Who) -> Result<Connection, ConnectError> {
         let mut connection = Connection { stream: self.open().await?, input: BytesMut::new(), id: 0 };
         let mut out = BytesMut::new();
-        match (&self.user, &who.password) {
-            (Some(user), Some(password)) => encode::command(&mut out, &["AUTH", user, password]),
-            (None, Some(password)) => encode::command(&mut out, &["AUTH", password]),
-            _ => {}
-        }
+        self.write_auth(who, &mut out);
         if !out.is_empty() {
             connection.stream.write_all(&out).await?;
             connection.line().await?;
@@ -100,6 +104,39 @@ impl Target {
             Err(error) => return Err(error),
         };
         Ok(connection)
+    }
+
+    /// The same, speaking this protocol from then on.
+    async fn open_for(&self, resp: Resp) -> Result<Connection, ConnectError> {
+        let mut connection = self.connect().await?;
+        connection.speak(resp).await?;
+        Ok(connection)
+    }
+
+    /// Takes everything off a connection that a client has left on it, so that it is as new. Errors: it is not, and must end.
+    async fn renew(&self, connection: &mut Connection) -> Result<(), ConnectError> {
+        if connection.ask(&["RESET"]).await? != "+RESET" {
+            return Err(ConnectError::Protocol);
+        }
+        // RESET makes it the default user's.
+        let who = self.logins.of(None, false).await.map_err(ConnectError::Login)?;
+        let mut out = BytesMut::new();
+        self.write_auth(&who, &mut out);
+        if !out.is_empty() {
+            connection.stream.write_all(&out).await?;
+            if connection.line().await? != "+OK" {
+                return Err(ConnectError::Protocol);
+            }
+        }
+        if connection.input.is_empty() { Ok(()) } else { Err(ConnectError::Protocol) }
+    }
+
+    fn write_auth(&self, who: &Who, out: &mut BytesMut) {
+        match (&self.user, &who.password) {
+            (Some(user), Some(password)) => encode::command(out, &["AUTH", user, password]),
+            (None, Some(password)) => encode::command(out, &["AUTH", password]),
+            _ => {}
+        }
     }
 
     /// What the server is and how it is set up. Errors: as for a connection.
@@ -132,6 +169,27 @@ impl Connection {
         encode::command(&mut out, command);
         self.stream.write_all(&out).await?;
         self.line().await
+    }
+
+    /// Speaks another protocol. Errors: the server's own is one.
+    async fn speak(&mut self, resp: Resp) -> Result<(), ConnectError> {
+        if resp == Resp::Two {
+            return Ok(());
+        }
+        let (mut out, mut measure) = (BytesMut::new(), Measure::default());
+        encode::command(&mut out, &["HELLO", "3"]);
+        self.stream.write_all(&out).await?;
+        let mut refused = false;
+        loop {
+            refused |= measure.at_rest() && self.input.starts_with(b"-");
+            let (bytes, whole) = measure.feed(&self.input, resp).map_err(|_| ConnectError::Protocol)?;
+            self.input.advance(bytes);
+            match (whole, refused) {
+                (true, true) => return Err(ConnectError::Server("HELLO was refused".to_owned())),
+                (true, false) => return Ok(()),
+                (false, _) => self.read().await?,
+            }
+        }
     }
 
     /// Whether a script keeps the server from serving. Errors: as for a connection.

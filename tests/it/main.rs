@@ -31,6 +31,7 @@ mod pgbench;
 mod redis;
 mod redis_clients;
 mod redis_hostile;
+mod redis_multiplex;
 mod redis_oracle;
 mod rotation;
 mod rows;

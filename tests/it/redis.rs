@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-const POLICY: &str = "version: 1\nname: test\ntenants: { id: '[a-z0-9][a-z0-9-]{0,62}' }\n\
+/// Of both tenants.
+pub const POLICY: &str = "version: 1\nname: test\ntenants: { id: '[a-z0-9][a-z0-9-]{0,62}' }\n\
     identity: { startup: { trust: [loopback] } }\nredis: { prefix: '{tenant}:', shared: { read: [ 'common:*' ] } }\n";
 
 /// A server, and the wall before it on port `redis`.
@@ -77,6 +78,11 @@ impl Client {
 #[test]
 fn two_tenants_talk_to_one_server() {
     let (redis, wall) = start();
+    play(&redis, &wall);
+}
+
+/// Plays `tests/redis/live.txt`.
+pub fn play(redis: &Redis, wall: &Wall) {
     let mut server = Client::connect(redis.port);
     server.ask("SET common:rate 7");
     let mut clients: BTreeMap<String, Client> = BTreeMap::new();

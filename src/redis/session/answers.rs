@@ -216,11 +216,17 @@ impl crate::session::Session for Session {
             self.say_error(format!("ERR Protocol error: {error}").as_bytes(), turn);
             self.end(Close::ClientBroke("protocol error"));
         }
-        self.settle(turn)
+        self.settle(turn)?;
+        self.leave_own();
+        Ok(())
     }
 
     fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
-        self.read_upstream(input, turn)
+        self.read_upstream(input, turn)?;
+        self.next_held(turn);
+        self.settle(turn)?;
+        self.leave_own();
+        Ok(())
     }
 
     fn wants_client(&self) -> bool {

@@ -7,7 +7,7 @@ use crate::redis::shape::{Reply, Shape};
 use crate::redis::tenant::Member;
 use crate::redis::understand::{Refusal, is_word, syntax};
 use crate::redis::wire::{Request, integer};
-use crate::session::{Fact, Turn};
+use crate::session::{Close, Fact, Turn};
 use bytes::{Bytes, BytesMut};
 
 /// Which clients KILL is about.
@@ -57,19 +57,27 @@ impl Session {
                 && filter.address.as_ref().is_none_or(|wanted| wanted == member.address.as_bytes())
                 && !(filter.skips_itself && id == me)
         };
-        let found = self.setup.peers.upstream_ids(wanted);
+        // Where connections are shared, its own may not be open yet: it ends when it has been answered.
+        let shares = self.setup.line.is_some();
+        let itself = shares && self.setup.peers.contains(|id, member| id == me && wanted(id, member));
+        let others = |id: u64, member: &Member| wanted(id, member) && !(shares && id == me);
+        let ended = usize::from(itself) + self.setup.peers.end(others);
+        let found = self.setup.peers.upstream_ids(others);
         for upstream in &found {
             encode::command(&mut turn.to_upstream, &["CLIENT", "KILL", "ID", &upstream.to_string(), "SKIPME", "no"]);
             turn.facts.push(Fact::Permitted);
             self.awaited.push_back(Awaited::Reply(Shape::Silence.into()));
         }
         let mut words = BytesMut::new();
-        match (old, found.len()) {
+        match (old, found.len() + ended) {
             (true, 0) => return Err(Refusal::late("No such client")),
             (true, _) => encode::simple(&mut words, "OK"),
             (false, count) => encode::integer(&mut words, i64::try_from(count).unwrap_or(i64::MAX)),
         }
         self.answer(words.freeze(), turn);
+        if itself {
+            self.end(Close::Bye);
+        }
         Ok(())
     }
 }

@@ -41,6 +41,7 @@ impl Session {
                 self.end(Close::Bye);
             }
             "reset" => self.reset(turn),
+            "select" if self.shares() => self.answer(Bytes::from_static(b"+OK\r\n"), turn),
             "select" => {
                 // Which one counts is upstream's to say: its databases are the tenant's.
                 encode::command(&mut turn.to_upstream, &[b"SELECT".as_slice(), request.arg(1)]);
@@ -76,7 +77,10 @@ impl Session {
             self.resp = resp;
         }
         let words = local::greeting(self);
-        if changes {
+        if self.shares() {
+            self.speak_shared();
+            self.answer(words, turn);
+        } else if changes {
             let version = if self.resp == Resp::Three { "3" } else { "2" };
             encode::command(&mut turn.to_upstream, &["HELLO", version]);
             self.awaited.push_back(Awaited::Hello(Shape::InsteadOfAll(words).into(), self.resp));
@@ -117,6 +121,14 @@ impl Session {
     /// As RESET does, without its change of user: step by step, in silence.
     fn reset(&mut self, turn: &mut Turn) {
         self.replies = Replies::On;
+        self.name = Bytes::new();
+        if self.shares() {
+            self.resp = Resp::Two;
+            self.speak_shared();
+            self.setup.peers.update(self.setup.id, |me| me.name = Bytes::new());
+            return self.say(Bytes::from_static(b"+RESET\r\n"), turn);
+        }
+        self.unstain();
         // First, for a subscriber may say nothing else.
         let gone = std::mem::take(&mut self.subscriptions);
         let kinds = [
@@ -138,7 +150,6 @@ impl Session {
             self.awaited.push_back(Awaited::Hello(Shape::Silence.into(), Resp::Two));
             self.resp = Resp::Two;
         }
-        self.name = Bytes::new();
         self.setup.peers.update(self.setup.id, |me| (me.channels, me.patterns, me.name) = Default::default());
         self.say(Bytes::from_static(b"+RESET\r\n"), turn);
     }

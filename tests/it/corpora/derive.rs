@@ -45,6 +45,7 @@ pub fn judge(shared: &mut Client, database: &Database) -> Judge {
         typed_user: Some("postgres".into()),
         credentials: Default::default(),
         ca: None,
+        multiplex: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let catalog = runtime.block_on(Target::new(&upstream).unwrap().catalog(&policy)).unwrap_or_else(|e| panic!("{e}"));

@@ -2,10 +2,10 @@
 //! private server. What comes back is the same. `REDIS_ORACLE_N` commands by `REDIS_ORACLE_SEED`.
 
 mod generate;
-mod reply;
+pub mod reply;
 
 use crate::redis::start;
-use crate::support::Redis;
+use crate::support::{Redis, Wall};
 use generate::{Command, Generator, Random};
 use reply::{Alike, Client, Value, alike, words};
 use std::sync::Arc;
@@ -192,9 +192,17 @@ fn setting(name: &str, default: usize) -> usize {
 
 #[test]
 fn a_tenant_has_a_redis_of_its_own() {
-    let (count, seed) = (setting("REDIS_ORACLE_N", 20_000), setting("REDIS_ORACLE_SEED", 7) as u64);
+    play(start(), setting("REDIS_ORACLE_N", 20_000));
+}
+
+#[test]
+fn a_tenant_has_a_redis_of_its_own_over_shared_connections() {
+    play(crate::redis_multiplex::start(), setting("REDIS_ORACLE_N", 10_000));
+}
+
+fn play((_shared, wall): (Redis, Wall), count: usize) {
+    let seed = setting("REDIS_ORACLE_SEED", 7) as u64;
     let private = Redis::start();
-    let (_shared, wall) = start();
     let stop = Arc::new(AtomicBool::new(false));
     let others = neighbours(wall.port("redis"), seed, &stop);
     let mut differences = Vec::new();

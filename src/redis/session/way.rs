@@ -1,0 +1,122 @@
+//! Whether a client's next command may go over a connection that others use too, or needs one of the client's own; and when that one holds nothing
+//! of it any more. Between two ways the session waits until every reply of the first has come, so that order is the server's own.
+
+use super::{Found, LARGE_BYTES, Need, Session, Stain, Way};
+use crate::redis::stateless;
+use crate::redis::wire::Request;
+
+/// A command of more bytes than this does not go over a shared connection.
+const SHARED_REQUEST_BYTES: usize = 64 << 10;
+
+/// Replies awaited at once of a client over one.
+const SHARED_AWAITED_MAX: usize = 128;
+
+/// What is left on a connection of the client's own, beside what the session knows anyway.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stains {
+    /// Keys are watched.
+    watching: bool,
+    /// A database, tracking, and the like: only RESET takes it off.
+    lasting: bool,
+}
+
+impl Session {
+    /// Goes the way that a command needs. False: it must wait until nothing is under way.
+    pub(super) fn find_way(&mut self, found: &Found, request: &Request) -> bool {
+        let Some(line) = self.setup.line.clone() else { return true };
+        let Ok(entry) = found else { return true };
+        if line.is_own() {
+            self.stain(stateless::stain(entry, request.iter()), entry.name);
+            return true;
+        }
+        let wide = self.is_large() || request.size() > SHARED_REQUEST_BYTES;
+        match stateless::need(entry, request.iter()) {
+            Need::Any if !wide => true,
+            _ if !self.awaited.is_empty() => false,
+            Need::Quiet => true,
+            Need::Any | Need::Own => {
+                line.go(Way::Own(self.resp));
+                self.stain(stateless::stain(entry, request.iter()), entry.name);
+                true
+            }
+        }
+    }
+
+    /// The same for a long command that is forwarded as it comes.
+    pub(super) fn find_way_for_long(&mut self) -> bool {
+        let Some(line) = &self.setup.line else { return true };
+        if !line.is_own() {
+            if !self.awaited.is_empty() {
+                return false;
+            }
+            line.go(Way::Own(self.resp));
+        }
+        true
+    }
+
+    /// Whether the connection is one that others use too.
+    pub(super) fn shares(&self) -> bool {
+        self.setup.line.as_ref().is_some_and(|line| !line.is_own())
+    }
+
+    /// On a shared connection another protocol is another connection. Nothing is under way.
+    pub(super) fn speak_shared(&mut self) {
+        self.hears = self.resp;
+        if let Some(line) = &self.setup.line {
+            line.go(Way::Shared(self.resp));
+        }
+    }
+
+    /// RESET has taken everything off.
+    pub(super) fn unstain(&mut self) {
+        self.stains = Stains::default();
+    }
+
+    fn stain(&mut self, stain: Stain, name: &str) {
+        match stain {
+            Stain::Watch => self.stains.watching = true,
+            Stain::Unwatch if self.transaction.is_none() => self.stains.watching = false,
+            Stain::Lasting => self.stains.lasting = true,
+            Stain::Unwatch | Stain::None => {}
+        }
+        if matches!(name, "exec" | "discard") && self.transaction.is_some() {
+            self.stains.watching = false;
+        }
+    }
+
+    /// Gives the client's own connection back once it provably holds nothing of it.
+    pub(super) fn leave_own(&mut self) {
+        let Some(line) = &self.setup.line else { return };
+        let held = self.stains.watching
+            || self.stains.lasting
+            || !self.awaited.is_empty()
+            || self.transaction.is_some()
+            || self.subscriptions.len() > 0
+            || self.listening > 0
+            || self.message.is_some()
+            || self.walk.is_some()
+            || self.rest.is_some()
+            || self.hears != self.resp
+            || !self.stripper.at_rest();
+        if line.is_own() && !held && !self.is_large() {
+            line.go(Way::Shared(self.resp));
+        }
+    }
+
+    /// Whether its replies are too large to share a connection.
+    fn is_large(&self) -> bool {
+        self.setup.line.as_ref().is_some_and(|line| line.is_large()) || self.setup.peers.is_large()
+    }
+
+    /// How many replies may be awaited at once: those of other clients wait behind them on a shared connection.
+    pub(super) fn most_awaited(&self) -> usize {
+        if self.shares() { self.window.min(SHARED_AWAITED_MAX) } else { self.window }
+    }
+
+    /// After a large reply the client keeps a connection of its own.
+    pub(super) fn weigh(&self, bytes: usize) {
+        if let Some(line) = self.setup.line.as_ref().filter(|_| bytes > LARGE_BYTES) {
+            line.set_large();
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! One client's way upstream where connections are shared: what the session writes goes over a shared connection or its own, as the session's
+//! [`Line`] says, and what comes back is that client's alone. To the pump it is a socket.
+
+use super::inbox::Inbox;
+use super::shared::{Event, Queue, Shared, Tell};
+use super::{ConnectError, Connection, Target};
+use crate::redis::encode::Resp;
+use crate::redis::line::{Line, Way};
+use crate::redis::tenant::Tenant;
+use bytes::Buf;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// From the first byte to a connection that serves, and for making one new.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Connections of a thread that wait for another client of their tenant.
+const IDLE_MAX: usize = 64;
+/// For how long one waits.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The shared connections of an upstream, by thread: a client and what it shares live on the same one.
+pub struct Multiplex {
+    target: Target,
+    /// Of each thread and protocol.
+    connections: usize,
+    threads: Mutex<HashMap<ThreadId, Arc<Set>>>,
+    tell: Tell,
+}
+
+/// What the clients of one thread share.
+struct Set {
+    target: Target,
+    two: Vec<Arc<Shared>>,
+    three: Vec<Arc<Shared>>,
+    next: AtomicUsize,
+    /// What all inboxes hold.
+    unread: Arc<AtomicUsize>,
+    /// Connections that are as new, each for clients of one tenant only: who ends or unblocks a client by its connection's number can meet no
+    /// other tenant's.
+    idle: Mutex<VecDeque<(Instant, Arc<Tenant>, Connection)>>,
+    tell: Tell,
+}
+
+impl Multiplex {
+    /// So many shared connections a thread and protocol, opened when they are needed.
+    pub fn new(target: Target, connections: usize, tell: Tell) -> Self {
+        Self { target, connections: connections.max(1), threads: Mutex::default(), tell }
+    }
+
+    /// A client's way. Called on the thread that will serve it.
+    pub fn lane(&self, id: u64, tenant: &Arc<Tenant>) -> Lane {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = threads.entry(std::thread::current().id()).or_insert_with(|| Arc::new(self.set())).clone();
+        drop(threads);
+        let line = Arc::new(Line::default());
+        let inbox = Arc::new(Inbox::new(line.clone(), tenant.clone(), set.unread.clone()));
+        let seat = set.next.fetch_add(1, Ordering::Relaxed) % self.connections;
+        Lane { line, inbox, set, seat, queue: None, speaks: Resp::Two, id, tenant: tenant.clone(), own: Own::None }
+    }
+
+    fn set(&self) -> Set {
+        let all = |resp| (0..self.connections).map(|_| Shared::new(self.target.clone(), resp, self.tell.clone())).collect();
+        Set {
+            target: self.target.clone(),
+            two: all(Resp::Two),
+            three: all(Resp::Three),
+            next: AtomicUsize::new(0),
+            unread: Arc::default(),
+            idle: Mutex::default(),
+            tell: self.tell.clone(),
+        }
+    }
+}
+
+impl Set {
+    /// A connection for one client, as new.
+    async fn open(self: Arc<Self>, tenant: Arc<Tenant>, resp: Resp) -> Result<Connection, ConnectError> {
+        let open = async {
+            while let Some(mut idle) = self.take(&tenant) {
+                // It may have ended meanwhile. And WAIT waits for what was written before the last command of its connection.
+                if idle.ask(&["PING"]).await.is_ok_and(|said| said == "+PONG") && idle.input.is_empty() {
+                    idle.speak(resp).await?;
+                    return Ok(idle);
+                }
+            }
+            self.target.open_for(resp).await
+        };
+        tokio::time::timeout(CONNECT, open).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+    }
+
+    fn take(&self, tenant: &Arc<Tenant>) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = idle.iter().rposition(|(_, whose, _)| Arc::ptr_eq(whose, tenant))?;
+        idle.remove(at).map(|(_, _, connection)| connection)
+    }
+
+    /// A client has left its connection: made new, it waits for another of the same tenant.
+    async fn leave(self: Arc<Self>, tenant: Arc<Tenant>, mut connection: Connection) {
+        let renewed = tokio::time::timeout(CONNECT, self.target.renew(&mut connection)).await;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Ok(())) = renewed {
+            idle.push_back((Instant::now(), tenant, connection));
+        }
+        while idle.len() > IDLE_MAX || idle.front().is_some_and(|(since, ..)| since.elapsed() > IDLE) {
+            idle.pop_front();
+        }
+    }
+}
+
+/// The client's own connection.
+enum Own {
+    None,
+    Opening(Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>),
+    Open(Connection),
+}
+
+/// One client's way upstream.
+pub struct Lane {
+    line: Arc<Line>,
+    inbox: Arc<Inbox>,
+    set: Arc<Set>,
+    /// Which of the shared connections is this client's, always the same.
+    seat: usize,
+    /// Where its last commands went, and in which protocol.
+    queue: Option<Arc<Queue>>,
+    speaks: Resp,
+    id: u64,
+    tenant: Arc<Tenant>,
+    own: Own,
+}
+
+impl Lane {
+    /// What the session says its way by.
+    pub fn line(&self) -> Arc<Line> {
+        self.line.clone()
+    }
+
+    /// How CLIENT KILL ends the client.
+    pub fn end(&self) -> Arc<dyn crate::redis::tenant::End> {
+        self.inbox.clone()
+    }
+
+    /// The own connection, opened if need be.
+    fn poll_own(&mut self, cx: &mut Context<'_>, resp: Resp) -> Poll<io::Result<&mut Connection>> {
+        if let Own::None = self.own {
+            if !self.inbox.is_empty() {
+                return Poll::Ready(Err(io::Error::other("another way while replies are under way")));
+            }
+            self.own = Own::Opening(Box::pin(self.set.clone().open(self.tenant.clone(), resp)));
+        }
+        if let Own::Opening(opening) = &mut self.own {
+            let connection = ready!(opening.as_mut().poll(cx)).map_err(|error| {
+                tracing::warn!(%error, "upstream refused a connection for one client");
+                io::Error::other(error.to_string())
+            })?;
+            self.tenant.update(self.id, |me| me.upstream_id = connection.id);
+            (self.set.tell)(Event::OwnTaken);
+            self.own = Own::Open(connection);
+        }
+        match &mut self.own {
+            Own::Open(connection) => Poll::Ready(Ok(connection)),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Lets go of the own connection: the session says that it holds nothing of it any more.
+    fn leave(&mut self) {
+        if let Own::Open(connection) = std::mem::replace(&mut self.own, Own::None) {
+            // Before it is anybody else's, nobody finds it under this client any more.
+            self.tenant.update(self.id, |me| me.upstream_id = 0);
+            (self.set.tell)(Event::OwnLeft);
+            tokio::spawn(self.set.clone().leave(self.tenant.clone(), connection));
+        }
+    }
+}
+
+impl AsyncWrite for Lane {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let me = &mut *self;
+        match me.line.way() {
+            Way::Shared(resp) => {
+                let all = if resp == Resp::Two { &me.set.two } else { &me.set.three };
+                if std::mem::replace(&mut me.speaks, resp) != resp {
+                    me.queue = None;
+                }
+                let shared = all.get(me.seat).ok_or(io::ErrorKind::NotFound)?;
+                ready!(shared.poll_send(cx, bytes, &me.inbox, &mut me.queue))?;
+                Poll::Ready(Ok(bytes.len()))
+            }
+            Way::Own(resp) => {
+                let connection = ready!(me.poll_own(cx, resp))?;
+                Pin::new(&mut connection.stream).poll_write(cx, bytes)
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.own {
+            Own::Open(connection) => Pin::new(&mut connection.stream).poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.own {
+            Own::Open(connection) => Pin::new(&mut connection.stream).poll_shutdown(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncRead for Lane {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let me = &mut *self;
+        match me.line.way() {
+            Way::Shared(_) => {
+                me.leave();
+                me.inbox.poll_take(cx, out)
+            }
+            Way::Own(resp) => {
+                me.inbox.poll_end(cx)?;
+                // It is opened when there is something to say.
+                if let Own::None = me.own {
+                    return Poll::Pending;
+                }
+                let connection = ready!(me.poll_own(cx, resp))?;
+                if !connection.input.is_empty() {
+                    let count = connection.input.len().min(out.remaining());
+                    out.put_slice(connection.input.get(..count).unwrap_or_default());
+                    connection.input.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Pin::new(&mut connection.stream).poll_read(cx, out)
+            }
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.inbox.close();
+        if let Own::Open(_) = self.own {
+            (self.set.tell)(Event::OwnLeft);
+        }
+    }
+}
