@@ -224,14 +224,16 @@ def bench_redis(work, arguments):
     wait_port(direct, spawn("redis-server", "--bind", "127.0.0.1", "--port", str(direct), "--save", "", "--appendonly", "no"))
     policy = "version: 1\nname: r\ntenants: { id: '[a-z0-9]+' }\nidentity: { static: { tenant: t1 } }\nredis: { prefix: '{tenant}:' }\n"
 
-    def wall(name, binary):
+    def wall(name, binary, upstream=""):
         port = free_port()
         listener = f"  - {{ name: r, protocol: redis, listen: 127.0.0.1:{port}, upstream: r, policy: r, identity: [static] }}\n"
-        return port, start_wall(work, f"redis-{name}", listener, f"  r: {{ address: 127.0.0.1:{direct} }}\n", {"policies/r.yaml": policy}, binary)[0]
+        upstreams = f"  r: {{ address: 127.0.0.1:{direct}{upstream} }}\n"
+        return port, start_wall(work, f"redis-{name}", listener, upstreams, {"policies/r.yaml": policy}, binary)[0]
 
-    targets = {"direct": (direct, None), "bare relay": start_relay(direct), **walls(wall, arguments)}
+    shared = wall("shared", WALL, ", multiplex: { connections: 1 }")
+    targets = {"direct": (direct, None), "bare relay": start_relay(direct), **walls(wall, arguments), "partywall, shared": shared}
     cases = {}
-    for command in ("set", "get"):
+    for command in ("set", "get", "mset"):
         for pipeline in (1, 16):
             for clients in (1, 50):
                 cases[f"{command.upper()}, P={pipeline}, {clients} client{'s' if clients > 1 else ''}"] = (command, clients, pipeline)

@@ -1,4 +1,5 @@
 //! Replies are cut where they end, however they are chunked, and nothing that is no reply passes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use super::*;
 

@@ -1,4 +1,5 @@
 //! What may share a connection: nothing that leaves something there, or waits.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use super::*;
 use crate::redis::commands::all;

@@ -1,4 +1,5 @@
 //! A shared connection before a server that misbehaves: each client has replies to its own commands, or is told that they are lost.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use super::*;
 use crate::config::Upstream;
