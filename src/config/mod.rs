@@ -294,11 +294,7 @@ fn listener(
     let tunnel = fields.get("tunnel").is_some_and(|n| tunnel(reader, n));
     let proxy_protocol = fields.get("proxy_protocol").map(|n| proxies(reader, n));
     if let (Some(at), true) = (fields.get("upstream"), upstream.as_ref().is_some_and(|u| u.multiplex.is_some())) {
-        if protocol == Some(Protocol::Postgres) {
-            reader.say(at, "`multiplex` is for Redis", "take it out of the upstream");
-        } else if unsafe_test_passthrough {
-            reader.say(at, "`multiplex` and `unsafe_test_passthrough` do not go together", "take one of them out");
-        }
+        shares(reader, at, protocol, unsafe_test_passthrough);
     }
     if let Some(at) = fields.get("identity") {
         spoken(reader, at, protocol, &identity);
@@ -328,6 +324,15 @@ fn listener(
         proxy_protocol,
         unsafe_test_passthrough,
     })
+}
+
+/// Whether clients of a port may share connections.
+fn shares(reader: &mut Reader<'_>, at: &Node, protocol: Option<Protocol>, passthrough: bool) {
+    if protocol == Some(Protocol::Postgres) {
+        reader.say(at, "`multiplex` is for Redis", "take it out of the upstream");
+    } else if passthrough {
+        reader.say(at, "`multiplex` and `unsafe_test_passthrough` do not go together", "take one of them out");
+    }
 }
 
 const LISTENER: &[&str] =

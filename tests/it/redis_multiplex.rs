@@ -114,8 +114,12 @@ impl Player {
     fn steps(&mut self, out: &mut Vec<(Vec<Vec<u8>>, Due)>) {
         let key = self.random.below(5);
         let name = format!("k{key}").into_bytes();
+        let kind = self.random.below(30);
+        if kind >= 20 {
+            return self.steps_with_state(kind, key, &name, out);
+        }
         let mut say = |text: &[&[u8]], due: Due| out.push((text.iter().map(|word| word.to_vec()).collect(), due));
-        match self.random.below(30) {
+        match kind {
             0..6 => {
                 let value = self.value();
                 say(&[b"ECHO", &value], Due::Exact(bulk(&value)));
@@ -143,11 +147,18 @@ impl Player {
                 self.list.push(value.clone());
                 say(&[b"RPUSH", b"l", &value], Due::Exact(integer(self.list.len() as i64)));
             }
-            19 => say(&[b"LRANGE", b"l", b"0", b"-1"], Due::Exact(Value::Many('*', self.list.iter().map(bulk).collect()))),
+            _ => say(&[b"LRANGE", b"l", b"0", b"-1"], Due::Exact(Value::Many('*', self.list.iter().map(bulk).collect()))),
+        }
+    }
+
+    /// What needs a connection of its own, or is answered otherwise by the two protocols.
+    fn steps_with_state(&mut self, kind: u64, key: u64, name: &[u8], out: &mut Vec<(Vec<Vec<u8>>, Due)>) {
+        let mut say = |text: &[&[u8]], due: Due| out.push((text.iter().map(|word| word.to_vec()).collect(), due));
+        match kind {
             20 => {
                 let value = self.value();
                 say(&[b"MULTI"], Due::Exact(ok()));
-                for text in [[b"SET".as_slice(), &name, &value].as_slice(), &[b"GET", &name], &[b"ECHO", &value]] {
+                for text in [[b"SET".as_slice(), name, &value].as_slice(), &[b"GET", name], &[b"ECHO", &value]] {
                     say(text, Due::Exact(Value::Line('+', "QUEUED".into())));
                 }
                 say(&[b"EXEC"], Due::Exact(Value::Many('*', vec![ok(), bulk(&value), bulk(&value)])));
@@ -159,15 +170,15 @@ impl Player {
                 say(&[b"BLPOP", b"q", b"1"], Due::Exact(Value::Many('*', vec![bulk("q"), bulk(&value)])));
             }
             22 => {
-                say(&[b"WATCH", &name], Due::Exact(ok()));
-                say(&[b"GET", &name], Due::Exact(self.strings.get(&key).map_or(self.nil(), bulk)));
+                say(&[b"WATCH", name], Due::Exact(ok()));
+                say(&[b"GET", name], Due::Exact(self.strings.get(&key).map_or(self.nil(), bulk)));
                 say(&[b"UNWATCH"], Due::Exact(ok()));
             }
             23 => {
                 let value = self.value();
                 say(
-                    &[b"EVAL", b"return {KEYS[1], ARGV[1]}", b"1", &name, &value],
-                    Due::Exact(Value::Many('*', vec![bulk(&name), bulk(&value)])),
+                    &[b"EVAL", b"return {KEYS[1], ARGV[1]}", b"1", name, &value],
+                    Due::Exact(Value::Many('*', vec![bulk(name), bulk(&value)])),
                 );
             }
             24 => say(&[b"LPUSH", b"n"], Due::Error),
