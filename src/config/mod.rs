@@ -286,16 +286,13 @@ fn listener(
     });
     let identity = reader.need(&fields, "identity").map(|n| sources(reader, n, policy.as_deref())).unwrap_or_default();
     let tls = fields.get("tls").and_then(|n| tls(reader, n, base));
-    let unsafe_test_passthrough = fields.get("unsafe_test_passthrough").is_some_and(|n| truth(reader, n));
-    let rules = policy.as_ref().map(|p| p.redis.is_some());
-    if let (Some(Protocol::Redis), Some(false), Some(at)) = (protocol, rules, policy_node) {
+    let passthrough = fields.get("unsafe_test_passthrough").is_some_and(|n| truth(reader, n));
+    if let (Some(Protocol::Redis), Some(at), true) = (protocol, policy_node, policy.as_ref().is_some_and(|p| p.redis.is_none())) {
         reader.say(at, "the policy has no `redis:` rules", "add `redis: { prefix: '{tenant}:' }` to it");
     }
     let tunnel = fields.get("tunnel").is_some_and(|n| tunnel(reader, n));
     let proxy_protocol = fields.get("proxy_protocol").map(|n| proxies(reader, n));
-    if let (Some(at), true) = (fields.get("upstream"), upstream.as_ref().is_some_and(|u| u.multiplex.is_some())) {
-        shares(reader, at, protocol, unsafe_test_passthrough);
-    }
+    shares(reader, fields.get("upstream").filter(|_| upstream.as_ref().is_some_and(|u| u.multiplex.is_some())), protocol, passthrough);
     if let Some(at) = fields.get("identity") {
         spoken(reader, at, protocol, &identity);
         let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));
@@ -322,12 +319,13 @@ fn listener(
         tls,
         tunnel,
         proxy_protocol,
-        unsafe_test_passthrough,
+        unsafe_test_passthrough: passthrough,
     })
 }
 
 /// Whether clients of a port may share connections.
-fn shares(reader: &mut Reader<'_>, at: &Node, protocol: Option<Protocol>, passthrough: bool) {
+fn shares(reader: &mut Reader<'_>, at: Option<&Node>, protocol: Option<Protocol>, passthrough: bool) {
+    let Some(at) = at else { return };
     if protocol == Some(Protocol::Postgres) {
         reader.say(at, "`multiplex` is for Redis", "take it out of the upstream");
     } else if passthrough {
