@@ -39,10 +39,15 @@ pub fn bulk(out: &mut BytesMut, text: &[u8]) {
 
 /// A bulk string of two parts.
 pub fn joined(out: &mut BytesMut, before: &[u8], text: &[u8]) {
-    header(out, b'$', before.len() + text.len());
-    out.extend_from_slice(before);
-    out.extend_from_slice(text);
-    out.extend_from_slice(b"\r\n");
+    three(out, before, text, b"");
+}
+
+/// A bulk string of three parts.
+pub fn three(out: &mut BytesMut, first: &[u8], second: &[u8], third: &[u8]) {
+    header(out, b'$', first.len() + second.len() + third.len());
+    for part in [first, second, third, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
 }
 
 /// A whole command.

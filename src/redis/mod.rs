@@ -2,6 +2,7 @@
 //! names stand, `rewrite` puts the tenant's prefix before them, and `replies` cuts it off again by position; `session` keeps the order.
 
 pub mod bounds;
+pub mod channels;
 pub mod commands;
 pub mod cursor;
 pub mod encode;

@@ -1,6 +1,7 @@
 //! Replies as they pass: names are cut back to the client's own by their position, all else goes through byte by byte. Nothing is kept but a
 //! header or the length of the prefix, so a large value streams; nesting is a list, not recursion, with a bound.
 
+use super::channels::{self, Stands};
 use super::encode;
 use super::names::Names;
 use super::shape::{Broken, Message, Reply, Shape};
@@ -42,7 +43,10 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     Prefix,
-    Escaped,
+    /// A channel's prefix, wherever it stands.
+    Heard,
+    /// The same of a pattern.
+    HeardPattern,
     /// What stands before names of libraries and functions.
     Library,
     /// All but the client's text of a library.
@@ -109,11 +113,12 @@ impl Stripper {
                     true
                 }
                 State::Strip(length, cut) => {
-                    let Some(kept) = self.strip(names, input, length, cut)? else { return Ok(false) };
+                    let Some((head, kept)) = self.strip(names, input, length, cut)? else { return Ok(false) };
                     if self.mute.is_none() {
                         encode::header(out, b'$', usize::try_from(kept).map_err(|_| Broken("length"))?);
+                        out.extend_from_slice(&head);
                     }
-                    self.state = State::Body(kept + 2);
+                    self.state = State::Body(kept - head.len() as u64 + 2);
                     false
                 }
             };
@@ -333,11 +338,7 @@ impl Stripper {
             (Shape::Even, 1) => index.is_multiple_of(2),
             (Shape::Streams, 1) => top.is_some_and(|l| l.kind == b'%') && index.is_multiple_of(2),
             (Shape::Streams, 2) => outer.is_some_and(|o| o.kind == b'*') && index == 0,
-            (Shape::Message(Message::Channel), 1) => index == 1,
-            (Shape::Message(Message::Pattern), 1) => return (index == 1).then_some(Cut::Escaped),
-            (Shape::Message(Message::ByPattern), 1) if index == 1 => return Some(Cut::Escaped),
-            (Shape::Message(Message::ByPattern), 1) => index == 2,
-            (Shape::Message(Message::Invalidate), 2) => outer.is_some_and(|o| o.index == 1),
+            (Shape::Message(message), depth) => return in_message(*message, depth, index, outer.map(|o| o.index)),
             _ => false,
         };
         yes.then_some(Cut::Prefix)
@@ -377,13 +378,30 @@ impl Stripper {
         Ok(Some(true))
     }
 
-    /// Takes the prefix off the input. None: it is not there yet; else the length that stays.
-    fn strip(&mut self, names: &Names, input: &mut BytesMut, length: u64, cut: Cut) -> Result<Option<u64>, Broken> {
+    /// Takes the prefix off the input. None: it is not there yet; else what stood before it, and the length that stays.
+    fn strip(&mut self, names: &Names, input: &mut BytesMut, length: u64, cut: Cut) -> Result<Option<(BytesMut, u64)>, Broken> {
+        let length_here = usize::try_from(length).unwrap_or(usize::MAX);
+        let heard = match cut {
+            Cut::Heard => Some((names.prefix(), channels::heard(input, length_here, names.prefix()))),
+            Cut::HeardPattern => Some((names.escaped(), channels::heard_pattern(input, length_here, names.escaped()))),
+            _ => None,
+        };
+        if let Some((prefix, stands)) = heard {
+            return Ok(match stands {
+                None => None,
+                Some(Err(())) => return Err(Broken("a name of somebody else")),
+                Some(Ok(Stands::Bare)) => Some((BytesMut::new(), length)),
+                Some(Ok(Stands::Behind(kept))) => {
+                    let head = input.split_to(kept);
+                    let _ = input.split_to(prefix.len());
+                    Some((head, length - prefix.len() as u64))
+                }
+            });
+        }
         let prefix = match cut {
             Cut::Prefix => names.prefix(),
-            Cut::Escaped => names.escaped(),
             Cut::Library => names.library(),
-            Cut::Cursor(_) | Cut::Code => return Err(Broken("a cursor for a name")),
+            Cut::Cursor(_) | Cut::Code | Cut::Heard | Cut::HeardPattern => return Err(Broken("a cursor for a name")),
         };
         let head = usize::try_from(length).unwrap_or(usize::MAX).min(prefix.len());
         if input.len() < head {
@@ -391,16 +409,15 @@ impl Stripper {
         }
         if input.starts_with(prefix) {
             let _ = input.split_to(prefix.len());
-            return Ok(Some(length - prefix.len() as u64));
+            return Ok(Some((BytesMut::new(), length - prefix.len() as u64)));
         }
         // Not the tenant's own: it must be one that all share.
         if cut != Cut::Prefix || !names.shares() || length > NAME_MAX_BYTES as u64 {
             return Err(Broken("a name of somebody else"));
         }
-        let length_here = usize::try_from(length).unwrap_or(usize::MAX);
         match input.get(..length_here) {
             None => Ok(None),
-            Some(name) if names.is_shared(name) => Ok(Some(length)),
+            Some(name) if names.is_shared(name) => Ok(Some((BytesMut::new(), length))),
             Some(_) => Err(Broken("a name of somebody else")),
         }
     }
@@ -426,6 +443,20 @@ impl Stripper {
         if self.mute.is_none() {
             out.extend_from_slice(bytes);
         }
+    }
+}
+
+/// What is cut off an element of a message.
+fn in_message(message: Message, depth: usize, index: u64, outer: Option<u64>) -> Option<Cut> {
+    match (message, depth, index) {
+        (Message::Channel, 1, 1) | (Message::ByPattern, 1, 2) | (Message::Keyevent(false), 1, 2) | (Message::Keyevent(true), 1, 3) => {
+            Some(Cut::Prefix)
+        }
+        (Message::Heard | Message::Keyspace(false), 1, 1) | (Message::Keyspace(true), 1, 2) => Some(Cut::Heard),
+        (Message::Pattern | Message::ByPattern | Message::Keyspace(true) | Message::Keyevent(true), 1, 1) => Some(Cut::HeardPattern),
+        (Message::Invalidate, 2, _) if outer == Some(1) => Some(Cut::Prefix),
+        (Message::Redirected, 2, _) if outer == Some(2) => Some(Cut::Prefix),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a command and its plan to what is sent: every name gains what stands before it, or the command is refused. All is written anew; none of
 //! the client's own framing reaches upstream.
 
+use super::channels::{self, Stands};
 use super::commands::Access;
 use super::encode;
 use super::names::Names;
@@ -38,20 +39,40 @@ pub fn beginning(out: &mut BytesMut, request: &Request, count: usize, due: usize
     Ok(())
 }
 
-fn args(out: &mut BytesMut, request: &Request, befores: &[(usize, &[u8])]) {
+/// What is put into an argument, behind so many of its bytes.
+struct Before<'n> {
+    at: usize,
+    behind: usize,
+    text: &'n [u8],
+}
+
+fn args(out: &mut BytesMut, request: &Request, befores: &[Before]) {
     let mut befores = befores.iter().peekable();
     for (at, arg) in request.iter().enumerate() {
-        let before = befores.next_if(|(place, _)| *place == at).map_or(b"".as_slice(), |(_, before)| before);
-        encode::joined(out, before, arg);
+        match befores.next_if(|before| before.at == at) {
+            None => encode::bulk(out, arg),
+            Some(before) => {
+                let (head, tail) = arg.split_at_checked(before.behind).unwrap_or((b"", arg));
+                encode::three(out, head, before.text, tail);
+            }
+        }
     }
 }
 
 /// What stands before which argument, ascending.
-fn befores<'n>(request: &Request, plan: &Plan, names: &'n Names) -> Result<Vec<(usize, &'n [u8])>, Refusal> {
+fn befores<'n>(request: &Request, plan: &Plan, names: &'n Names) -> Result<Vec<Before<'n>>, Refusal> {
     let mut befores = Vec::with_capacity(plan.places.len());
     for (at, place) in plan.places.iter().filter(|(at, _)| *at < request.len()) {
         let arg = request.arg(*at);
-        let before: &[u8] = match place {
+        let mut behind = 0;
+        let mut placed = |stands, before| match stands {
+            Stands::Bare => b"".as_slice(),
+            Stands::Behind(kept) => {
+                behind = kept;
+                before
+            }
+        };
+        let text: &[u8] = match place {
             Place::Key(access) if names.shares() && names.is_shared(arg) => {
                 if *access != Access::Read {
                     return Err(Refusal::early("NOPERM", "this user has no permissions to access one of the keys used as arguments"));
@@ -60,13 +81,15 @@ fn befores<'n>(request: &Request, plan: &Plan, names: &'n Names) -> Result<Vec<(
             }
             Place::Key(_) | Place::Channel | Place::Star => names.prefix(),
             Place::Pattern => names.escaped(),
+            Place::Heard => placed(channels::channel(arg), names.prefix()),
+            Place::HeardPattern => placed(channels::pattern(arg).unwrap_or(Stands::Behind(0)), names.escaped()),
         };
-        if before.len() + arg.len() > STRING_MAX_BYTES {
+        if text.len() + arg.len() > STRING_MAX_BYTES {
             return Err(Refusal::late("string exceeds maximum allowed size (proto-max-bulk-len)"));
         }
-        befores.push((*at, before));
+        befores.push(Before { at: *at, behind, text });
     }
-    befores.sort_unstable_by_key(|(at, _)| *at);
+    befores.sort_unstable_by_key(|before| before.at);
     Ok(befores)
 }
 

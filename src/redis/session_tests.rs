@@ -388,3 +388,30 @@ fn what_is_large_goes_its_own_way() {
     assert_eq!(talk.say("GET k"), "GET acme:k");
     assert!(line.is_own());
 }
+
+#[test]
+fn notifications_are_of_own_keys() {
+    let mut talk = Talk::new();
+    let sent = talk.say("SUBSCRIBE __keyevent@0__:del __keyspace@0__:k;PSUBSCRIBE __keyspace@*__:k*");
+    assert_eq!(sent, "SUBSCRIBE __keyevent@0__:del __keyspace@0__:acme:k;PSUBSCRIBE __keyspace@*__:acme:k*");
+    talk.hear("*3\r\n$9\r\nsubscribe\r\n$18\r\n__keyevent@0__:del\r\n:1\r\n");
+    let heard = talk.hear("*3\r\n$9\r\nsubscribe\r\n$21\r\n__keyspace@0__:acme:k\r\n:2\r\n");
+    assert_eq!(heard, "*3 $9 subscribe $16 __keyspace@0__:k :2");
+    let heard = talk.hear("*3\r\n$10\r\npsubscribe\r\n$22\r\n__keyspace@*__:acme:k*\r\n:3\r\n");
+    assert_eq!(heard, "*3 $10 psubscribe $17 __keyspace@*__:k* :3");
+    let event = |key: &str| format!("*3\r\n$7\r\nmessage\r\n$18\r\n__keyevent@0__:del\r\n${}\r\n{key}\r\n", key.len());
+    assert_eq!(talk.hear(&event("acme:k")), "*3 $7 message $18 __keyevent@0__:del $1 k");
+    for other in ["globex:k", "acm", "", "globex:acme:k"] {
+        assert_eq!(talk.hear(&event(other)), "", "{other}");
+    }
+    let by_pattern = |channel: &str| {
+        format!("*4\r\n$8\r\npmessage\r\n$22\r\n__keyspace@*__:acme:k*\r\n${}\r\n{channel}\r\n$3\r\ndel\r\n", channel.len())
+    };
+    let own = talk.hear(&by_pattern("__keyspace@3__:acme:kk"));
+    assert_eq!(own, "*4 $8 pmessage $17 __keyspace@*__:k* $17 __keyspace@3__:kk $3 del");
+    assert_eq!(talk.hear(&by_pattern("__keyspace@3__:globex:__:acme:kk")), "");
+    assert!(talk.closed.is_none());
+    // Nothing but that is dropped.
+    talk.hear("*3\r\n$7\r\nmessage\r\n$8\r\nglobex:n\r\n$1\r\nx\r\n");
+    assert!(talk.closed.is_some());
+}

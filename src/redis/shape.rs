@@ -46,14 +46,24 @@ pub enum Shape {
 /// What upstream says unasked, or as the confirmation of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// `message` and `smessage`, and confirmations about channels.
+    /// `message` and `smessage`, and confirmations about shard channels.
     Channel,
+    /// Confirmations about channels.
+    Heard,
     /// Confirmations about patterns.
     Pattern,
     /// `pmessage`
     ByPattern,
     /// `invalidate`
     Invalidate,
+    /// A key was changed, and its name stands in the channel's; heard by a pattern or by the channel.
+    Keyspace(bool),
+    /// The same, and its name is what is said.
+    Keyevent(bool),
+    /// Keys that were invalidated, on the channel for it.
+    Redirected,
+    /// One that is about somebody else.
+    Other,
 }
 
 /// One reply that is awaited.

@@ -12,6 +12,10 @@ pub enum Place {
     Key(Access),
     /// A channel.
     Channel,
+    /// A channel that is listened to: it may be one on which the server speaks.
+    Heard,
+    /// The same of a pattern.
+    HeardPattern,
     /// A pattern over keys or channels: what is put before it is escaped.
     Pattern,
     /// A `BY` or `GET` pattern of SORT: the first star stands for an element.

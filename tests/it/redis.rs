@@ -85,6 +85,7 @@ fn two_tenants_talk_to_one_server() {
 pub fn play(redis: &Redis, wall: &Wall) {
     let mut server = Client::connect(redis.port);
     server.ask("SET common:rate 7");
+    server.ask("CONFIG SET notify-keyspace-events KEA");
     let mut clients: BTreeMap<String, Client> = BTreeMap::new();
     let (mut last, mut cases, mut wrong) = (None::<(String, String)>, 0, Vec::new());
     for line in include_str!("../redis/live.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {

@@ -1,6 +1,7 @@
 //! What upstream says: replies in their turn, and messages in between.
 
 use super::{Awaited, Session};
+use crate::redis::channels::{self, Notice};
 use crate::redis::encode::Resp;
 use crate::redis::keyspace::Progress;
 use crate::redis::shape::{Broken, Message, Reply, Shape};
@@ -146,9 +147,11 @@ impl Session {
             First::Bulk(kind) => kind,
         };
         Ok(match kind {
-            b"message" | b"smessage" => Begins::Message(Message::Channel, false),
-            b"pmessage" => Begins::Message(Message::ByPattern, false),
-            b"subscribe" | b"unsubscribe" | b"ssubscribe" | b"sunsubscribe" => Begins::Message(Message::Channel, true),
+            b"smessage" => Begins::Message(Message::Channel, false),
+            b"message" => self.noticed(input, false),
+            b"pmessage" => self.noticed(input, true),
+            b"subscribe" | b"unsubscribe" => Begins::Message(Message::Heard, true),
+            b"ssubscribe" | b"sunsubscribe" => Begins::Message(Message::Channel, true),
             b"psubscribe" | b"punsubscribe" => Begins::Message(Message::Pattern, true),
             b"invalidate" if push => Begins::Message(Message::Invalidate, false),
             _ if push => return Err(Close::UpstreamBroke("a push of an unknown kind")),
@@ -156,8 +159,27 @@ impl Session {
         })
     }
 
+    /// What a message is that begins here; of those by which the server speaks only the tenant's own pass.
+    fn noticed(&self, input: &[u8], by_pattern: bool) -> Begins {
+        let plain = if by_pattern { Message::ByPattern } else { Message::Channel };
+        let names = &self.setup.names;
+        if !channels::are_told_apart(names.prefix()) {
+            return Begins::Message(plain, false);
+        }
+        let message = match channels::notice(input, if by_pattern { 2 } else { 1 }, names.prefix()) {
+            Notice::Unclear => return Begins::Unclear,
+            Notice::None => plain,
+            Notice::Keyspace { own: true } => Message::Keyspace(by_pattern),
+            Notice::Keyevent { own: true } => Message::Keyevent(by_pattern),
+            Notice::Keyspace { own: false } | Notice::Keyevent { own: false } => Message::Other,
+            Notice::Invalidation => Message::Redirected,
+        };
+        Begins::Message(message, false)
+    }
+
     fn shape_of(&self, message: Message, confirms: bool) -> Result<Shape, Close> {
         match self.awaited.front() {
+            _ if !confirms && message == Message::Other => Ok(Shape::Silence),
             _ if !confirms => Ok(Shape::Message(message)),
             Some(Awaited::Confirmations { shape, .. }) if *shape != message => Err(Close::UpstreamBroke("another confirmation")),
             Some(Awaited::Confirmations { silent: true, .. }) => Ok(Shape::Silence),

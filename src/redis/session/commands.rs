@@ -2,6 +2,7 @@
 
 use super::errand::Errand;
 use super::{Awaited, Replies, SUBSCRIPTIONS_MAX, Session, Transaction};
+use crate::redis::channels::{self, Stands};
 use crate::redis::commands::Entry;
 use crate::redis::encode::{self, Resp};
 use crate::redis::keyspace::{self, Walk};
@@ -13,9 +14,22 @@ use crate::session::{Close, Fact, Turn};
 use bytes::Bytes;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+/// What confirms a subscription, or its end.
+fn kind(entry: &Entry) -> Message {
+    match entry.name.split_once("subscribe").map(|(before, _)| before) {
+        Some("" | "un") => Message::Heard,
+        Some("p" | "pun") => Message::Pattern,
+        _ => Message::Channel,
+    }
+}
+
 /// Where the names of a subscription stand.
 pub(in crate::redis) fn subscription(entry: &Entry, count: usize) -> Plan {
-    let place = if entry.name.starts_with('p') { Place::Pattern } else { Place::Channel };
+    let place = match kind(entry) {
+        Message::Pattern => Place::HeardPattern,
+        Message::Heard => Place::Heard,
+        _ => Place::Channel,
+    };
     Plan { places: (1..count).map(|at| (at, place)).collect(), ..Plan::default() }
 }
 
@@ -132,7 +146,7 @@ impl Session {
         // First, for a subscriber may say nothing else.
         let gone = std::mem::take(&mut self.subscriptions);
         let kinds = [
-            ("UNSUBSCRIBE", gone.channels.len(), Message::Channel),
+            ("UNSUBSCRIBE", gone.channels.len(), Message::Heard),
             ("PUNSUBSCRIBE", gone.patterns.len(), Message::Pattern),
             ("SUNSUBSCRIBE", gone.shards.len(), Message::Channel),
         ];
@@ -159,10 +173,14 @@ impl Session {
             return Err(Refusal::early("ERR", format!("{} is not supported inside MULTI by this proxy", entry.name.to_ascii_uppercase())));
         }
         let plan = subscription(entry, request.len());
-        // The server's own channels would have to be filtered by what they say.
-        if !entry.name.contains("unsubscribe")
-            && request.iter().skip(1).any(|name| [b"__key".as_slice(), b"__redis__:"].iter().any(|own| name.starts_with(own)))
-        {
+        let shape = kind(entry);
+        let told = channels::are_told_apart(self.setup.names.prefix());
+        let understood = |name: &[u8]| match shape {
+            Message::Pattern => channels::pattern(name).is_some_and(|stands| told || stands == Stands::Behind(0)),
+            Message::Heard => told || channels::channel(name) == Stands::Behind(0),
+            _ => true,
+        };
+        if !entry.name.contains("unsubscribe") && !request.iter().skip(1).all(understood) {
             return Err(Refusal::early("NOPERM", "this user has no permissions to access one of the channels used as arguments"));
         }
         let names: Vec<Bytes> = (1..request.len()).map(|at| request.bytes(at)).collect();
@@ -190,7 +208,6 @@ impl Session {
         let (channels, patterns) =
             (self.subscriptions.channels.len() + self.subscriptions.shards.len(), self.subscriptions.patterns.clone());
         self.setup.peers.update(self.setup.id, |me| (me.channels, me.patterns) = (channels, patterns));
-        let shape = if entry.name.starts_with('p') { Message::Pattern } else { Message::Channel };
         rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
         turn.facts.push(Fact::Permitted);
         self.awaited.push_back(Awaited::Confirmations { left, shape, then: self.subscriptions.len(), silent: false });

@@ -36,7 +36,8 @@ class World:
         self.directory = tempfile.TemporaryDirectory(prefix="partywall-redis-")
         self.processes = []
         for port in (self.shared_port, self.private_port):
-            self.start(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", self.directory.name,
+            self.start(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                        "--notify-keyspace-events", "KEA", "--dir", self.directory.name,
                         "--logfile", f"redis-{port}.log"])
         for port in (self.shared_port, self.private_port):
             self.await_port(port)
