@@ -1,4 +1,4 @@
-//! The command table: `commands.txt` as the servers publish it, and `rules.txt`, which says what the wall does with each.
+//! The command table: `commands.txt` and `commands_later.txt` as the servers publish it, and `rules.txt`, which says what the wall does with each.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -139,8 +139,11 @@ fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let rules = rules();
-        let entries: HashMap<_, _> =
-            lines(include_str!("commands.txt")).filter_map(|line| entry(line, &rules)).map(|entry| (entry.name, entry)).collect();
+        let entries: HashMap<_, _> = lines(include_str!("commands.txt"))
+            .chain(lines(include_str!("commands_later.txt")))
+            .filter_map(|line| entry(line, &rules))
+            .map(|entry| (entry.name, entry))
+            .collect();
         let containers = entries.keys().filter_map(|name| name.split_once(' ').map(|(container, _)| container)).collect();
         Table { entries, containers }
     })

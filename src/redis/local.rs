@@ -71,7 +71,7 @@ fn list(session: &Session, request: &Request) -> Result<String, Refusal> {
     if !is_word(request.arg(2), "type") || request.len() != 4 {
         return Err(syntax());
     }
-    let listens = |member: &Member| member.channels + member.patterns.len() > 0;
+    let listens = Member::listens;
     match request.arg(3).to_ascii_lowercase().as_slice() {
         b"normal" => Ok(peers.list(tenant, |_, member| !listens(member))),
         b"pubsub" => Ok(peers.list(tenant, |_, member| listens(member))),

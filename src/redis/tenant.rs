@@ -56,6 +56,13 @@ impl std::fmt::Debug for Member {
     }
 }
 
+impl Member {
+    /// Whether it listens to channels.
+    pub fn listens(&self) -> bool {
+        self.channels + self.patterns.len() > 0
+    }
+}
+
 impl Tenant {
     fn members(&self) -> MutexGuard<'_, BTreeMap<u64, Member>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
@@ -132,7 +139,7 @@ impl Tenant {
 
 /// A connection as CLIENT LIST has it; what the wall does not know stands as a server at rest has it.
 fn line(id: u64, member: &Member, tenant: &str) -> String {
-    let listens = member.channels + member.patterns.len() > 0;
+    let listens = member.listens();
     let flags: String =
         [('P', listens), ('b', member.blocked), ('x', member.queued.is_some())].iter().filter(|f| f.1).map(|f| f.0).collect();
     let flags = if flags.is_empty() { "N" } else { &flags };

@@ -8,7 +8,7 @@ local find, match, sub, lower, upper, format = string.find, string.match, string
 local concat, random, randomseed = table.concat, math.random, math.randomseed
 
 -- A global that is not known could lead anywhere.
-local KNOWN = ' KEYS ARGV redis server __redis__err__handler string cjson bit cmsgpack math table struct os xpcall tostring setmetatable next assert ' ..
+local KNOWN = ' KEYS ARGV redis server __redis__err__handler __server__err__handler string cjson bit cmsgpack math table struct os xpcall tostring setmetatable next assert ' ..
     'tonumber rawequal collectgarbage getmetatable rawset pcall coroutine type _G select unpack gcinfo pairs rawget loadstring ipairs _VERSION ' ..
     'load error newproxy setfenv getfenv '
 for name in pairs(_G) do
@@ -270,7 +270,7 @@ local own = {
 }
 
 local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,setmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,os,newproxy,getfenv,setfenv,' ..
-    '__redis__err__handler,math=...;return function(...) '
+    '__redis__err__handler,math,__server__err__handler=...;return function(...) '
 local globals, meta, json, fix, chunk
 local math = math
 

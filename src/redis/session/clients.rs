@@ -5,7 +5,7 @@ use crate::redis::commands::Entry;
 use crate::redis::encode;
 use crate::redis::shape::{Reply, Shape};
 use crate::redis::tenant::Member;
-use crate::redis::understand::{Refusal, is_word, syntax};
+use crate::redis::understand::{Refusal, c_string, is_word, syntax};
 use crate::redis::wire::{Request, integer};
 use crate::session::{Close, Fact, Turn};
 use bytes::{Bytes, BytesMut};
@@ -15,6 +15,9 @@ use bytes::{Bytes, BytesMut};
 struct Filter {
     id: Option<u64>,
     address: Option<Bytes>,
+    /// Listens to channels, or does not. Another kind than these the wall has none of.
+    listens: Option<bool>,
+    nobody: bool,
     skips_itself: bool,
 }
 
@@ -50,10 +53,13 @@ impl Session {
 
     fn kill(&mut self, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
         let old = request.len() == 3;
-        let filter = if old { Filter { address: Some(request.bytes(2)), ..Filter::default() } } else { filter(request)? };
+        let filter =
+            if old { Filter { address: Some(request.bytes(2)), ..Filter::default() } } else { filter(request, &self.setup.tenant)? };
         let me = self.setup.id;
         let wanted = |id: u64, member: &Member| {
             filter.id.is_none_or(|wanted| wanted == id)
+                && !filter.nobody
+                && filter.listens.is_none_or(|listens| listens == member.listens())
                 && filter.address.as_ref().is_none_or(|wanted| wanted == member.address.as_bytes())
                 && !(filter.skips_itself && id == me)
         };
@@ -82,7 +88,7 @@ impl Session {
     }
 }
 
-fn filter(request: &Request) -> Result<Filter, Refusal> {
+fn filter(request: &Request, tenant: &str) -> Result<Filter, Refusal> {
     let mut filter = Filter { skips_itself: true, ..Filter::default() };
     let mut at = 2;
     while at < request.len() {
@@ -94,6 +100,21 @@ fn filter(request: &Request) -> Result<Filter, Refusal> {
             filter.id = Some(id.ok_or_else(|| Refusal::late("client-id should be greater than 0"))?);
         } else if is_word(word, "addr") {
             filter.address = Some(request.bytes(at + 1));
+        } else if is_word(word, "laddr") {
+            // Where the client has come to is not known.
+            filter.nobody = true;
+        } else if is_word(word, "type") {
+            match c_string(value).to_ascii_lowercase().as_slice() {
+                b"normal" => filter.listens = Some(false),
+                b"pubsub" => filter.listens = Some(true),
+                b"master" | b"replica" | b"slave" => filter.nobody = true,
+                _ => return Err(Refusal::late(format!("Unknown client type '{}'", crate::redis::lossy(c_string(value))))),
+            }
+        } else if is_word(word, "user") {
+            // All are the tenant's, who is the only user there is.
+            if value != tenant.as_bytes() && value != b"default" {
+                return Err(Refusal::late(format!("No such user '{}'", crate::redis::lossy(c_string(value)))));
+            }
         } else if is_word(word, "skipme") && (is_word(value, "yes") || is_word(value, "no")) {
             filter.skips_itself = is_word(value, "yes");
         } else {
