@@ -120,7 +120,7 @@ async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, so
     println!("{name}: postgres on {} → {} ({shared} policy `{policy}`)", socket.address(), listener.upstream.address);
     Ok(Service {
         door: Door::open(listener)?,
-        shared: Arc::new(Ground::new(Home::Rows, target, judge)),
+        shared: Arc::new(Ground::new(Home::Rows, target, judge).with_pool(&listener.upstream, &metrics)),
         homes: Homes::default(),
         keys: Mutex::default(),
         metrics,
@@ -218,8 +218,9 @@ async fn wait_for_the_end(path: &Path, services: &Services) -> anyhow::Result<()
                 services.refresh();
                 for service in &services.postgres {
                     let policy = service.shared.judge.load().policy().clone();
-                    let grounds = std::iter::once(service.shared.clone()).chain(service.homes.grounds());
-                    for ground in grounds.filter(|g| g.stale.swap(false, Ordering::Relaxed)) {
+                    let grounds: Vec<_> = std::iter::once(service.shared.clone()).chain(service.homes.grounds()).collect();
+                    grounds.iter().filter_map(|g| g.pool.as_ref()).for_each(|pool| pool.prune());
+                    for ground in grounds.into_iter().filter(|g| g.stale.swap(false, Ordering::Relaxed)) {
                         renew(service, &ground, policy.clone()).await;
                     }
                 }

@@ -1,7 +1,7 @@
 //! Partywall: a wall between the tenants of one PostgreSQL and one Redis.
 //!
 //! The modules stand in the order in which a byte meets them; a module may use only those *below* it in the list that
-//! `tests/tidy.rs` holds (`config, policy ← sql ← postgres, redis ← identity, upstream, observe ← relay ← listen,
+//! `tests/tidy.rs` holds (`config, policy ← sql ← postgres, redis ← identity, upstream, observe ← pool ← relay ← listen,
 //! admin, inject ← app ← cli`). The core (`policy`, `sql`, `postgres`, `redis`, `config`) has no sockets, tasks, clock,
 //! environment or log, and builds without the feature `net`.
 
@@ -20,6 +20,9 @@ pub mod plan;
 
 #[cfg(feature = "net")]
 pub mod relay;
+
+#[cfg(feature = "net")]
+pub mod pool;
 
 #[cfg(feature = "net")]
 pub mod identity;

@@ -4,6 +4,10 @@
 //! stops its partner and nothing else. What takes a session long is done on another thread, so that others of this one do not wait. Both directions go on at once, so two full sides cannot wait for each other. A connection at rest
 //! holds no buffer: what comes is read into one that all connections of a thread share.
 
+mod pooled;
+
+pub use pooled::{Lender, pooled, refusal};
+
 use crate::observe::Meter;
 use crate::session::{Close, Session, Turn};
 use bytes::{Buf, BytesMut};
@@ -248,18 +252,11 @@ where
     /// Has the session do what takes long, on a thread for that.
     async fn labour(self) -> (Self, Option<End>) {
         let Self { client, upstream, mut session, mut turn, refresh, meter } = self;
-        let done = tokio::task::spawn_blocking(move || {
+        let (session, turn, result) = beside(move || {
             let result = session.labour(&mut turn);
             (session, turn, result)
-        });
-        let (session, turn, result) = match done.await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and this with it.
-                Err(_) => std::future::pending().await,
-            },
-        };
+        })
+        .await;
         (Self { client, upstream, session, turn, refresh, meter }, result.err().map(End::Session))
     }
 
@@ -281,6 +278,18 @@ where
         };
         let _ = tokio::time::timeout(Duration::from_secs(5), last).await;
         end
+    }
+}
+
+/// Done on a thread for what takes long.
+async fn beside<T: Send + 'static>(labour: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(labour).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["sql"],
     &["postgres", "redis"],
     &["identity", "upstream", "observe"],
+    &["pool"],
     &["relay"],
     &["listen", "admin", "inject", "plan"],
     &["app"],

@@ -3,12 +3,14 @@
 mod credentials;
 pub mod document;
 mod places;
+mod pool;
 
 pub use credentials::{Credentials, Login, Secret};
 
 use crate::policy::sources::trust;
 use crate::policy::{IdentitySources, Policy, Trust, file};
 use document::{Finding, Findings, Node, Reader, Value, entries, items};
+pub use pool::Pool;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -115,6 +117,8 @@ pub struct Upstream {
     pub ca: Option<PathBuf>,
     /// Redis: clients share this many connections a thread and protocol for commands that keep no state.
     pub multiplex: Option<usize>,
+    /// PostgreSQL: clients share connections; none: each has one of its own.
+    pub pool: Option<Pool>,
 }
 
 /// Reads files for [`load`]; a parameter, so that nothing here touches the disk.
@@ -198,14 +202,7 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
     let mut all = Vec::new();
     for (name, node) in entries(node) {
         let fields = reader.fields(node, UPSTREAM, &[]);
-        if let Some(pool) = fields.get("pool") {
-            let pool = reader.fields(pool, &["mode"], &["size"]);
-            if let Some(mode) = pool.get("mode")
-                && reader.text(mode).as_deref() != Some("session")
-            {
-                reader.say(mode, "only `mode: session` is supported yet", "write `pool: { mode: session }`");
-            }
-        }
+        let pool = fields.get("pool").and_then(|n| pool::read(reader, n));
         let multiplex = fields.get("multiplex").and_then(|n| multiplex(reader, n));
         let ca = fields.get("tls").and_then(|n| {
             let tls = reader.fields(n, &["ca"], &[]);
@@ -224,6 +221,7 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
             typed_user,
             credentials,
             ca: ca.map(|p| base.join(p)),
+            pool,
             multiplex,
         });
     }
@@ -292,7 +290,7 @@ fn listener(
     }
     let tunnel = fields.get("tunnel").is_some_and(|n| tunnel(reader, n));
     let proxy_protocol = fields.get("proxy_protocol").map(|n| proxies(reader, n));
-    shares(reader, fields.get("upstream").filter(|_| upstream.as_ref().is_some_and(|u| u.multiplex.is_some())), protocol, passthrough);
+    shares(reader, fields.get("upstream"), (upstream.as_ref(), policy.as_deref()), protocol, passthrough);
     if let Some(at) = fields.get("identity") {
         spoken(reader, at, protocol, &identity);
         let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));
@@ -324,8 +322,15 @@ fn listener(
 }
 
 /// Whether clients of a port may share connections.
-fn shares(reader: &mut Reader<'_>, at: Option<&Node>, protocol: Option<Protocol>, passthrough: bool) {
-    let Some(at) = at else { return };
+fn shares(
+    reader: &mut Reader<'_>,
+    at: Option<&Node>,
+    (upstream, policy): (Option<&Upstream>, Option<&Policy>),
+    protocol: Option<Protocol>,
+    passthrough: bool,
+) {
+    pool::check(reader, at, upstream, protocol, policy);
+    let Some(at) = at.filter(|_| upstream.is_some_and(|u| u.multiplex.is_some())) else { return };
     if protocol == Some(Protocol::Postgres) {
         reader.say(at, "`multiplex` is for Redis", "take it out of the upstream");
     } else if passthrough {

@@ -1,7 +1,11 @@
 //! The places of tenants: each with the way to it and the judge of its catalog, read when the first connection needs it.
 
 use crate::config::Listener;
+use crate::observe::Metrics;
 use crate::policy::{Home, Policy, TenantId};
+use crate::pool::Pool;
+use crate::postgres::parameters::PINNED;
+use crate::sql::catalogs::quote_name;
 use crate::sql::{Catalog, Judge};
 use crate::upstream::postgres::{ConnectError, Target};
 use arc_swap::ArcSwap;
@@ -25,6 +29,8 @@ pub struct Ground {
     pub generation: AtomicU64,
     /// Upstream said that its catalog has changed.
     pub stale: Arc<AtomicBool>,
+    /// Connections there that clients share.
+    pub pool: Option<Arc<Pool>>,
 }
 
 /// Why a tenant is not let to its place.
@@ -54,7 +60,17 @@ impl Ground {
     /// A ground whose catalog is read.
     pub fn new(home: Home, target: Target, judge: Judge) -> Self {
         let (judge, generation, stale) = (ArcSwap::from_pointee(judge), AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
-        Self { home, target, judge, generation, stale }
+        Self { home, target, judge, generation, stale, pool: None }
+    }
+
+    /// The same, where the upstream says that its connections are shared.
+    #[must_use]
+    pub fn with_pool(mut self, upstream: &crate::config::Upstream, metrics: &Metrics) -> Self {
+        let mut base: Vec<(String, String)> = PINNED.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        base.extend(self.home.schema().map(|own| ("search_path".to_owned(), quote_name(own))));
+        let pool = |config: &crate::config::Pool| Pool::new(self.target.clone(), base, config.clone(), metrics.pool(&upstream.name));
+        self.pool = upstream.pool.as_ref().map(pool).map(Arc::new);
+        self
     }
 
     /// Reads the catalog again, for this policy. True where it is another than before.
@@ -96,7 +112,13 @@ pub struct Homes {
 
 impl Homes {
     /// The ground of this tenant; its catalog is read where it is not known yet.
-    pub async fn ground(&self, listener: &Listener, shared: &Arc<Ground>, tenant: &TenantId) -> Result<Arc<Ground>, Closed> {
+    pub async fn ground(
+        &self,
+        listener: &Listener,
+        shared: &Arc<Ground>,
+        tenant: &TenantId,
+        metrics: &Metrics,
+    ) -> Result<Arc<Ground>, Closed> {
         let policy = shared.judge.load().policy().clone();
         let home = policy.postgres.as_ref().map_or(Ok(Home::Rows), |p| p.layouts.home(tenant))?;
         if home == Home::Rows {
@@ -115,7 +137,7 @@ impl Homes {
                 let target = Target::new(&upstream)?;
                 let catalog = target.catalog_for(&policy, &home).await?;
                 let judge = Judge::new(policy.clone(), Arc::new(catalog));
-                Ok::<_, Closed>(Arc::new(Ground::new(home.clone(), target, judge)))
+                Ok::<_, Closed>(Arc::new(Ground::new(home.clone(), target, judge).with_pool(&upstream, metrics)))
             })
             .await;
         let ground = match loaded {

@@ -10,6 +10,7 @@ pub mod redis;
 mod statement;
 mod tls;
 mod tunnel;
+mod ways;
 mod workers;
 
 pub use door::Door;
@@ -31,8 +32,17 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections of one listener that are in their handshake or served at once.
 const CONNECTIONS_MAX: usize = 10_000;
 
-/// The upstream's key that a key of the wall's own stands for, and where to send it.
-type CancelKeys = Mutex<HashMap<(u32, Vec<u8>), (Arc<homes::Ground>, (u32, Vec<u8>))>>;
+/// By a key of the wall's own: where to send what it asks for, and whom it means.
+type CancelKeys = Mutex<HashMap<(u32, Vec<u8>), (Arc<homes::Ground>, Whom)>>;
+
+/// Who is cancelled.
+#[derive(Clone)]
+pub enum Whom {
+    /// The backend of this key.
+    Backend((u32, Vec<u8>)),
+    /// The one that is lent at the moment.
+    Holder(Arc<crate::pool::Holder>),
+}
 
 /// Serves one connection to its end.
 pub trait Serve: Send + Sync + 'static {

@@ -2,7 +2,8 @@
 
 use super::homes::Ground;
 use super::prefixed::Prefixed;
-use super::{HANDSHAKE, Service, authenticate, door, statement, tls};
+use super::ways::{self, Way};
+use super::{HANDSHAKE, Service, Whom, authenticate, door, statement, tls};
 use crate::identity::{Principal, Shown, chooses};
 use crate::observe::{Meter, Who};
 use crate::policy::{Backstop, Home, TenantId};
@@ -13,7 +14,7 @@ use crate::sql::Refusal;
 use crate::sql::catalogs::quote_name;
 use crate::sql::live::backstop::SETTING;
 use crate::upstream::Stream;
-use crate::upstream::postgres::{ConnectError, Connection};
+use crate::upstream::postgres::Connection;
 use bytes::BytesMut;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -48,12 +49,12 @@ pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: 
         Ok(Begins::Chooses(own)) => Box::pin(statement::serve(service, client, own.map(|own| *own), connection, drain)).await,
         Ok(Begins::Session(begun)) => {
             let Client { mut stream, input, params, minor, .. } = client;
-            let key = new_key(&begun.upstream.key.1);
+            let key = new_key(&connection.to_be_bytes());
             service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), begun.key());
             let told = begun.told();
             let mut out = BytesMut::new();
             if welcome(&mut out, (&params, minor), &told, &key).is_ok() && stream.write_all(&out).await.is_ok() {
-                converse(stream, input, begun, drain).await;
+                Box::pin(converse(stream, input, begun, drain)).await;
             }
             service.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         }
@@ -143,7 +144,7 @@ enum Begins {
 /// A client that is let in.
 pub(super) struct Begun {
     meter: Meter,
-    upstream: Connection,
+    upstream: Way,
     session: Session<crate::sql::Judge>,
     ground: Arc<Ground>,
     /// Of the ground when the session took its judge.
@@ -154,8 +155,8 @@ pub(super) struct Begun {
 
 impl Begun {
     /// What a cancel key stands for.
-    pub(super) fn key(&self) -> (Arc<Ground>, (u32, Vec<u8>)) {
-        (self.ground.clone(), self.upstream.key.clone())
+    pub(super) fn key(&self) -> (Arc<Ground>, Whom) {
+        (self.ground.clone(), self.upstream.whom())
     }
 
     /// A router stands before it.
@@ -166,7 +167,7 @@ impl Begun {
     /// The parameters that the client is told.
     pub(super) fn told(&self) -> Vec<(String, String)> {
         let own = self.ground.home.schema();
-        self.upstream.parameters.iter().map(|(n, v)| (n.clone(), own_schema::status(own, n, v).to_owned())).collect()
+        self.upstream.parameters().iter().map(|(n, v)| (n.clone(), own_schema::status(own, n, v).to_owned())).collect()
     }
 }
 
@@ -216,10 +217,10 @@ pub(super) async fn admit(
         settings.retain(|(name, _)| !name.eq_ignore_ascii_case("search_path"));
         settings.push(("search_path".to_owned(), quote_name(own)));
     }
-    let upstream = connect(service, &ground, &settings, (tenant, connection)).await?;
+    let upstream = ways::find(service, &ground, settings, (&principal.tenant, connection)).await?;
     meter.begun(&principal.source);
     let generation = ground.generation.load(Ordering::Acquire);
-    let session = Session::new((*ground.judge.load_full()).clone(), principal.tenant);
+    let session = upstream.with(Session::new((*ground.judge.load_full()).clone(), principal.tenant));
     Ok(Box::new(Begun { meter, upstream, session, ground, generation, until: principal.until }))
 }
 
@@ -235,13 +236,7 @@ pub(super) async fn connect(
         Ok(Ok(upstream)) => Ok(upstream),
         Ok(Err(error)) => {
             tracing::warn!(listener = service.door.config.name, tenant, connection, %error, "upstream refused");
-            // A wrong setting is the client's business; all else is the operator's.
-            let refusal = match error {
-                ConnectError::Server(state, message) if state == "22023" => Refusal::with_state("22023", message),
-                ConnectError::Server(state, _) if state == "53300" => Refusal::with_state("53300", "sorry, too many clients already"),
-                _ => Refusal::with_state("08006", "the database is not available"),
-            };
-            Err((refusal, "upstream"))
+            Err((ways::known(&error), "upstream"))
         }
         Err(_) => Err((Refusal::with_state("08006", "the database does not answer"), "upstream")),
     }
@@ -249,7 +244,8 @@ pub(super) async fn connect(
 
 /// Where the tenant's tables are. Errors: as [`admit`].
 async fn ground(service: &Service, tenant: &TenantId, connection: u64) -> Result<Arc<Ground>, (Refusal, &'static str)> {
-    let found = tokio::time::timeout(HANDSHAKE, service.homes.ground(&service.door.config, &service.shared, tenant)).await;
+    let found =
+        tokio::time::timeout(HANDSHAKE, service.homes.ground(&service.door.config, &service.shared, tenant, &service.metrics)).await;
     let error = match found {
         Ok(Ok(ground)) => return Ok(ground),
         Ok(Err(error)) => error.to_string(),
@@ -270,10 +266,13 @@ pub(super) fn new_key(salt: &[u8]) -> (u32, Vec<u8>) {
 }
 
 async fn cancel(service: &Service, key: &(u32, Vec<u8>)) {
-    let upstream = service.keys.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-    if let Some((ground, upstream)) = upstream
-        && let Err(error) = ground.target.cancel(&upstream).await
-    {
+    let found = service.keys.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+    let done = match found {
+        Some((ground, Whom::Backend(key))) => ground.target.cancel(&key).await,
+        Some((ground, Whom::Holder(holder))) => holder.cancel(&ground.target).await,
+        None => Ok(()),
+    };
+    if let Err(error) = done {
         tracing::warn!(listener = service.door.config.name, %error, "cancel failed");
     }
 }
@@ -307,6 +306,11 @@ pub(super) async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>,
             session.set_judge((*ground.judge.load_full()).clone());
         }
     };
-    let end = Box::pin(relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, &meter)).await;
+    let end = match upstream {
+        Way::Own(upstream) => {
+            Box::pin(relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, &meter)).await
+        }
+        Way::Lent(_, lender) => Box::pin(relay::pooled(stream, input, session, drain, refresh, &meter, lender)).await,
+    };
     meter.ended(&end);
 }

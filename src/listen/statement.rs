@@ -31,7 +31,7 @@ struct Branch {
     reader: ReadHalf<DuplexStream>,
     writer: WriteHalf<DuplexStream>,
     /// What a cancel key stands for while it is in charge.
-    key: (Arc<super::homes::Ground>, (u32, Vec<u8>)),
+    key: (Arc<super::homes::Ground>, super::Whom),
     /// What it said and nobody has read.
     input: BytesMut,
     /// Grows with each time it is put in charge.

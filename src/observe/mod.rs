@@ -1,5 +1,9 @@
 //! What can be seen of the wall: metrics in Prometheus' text form, and logs by `tracing`. Never statement text, keys or values.
 
+mod pool;
+
+pub use pool::PoolMeter;
+
 use crate::session::Fact;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -78,6 +82,7 @@ pub struct Metrics {
     mismatches: Family<TenantLabels, Counter>,
     upstream_open: Family<UpstreamLabels, Gauge>,
     upstream_failed: Family<UpstreamLabels, Counter>,
+    pools: pool::Pools,
     tenants: Mutex<BTreeMap<String, u32>>,
     labels: Mutex<BTreeSet<String>>,
     next: AtomicU64,
@@ -98,6 +103,7 @@ impl Default for Metrics {
         let (rows, mismatches) = (Family::default(), Family::default());
         registry.register("verify_rows", "Statements to be checked row by row, by how much could be", Family::clone(&rows));
         registry.register("row_mismatch", "Sessions ended because a row was another tenant's", Family::clone(&mismatches));
+        let pools = pool::Pools::new(&mut registry);
         let (upstream_open, upstream_failed) = (Family::default(), Family::default());
         registry.register("multiplex_connections", "Redis connections that clients share, and that one has", Family::clone(&upstream_open));
         registry.register("multiplex_failures", "Shared Redis connections lost, clients cut off", Family::clone(&upstream_failed));
@@ -113,6 +119,7 @@ impl Default for Metrics {
             mismatches,
             upstream_open,
             upstream_failed,
+            pools,
             tenants,
             labels,
             next,
@@ -142,6 +149,11 @@ impl Metrics {
             Upstream::Closed(kind) => drop(self.upstream_open.get_or_create(&labels(kind)).dec()),
             Upstream::Failed(kind) => drop(self.upstream_failed.get_or_create(&labels(kind)).inc()),
         }
+    }
+
+    /// Counts a pool of this name.
+    pub fn pool(&self, upstream: &str) -> PoolMeter {
+        self.pools.meter(upstream)
     }
 
     /// Open connections by tenant.

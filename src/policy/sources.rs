@@ -104,7 +104,7 @@ fn password(reader: &mut Reader<'_>, node: &Node) -> Option<PasswordSource> {
 }
 
 /// `30s`
-fn seconds(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
+pub fn seconds(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
     let text = reader.text(node)?;
     let read = text.strip_suffix('s').and_then(|n| n.parse().ok()).filter(|s| *s <= 600).map(Duration::from_secs);
     if read.is_none() {

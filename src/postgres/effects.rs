@@ -4,6 +4,7 @@ use super::Judging;
 use super::expect::Expect;
 use super::names::{self, Found, Portal, Statement};
 use super::session::{Session, outdated};
+use crate::sql::private::Declared;
 use crate::sql::{Kind, Refusal};
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ impl<J: Judging> Session<J> {
                 Kind::Prepare(p) => {
                     names::admit(&p.name)?;
                     self.has_room(&p.name)?;
+                    self.may_prepare(&p.name)?;
                 }
                 Kind::Execute(name) => {
                     let here = before.iter().any(|k| matches!(k, Kind::Prepare(p) if p.name == *name));
@@ -50,7 +52,7 @@ impl<J: Judging> Session<J> {
     fn may_execute(&self, name: &str) -> Result<bool, Refusal> {
         match names::find(name, &self.queue, &self.known) {
             Found::Statement(s) if s.generation != self.generation => Err(outdated()),
-            Found::Statement(s) if is_the_protocols(&s) => {
+            Found::Statement(s) if is_the_protocols(&s) || (self.pooled.is_some() && !s.in_sql) => {
                 Err(Refusal::not_understood("EXECUTE of a statement that was prepared by the protocol is not supported")
                     .hint("Prepare it by PREPARE, or execute it by the protocol."))
             }
@@ -67,6 +69,25 @@ impl<J: Judging> Session<J> {
         }
         Err(Refusal::with_state("53400", "too many prepared statements")
             .hint(format!("A connection may keep {} of them.", names::STATEMENTS)))
+    }
+
+    /// A statement that another judge let through, if this one makes the same of it. Errors: it does not.
+    pub(super) fn judged_again(&self, s: &Statement) -> Result<Arc<Statement>, Refusal> {
+        // The wall's own parameters stand behind the client's in what was sent.
+        let clients = s.types.len().min(usize::from(s.prepared.client_params));
+        let declared = Declared::of(&s.types[..clients]).ok_or_else(outdated)?;
+        let again = self.judge.extended_for(&s.sql, declared, &self.tenant, &self.own.temps).map_err(|_| outdated())?;
+        let (a, b) = (&*again, &*s.prepared);
+        let same = a.outgoing.as_str() == b.outgoing.as_str()
+            && (&a.own, &a.channels, &a.tenant_types, &a.kind, a.client_params)
+                == (&b.own, &b.channels, &b.tenant_types, &b.kind, b.client_params)
+            && a.assurance.rows == b.assurance.rows
+            && !b.outgoing.as_str().is_empty();
+        if !same {
+            return Err(outdated());
+        }
+        let (sql, types, generation) = (s.sql.clone(), s.types.clone(), self.generation);
+        Ok(Arc::new(Statement { sql, prepared: again, types, generation, digest: s.digest, in_sql: s.in_sql }))
     }
 
     /// Generations of all that the portal may be: what was sent since, or else what is there.
@@ -117,7 +138,10 @@ impl<J: Judging> Session<J> {
             Kind::Deallocate(Some(name)) => {
                 self.known.remove(name.as_str());
             }
-            Kind::Deallocate(None) => self.known.clear(),
+            Kind::Deallocate(None) => {
+                self.known.clear();
+                self.dropped_all(false);
+            }
             Kind::Declare { name, hold } => {
                 self.portals.insert(name.as_str().into(), Portal { statement: None, format: 0, generation, hold: *hold });
             }
@@ -126,6 +150,7 @@ impl<J: Judging> Session<J> {
             }
             Kind::ClosePortal(None) => self.portals.clear(),
             Kind::DiscardAll => {
+                self.dropped_all(true);
                 self.known.clear();
                 self.portals.clear();
             }

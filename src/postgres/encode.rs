@@ -55,6 +55,23 @@ pub fn parse(out: &mut BytesMut, name: &str, sql: &str, types: &[u32]) -> Result
     })
 }
 
+/// Close of a prepared statement.
+pub fn close_statement(out: &mut BytesMut, name: &str) -> Result<(), WireError> {
+    of_statement(out, b'C', name)
+}
+
+/// Describe of a prepared statement.
+pub fn describe_statement(out: &mut BytesMut, name: &str) -> Result<(), WireError> {
+    of_statement(out, b'D', name)
+}
+
+fn of_statement(out: &mut BytesMut, tag: u8, name: &str) -> Result<(), WireError> {
+    message(out, tag, |b| {
+        b.put_u8(b'S');
+        string(b, name.as_bytes())
+    })
+}
+
 /// ErrorResponse or NoticeResponse (`tag` is `E` or `N`) with these fields.
 pub fn fields(out: &mut BytesMut, tag: u8, fields: &[(u8, &[u8])]) -> Result<(), WireError> {
     message(out, tag, |b| {

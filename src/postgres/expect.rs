@@ -31,6 +31,24 @@ pub enum Expect {
         /// What it will mean.
         statement: Arc<Statement>,
     },
+    /// Parse of the wall's own, so that a lent connection has the statement: ParseComplete, which is not the client's.
+    Given {
+        /// Of the connection's statements.
+        key: u64,
+        /// Upstream's name.
+        name: Arc<str>,
+        /// What it means.
+        statement: Arc<Statement>,
+    },
+    /// Close of the wall's own: CloseComplete, which is not the client's.
+    Shut(Arc<str>),
+    /// Parse, or Close where there is no statement, that is answered here when all before it has been.
+    Here {
+        /// The client's name.
+        name: Arc<str>,
+        /// What it will mean.
+        statement: Option<Arc<Statement>>,
+    },
     /// Bind: BindComplete.
     Bind {
         /// The portal's name.
@@ -78,7 +96,7 @@ impl Expect {
     fn text_bytes(&self) -> usize {
         match self {
             Self::Script { sql, script, .. } => sql.len() + script.outgoing.as_str().len(),
-            Self::Parse { statement, .. } => statement.text_bytes(),
+            Self::Parse { statement, .. } | Self::Given { statement, .. } => statement.text_bytes(),
             _ => 0,
         }
     }

@@ -13,6 +13,7 @@ pub mod errors;
 mod expect;
 pub mod header;
 mod hidden;
+pub mod lent;
 mod names;
 mod own;
 pub mod own_schema;
@@ -22,6 +23,7 @@ mod reread;
 pub mod routing;
 mod rows;
 pub mod session;
+pub mod shared;
 pub mod startup;
 pub mod wire;
 

@@ -5,7 +5,9 @@ use crate::sql::{Kind, Outgoing, Preparation, Prepared, Refusal};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The statement that no client may make: a Bind of it always fails.
+/// What all names of the wall's own begin with; no client may give one.
+pub const WALLS: &str = "partywall ";
+/// The statement that nobody makes: a Bind of it always fails.
 pub const RESERVED: &str = "partywall refused";
 /// The server cuts longer names off (NAMEDATALEN - 1), so that two of them would be one.
 pub const NAME_BYTES: usize = 63;
@@ -25,6 +27,10 @@ pub struct Statement {
     pub types: Vec<u32>,
     /// Which of the session's judges it was; another one's judgement does not count any more.
     pub generation: u64,
+    /// Equal where text and types are, and the judge; of a session whose connections are lent.
+    pub digest: u64,
+    /// Prepared by SQL: upstream knows it by the client's name.
+    pub in_sql: bool,
 }
 
 impl Statement {
@@ -50,7 +56,7 @@ impl Statement {
             kind: (*preparation.kind).clone(),
             assurance: Arc::default(),
         };
-        Self { sql: sql.clone(), prepared: Arc::new(prepared), types: Vec::new(), generation }
+        Self { sql: sql.clone(), prepared: Arc::new(prepared), types: Vec::new(), generation, digest: 0, in_sql: true }
     }
 }
 
@@ -135,6 +141,65 @@ pub fn find(name: &str, queue: &Queue, known: &Known) -> Found {
     }
 }
 
+/// What `name` means where nothing but the part that is not answered yet is left open: an earlier part that has to do with it makes it uncertain.
+pub fn find_settled(name: &str, queue: &Queue, known: &Known) -> Found {
+    let (mut same_part, mut found) = (true, None);
+    for expect in queue.backwards() {
+        let here = match expect {
+            Expect::Sync | Expect::Catalog(_) => {
+                same_part = false;
+                continue;
+            }
+            Expect::Script { script, .. } => {
+                same_part = false;
+                if name.is_empty() || script.kinds.iter().any(|k| prepares(k, name)) {
+                    return found.map_or(Found::Uncertain, Found::Statement);
+                }
+                continue;
+            }
+            Expect::RefusedScript { .. } => {
+                same_part = false;
+                if name.is_empty() {
+                    return found.map_or(Found::Uncertain, Found::Statement);
+                }
+                continue;
+            }
+            Expect::Parse { name: n, statement } | Expect::Here { name: n, statement: Some(statement) } if **n == *name => Some(statement),
+            Expect::CloseStatement(n) | Expect::Here { name: n, statement: None } if **n == *name => None,
+            Expect::Execute { statement: Some(s), .. } if prepares(&s.prepared.kind, name) => return Found::Uncertain,
+            _ => continue,
+        };
+        if !same_part {
+            return found.map_or(Found::Uncertain, Found::Statement);
+        }
+        match here {
+            Some(statement) => {
+                found = Some(statement.clone());
+                break;
+            }
+            None => return Found::Nothing,
+        }
+    }
+    match found.or_else(|| known.get(name).cloned()) {
+        Some(statement) => Found::Statement(statement),
+        None => Found::Nothing,
+    }
+}
+
+/// Is a part of the pipeline, or a simple query, sent and not answered?
+pub fn is_parted(queue: &Queue) -> bool {
+    queue.forwards().any(is_end_of_part)
+}
+
+/// Was upstream given a statement of this name since the last part?
+pub fn is_sent_in_this_part(name: &str, queue: &Queue) -> bool {
+    queue.backwards().take_while(|e| !is_end_of_part(e)).any(|e| matches!(e, Expect::Given { name: n, .. } if **n == *name))
+}
+
+fn is_end_of_part(expect: &Expect) -> bool {
+    matches!(expect, Expect::Sync | Expect::Script { .. } | Expect::RefusedScript { .. } | Expect::Catalog(_))
+}
+
 fn prepares(kind: &Kind, name: &str) -> bool {
     matches!(kind, Kind::Prepare(p) if p.name == name)
 }
@@ -152,7 +217,7 @@ pub fn admit(name: &str) -> Result<(), Refusal> {
         return Err(Refusal::with_state("42622", "name is too long")
             .detail(format!("Names of prepared statements and portals have at most {NAME_BYTES} bytes.")));
     }
-    if name == RESERVED {
+    if name.starts_with(WALLS) {
         return Err(Refusal::with_state("42602", format!("name \"{name}\" is reserved")));
     }
     Ok(())

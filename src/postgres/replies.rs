@@ -28,7 +28,11 @@ impl<J: Judging> Session<J> {
                 return Ok(());
             }
             match wire::take(input, |_| UPSTREAM_BYTES) {
-                Ok(Some(frame)) => self.reply(&frame, turn)?,
+                Ok(Some(frame)) if self.own_answer(&frame) => self.here(turn),
+                Ok(Some(frame)) => {
+                    self.reply(&frame, turn)?;
+                    self.here(turn);
+                }
                 Ok(None) => return Ok(()),
                 Err(_) => return Err(Close::UpstreamBroke("message length")),
             }
@@ -107,6 +111,9 @@ impl<J: Judging> Session<J> {
             (Expect::Script { .. }, b'T' | b'I') => return Ok(()),
             (Expect::Parse { name, statement }, b'1') => {
                 self.known.insert(name.clone(), statement.clone());
+                if let Some(lent) = self.pooled.as_mut().and_then(|p| p.lent.as_mut()) {
+                    lent.statements.unnamed = Some(statement.clone());
+                }
             }
             (Expect::Bind { portal, statement, format }, b'2') => {
                 let portal_is =
@@ -187,17 +194,22 @@ impl<J: Judging> Session<J> {
     fn ready(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<(), Close> {
         const BROKEN: Close = Close::UpstreamBroke("ready for query");
         let [status @ (b'I' | b'T' | b'E')] = *frame.body() else { return Err(BROKEN) };
-        match self.queue.pop() {
-            Some(Expect::Sync | Expect::RefusedScript { refusal: None }) => {}
-            Some(Expect::Script { .. }) => turn.facts.push(Fact::Answered),
+        let simple = match self.queue.pop() {
+            Some(Expect::Sync) => false,
+            Some(Expect::RefusedScript { refusal: None }) => true,
+            Some(Expect::Script { .. }) => {
+                turn.facts.push(Fact::Answered);
+                true
+            }
             _ => return Err(BROKEN),
-        }
+        };
         self.status = status;
         self.own.ready(status);
         self.flow = Flow::Ready;
         if status == b'I' {
             self.portals.retain(|_, portal| portal.hold);
         }
+        self.part_ended(simple);
         Ok(())
     }
 
@@ -208,6 +220,7 @@ impl<J: Judging> Session<J> {
         let fields: Vec<(u8, &[u8])> = told.iter().map(|(code, text)| (*code, text.as_ref())).collect();
         let code = errors::field(&fields, b'C');
         self.ended |= errors::is_last(&fields);
+        self.outlived(code);
         let (judge, tenant, out) = (&self.judge, &self.tenant, &mut turn.to_client);
         match self.queue.next() {
             // The wall's own failing message gives its place to the refusal; other errors (a timeout, the end) stand for themselves.
@@ -222,7 +235,7 @@ impl<J: Judging> Session<J> {
                 let copy = next.as_deref().and_then(Expect::copy_in);
                 let text = match next {
                     Some(Expect::Script { sql, script, .. }) => Some((sql.clone(), &script.outgoing)),
-                    Some(Expect::Parse { statement, .. } | Expect::Bind { statement, .. }) => {
+                    Some(Expect::Parse { statement, .. } | Expect::Given { statement, .. } | Expect::Bind { statement, .. }) => {
                         Some((statement.sql.clone(), &statement.prepared.outgoing))
                     }
                     Some(Expect::Execute { statement: Some(s), .. }) => Some((s.sql.clone(), &s.prepared.outgoing)),
@@ -262,7 +275,8 @@ impl<J: Judging> Session<J> {
                     return;
                 }
             }
-            self.queue.pop();
+            let passed = self.queue.pop();
+            self.passed_over(passed);
         }
     }
 }

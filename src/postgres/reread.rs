@@ -91,6 +91,7 @@ impl<J: Judging> Session<J> {
         }
         let text: Vec<&str> = queries.iter().map(|(_, sql)| *sql).collect();
         encode::query(&mut turn.to_upstream, &text.join(";\n")).map_err(|_| BROKEN)?;
+        self.unnamed_is_gone();
         let names = queries.into_iter().map(|(name, _)| name).collect();
         self.queue.push(Expect::Catalog(Asked { names, ..Asked::default() }));
         self.made.stale = true;

@@ -5,6 +5,7 @@
 
 use super::copying::Copying;
 use super::expect::{Expect, Queue};
+use super::lent::Pooled;
 use super::names::{self, Found, Known, Portals, Statement};
 use super::own::Own;
 use super::reread::Made;
@@ -38,6 +39,8 @@ pub struct Session<J> {
     pub(super) copying: Copying,
     pub(super) own: Own,
     pub(super) made: Made,
+    /// Where its connections upstream are lent to it.
+    pub(super) pooled: Option<Box<Pooled>>,
     /// Bytes of a row that have not come yet.
     pub(super) row_bytes: usize,
     /// Upstream has said its last words.
@@ -68,7 +71,7 @@ const LONG_TEXT_BYTES: usize = 4 << 10;
 const TEXTS_IN_A_ROW: usize = 8;
 
 /// What became of a client's message.
-enum Step {
+pub(super) enum Step {
     Done,
     /// It cannot be judged before more replies have come.
     Wait,
@@ -89,6 +92,7 @@ impl<J: Judging> Session<J> {
             copying: Copying::No,
             own: Own::default(),
             made: Made::default(),
+            pooled: None,
             ended: false,
             row_bytes: 0,
             held: BytesMut::new(),
@@ -167,7 +171,7 @@ impl<J: Judging> Session<J> {
     fn message(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Close> {
         match frame.tag {
             b'X' => {
-                turn.to_upstream.extend_from_slice(TERMINATE);
+                turn.to_upstream.extend_from_slice(if self.says_goodbye() { TERMINATE } else { &[] });
                 return Err(Close::Bye);
             }
             // Upstream would answer with an error that no message here waits for.
@@ -193,7 +197,7 @@ impl<J: Judging> Session<J> {
         if self.flow == Flow::Skipping && frame.tag != b'S' {
             return Ok(Step::Done);
         }
-        if matches!(frame.tag, b'Q' | b'P') && self.awaits_temps() {
+        if (matches!(frame.tag, b'Q' | b'P') && self.awaits_temps()) || (frame.tag != b'S' && self.awaits_statements()) {
             self.flush_once(turn);
             return Ok(Step::Wait);
         }
@@ -208,15 +212,13 @@ impl<J: Judging> Session<J> {
             }
             return Ok(Step::Done);
         }
-        self.own.flushed = false;
+        let flushed = std::mem::take(&mut self.own.flushed);
         match frame.tag {
             b'Q' => return Ok(self.query(frame, turn)),
             b'F' => self.refuse_script(Refusal::not_understood("function calls by protocol are not supported"), turn),
             b'S' => self.sync(turn),
             routing::REFUSE => self.told_to_refuse(frame, turn)?,
-            b'H' => {
-                turn.to_upstream.extend_from_slice(&frame.bytes);
-            }
+            b'H' => turn.to_upstream.extend_from_slice(&frame.bytes),
             _ => {
                 let step = match frame.tag {
                     b'P' => self.parse(frame, turn),
@@ -225,6 +227,7 @@ impl<J: Judging> Session<J> {
                     b'E' => self.execute(frame, turn),
                     _ => self.close(frame, turn),
                 };
+                self.asks_for_answers(matches!(step, Ok(Step::Wait)), flushed, turn);
                 return Ok(step.unwrap_or_else(|refusal| {
                     self.refuse_step(refusal, turn);
                     Step::Done
@@ -240,11 +243,16 @@ impl<J: Judging> Session<J> {
             if !self.may_run(&script.kinds)? {
                 return Ok(None);
             }
+            if let Some(step) = self.deallocate(&script, turn)? {
+                return Ok(Some(Err(step)));
+            }
             encode::query(&mut turn.to_upstream, script.outgoing.as_str()).map_err(|e| errors::unreadable(&e))?;
-            Ok(Some((sql, script)))
+            Ok(Some(Ok((sql, script))))
         });
         match judged {
-            Ok(Some((sql, script))) => {
+            Ok(Some(Err(step))) => return step,
+            Ok(Some(Ok((sql, script)))) => {
+                self.script_leaves(&script);
                 turn.facts.push(Fact::Permitted);
                 turn.facts.extend(script.assurance.alone.then_some(Fact::Alone));
                 rows::told(&script.assurance, turn);
@@ -271,9 +279,13 @@ impl<J: Judging> Session<J> {
         let declared = Declared::of(&parse.types).ok_or_else(|| Refusal::syntax("too many parameter types"))?;
         let prepared = self.judge.extended_for(parse.sql, declared, &self.tenant, &self.own.temps)?;
         let types = bind::types(&parse.types, &prepared)?;
-        encode::parse(&mut turn.to_upstream, parse.name, prepared.outgoing.as_str(), &types).map_err(|e| errors::unreadable(&e))?;
         turn.facts.extend(prepared.assurance.alone.then_some(Fact::Alone));
-        let statement = Statement { sql: parse.sql.into(), prepared, types, generation: self.generation };
+        let statement = Statement { sql: parse.sql.into(), prepared, types, generation: self.generation, digest: 0, in_sql: false };
+        if self.pooled.is_some() {
+            return self.parse_shared(parse.name, statement, turn);
+        }
+        let text = statement.prepared.outgoing.as_str();
+        encode::parse(&mut turn.to_upstream, parse.name, text, &statement.types).map_err(|e| errors::unreadable(&e))?;
         self.queue.push(Expect::Parse { name: parse.name.into(), statement: Arc::new(statement) });
         Ok(Step::Done)
     }
@@ -290,6 +302,9 @@ impl<J: Judging> Session<J> {
         };
         let prepared = &statement.prepared;
         bind::check(&message, prepared, &statement.types, &self.tenant)?;
+        let Some(name) = self.upstream_name(message.statement, &statement, turn)? else { return Ok(Step::Wait) };
+        let as_it_is = *name == *message.statement;
+        let message = wire::Bind { statement: &name, ..message };
         let added = prepared.assurance.columns(0).len();
         let mut format = 0;
         if added > 0 {
@@ -297,7 +312,7 @@ impl<J: Judging> Session<J> {
             (results, format) = rows::formats(message.results, added);
             let message = wire::Bind { results: &results, ..message.clone() };
             bind::write(&mut turn.to_upstream, &message, prepared, &self.tenant).map_err(|e| errors::unreadable(&e))?;
-        } else if prepared.tenant_types.is_empty() && prepared.channels.is_empty() {
+        } else if as_it_is && prepared.tenant_types.is_empty() && prepared.channels.is_empty() {
             turn.to_upstream.extend_from_slice(&frame.bytes);
         } else {
             bind::write(&mut turn.to_upstream, &message, prepared, &self.tenant).map_err(|e| errors::unreadable(&e))?;
@@ -313,7 +328,15 @@ impl<J: Judging> Session<J> {
                 Expect::Columns(self.bound(name).0)
             }
             Target::Statement(name) => match self.statement(name)? {
-                Some(statement) => Expect::Parameters(statement),
+                Some(statement) => match self.upstream_name(name, &statement, turn)? {
+                    Some(known) if *known != *name => {
+                        encode::describe_statement(&mut turn.to_upstream, &known).map_err(|e| errors::unreadable(&e))?;
+                        self.queue.push(Expect::Parameters(statement));
+                        return Ok(Step::Done);
+                    }
+                    Some(_) => Expect::Parameters(statement),
+                    None => return Ok(Step::Wait),
+                },
                 None => return Ok(Step::Wait),
             },
         };
@@ -335,6 +358,7 @@ impl<J: Judging> Session<J> {
         turn.to_upstream.extend_from_slice(&frame.bytes);
         turn.facts.push(Fact::Permitted);
         if let Some(bound) = &statement {
+            self.statement_leaves(bound);
             rows::told(&bound.prepared.assurance, turn);
         }
         self.queue.push(Expect::Execute { statement, format });
@@ -349,6 +373,9 @@ impl<J: Judging> Session<J> {
             }
             Target::Statement(name) => {
                 names::admit(name)?;
+                if self.pooled.is_some() && !name.is_empty() && !self.known.get(name).is_some_and(|s| s.in_sql) {
+                    return Ok(self.close_shared(name, turn));
+                }
                 Expect::CloseStatement(name.into())
             }
         };
@@ -359,32 +386,17 @@ impl<J: Judging> Session<J> {
 
     /// The statement that `name` will mean; None where that hangs on replies. Errors: it is none, or judged by another policy.
     fn statement(&self, name: &str) -> Result<Option<Arc<Statement>>, Refusal> {
-        match names::find(name, &self.queue, &self.known) {
+        let found = match self.pooled {
+            Some(_) => names::find_settled(name, &self.queue, &self.known),
+            None => names::find(name, &self.queue, &self.known),
+        };
+        match found {
             Found::Statement(s) if s.generation == self.generation => Ok(Some(s)),
             Found::Statement(s) if self.judge.is_own_place() => self.judged_again(&s).map(Some),
             Found::Statement(_) => Err(outdated()),
             Found::Nothing => Err(names::no_statement(name)),
             Found::Uncertain => Ok(None),
         }
-    }
-
-    /// A statement that another judge let through, if this one makes the same of it. Errors: it does not.
-    fn judged_again(&self, s: &Statement) -> Result<Arc<Statement>, Refusal> {
-        // The wall's own parameters stand behind the client's in what was sent.
-        let clients = s.types.len().min(usize::from(s.prepared.client_params));
-        let declared = Declared::of(&s.types[..clients]).ok_or_else(outdated)?;
-        let again = self.judge.extended_for(&s.sql, declared, &self.tenant, &self.own.temps).map_err(|_| outdated())?;
-        let (a, b) = (&*again, &*s.prepared);
-        let same = a.outgoing.as_str() == b.outgoing.as_str()
-            && (&a.own, &a.channels, &a.tenant_types, &a.kind, a.client_params)
-                == (&b.own, &b.channels, &b.tenant_types, &b.kind, b.client_params)
-            && a.assurance.rows == b.assurance.rows
-            && !b.outgoing.as_str().is_empty();
-        if !same {
-            return Err(outdated());
-        }
-        let (sql, types, generation) = (s.sql.clone(), s.types.clone(), self.generation);
-        Ok(Arc::new(Statement { sql, prepared: again, types, generation }))
     }
 
     /// In place of a message that is answered with ReadyForQuery.
@@ -400,6 +412,11 @@ impl<J: Judging> Session<J> {
         let bind = wire::Bind { portal: "", statement: names::RESERVED, formats: Vec::new(), count: 0, values: &[], results: &[0, 0] };
         let _ = bind::write_plain(&mut turn.to_upstream, &bind); // has no NUL, so it is written
         self.queue.push(Expect::Refused(refusal));
+    }
+
+    /// Does some of what the client has sent wait here?
+    pub(super) fn is_held_back(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// A FATAL error, unless it would stand inside a row.

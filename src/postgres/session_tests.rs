@@ -83,7 +83,7 @@ fn assurance(sql: &str) -> Arc<Assurance> {
         coverage: if one.contains("checked") { Coverage::Whole } else { Coverage::Nothing },
         row_types: one.contains("whole row").then_some(RowType { place: 0, table: 69_998, row_type: 70_000 }).into_iter().collect(),
     };
-    Arc::new(Assurance { alone: sql.contains("alone"), rows: sql.split(';').map(check).collect() })
+    Arc::new(Assurance { alone: sql.contains("alone"), rows: sql.split(';').map(check).collect(), ..Assurance::default() })
 }
 
 fn kind(sql: &str) -> Kind {

@@ -49,6 +49,7 @@ pub mod second_opinion;
 mod sequences;
 pub mod settings;
 mod syntax;
+mod traces;
 mod tree;
 pub mod verify;
 pub mod views;
@@ -58,6 +59,7 @@ pub use explain::{Explanation, Reason};
 pub use kind::{CopyFormat, CopyIn, Gain, Kind, Preparation};
 pub use outgoing::Outgoing;
 pub use refusal::Refusal;
+pub use traces::Traces;
 
 use crate::policy::{Policy, SecondOpinion, TenantId, VerifyRows};
 use private::{Declared, Private, Temps};
@@ -84,6 +86,8 @@ pub struct Assurance {
     pub alone: bool,
     /// What is checked in its rows, one entry a statement; empty where nothing is.
     pub rows: Vec<RowCheck>,
+    /// What it may leave on its connection.
+    pub traces: Traces,
 }
 
 impl Assurance {
@@ -378,7 +382,8 @@ impl Judge {
         let rows: Vec<RowCheck> = done.iter().map(|d| d.rows.clone()).collect();
         #[cfg(feature = "mutants")]
         if self.mutation.is_some_and(|m| m.unproved) {
-            return Ok((Vec::new(), Assurance { alone: false, rows }));
+            let traces = Traces::of(text, done.iter().map(|d| &d.kind), &[], &self.catalog);
+            return Ok((Vec::new(), Assurance { alone: false, rows, traces }));
         }
         let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
         let proof = verify::verify_for(sql, text, &self.catalog, first, private).map_err(|d| unproved(d.to_string()))?;
@@ -393,7 +398,8 @@ impl Judge {
             return Err(unproved("The columns to be checked are others.".into()));
         }
         let asked = rows.iter().any(|r| *r != RowCheck::default());
-        let assurance = Assurance { alone: seen.is_none(), rows: if asked { rows } else { Vec::new() } };
+        let traces = Traces::of(text, done.iter().map(|d| &d.kind), &proof.relations, &self.catalog);
+        let assurance = Assurance { alone: seen.is_none(), rows: if asked { rows } else { Vec::new() }, traces };
         match seen {
             Some(seen) if seen != proof.relations => Err(unproved("Two parsers see different relations.".into())),
             None if required => {

@@ -130,6 +130,11 @@ impl Outgoing {
         &self.text
     }
 
+    /// The same, to be kept.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// The same between two comments, of which either may be empty. Only `Kept::around` sends it, once it is proved to be that.
     pub(super) fn between(&self, before: &str, behind: &str) -> Self {
         let blank = |comment: &str| if comment.is_empty() { "" } else { " " };

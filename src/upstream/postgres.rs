@@ -2,7 +2,7 @@
 //!
 //! Source: the manual's "Message Flow", sections "Start-up", "SASL Authentication" and "SSL Session Encryption".
 
-use super::Stream;
+use super::Wire;
 use super::login::{Logins, Who};
 use crate::config::Upstream;
 use crate::policy::{Home, Policy};
@@ -54,9 +54,10 @@ pub struct Target {
 }
 
 /// A connection that has said ReadyForQuery.
+#[derive(Debug)]
 pub struct Connection {
     /// The socket.
-    pub stream: Stream,
+    pub stream: Wire,
     /// Bytes read past ReadyForQuery.
     pub input: BytesMut,
     /// ParameterStatus as the server gave it.
@@ -102,11 +103,7 @@ impl Target {
         loop {
             let frame = connection.frame().await?;
             match frame.tag {
-                b'S' => {
-                    let mut reader = wire::Reader::new(frame.body());
-                    let pair = (reader.string()?.to_owned(), reader.string()?.to_owned());
-                    connection.parameters.push(pair);
-                }
+                b'S' => connection.report(frame.body())?,
                 b'K' => {
                     let mut reader = wire::Reader::new(frame.body());
                     let process = reader.u32()?;
@@ -182,10 +179,10 @@ impl Target {
         Ok(answers)
     }
 
-    async fn open(&self) -> Res<Stream> {
+    async fn open(&self) -> Res<Wire> {
         let mut socket = TcpStream::connect(&self.address).await?;
         socket.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(socket)) };
+        let Some(tls) = &self.tls else { return Ok(Wire::Plain(socket)) };
         let mut out = BytesMut::new();
         startup::ssl_request(&mut out);
         socket.write_all(&out).await?;
@@ -197,7 +194,7 @@ impl Target {
         }
         let name = super::server_name(&self.address)?;
         let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, socket).await?;
-        Ok(Box::new(stream))
+        Ok(Wire::Tls(Box::new(stream)))
     }
 
     async fn authenticate(who: &Who, connection: &mut Connection) -> Res<()> {
@@ -286,7 +283,7 @@ impl Connection {
     }
 
     /// The same, where the server's refusal is an answer as well.
-    async fn attempt(&mut self, sql: &str) -> Res<Result<Rows, String>> {
+    pub async fn attempt(&mut self, sql: &str) -> Res<Result<Rows, String>> {
         match self.rows(sql).await {
             Ok(rows) => Ok(Ok(rows)),
             Err(ConnectError::Server(_, message)) => {
@@ -297,7 +294,9 @@ impl Connection {
         }
     }
 
-    async fn rows(&mut self, sql: &str) -> Res<Rows> {
+    /// The rows that a question gives, of the last statement in it; parameters that the server reports are taken in. After an error nothing
+    /// more can be asked.
+    pub async fn rows(&mut self, sql: &str) -> Res<Rows> {
         let mut out = BytesMut::new();
         encode::query(&mut out, sql)?;
         self.stream.write_all(&out).await?;
@@ -316,8 +315,20 @@ impl Connection {
                     rows.push(row);
                 }
                 b'Z' => return Ok(rows),
+                b'T' => rows.clear(),
+                b'S' => self.report(frame.body())?,
                 _ => {}
             }
         }
+    }
+
+    fn report(&mut self, body: &[u8]) -> Res<()> {
+        let mut reader = wire::Reader::new(body);
+        let (name, value) = (reader.string()?.to_owned(), reader.string()?.to_owned());
+        match self.parameters.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.parameters.push((name, value)),
+        }
+        Ok(())
     }
 }

@@ -28,6 +28,8 @@ mod own_schema;
 mod partitions;
 mod paths;
 mod pgbench;
+mod pool;
+mod pool_load;
 mod redis;
 mod redis_clients;
 mod redis_hostile;

@@ -19,6 +19,7 @@ where
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = Upstream {
+            pool: None,
             name: "r".into(),
             address: listener.local_addr().unwrap().to_string(),
             database: String::new(),

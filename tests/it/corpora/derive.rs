@@ -38,6 +38,7 @@ pub fn tenant(judge: &Judge) -> TenantId {
 pub fn judge(shared: &mut Client, database: &Database) -> Judge {
     let policy = policy(shared);
     let upstream = Upstream {
+        pool: None,
         name: "db".into(),
         address: format!("127.0.0.1:{}", database.port),
         database: database.name.clone(),

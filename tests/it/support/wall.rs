@@ -14,6 +14,9 @@ pub struct Wall {
     directory: PathBuf,
 }
 
+/// Set to what stands in `pool: { … }`, most tests run over such a pool: `PARTYWALL_TEST_POOL='mode: transaction, size: 2'`.
+const POOL: &str = "PARTYWALL_TEST_POOL";
+
 impl Wall {
     /// Starts it on `config` (partywall.yaml; listeners on port 0) and `policies` (file name, text), which stand in `policies/` unless the
     /// name has a `/`. Panics with what it said if it does not start.
@@ -61,6 +64,8 @@ impl Wall {
     /// partywall.yaml with one listener `pg` on a database, policy `test`, and an admin port; further keys of the listener and upstream.
     pub fn config(database: &super::Database, listener: &str, upstream: &str) -> String {
         let (port, name) = (database.port, &database.name);
+        let pool = std::env::var(POOL).ok().filter(|_| !upstream.contains("pool:"));
+        let upstream = pool.map_or_else(|| upstream.to_owned(), |pool| format!("{upstream}, pool: {{ {pool} }}"));
         format!(
             "listeners:\n  - {{ name: pg, protocol: postgres, listen: '127.0.0.1:0', upstream: db, policy: test, {listener} }}\n\
              upstreams:\n  db: {{ address: '127.0.0.1:{port}', database: {name}, {upstream} }}\n\

@@ -1,0 +1,1 @@
+//! Names of statements on a lent connection, and what a session leaves there.

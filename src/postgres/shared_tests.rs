@@ -1,0 +1,1 @@
+//! Sessions whose connections are lent.
