@@ -42,7 +42,7 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
     match entry.name {
         "fcall" | "fcall_ro" => {
             call(request, names, out);
-            Ok(Functional::Sent(Reply::default()))
+            Ok(Functional::Sent(Reply { shape: Shape::Plain, quotes: vec![Bytes::copy_from_slice(request.arg(1))] }))
         }
         "function list" => {
             list(request, names, out)?;

@@ -51,6 +51,16 @@ fn names_and_keys_are_the_tenants_own() {
 }
 
 #[test]
+fn errors_name_the_tenants_own() {
+    let said = |line: &str| String::from_utf8(names().unquote(line.as_bytes(), &[Bytes::from_static(b"f")])).unwrap();
+    assert_eq!(said(&format!("-ERR Function {OWN}f already exists\r\n")), "-ERR Function f already exists\r\n");
+    assert_eq!(said(&format!("-ERR Library '{OWN}l' already exists\r\n")), "-ERR Library 'l' already exists\r\n");
+    let killed = format!("-ERR Script killed by user with FUNCTION KILL. script: {OWN}f, on @user_function:506.\r\n");
+    assert_eq!(said(&killed), "-ERR Script killed by user with FUNCTION KILL. script: f, on @user_function:506.\r\n");
+    assert!(!ask(&["FCALL", "f", "0"]).map(|(_, said)| matches!(said, Functional::Sent(reply) if reply.quotes.is_empty())).unwrap());
+}
+
+#[test]
 fn a_count_that_is_none_leaves_no_keys() {
     for (count, words) in [("x", "x"), (" 1", "x"), ("+1", "x"), ("01", "x"), ("-5", "-1"), ("3", "1"), ("9223372036854775808", "x")] {
         assert_eq!(sent(&["FCALL", "f", count, "a", "b"]), format!("FCALL {OWN}f {words}"), "{count}");

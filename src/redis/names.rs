@@ -83,6 +83,12 @@ impl Names {
                 return [first, rest].concat();
             }
         }
+        // What ran, where the server itself says it, as of a function that was killed.
+        let ran = [b" script: ".as_slice(), &self.library].concat();
+        if let Some(at) = line.windows(ran.len()).rposition(|window| window == ran) {
+            let (before, behind) = line.split_at(at);
+            return [before, b" script: ", behind.get(ran.len()..).unwrap_or_default()].concat();
+        }
         for key in quotes {
             let (own, long) = (quoted(b"", key), quoted(&self.prefix, key));
             if let Some(rest) = line.strip_prefix(FIRST).and_then(|rest| rest.strip_prefix(long.as_slice())) {
