@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the black-box isolation suite, which stands beside the project, against the wall: two throwaway clusters, the wall on the shared one.
-# usage: isolation.sh [attack ids or groups, comma separated]. Fails on a leak, a foreign change, other rows or a broken session.
+# usage: isolation.sh [attack ids or groups, comma separated]. ISOLATION_POOL='mode: transaction, size: 2' has it run over a pool. Fails on a leak, a foreign change, other rows or a broken session.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 SUITE=${ISOLATION_SUITE:-../shared/isolation/postgres}
@@ -41,7 +41,7 @@ cat > "$WORK/partywall.yaml" <<Y
 listeners:
   - { name: isolation, protocol: postgres, listen: 127.0.0.1:$LISTEN, upstream: shared, policy: isolation, identity: [startup] }
 upstreams:
-  shared: { address: 127.0.0.1:$SHARED, database: shared, user: app_rw }
+  shared: { address: 127.0.0.1:$SHARED, database: shared, user: app_rw${ISOLATION_POOL:+, pool: { $ISOLATION_POOL }} }
 policies: policies/
 admin: 127.0.0.1:$ADMIN
 Y

@@ -106,3 +106,24 @@ fn pgbench_runs_unmodified_and_balances_add_up() {
     }
     assert_eq!(database.psql("SELECT count(DISTINCT tenant_id) FROM pgbench_history"), "2");
 }
+
+/// A thread for each client: pgbench waits for the answer to Parse, and a thread that waits for one client holds up its others' transactions.
+#[test]
+fn thirty_two_clients_of_two_tenants_share_four_connections() {
+    let database = tables();
+    let upstream = "user: postgres, pool: { mode: transaction, size: 4, wait: 60s }";
+    let config = Wall::config(&database, "identity: [startup]", upstream).replace("policy: test", "policy: pgbench");
+    let wall = Wall::start(&config, &[("pgbench.yaml", POLICY)]);
+    for (mode, script) in
+        ["simple", "extended", "prepared"].into_iter().flat_map(|mode| [(mode, "--builtin=tpcb-like"), (mode, "--builtin=select-only")])
+    {
+        let run = |tenant| {
+            let arguments = ["-n", "-M", mode, "-c", "16", "-j", "16", "-t", "8", script, "anything"];
+            pgbench(wall.port("pg"), &arguments, tenant).spawn().unwrap()
+        };
+        for child in ["acme", "globex"].map(run) {
+            assert_eq!(processed(&child.wait_with_output().unwrap()), 16 * 8, "{mode} {script}");
+        }
+    }
+    assert_eq!((booked(&database, "acme"), booked(&database, "globex")), (3 * 16 * 8, 3 * 16 * 8));
+}
