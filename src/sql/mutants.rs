@@ -30,6 +30,7 @@ mutants! {
     LeftAbove = "LEFT JOIN's guard moved from ON to WHERE",
     RightAbove = "RIGHT JOIN's guard moved from ON to WHERE",
     FullAbove = "FULL JOIN's guards in WHERE instead of wrapped",
+    Namesake = "names that may reach behind a nearer table of the same name",
     AnyBarrier = "OFFSET 0 in `= ANY (SELECT what can fail)`",
     Conversions = "fences of implicit conversions on `through` tables",
     AliasedJoin = "guards in ON below the alias of a join, where no fence can speak of them",

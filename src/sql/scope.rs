@@ -120,14 +120,17 @@ pub struct Item {
     pub joined: bool,
     /// No subquery may stand beside it.
     pub alone: bool,
+    /// What is walked stands on the right of a RIGHT or FULL JOIN that has it on the left, or in the FROM of the write whose target it is:
+    /// LATERAL cannot name it there (PostgreSQL manual, 7.2.1.5).
+    pub beyond: bool,
 }
 
 impl Item {
     /// One of which nothing else is to be known.
     pub fn new(name: impl Into<String>, thing: Thing) -> Self {
-        let (nullable, locks_shared, locks_hidden, joined, alone) = (false, false, false, false, false);
+        let (nullable, locks_shared, locks_hidden, joined, alone, beyond) = (false, false, false, false, false, false);
         let (name, hides, was_in, carries) = (name.into(), None, None, None);
-        Self { name, thing, nullable, locks_shared, locks_hidden, hides, was_in, carries, joined, alone }
+        Self { name, thing, nullable, locks_shared, locks_hidden, hides, was_in, carries, joined, alone, beyond }
     }
 
     /// Whether `field` is certainly a column of it.
@@ -155,7 +158,9 @@ pub enum Use {
     Of(String),
     /// `column`, or a whole row by its alias.
     Bare(String),
-    /// Something inside a subquery: anything could be meant.
+    /// A subquery that stands beside the items of the innermost level; what it reads of the levels further out is named besides.
+    Beside,
+    /// Anything in sight.
     Any,
 }
 
@@ -193,12 +198,12 @@ impl Traits {
 impl Scope {
     /// The guards of this level that `used` may mean. `found` tells whether the name certainly belongs to this level.
     fn guards_of(&self, used: &Use, out: &mut Vec<(Guard, bool)>) -> bool {
-        let mut found = false;
+        let mut found = *used == Use::Beside;
         let merged = |name: &str| self.items.iter().any(|i| i.name == name && matches!(i.thing, Thing::Merged));
-        for item in &self.items {
+        for item in self.items.iter().filter(|i| !i.beyond) {
             let hit = match used {
                 Use::Of(name) => item.name == *name || merged(name),
-                Use::Any => true,
+                Use::Beside | Use::Any => true,
                 Use::Bare(name) => item.name == *name || item.has_column(name),
             };
             if hit {
@@ -210,6 +215,29 @@ impl Scope {
         }
         found
     }
+}
+
+/// Whether this bare name may mean a column of a guarded item that no fence can name from here, because a nearer item has its name.
+pub fn passes_a_namesake(levels: &[Scope], column: &str) -> bool {
+    for (up, level) in levels.iter().enumerate().rev() {
+        let mut found = false;
+        for item in level.items.iter().filter(|i| !i.beyond && i.has_column(column)) {
+            let namesake = levels[up + 1..].iter().any(|l| l.items.iter().any(|i| i.name == item.name));
+            if namesake && !level.passed && matches!(item.thing, Thing::Guarded(..)) {
+                return true;
+            }
+            found |= !(item.joined && is_system(column));
+        }
+        if found {
+            return false;
+        }
+    }
+    false
+}
+
+/// In a join no bare name finds these.
+fn is_system(column: &str) -> bool {
+    matches!(column, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid")
 }
 
 /// The guards, innermost level last in `levels`, that have to hold before an expression with these uses may run. The flag is true

@@ -3,7 +3,7 @@
 use super::shape::{compares_rows, is_row, plain_pattern};
 use super::{Res, Rewriter, from, locks, names};
 use crate::sql::private::TEMP;
-use crate::sql::scope::{Traits, Use};
+use crate::sql::scope::{Traits, Use, passes_a_namesake};
 use crate::sql::{Refusal, conversions, functions, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
@@ -13,8 +13,12 @@ use pg_query::protobuf::{
 impl Rewriter<'_> {
     /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.
     pub(super) fn expr(&mut self, expr: &mut Node) -> Res<Traits> {
+        let (column, call) = (matches!(expr.node, Some(NodeEnum::ColumnRef(_))), matches!(expr.node, Some(NodeEnum::FuncCall(_))));
         let traits = self.any_expr(expr)?;
         self.raisings += usize::from(traits.raises());
+        if column || (call && traits.uses.contains(&Use::Any)) {
+            self.reads.extend(traits.uses.iter().filter(|_| self.sublinks > 0).cloned());
+        }
         Ok(traits)
     }
 
@@ -151,10 +155,18 @@ impl Rewriter<'_> {
         let names = nodes::names(named).ok_or_else(|| Refusal::not_understood("this column reference is not supported").at(place))?;
         self.visible(&names, star, place)?;
         let used = match (names.as_slice(), star) {
-            ([], true) => Use::Any,
+            // It stands for columns of its own level.
+            ([], true) => Use::Beside,
             ([name], false) => {
                 if !nameless {
                     self.own_names(name, place)?;
+                }
+                if passes_a_namesake(&self.levels, name) && !left_out!(self.cx, Namesake) {
+                    return Err(Refusal::not_understood(format!(
+                        "column \"{name}\" may be of a table behind a nearer one of the same name"
+                    ))
+                    .hint("Give the two different aliases, or write the column with its table's.")
+                    .at(place));
                 }
                 Use::Bare((*name).to_owned())
             }
@@ -302,24 +314,27 @@ impl Rewriter<'_> {
         let alone = [SubLinkType::ExistsSublink, SubLinkType::ExprSublink, SubLinkType::ArraySublink];
         let converts = self.conversions.wanted && !alone.iter().any(|kind| link.sub_link_type == *kind as i32);
         let fails = converts || !self.quiet_operator(&name);
-        traits.uses.push(Use::Any);
-        if converts || (fails && link.testexpr.is_some()) {
-            traits = traits.raising();
-        }
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
+        traits.uses.push(Use::Beside);
+        let mut early = false;
         if !left_out!(self.cx, Sublink) {
             let raisings = self.raisings;
+            let reads = self.reads.len();
+            self.sublinks += 1;
             let output = self.select(select)?;
+            self.sublinks -= 1;
+            traits.uses.extend(self.reads[reads..].iter().cloned());
             // PostgreSQL makes a join of it, and of what it gives a condition at its scans.
             let joins = link.sub_link_type == SubLinkType::AnySublink as i32;
             if joins && (fails || output.raises()) && !left_out!(self.cx, AnyBarrier) {
                 from::barrier(select);
             }
-            if self.early_subquery(raisings) {
-                traits = traits.raising();
-            }
+            early = self.early_subquery(raisings);
+        }
+        if converts || early || (fails && link.testexpr.is_some()) {
+            traits = traits.raising();
         }
         if link.sub_link_type == SubLinkType::CteSublink as i32 || link.sub_link_type == SubLinkType::MultiexprSublink as i32 {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));

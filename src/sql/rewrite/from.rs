@@ -154,7 +154,7 @@ impl Rewriter<'_> {
         let arguments = self.sample_arguments(sample);
         self.levels.pop();
         // Its arguments see the levels around, from where they stand and from inside a subquery alike; a query in them may not.
-        let fixed = !arguments?.uses.contains(&scope::Use::Any);
+        let fixed = !arguments?.uses.iter().any(|u| matches!(u, scope::Use::Beside | scope::Use::Any));
         let Some(relation) = sample.relation.as_mut() else { return Err(refused) };
         match relation.node.as_ref() {
             Some(NodeEnum::RangeVar(var)) if !self.is_cte(var) && !self.relation(&mut var.clone())?.is_expanded() => {}
@@ -205,7 +205,10 @@ impl Rewriter<'_> {
         let (Some(larg), Some(rarg)) = (larg, rarg) else { return Err(Refusal::not_understood("a join without sides")) };
         let left_guards = self.from_item(larg, left, scope)?;
         let middle = scope.items.len();
+        let beyond = matches!(kind, JoinType::JoinRight | JoinType::JoinFull);
+        scope.items[first..middle].iter_mut().for_each(|i| i.beyond = beyond);
         let right_guards = self.from_item(rarg, right, scope)?;
+        scope.items[first..middle].iter_mut().for_each(|i| i.beyond = false);
         self.visible_using(join, &scope.items[first..])?;
         if !plain {
             self.using_converts(&scope.items[first..]);

@@ -48,7 +48,7 @@ mod xml;
 use super::catalog::{Catalog, Relation};
 use super::private::Private;
 use super::rows::{RowCheck, RowType};
-use super::scope::{Guard, Scope};
+use super::scope::{Guard, Scope, Use};
 use super::{Kind, OwnParameter, Refusal, parse, settings};
 use crate::policy::{Policy, TableRule};
 use pg_query::NodeEnum;
@@ -182,6 +182,9 @@ struct Rewriter<'a> {
     mode: Mode,
     /// How many expressions can raise so far.
     raisings: usize,
+    /// In how many subqueries of expressions the walk is, and what columns these have read so far.
+    sublinks: usize,
+    reads: Vec<Use>,
     /// Something that raises may run before a guard by way of a parent.
     early: bool,
     /// How many rows stand as values so far.
@@ -241,6 +244,8 @@ impl<'a> Rewriter<'a> {
             conversions: conversions::Conversions::default(),
             mode,
             raisings: 0,
+            sublinks: 0,
+            reads: Vec::new(),
             early: false,
             row_values: 0,
             writes: 0,

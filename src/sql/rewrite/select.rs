@@ -63,9 +63,13 @@ impl Rewriter<'_> {
     /// The items of FROM and the guards that the level's WHERE has to take.
     pub(super) fn from_list(&mut self, from: &mut [Node], mut scope: Scope) -> Res<(Scope, Vec<Node>)> {
         let mut guards = Vec::new();
+        // The target of a write: nothing in its FROM or USING can name it.
+        let targets = scope.items.len();
+        scope.items.iter_mut().for_each(|i| i.beyond = true);
         for item in from {
             guards.extend(self.from_item(item, Filter::Above, &mut scope)?);
         }
+        scope.items[..targets].iter_mut().for_each(|i| i.beyond = false);
         Ok((scope, guards))
     }
 

@@ -19,7 +19,11 @@ impl Walk<'_> {
             return disagree("FROM has other items");
         }
         let sink = self.filters.len() - 1;
+        // The target of a write stands beside its FROM or USING, but cannot be named inside.
+        let targets = level.items.len();
+        level.items.iter_mut().for_each(|i| i.unnamed = true);
         f.iter().zip(c).try_for_each(|(f, c)| self.from_item(f, c, &[sink], &mut level))?;
+        level.items[..targets].iter_mut().for_each(|i| i.unnamed = false);
         Ok(level)
     }
 
@@ -248,7 +252,9 @@ impl Walk<'_> {
         let first = level.items.len();
         self.from_item(&f["larg"], &c["larg"], left, level)?;
         let middle = level.items.len();
+        level.items[first..middle].iter_mut().for_each(|i| i.unnamed = matches!(kind, Some(RIGHT | FULL)));
         self.from_item(&f["rarg"], &c["rarg"], right, level)?;
+        level.items[first..middle].iter_mut().for_each(|i| i.unnamed = false);
         self.used_up()?;
         self.using_is_firm(c, level, first)?;
         self.joins_nothing_carried(f, &level.items[first..])?;

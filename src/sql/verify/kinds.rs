@@ -286,6 +286,11 @@ impl Walk<'_> {
             self.field(Some(item), field)?;
         }
         self.visible(&named, named.len() < parts.len())?;
+        if let [name] = names(list(c, "fields")).as_slice()
+            && self.is_behind_a_namesake(name)
+        {
+            return disagree("a name may mean what no fence can name");
+        }
         if named.len() < parts.len() && (named.len() + 1 != parts.len() || parts.last().and_then(kind).is_none_or(|(k, _)| k != "AStar")) {
             return disagree("this column reference is not proved");
         }

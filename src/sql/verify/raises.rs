@@ -33,6 +33,8 @@ pub(super) struct Conditions {
 enum Use<'v> {
     Of(&'v str),
     Bare(&'v str),
+    /// Anything of the innermost level, as a subquery there.
+    Near,
     /// Anything in sight.
     Any,
 }
@@ -96,12 +98,12 @@ impl Walk<'_> {
     fn reads_unguarded(&self, uses: &[Use<'_>]) -> bool {
         uses.iter().any(|used| {
             for (up, level) in self.levels.iter().rev().enumerate() {
-                let mut certain = false;
-                for item in &level.items {
+                let mut certain = matches!(used, Use::Near);
+                for item in level.items.iter().filter(|i| !i.unnamed) {
                     let hit = match used {
                         Use::Of(name) => item.name == **name || level.items.iter().any(|i| i.merged && i.name == **name),
                         Use::Bare(name) => item.name == **name || item.open || item.relation.as_ref().is_some_and(|r| r.has_column(name)),
-                        Use::Any => true,
+                        Use::Near | Use::Any => true,
                     };
                     certain |= hit && matches!(used, Use::Of(_));
                     if hit && item.open && !(up > 0 && level.passed) {
@@ -371,10 +373,7 @@ fn used<'v>(value: &'v Value, out: &mut Vec<Use<'v>>) {
         Value::Object(map) => {
             match kind(value) {
                 Some(("ColumnRef", column)) => return out.push(column_use(column)),
-                Some(("SubLink", link)) => {
-                    out.push(Use::Any);
-                    return used(&link["testexpr"], out);
-                }
+                Some(("SubLink", _)) => out.push(Use::Near),
                 Some(("FuncCall", call)) if names(list(call, "funcname")).last().is_some_and(|n| has_effect(n)) => out.push(Use::Any),
                 _ => {}
             }
@@ -388,7 +387,8 @@ fn column_use(column: &Value) -> Use<'_> {
     let parts = list(column, "fields");
     let named = names(parts);
     match (named.as_slice(), named.len() < parts.len()) {
-        ([], _) => Use::Any,
+        // It stands for columns of its own level.
+        ([], _) => Use::Near,
         ([.., relation], true) | ([.., relation, _], false) => Use::Of(relation),
         ([name], false) => Use::Bare(name),
     }

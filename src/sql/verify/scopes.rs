@@ -42,6 +42,9 @@ pub(super) struct Seen {
     pub(super) carried: Vec<String>,
     /// Stands in a join, where bare names find no system column.
     pub(super) joined: bool,
+    /// On the left of a RIGHT or FULL JOIN on whose right side the walk is, or the target of a write in whose FROM it is: nothing there
+    /// can name it.
+    pub(super) unnamed: bool,
 }
 
 impl Level {
@@ -105,6 +108,24 @@ impl Walk<'_> {
             }
         }
         changed
+    }
+
+    /// A bare name looked up level by level: it may find a guarded row that still needs its guard, and a nearer item takes the name by which
+    /// a fence would speak of that row. Of a join no bare name finds a system column.
+    pub(super) fn is_behind_a_namesake(&self, column: &str) -> bool {
+        let mut nearer: Vec<&str> = Vec::new();
+        for level in self.levels.iter().rev() {
+            let having = |i: &&Seen| !i.unnamed && i.relation.as_ref().is_some_and(|r| r.has_column(column));
+            let ends = level.items.iter().filter(having).any(|i| !i.joined || !super::system::SYSTEM.contains(&column));
+            if level.items.iter().filter(having).any(|i| !level.passed && i.guard.is_some() && nearer.contains(&i.name.as_str())) {
+                return true;
+            }
+            if ends {
+                return false;
+            }
+            nearer.extend(level.items.iter().map(|i| i.name.as_str()));
+        }
+        false
     }
 
     /// From here on the innermost level's filter has been passed.

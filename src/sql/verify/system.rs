@@ -8,7 +8,7 @@ use crate::sql::catalog::Relation;
 use crate::sql::tree::Value;
 
 /// PostgreSQL's system columns (catalog/heap.c).
-const SYSTEM: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+pub(super) const SYSTEM: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
 /// The system column that such a name shows.
 fn carried_by(name: &str) -> Option<&str> {

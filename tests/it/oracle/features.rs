@@ -30,6 +30,7 @@ features! {
     Through = "rows that are a parent's", StrayParent = "another tenant's parent named",
     ScalarSubquery = "scalar subquery", Exists = "EXISTS", InSubquery = "IN (subquery)", AnyAll = "ANY/ALL (subquery)",
     ArraySubquery = "ARRAY(subquery)", RowSubquery = "row IN (subquery)", Correlated = "correlated subquery",
+    Namesake = "alias of a table further out again", BareName = "column without its table",
     SubqueryInOrder = "subquery in ORDER BY", SubqueryInLimit = "subquery in LIMIT", SubqueryInHaving = "subquery in HAVING",
     Union = "UNION", Intersect = "INTERSECT", Except = "EXCEPT", Cte = "WITH", CteMaterialized = "WITH … MATERIALIZED",
     CteRecursive = "WITH RECURSIVE", SearchCycle = "SEARCH/CYCLE", WritableCte = "writable WITH",

@@ -181,9 +181,22 @@ impl Generator {
         }
     }
 
-    /// A base table under a new alias.
+    /// A new alias, or now and then one that an item further out has.
+    fn table_alias(&mut self, items: &[Item]) -> String {
+        let further: Vec<String> = self.scopes.iter().flatten().map(|i| i.alias.clone()).filter(|a| a.starts_with('t')).collect();
+        if !further.is_empty() && self.random.percent(3) {
+            let alias = self.random.pick(&further);
+            if items.iter().all(|i| i.alias != alias) {
+                self.note(F::Namesake);
+                return alias;
+            }
+        }
+        self.name("t")
+    }
+
+    /// A base table under an alias.
     pub(super) fn table(&mut self, table: &'static Table, items: &mut Vec<Item>) -> String {
-        let alias = self.name("t");
+        let alias = self.table_alias(items);
         let mut columns: Vec<Col> = table.columns.iter().map(|c| Col { name: c.name.into(), ty: c.ty, tag: c.tag, local: false }).collect();
         self.features |= match table.name {
             "events" | "events_2024" => F::Partitioned.bit(),

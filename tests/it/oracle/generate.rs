@@ -240,8 +240,17 @@ impl Generator {
         if up > 0 {
             self.note(Feature::Correlated);
         }
-        let text = if alias.is_empty() { column.name.clone() } else { format!("{alias}.{}", column.name) };
+        let bare = !alias.is_empty() && !column.local && self.random.percent(3) && self.is_alone(&column.name);
+        if bare {
+            self.note(Feature::BareName);
+        }
+        let text = if alias.is_empty() || bare { column.name.clone() } else { format!("{alias}.{}", column.name) };
         Some((text, column))
+    }
+
+    /// Only one item in sight has the column.
+    fn is_alone(&self, name: &str) -> bool {
+        self.scopes.iter().flatten().filter(|i| i.columns.iter().any(|c| c.name == name)).count() == 1
     }
 }
 
