@@ -92,8 +92,12 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
             return Ok(Scripted::Sent);
         }
         "evalsha" | "evalsha_ro" => {
-            let keys = count(request)?;
             let noscript = || Refusal { late: true, ..Refusal::early("NOSCRIPT", "No matching script. Please use EVAL.") };
+            // The server looks at the length of the name first.
+            if request.arg(1).len() != 40 {
+                return Err(noscript());
+            }
+            let keys = count(request)?;
             let text = setup.peers.scripts.text(request.arg(1)).ok_or_else(noscript)?;
             // Should upstream not know the wrapper, the client hears NOSCRIPT and sends or loads the text: then the wrapper goes along.
             let (flags, code) = shebang(&text)?;

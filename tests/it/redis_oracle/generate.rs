@@ -136,7 +136,7 @@ impl Generator {
 
     fn one(&mut self, token: &'static str, out: &mut Vec<Vec<u8>>) {
         let Some(kind) = token.strip_prefix('<').and_then(|t| t.strip_suffix('>')) else {
-            return out.push(token.replace("\\_", " ").into_bytes());
+            return out.push(token.replace("\\_", " ").replace("\\n", "\n").into_bytes());
         };
         if let Some(kind) = kind.strip_prefix("keys:") {
             let count = 1 + self.random.below(3);

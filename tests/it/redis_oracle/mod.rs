@@ -33,6 +33,9 @@ const NOT_IN_SCRIPTS: &[&str] = &[
     "EVALSHA",
     "EVAL_RO",
     "SCRIPT",
+    "FUNCTION",
+    "FCALL",
+    "FCALL_RO",
     "READONLY",
     "CLUSTER",
     "NOSUCH",
@@ -117,6 +120,7 @@ impl Pair {
         for client in &mut sides {
             client.ask(&words(&["FLUSHALL"]));
             client.ask(&words(&["SCRIPT", "FLUSH"]));
+            client.ask(&words(&["FUNCTION", "FLUSH"]));
             if resp3 {
                 assert!(!client.ask(&words(&["HELLO", "3"])).is_error());
             }
