@@ -235,7 +235,7 @@ def bench_redis(work, arguments):
     cases = {}
     for command in ("set", "get", "mset"):
         for pipeline in (1, 16):
-            for clients in (1, 50):
+            for clients in arguments.clients:
                 cases[f"{command.upper()}, P={pipeline}, {clients} client{'s' if clients > 1 else ''}"] = (command, clients, pipeline)
     rounds("redis-benchmark, requests a second and ratios to direct", targets, cases,
            lambda _, p, case: redis_benchmark(p, *case, arguments.seconds), arguments.rounds)
@@ -312,6 +312,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--only", default="footprint,idle,postgres,redis")
+    parser.add_argument("--clients", type=lambda text: [int(n) for n in text.split(",")], default=[1, 50], help="of redis-benchmark")
     parser.add_argument("--before", help="another build of the wall, to compare with")
     arguments = parser.parse_args()
     if "postgres" in arguments.only and not (shutil.which("pgbouncer") or os.path.exists("/usr/sbin/pgbouncer")):

@@ -135,6 +135,9 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
     }
     let target = crate::upstream::redis::Target::new(&listener.upstream).with_context(upstream)?;
     let about = target.about().await.with_context(upstream)?;
+    if let Some(follow) = target.follow() {
+        tokio::spawn(follow);
+    }
     let version = about.version;
     if about.replies_unbounded {
         tracing::warn!(

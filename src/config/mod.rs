@@ -4,6 +4,9 @@ mod credentials;
 pub mod document;
 mod places;
 mod pool;
+mod redis;
+
+pub use redis::Sentinel;
 
 pub use credentials::{Credentials, Login, Secret};
 
@@ -115,6 +118,8 @@ pub struct Upstream {
     pub credentials: Credentials,
     /// Verify the server's certificate against these authorities, PEM, and its name against the address.
     pub ca: Option<PathBuf>,
+    /// Redis: `address` and others are sentinels, which know where the server is.
+    pub sentinel: Option<Sentinel>,
     /// Redis: clients share this many connections a thread and protocol for commands that keep no state.
     pub multiplex: Option<usize>,
     /// PostgreSQL: clients share connections; none: each has one of its own.
@@ -203,7 +208,7 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
     for (name, node) in entries(node) {
         let fields = reader.fields(node, UPSTREAM, &[]);
         let pool = fields.get("pool").and_then(|n| pool::read(reader, n));
-        let multiplex = fields.get("multiplex").and_then(|n| multiplex(reader, n));
+        let multiplex = fields.get("multiplex").and_then(|n| redis::multiplex(reader, n));
         let ca = fields.get("tls").and_then(|n| {
             let tls = reader.fields(n, &["ca"], &[]);
             reader.need(&tls, "ca").and_then(|n| reader.text(n))
@@ -222,24 +227,26 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
             credentials,
             ca: ca.map(|p| base.join(p)),
             pool,
+            sentinel: fields.get("sentinel").and_then(|n| redis::sentinel(reader, n)),
             multiplex,
         });
     }
     all
 }
 
-const UPSTREAM: &[&str] =
-    &["address", "database", "user", "password_file", "password_env", "password_command", "credentials", "tls", "pool", "multiplex"];
-
-fn multiplex(reader: &mut Reader<'_>, node: &Node) -> Option<usize> {
-    let fields = reader.fields(node, &["connections"], &[]);
-    let at = reader.need(&fields, "connections")?;
-    let count = reader.text(at).and_then(|text| text.parse().ok()).filter(|count| (1..=64).contains(count));
-    if count.is_none() {
-        reader.say(at, "a number from 1 to 64 is expected here", "write `multiplex: { connections: 2 }`");
-    }
-    count
-}
+const UPSTREAM: &[&str] = &[
+    "address",
+    "database",
+    "user",
+    "password_file",
+    "password_env",
+    "password_command",
+    "credentials",
+    "tls",
+    "pool",
+    "sentinel",
+    "multiplex",
+];
 
 fn host_and_port(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
@@ -330,12 +337,7 @@ fn shares(
     passthrough: bool,
 ) {
     pool::check(reader, at, upstream, protocol, policy);
-    let Some(at) = at.filter(|_| upstream.is_some_and(|u| u.multiplex.is_some())) else { return };
-    if protocol == Some(Protocol::Postgres) {
-        reader.say(at, "`multiplex` is for Redis", "take it out of the upstream");
-    } else if passthrough {
-        reader.say(at, "`multiplex` and `unsafe_test_passthrough` do not go together", "take one of them out");
-    }
+    redis::check(reader, at, upstream, protocol, passthrough);
 }
 
 const LISTENER: &[&str] =

@@ -2,6 +2,7 @@
 
 mod inbox;
 mod lane;
+mod sentinel;
 mod shared;
 
 pub use lane::{Lane, Multiplex};
@@ -13,6 +14,7 @@ use crate::config::Upstream;
 use crate::redis::encode::{self, Resp};
 use crate::redis::frames::Measure;
 use bytes::{Buf, BytesMut};
+use sentinel::{Followed, Sentinels};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,6 +34,9 @@ pub enum ConnectError {
     /// The password cannot be had.
     #[error("cannot authenticate: {0}")]
     Login(String),
+    /// The sentinels' master says that it is none.
+    #[error("the server is no master")]
+    NoMaster,
     /// It said something else than was asked for.
     #[error("the server broke the protocol")]
     Protocol,
@@ -41,6 +46,7 @@ pub enum ConnectError {
 #[derive(Clone)]
 pub struct Target {
     address: String,
+    sentinels: Option<Arc<Sentinels>>,
     user: Option<String>,
     logins: Arc<Logins>,
     tls: Option<Arc<rustls::ClientConfig>>,
@@ -71,7 +77,14 @@ impl Target {
     /// Reads the password and the certificates. Errors: a file that cannot be read or used.
     pub fn new(upstream: &Upstream) -> anyhow::Result<Self> {
         let tls = upstream.ca.as_deref().map(super::client_tls).transpose()?;
-        Ok(Self { address: upstream.address.clone(), user: upstream.typed_user.clone(), logins: Arc::new(Logins::new(upstream)?), tls })
+        let (address, user, logins) = (upstream.address.clone(), upstream.typed_user.clone(), Arc::new(Logins::new(upstream)?));
+        let sentinels = upstream.sentinel.as_ref().map(|sentinel| Arc::new(Sentinels::new(&address, sentinel, tls.clone())));
+        Ok(Self { address, sentinels, user, logins, tls })
+    }
+
+    /// Follows failovers, where sentinels tell of them. None: there are no sentinels.
+    pub fn follow(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        self.sentinels.clone().map(Sentinels::follow)
     }
 
     /// Connects and authenticates. Errors: see [`ConnectError`].
@@ -88,7 +101,30 @@ impl Target {
     }
 
     async fn connect_with(&self, who: &Who) -> Result<Connection, ConnectError> {
-        let mut connection = Connection { stream: self.open().await?, input: BytesMut::new(), id: 0 };
+        match &self.sentinels {
+            None => self.login(dial(&self.address, self.tls.as_ref()).await?, who).await,
+            Some(sentinels) => match self.connect_master(sentinels, who, false).await {
+                // A failover, perhaps: the sentinels know.
+                Err(ConnectError::Io(_) | ConnectError::NoMaster) => self.connect_master(sentinels, who, true).await,
+                other => other,
+            },
+        }
+    }
+
+    /// A connection to what is the master by the sentinels' word and by its own.
+    async fn connect_master(&self, sentinels: &Sentinels, who: &Who, again: bool) -> Result<Connection, ConnectError> {
+        let (address, known) = sentinels.find(again).await?;
+        let stream = dial(&address, self.tls.as_ref()).await?;
+        let mut connection = self.login(Box::new(Followed::new(stream, address, known)), who).await?;
+        let mut out = BytesMut::new();
+        encode::command(&mut out, &["ROLE"]);
+        connection.stream.write_all(&out).await?;
+        let role = connection.reply().await?;
+        if role.starts_with(b"*3\r\n$6\r\nmaster\r\n") { Ok(connection) } else { Err(ConnectError::NoMaster) }
+    }
+
+    async fn login(&self, stream: Stream, who: &Who) -> Result<Connection, ConnectError> {
+        let mut connection = Connection { stream, input: BytesMut::new(), id: 0 };
         let mut out = BytesMut::new();
         self.write_auth(who, &mut out);
         if !out.is_empty() {
@@ -152,14 +188,15 @@ impl Target {
         let replies_unbounded = limits.is_some_and(|set| set.starts_with("normal 0 "));
         Ok(About { version: version.trim().to_owned(), sanitizes, replies_unbounded })
     }
+}
 
-    async fn open(&self) -> Result<Stream, ConnectError> {
-        let socket = TcpStream::connect(&self.address).await?;
-        socket.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(socket)) };
-        let name = super::server_name(&self.address)?;
-        Ok(Box::new(tokio_rustls::TlsConnector::from(tls.clone()).connect(name, socket).await?))
-    }
+/// A socket, or TLS over one.
+async fn dial(address: &str, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<Stream, ConnectError> {
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    let Some(tls) = tls else { return Ok(Box::new(socket)) };
+    let name = super::server_name(address)?;
+    Ok(Box::new(tokio_rustls::TlsConnector::from(tls.clone()).connect(name, socket).await?))
 }
 
 impl Connection {
@@ -176,18 +213,23 @@ impl Connection {
         if resp == Resp::Two {
             return Ok(());
         }
-        let (mut out, mut measure) = (BytesMut::new(), Measure::default());
+        let mut out = BytesMut::new();
         encode::command(&mut out, &["HELLO", "3"]);
         self.stream.write_all(&out).await?;
-        let mut refused = false;
+        let refused = self.reply().await?.starts_with(b"-");
+        if refused { Err(ConnectError::Server("HELLO was refused".to_owned())) } else { Ok(()) }
+    }
+
+    /// A whole reply as it came.
+    async fn reply(&mut self) -> Result<BytesMut, ConnectError> {
+        let (mut measure, mut reply) = (Measure::default(), BytesMut::new());
         loop {
-            refused |= measure.at_rest() && self.input.starts_with(b"-");
-            let (bytes, whole) = measure.feed(&self.input, resp).map_err(|_| ConnectError::Protocol)?;
-            self.input.advance(bytes);
-            match (whole, refused) {
-                (true, true) => return Err(ConnectError::Server("HELLO was refused".to_owned())),
-                (true, false) => return Ok(()),
-                (false, _) => self.read().await?,
+            let (bytes, whole) = measure.feed(&self.input, Resp::Three).map_err(|_| ConnectError::Protocol)?;
+            reply.extend_from_slice(&self.input.split_to(bytes));
+            match whole {
+                true => return Ok(reply),
+                false if reply.len() > ANSWER_MAX_BYTES => return Err(ConnectError::Protocol),
+                false => self.read().await?,
             }
         }
     }

@@ -35,6 +35,7 @@ mod redis_clients;
 mod redis_hostile;
 mod redis_multiplex;
 mod redis_oracle;
+mod redis_sentinel;
 mod rotation;
 mod rows;
 mod same_tenant;

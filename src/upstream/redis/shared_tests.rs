@@ -27,6 +27,7 @@ where
             typed_user: None,
             credentials: Default::default(),
             ca: None,
+            sentinel: None,
             multiplex: Some(1),
         };
         let shared = Shared::new(Target::new(&upstream).unwrap(), Resp::Two, Arc::new(|_| {}));

@@ -46,6 +46,7 @@ pub fn judge(shared: &mut Client, database: &Database) -> Judge {
         typed_user: Some("postgres".into()),
         credentials: Default::default(),
         ca: None,
+        sentinel: None,
         multiplex: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
