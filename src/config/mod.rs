@@ -213,6 +213,7 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
             let tls = reader.fields(n, &["ca"], &[]);
             reader.need(&tls, "ca").and_then(|n| reader.text(n))
         });
+        let sentinel = fields.get("sentinel").and_then(|n| redis::sentinel(reader, n));
         let credentials = credentials::read(reader, &fields, base);
         let Some(address) = reader.need(&fields, "address").and_then(|n| host_and_port(reader, n)) else { continue };
         let typed_user = fields.get("user").and_then(|n| reader.text(n));
@@ -227,7 +228,7 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
             credentials,
             ca: ca.map(|p| base.join(p)),
             pool,
-            sentinel: fields.get("sentinel").and_then(|n| redis::sentinel(reader, n)),
+            sentinel,
             multiplex,
         });
     }

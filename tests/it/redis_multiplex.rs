@@ -291,7 +291,8 @@ fn random_pipelines_of_many_tenants_have_their_own_replies() {
     println!("{played} commands");
     quiet(&wall);
     assert_eq!(metric(&wall, "partywall_multiplex_failures_total{listener=\"redis\",kind=\"lost\"}"), 0);
-    assert!(super::redis_clients::keys(&redis).iter().all(|key| key.starts_with('t')));
+    let strange: Vec<String> = super::redis_clients::keys(&redis).into_iter().filter(|key| !key.starts_with('t')).collect();
+    assert!(strange.is_empty(), "{strange:?}");
 }
 
 #[test]

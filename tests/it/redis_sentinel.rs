@@ -16,9 +16,15 @@ struct Servers {
 
 /// A master, its replica, and a sentinel over both.
 fn servers() -> Servers {
-    let first = Redis::start();
-    let second = Redis::start_with(&["--replicaof", &format!("127.0.0.1 {}", first.port)]);
+    // Of their own: replication leaves a file there.
     let (directory, sentinel) = (tempfile::tempdir().unwrap(), free_port());
+    let place = |name: &str| {
+        let place = directory.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        place.display().to_string()
+    };
+    let first = Redis::start_with(&["--dir", &place("first")]);
+    let second = Redis::start_with(&["--dir", &place("second"), "--replicaof", &format!("127.0.0.1 {}", first.port)]);
     let file = directory.path().join("sentinel.conf");
     let text = format!(
         "port {sentinel}\nbind 127.0.0.1\ndir {}\nlogfile /dev/null\nsentinel monitor mymaster 127.0.0.1 {} 1\n\
