@@ -15,7 +15,7 @@ pub struct Turn {
     pub laborious: bool,
 }
 
-/// Something that happened. A closed list: metric labels are made from it. Never holds SQL text, keys or values.
+/// Something that happened. A closed list: metric labels are made from it. Never holds SQL text, keys or values, but for what is audited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// A statement or command was judged good and sent.
@@ -28,6 +28,8 @@ pub enum Fact {
     Rows(&'static str),
     /// A row of another tenant's came back, and did not go on.
     RowMismatch,
+    /// One of an operator's is run: its text.
+    Audited(std::sync::Arc<str>),
     /// The answer to one came back whole (latency stops here).
     Answered,
     /// Upstream's catalog is another than the judge's: read it again (not more often than every few seconds; a client can cause it).

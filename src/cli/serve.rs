@@ -19,6 +19,11 @@ impl Serve {
     /// Runs until it is told to end. Logs go to stderr as JSON, a level by `PARTYWALL_LOG`.
     pub fn run(self) -> ExitCode {
         let filter = tracing_subscriber::EnvFilter::try_from_env("PARTYWALL_LOG").unwrap_or_else(|_| "info".into());
+        // Whatever is left out, what is audited is not.
+        let filter = match "audit=info".parse() {
+            Ok(audit) => filter.add_directive(audit),
+            Err(_) => filter,
+        };
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,

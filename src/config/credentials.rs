@@ -36,6 +36,8 @@ pub struct Credentials {
     pub each: Option<Login>,
     /// Of single tenants.
     pub tenants: BTreeMap<String, Login>,
+    /// Of operators.
+    pub operators: Option<Login>,
 }
 
 impl Credentials {
@@ -52,22 +54,24 @@ pub(super) const KEYS: [&str; 3] = ["password_file", "password_env", "password_c
 pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>, base: &Path) -> Credentials {
     let secret = secret(reader, fields, base);
     let Some(node) = fields.get("credentials") else { return Credentials { secret, ..Credentials::default() } };
-    let of = reader.fields(node, &["each", "tenants"], &[]);
+    let of = reader.fields(node, &["each", "tenants", "operators"], &[]);
     let each = of.get("each").map(|n| login(reader, n, base));
     let tenants = of.get("tenants").map(entries).unwrap_or_default().iter();
     let tenants: BTreeMap<String, Login> = tenants.map(|(id, n)| (id.clone(), login(reader, n, base))).collect();
-    if each.is_none() && tenants.is_empty() {
-        reader.say(node, "no tenant has credentials of its own", "add `each:` or `tenants:`");
+    let operators = of.get("operators").map(|n| login(reader, n, base));
+    let credentials = Credentials { secret, each, tenants, operators };
+    if !credentials.by_tenant() && credentials.operators.is_none() {
+        reader.say(node, "nobody has credentials of its own", "add `each:`, `tenants:` or `operators:`");
     }
-    if let Some(pool) = fields.get("pool") {
-        reader.say(pool, "connections of a pool have one login for all", "take `pool` or `credentials` out");
+    if let (Some(pool), true) = (fields.get("pool"), credentials.by_tenant()) {
+        reader.say(pool, "connections of a pool have one login for all tenants", "take `pool` or `credentials` out");
     }
-    Credentials { secret, each, tenants }
+    credentials
 }
 
 /// Connections that clients share have one login.
 pub(super) fn shared(reader: &mut Reader<'_>, at: &Node, upstream: &super::Upstream) {
-    if upstream.credentials.by_tenant() {
+    if upstream.credentials.by_tenant() || upstream.credentials.operators.is_some() {
         reader.say(at, "clients of Redis share connections, which have one login", "take `credentials` of this upstream out");
     }
 }

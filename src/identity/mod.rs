@@ -116,6 +116,13 @@ pub fn hears_tokens(policy: &Policy, sources: &[Source]) -> bool {
     sources.contains(&Source::Jwt) && policy.identity.jwt.as_ref().is_some_and(|j| j.password)
 }
 
+/// The name by which this client is an operator; None where it is none. It counts where certificates do.
+pub fn operator(policy: &Policy, sources: &[Source], shown: &Shown) -> Option<String> {
+    let listed = policy.operators.as_ref().filter(|_| sources.contains(&Source::Mtls))?;
+    let uris = &shown.certificate.as_ref()?.uris;
+    uris.iter().find(|uri| listed.mtls.iter().any(|template| template.fits(uri))).cloned()
+}
+
 /// May this client say before each statement whose it is?
 pub fn chooses(policy: &Policy, sources: &[Source], shown: &Shown) -> bool {
     sources.contains(&Source::Statement) && policy.identity.statement.as_ref().is_some_and(|s| trusted(&s.trust, shown))

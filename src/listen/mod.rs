@@ -3,6 +3,7 @@
 mod authenticate;
 mod door;
 pub mod homes;
+mod operator;
 mod postgres;
 mod prefixed;
 mod proxy;

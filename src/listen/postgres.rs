@@ -3,10 +3,11 @@
 use super::homes::Ground;
 use super::prefixed::Prefixed;
 use super::ways::{self, Way};
-use super::{HANDSHAKE, Service, Whom, authenticate, door, statement, tls};
+use super::{HANDSHAKE, Service, Whom, authenticate, door, operator, statement, tls};
 use crate::identity::{Principal, Shown, chooses};
-use crate::observe::{Meter, Who};
+use crate::observe::{Audit, Meter, Who};
 use crate::policy::{Backstop, Home, TenantId};
+use crate::postgres::audit::Audited;
 use crate::postgres::startup::{First, negotiate, read_first, wants_negotiation};
 use crate::postgres::{Session, encode, errors, own_schema, parameters};
 use crate::relay::{self, Drain};
@@ -14,6 +15,7 @@ use crate::sql::Refusal;
 use crate::sql::catalogs::quote_name;
 use crate::sql::live::backstop::SETTING;
 use crate::upstream::Stream;
+use crate::upstream::login::For;
 use crate::upstream::postgres::Connection;
 use bytes::BytesMut;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,7 +35,7 @@ pub(super) struct Client {
 pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: Drain) {
     let heard = Box::pin(tokio::time::timeout(HANDSHAKE, first(service, stream, shown))).await;
     let mut client = match heard.unwrap_or_else(|_| Err(std::io::Error::other("it takes too long"))) {
-        Ok(Some(client)) => client,
+        Ok(Some(client)) => Box::new(client),
         other => {
             service.metrics.connection(&service.door.config.name, "handshake");
             if let Err(error) = other {
@@ -45,10 +47,11 @@ pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: 
     let drain = service.door.watch(drain, &client.shown, service.shared.judge.load().policy());
     let connection = service.metrics.connection_id();
     match Box::pin(begin(service, &mut client, connection)).await {
-        Err((refusal, outcome)) => Box::pin(refuse(service, client, connection, &refusal, outcome)).await,
-        Ok(Begins::Chooses(own)) => Box::pin(statement::serve(service, client, own.map(|own| *own), connection, drain)).await,
+        Err((refusal, outcome)) => Box::pin(refuse(service, *client, connection, &refusal, outcome)).await,
+        Ok(Begins::Operator(acting)) => Box::pin(operator::serve(service, *client, *acting, connection, drain)).await,
+        Ok(Begins::Chooses(own)) => Box::pin(statement::serve(service, *client, own.map(|own| *own), connection, drain)).await,
         Ok(Begins::Session(begun)) => {
-            let Client { mut stream, input, params, minor, .. } = client;
+            let Client { mut stream, input, params, minor, .. } = *client;
             let key = new_key(&connection.to_be_bytes());
             service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), begun.key());
             let told = begun.told();
@@ -139,6 +142,8 @@ enum Begins {
     Session(Box<Begun>),
     /// Each statement says whose it is; perhaps another source has named a tenant.
     Chooses(Option<Box<Principal>>),
+    /// An operator's.
+    Operator(Box<operator::Acting>),
 }
 
 /// A client that is let in.
@@ -164,6 +169,11 @@ impl Begun {
         self.session.route();
     }
 
+    /// Has it no connection of its own?
+    pub(super) fn is_lent(&self) -> bool {
+        matches!(self.upstream, Way::Lent(..))
+    }
+
     /// The parameters that the client is told.
     pub(super) fn told(&self) -> Vec<(String, String)> {
         let own = self.ground.home.schema();
@@ -173,6 +183,9 @@ impl Begun {
 
 /// Who it is, and what begins. Errors: as [`admit`].
 async fn begin(service: &Service, client: &mut Client, connection: u64) -> Result<Begins, Refused> {
+    if let Some(acting) = operator::acting(service, client)? {
+        return Ok(Begins::Operator(Box::new(acting)));
+    }
     let principal = authenticate::identify(service, client).await.map_err(|refusal| (refusal, "no_identity"))?;
     match principal {
         Some(principal) if !chooses(service.shared.judge.load().policy(), &service.door.config.identity, &client.shown) => {
@@ -229,13 +242,12 @@ pub(super) async fn connect(
     service: &Service,
     ground: &Ground,
     settings: &[(String, String)],
-    (tenant, connection): (&str, u64),
+    (whose, connection): (For<'_>, u64),
 ) -> Result<Connection, Refused> {
-    let own = Some(tenant).filter(|tenant| !tenant.is_empty());
-    match tokio::time::timeout(HANDSHAKE, ground.target.connect_as(own, settings)).await {
+    match tokio::time::timeout(HANDSHAKE, ground.target.connect_as(whose, settings)).await {
         Ok(Ok(upstream)) => Ok(upstream),
         Ok(Err(error)) => {
-            tracing::warn!(listener = service.door.config.name, tenant, connection, %error, "upstream refused");
+            tracing::warn!(listener = service.door.config.name, ?whose, connection, %error, "upstream refused");
             Err((ways::known(&error), "upstream"))
         }
         Err(_) => Err((Refusal::with_state("08006", "the database does not answer"), "upstream")),
@@ -294,6 +306,24 @@ pub(super) fn welcome(
     encode::backend_key(out, key.0, secret);
     encode::ready(out, b'I');
     Ok(())
+}
+
+/// The same; what is run is told.
+pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box<Begun>, audit: Audit, drain: Drain) {
+    let Begun { mut meter, upstream, session, ground, mut generation, .. } = *begun;
+    meter.audit(audit);
+    let refresh = |session: &mut Audited<Session<crate::sql::Judge>>| {
+        let now = ground.generation.load(Ordering::Acquire);
+        if now != generation {
+            generation = now;
+            session.inner.set_judge((*ground.judge.load_full()).clone());
+        }
+    };
+    // Checked before it was let in.
+    let Way::Own(upstream) = upstream else { return };
+    let session = Audited::new(session);
+    let end = Box::pin(relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, &meter)).await;
+    meter.ended(&end);
 }
 
 pub(super) async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>, drain: Drain) {

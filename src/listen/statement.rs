@@ -11,6 +11,7 @@ use crate::relay::Drain;
 use crate::session::Close;
 use crate::sql::Refusal;
 use crate::upstream::Stream;
+use crate::upstream::login::For;
 use bytes::BytesMut;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -88,7 +89,7 @@ pub(super) async fn serve(service: &Arc<Service>, client: Client, own: Option<Pr
 /// What the server says of itself to a session that has no tenant yet.
 async fn greeting(service: &Service, params: &[(String, String)], connection: u64) -> Result<Vec<(String, String)>, Refused> {
     let settings = postgres::settings(service, params)?;
-    let mut upstream = postgres::connect(service, &service.shared, &settings, ("", connection)).await?;
+    let mut upstream = postgres::connect(service, &service.shared, &settings, (For::Wall, connection)).await?;
     let _ = upstream.stream.write_all(TERMINATE).await;
     Ok(upstream.parameters)
 }

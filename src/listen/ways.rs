@@ -8,6 +8,7 @@ use crate::postgres::Session;
 use crate::postgres::lent::Pooled;
 use crate::relay::{self, Lender};
 use crate::sql::{Judge, Refusal};
+use crate::upstream::login::For;
 use crate::upstream::postgres::{ConnectError, Connection};
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ pub(super) async fn find(
     (tenant, connection): (&TenantId, u64),
 ) -> Result<Way, (Refusal, &'static str)> {
     let Some(pool) = &ground.pool else {
-        return super::postgres::connect(service, ground, &settings, (tenant.as_str(), connection)).await.map(Way::Own);
+        return super::postgres::connect(service, ground, &settings, (For::Tenant(tenant.as_str()), connection)).await.map(Way::Own);
     };
     lent(pool, tenant, settings).await.map_err(|error| {
         tracing::warn!(listener = service.door.config.name, tenant = tenant.as_str(), connection, %error, "upstream refused");

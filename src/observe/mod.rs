@@ -190,6 +190,15 @@ pub struct Who<'a> {
     pub connection: u64,
 }
 
+/// Who is audited, and why it acts.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// The URI name of its certificate.
+    pub principal: String,
+    /// In its own words.
+    pub reason: String,
+}
+
 /// Counts one connection; it counts as open while this lives.
 #[derive(Debug)]
 pub struct Meter {
@@ -201,6 +210,7 @@ pub struct Meter {
     latency: Histogram,
     label: String,
     starts: Mutex<VecDeque<Instant>>,
+    audit: Option<Audit>,
     /// Set when upstream's catalog is another than the judge's.
     pub stale: Arc<AtomicBool>,
 }
@@ -225,7 +235,12 @@ impl Meter {
         metrics.open.get_or_create(&ConnectionLabels { listener: listener.to_owned(), outcome: "open".into() }).inc();
         metrics.connection(listener, "served");
         let (metrics, listener, tenant) = (metrics.clone(), listener.to_owned(), tenant.to_owned());
-        Some(Self { metrics, listener, tenant, connection, permitted, latency, label, starts: Mutex::default(), stale })
+        Some(Self { metrics, listener, tenant, connection, permitted, latency, label, starts: Mutex::default(), audit: None, stale })
+    }
+
+    /// From now on each statement is told.
+    pub fn audit(&mut self, audit: Audit) {
+        self.audit = Some(audit);
     }
 
     /// Logs that the connection serves its tenant.
@@ -258,6 +273,7 @@ impl Meter {
                     };
                     self.metrics.statements.get_or_create(&labels).inc();
                 }
+                Fact::Audited(statement) => self.tell(&statement),
                 Fact::Alone => {
                     let (listener, tenant) = (self.listener.clone(), self.label.clone());
                     tracing::debug!(listener, tenant, connection = self.connection, "no second opinion");
@@ -281,6 +297,15 @@ impl Meter {
                 Fact::CatalogStale => self.stale.store(true, Ordering::Relaxed),
             }
         }
+    }
+}
+
+impl Meter {
+    /// A line of the audit log.
+    fn tell(&self, statement: &str) {
+        let (principal, reason) = self.audit.as_ref().map_or(("", ""), |a| (a.principal.as_str(), a.reason.as_str()));
+        let (listener, tenant, connection) = (&self.listener, &self.tenant, self.connection);
+        tracing::info!(target: "audit", listener, tenant, connection, principal, reason, statement, "statement");
     }
 }
 

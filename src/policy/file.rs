@@ -12,7 +12,8 @@ const THROUGH_MAX: usize = 8;
 pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     let before = reader.findings.len();
     let root = reader.parse(text)?;
-    let fields = reader.fields(&root, &["version", "name", "tenants", "identity", "postgres", "redis", "limits"], &["operators"]);
+    let fields =
+        reader.fields(&root, &["version", "name", "tenants", "identity", "operators", "postgres", "redis", "limits", "operators"], &[]);
     if let Some(version) = reader.need(&fields, "version")
         && !matches!(version.value, Value::Int(1))
     {
@@ -21,6 +22,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
     let tenants = tenants(reader, &fields);
     let identity = fields.get("identity").map(|n| super::sources::identity(reader, n)).unwrap_or_default();
+    let operators = fields.get("operators").map(|n| super::sources::operators(reader, n));
     let postgres = fields.get("postgres").map(|n| postgres(reader, n, tenants.as_ref()));
     let redis = fields.get("redis").and_then(|n| redis(reader, n, tenants.as_ref()));
     let limits = fields.get("limits").map(|n| limits(reader, n)).unwrap_or_default();
@@ -30,7 +32,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let (file, version) = (reader.file.clone(), hasher.finish());
-    Some(Policy { name: name?.into(), file, version, tenants: tenants?, identity, postgres, redis, limits })
+    Some(Policy { name: name?.into(), file, version, tenants: tenants?, identity, operators, postgres, redis, limits })
 }
 
 fn tenants(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<TenantPattern> {

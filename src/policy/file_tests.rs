@@ -35,7 +35,8 @@ const HEAD: &str = "version: 1\nname: x\ntenants: { id: '[a-z]+' }\n";
 
 /// What is added to the head, and line and start of the finding.
 const BAD: &[(&str, u32, &str)] = &[
-    ("operators: { mtls: [] }\n", 4, "`operators` is not supported yet"),
+    ("operators: { mtls: [] }\n", 4, "nobody is an operator"),
+    ("operators: { mtls: [ migrator ] }\n", 4, "`migrator` is no operator's name"),
     ("postgrse: {}\n", 4, "unknown key `postgrse`"),
     ("identity: { jwt: {} }\n", 4, "`from` is missing"),
     ("identity:\n  startup: { trust: [10.0.0.0] }\n", 5, "`10.0.0.0` is nobody who could be trusted"),

@@ -146,6 +146,15 @@ pub struct StatementSource {
     pub sessions: usize,
 }
 
+/// `operators:` clients whom nobody guards; each of their statements is audited.
+#[derive(Clone, Debug)]
+pub struct Operators {
+    /// URI names of their certificates.
+    pub mtls: Vec<Template>,
+    /// They have to say why they come; who acts for a tenant always has to.
+    pub reason: bool,
+}
+
 /// Who is believed.
 #[derive(Clone, Debug)]
 pub enum Trust {

@@ -27,6 +27,8 @@ pub struct Policy {
     pub tenants: TenantPattern,
     /// The sources that a listener may name.
     pub identity: IdentitySources,
+    /// Whom nobody guards.
+    pub operators: Option<super::Operators>,
     /// PostgreSQL rules, if the policy has any.
     pub postgres: Option<PostgresPolicy>,
     /// Redis rules, if the policy has any.

@@ -1,8 +1,8 @@
 //! Reads `identity:` of a policy file.
 
 use super::identity::{
-    Expiry, HeaderSource, IdentitySources, JwtSource, MtlsSource, PasswordSource, PeerSource, ProxySource, StartupSource, StatementSource,
-    StaticSource, Template, Trust,
+    Expiry, HeaderSource, IdentitySources, JwtSource, MtlsSource, Operators, PasswordSource, PeerSource, ProxySource, StartupSource,
+    StatementSource, StaticSource, Template, Trust,
 };
 use crate::config::document::{Fields, Node, Reader, Value, entries, items};
 use std::path::{Path, PathBuf};
@@ -200,6 +200,33 @@ fn peer(reader: &mut Reader<'_>, node: &Node) -> Option<PeerSource> {
         reader.say(place, "no account is listed", "write `users: { 1001: acme }`");
     }
     Some(PeerSource { users })
+}
+
+/// `operators:`
+pub(super) fn operators(reader: &mut Reader<'_>, node: &Node) -> Operators {
+    let fields = reader.fields(node, &["mtls", "reason"], &[]);
+    let mut mtls = Vec::new();
+    if let Some(place) = reader.need(&fields, "mtls") {
+        for item in items(place) {
+            let Some(text) = reader.text(item) else { continue };
+            match Template::principal(&text) {
+                Ok(one) if text.contains("://") => mtls.push(one),
+                _ => reader.say(item, format!("`{text}` is no operator's name"), "write e.g. `spiffe://corp.example/migrator`"),
+            }
+        }
+    }
+    if fields.get("mtls").is_some_and(|n| items(n).is_empty()) {
+        reader.say(node, "nobody is an operator", "name one, or take `operators` out");
+    }
+    let reason = match fields.get("reason").map(|n| (n, reader.text(n))) {
+        None => false,
+        Some((_, Some(text))) if text == "required" || text == "optional" => text == "required",
+        Some((n, _)) => {
+            reader.say(n, "`reason` is `required` or `optional`", "write `reason: required`");
+            true
+        }
+    };
+    Operators { mtls, reason }
 }
 
 /// How many tenants of one connection keep their sessions where the policy does not say.

@@ -4,6 +4,7 @@
 //! back: [`replies`] pops what each forwarded message expects → [`errors`] takes out what the wall added → client.
 //! COPY: [`copying`] keeps the state, `copy` adds the tenant to each row. Absent on purpose: FunctionCall, replication.
 
+pub mod audit;
 pub mod bind;
 mod copy;
 mod copying;

@@ -5,6 +5,9 @@ use crate::sql::{Refusal, settings};
 /// Set upstream for every session, whatever the client says.
 pub const PINNED: &[(&str, &str)] = &[("client_encoding", "UTF8"), ("standard_conforming_strings", "on")];
 
+/// What an operator says of why it comes; the wall's own.
+const REASON: &str = "partywall.reason";
+
 /// The settings for upstream's startup message, [`PINNED`] first; user and database are not among them. `identity` is the
 /// startup parameter that names the tenant, which never goes upstream. Errors: 0A000 for replication and other encodings,
 /// 42501 for a setting that is not safe, 42601 for `options` that cannot be read.
@@ -25,7 +28,7 @@ pub fn upstream_parameters(client: &[(String, String)], identity: Option<&str>) 
     }
     let mut out: Vec<(String, String)> = PINNED.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     for (name, value) in settings {
-        if identity.is_some_and(|own| own.eq_ignore_ascii_case(&name)) {
+        if identity.is_some_and(|own| own.eq_ignore_ascii_case(&name)) || name.eq_ignore_ascii_case(REASON) {
             continue;
         }
         let Some(value) = admit(&name, value)? else { continue };
@@ -33,6 +36,22 @@ pub fn upstream_parameters(client: &[(String, String)], identity: Option<&str>) 
         out.push((name, value));
     }
     Ok(out)
+}
+
+/// All settings of a client that nobody guards; the wall's own are not among them. Errors: as in [`upstream_parameters`].
+pub fn unguarded(client: &[(String, String)]) -> Result<Vec<(String, String)>, Refusal> {
+    let mut settings = Vec::new();
+    for (name, value) in client {
+        match name.as_str() {
+            "user" | "database" => {}
+            "options" => settings.extend(read_options(value)?),
+            "replication" if !is_off(value) => return Err(Refusal::not_understood("replication connections are not supported")),
+            name if name.starts_with("_pq_.") || name == "replication" => {}
+            _ => settings.push((name.clone(), value.clone())),
+        }
+    }
+    settings.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("partywall."));
+    Ok(settings)
 }
 
 /// The value that `parameter` has in a startup message, also inside `options=-c name=value`; the last one counts. None where it

@@ -25,6 +25,7 @@ pub fn judge() -> Judge {
         version: 1,
         tenants: TenantPattern::new("[a-z0-9-]{1,63}").unwrap(),
         identity: IdentitySources::default(),
+        operators: None,
         postgres: Some(PostgresPolicy { tables, explain: crate::policy::Explain::Plan, ..PostgresPolicy::default() }),
         redis: None,
         limits: Limits::default(),

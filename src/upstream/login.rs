@@ -16,6 +16,17 @@ pub struct Logins {
     last: Mutex<HashMap<String, String>>,
 }
 
+/// Whose connection it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For<'a> {
+    /// The wall's own.
+    Wall,
+    /// A tenant's.
+    Tenant(&'a str),
+    /// An operator's.
+    Operator,
+}
+
 /// One login.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Who {
@@ -43,10 +54,14 @@ impl Logins {
         Ok(Self { user, credentials, last: Mutex::default() })
     }
 
-    /// The login for a tenant, or the wall's own. `again`: what was given last has failed. Errors: in words, without the secret.
-    pub async fn of(&self, tenant: Option<&str>, again: bool) -> Result<Who, String> {
+    /// The login for whom it is. `again`: what was given last has failed. Errors: in words, without the secret.
+    pub async fn of(&self, whose: For<'_>, again: bool) -> Result<Who, String> {
         let credentials = &self.credentials;
-        let found = tenant.and_then(|t| credentials.tenants.get(t).cloned().map(Ok).or_else(|| Some(each(credentials.each.as_ref()?, t))));
+        let found = match whose {
+            For::Wall => None,
+            For::Operator => credentials.operators.clone().map(Ok),
+            For::Tenant(t) => credentials.tenants.get(t).cloned().map(Ok).or_else(|| Some(each(credentials.each.as_ref()?, t))),
+        };
         let login = match found {
             Some(login) => login?,
             None => Login { user: None, secret: credentials.secret.clone() },

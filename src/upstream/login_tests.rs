@@ -10,7 +10,7 @@ fn logins(credentials: Credentials) -> Logins {
 
 fn of(logins: &Logins, tenant: Option<&str>, again: bool) -> Result<(String, Option<String>), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(logins.of(tenant, again)).map(|who| (who.user, who.password))
+    runtime.block_on(logins.of(tenant.map_or(For::Wall, For::Tenant), again)).map(|who| (who.user, who.password))
 }
 
 fn is(user: &str, password: &str) -> Result<(String, Option<String>), String> {
@@ -55,7 +55,7 @@ fn a_tenants_own_comes_before_each_and_each_before_the_walls() {
     let file = |name: &str| Secret::File(Path::new(directory.path()).join(name));
     let each = Some(Login { user: Some("app_{tenant}".into()), secret: file("{tenant}") });
     let own = Login { user: Some("special".into()), secret: file("own") };
-    let logins = logins(Credentials { secret: file("own"), each, tenants: [("acme".to_owned(), own)].into() });
+    let logins = logins(Credentials { secret: file("own"), each, tenants: [("acme".to_owned(), own)].into(), operators: None });
     assert_eq!(of(&logins, Some("acme"), false), is("special", "o"));
     assert_eq!(of(&logins, Some("globex"), false), is("app_globex", "g"));
     assert_eq!(of(&logins, None, false), is("app", "o"));

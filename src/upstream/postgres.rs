@@ -3,7 +3,7 @@
 //! Source: the manual's "Message Flow", sections "Start-up", "SASL Authentication" and "SSL Session Encryption".
 
 use super::Wire;
-use super::login::{Logins, Who};
+use super::login::{For, Logins, Who};
 use crate::config::Upstream;
 use crate::policy::{Home, Policy};
 use crate::postgres::wire::{self, Frame, WireError};
@@ -75,16 +75,16 @@ impl Target {
 
     /// Connects and authenticates with these further startup parameters.
     pub async fn connect(&self, parameters: &[(String, String)]) -> Res<Connection> {
-        self.connect_as(None, parameters).await
+        self.connect_as(For::Wall, parameters).await
     }
 
-    /// The same with the tenant's own login, where it has one.
-    pub async fn connect_as(&self, tenant: Option<&str>, parameters: &[(String, String)]) -> Res<Connection> {
-        let who = self.logins.of(tenant, false).await.map_err(ConnectError::Authentication)?;
+    /// The same with the login of whom it is for, where that has one.
+    pub async fn connect_as(&self, whose: For<'_>, parameters: &[(String, String)]) -> Res<Connection> {
+        let who = self.logins.of(whose, false).await.map_err(ConnectError::Authentication)?;
         match self.connect_with(&who, parameters).await {
             // Rotated since, perhaps.
             Err(ConnectError::Server(state, message)) if matches!(state.as_str(), "28P01" | "28000") => {
-                let again = self.logins.of(tenant, true).await.map_err(ConnectError::Authentication)?;
+                let again = self.logins.of(whose, true).await.map_err(ConnectError::Authentication)?;
                 if again == who { Err(ConnectError::Server(state, message)) } else { self.connect_with(&again, parameters).await }
             }
             other => other,

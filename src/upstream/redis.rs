@@ -9,7 +9,7 @@ pub use lane::{Lane, Multiplex};
 pub use shared::{Event, Tell};
 
 use super::Stream;
-use super::login::{Logins, Who};
+use super::login::{For, Logins, Who};
 use crate::config::Upstream;
 use crate::redis::encode::{self, Resp};
 use crate::redis::frames::Measure;
@@ -89,11 +89,11 @@ impl Target {
 
     /// Connects and authenticates. Errors: see [`ConnectError`].
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let who = self.logins.of(None, false).await.map_err(ConnectError::Login)?;
+        let who = self.logins.of(For::Wall, false).await.map_err(ConnectError::Login)?;
         match self.connect_with(&who).await {
             // Rotated since, perhaps.
             Err(ConnectError::Server(said)) if ["WRONGPASS", "NOAUTH", "ERR invalid password"].iter().any(|s| said.starts_with(s)) => {
-                let again = self.logins.of(None, true).await.map_err(ConnectError::Login)?;
+                let again = self.logins.of(For::Wall, true).await.map_err(ConnectError::Login)?;
                 if again == who { Err(ConnectError::Server(said)) } else { self.connect_with(&again).await }
             }
             other => other,
@@ -155,7 +155,7 @@ impl Target {
             return Err(ConnectError::Protocol);
         }
         // RESET makes it the default user's.
-        let who = self.logins.of(None, false).await.map_err(ConnectError::Login)?;
+        let who = self.logins.of(For::Wall, false).await.map_err(ConnectError::Login)?;
         let mut out = BytesMut::new();
         self.write_auth(&who, &mut out);
         if !out.is_empty() {

@@ -1,7 +1,7 @@
 //! What the wall logs in with upstream: from a file, the environment, a command, by tenant; and rotations of each.
 
 use crate::smoke::{POLICY, SCHEMA};
-use crate::support::{Client, Database, Postgres, Redis, Wall, socket};
+use crate::support::{Client, Database, Postgres, Redis, Wall, eventually, socket};
 use std::io::{BufRead, BufReader, Write};
 
 fn server() -> (Postgres, Database) {
@@ -71,7 +71,7 @@ fn tenants_log_in_with_their_own() {
         .psql("shop", "SELECT application_name, usename FROM pg_stat_activity WHERE datname = 'shop' AND usename <> 'postgres' ORDER BY 1");
     assert_eq!(seen, "acme|app_acme\nglobex|special");
     assert_eq!(connects(&wall, "initech"), Err("08006".into()), "it has none, and gets no other's");
-    assert!(wall.log().contains("db/initech"), "{}", wall.log());
+    assert!(eventually(|| wall.log().contains("db/initech")), "{}", wall.log());
 }
 
 /// One command as a tenant: the first line of the answer.

@@ -20,6 +20,7 @@ mod hidden_catalogs;
 mod hostile;
 mod identity;
 mod life;
+mod operators;
 mod oracle;
 mod own;
 mod own_database;
