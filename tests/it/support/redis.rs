@@ -27,7 +27,18 @@ impl Redis {
             let mut program = vec!["redis-server", "--port", &text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
             // No file that another server left.
             let file = format!("partywall-{port}.rdb");
-            program.extend(["--daemonize", "no", "--logfile", "/dev/null", "--dir", "/tmp", "--dbfilename", &file, "--protected-mode", "no"]);
+            program.extend([
+                "--daemonize",
+                "no",
+                "--logfile",
+                "/dev/null",
+                "--dir",
+                "/tmp",
+                "--dbfilename",
+                &file,
+                "--protected-mode",
+                "no",
+            ]);
             program.extend(arguments);
             let leash = Leash::start("KILL", None, &program, Path::new("/"), &[]);
             if eventually(|| leash.has_ended() || answers(port)) && !leash.has_ended() {
