@@ -37,11 +37,13 @@ sed -i "s/54329/$SHARED/g; s/54330/$PRIVATE/g" "$WORK"/suite/*.sh "$WORK"/suite/
 
 mkdir "$WORK/policies"
 cp tests/isolation/policy.yaml "$WORK/policies/"
+pool=
+if [ -n "${ISOLATION_POOL:-}" ]; then pool=", pool: { $ISOLATION_POOL }"; fi
 cat > "$WORK/partywall.yaml" <<Y
 listeners:
   - { name: isolation, protocol: postgres, listen: 127.0.0.1:$LISTEN, upstream: shared, policy: isolation, identity: [startup] }
 upstreams:
-  shared: { address: 127.0.0.1:$SHARED, database: shared, user: app_rw${ISOLATION_POOL:+, pool: { $ISOLATION_POOL }} }
+  shared: { address: 127.0.0.1:$SHARED, database: shared, user: app_rw$pool }
 policies: policies/
 admin: 127.0.0.1:$ADMIN
 Y
