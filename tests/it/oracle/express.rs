@@ -263,6 +263,8 @@ impl Generator {
         let (column, alias) = (self.random.pick(&columns).name, self.name("k"));
         let key = table.column(table.key[0]);
         let value = self.leaf(key.ty);
+        // A bare name would be the table's own here, and many rows be found.
+        let value = if table.columns.iter().any(|c| c.name == value) { self.constant(key.ty) } else { value };
         let value = if key.ty == Ty::Text && value.starts_with('\'') { quoted("alpha") } else { value };
         Some(format!("(SELECT {alias}.{column} FROM {} {alias} WHERE {alias}.{} = {value})", table.name, key.name))
     }
