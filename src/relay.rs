@@ -163,6 +163,47 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Side<T> {
     }
 }
 
+/// The client's side.
+impl<C: AsyncRead + AsyncWrite + Unpin> Side<C> {
+    /// Why it is over, if nothing more is to be waited for; `stop` as of [`Drain`].
+    fn over(&self, stop: u8, session: &mut impl Session, turn: &mut Turn) -> Option<End> {
+        let written = turn.to_upstream.is_empty() && turn.to_client.is_empty();
+        if stop == 2 || (stop == 1 && written && session.at_rest()) {
+            session.farewell(turn);
+            return Some(End::Drained);
+        }
+        (self.ended && written && !session.owes()).then_some(End::ClientGone)
+    }
+
+    fn may_be_read(&self, session: &impl Session, turn: &Turn) -> bool {
+        let room = turn.to_upstream.len() < WAITING_BYTES && turn.to_client.len() < WAITING_BYTES;
+        room && !self.ended && session.wants_client()
+    }
+
+    fn heard(&mut self, session: &mut impl Session, turn: &mut Turn) -> Option<End> {
+        let end = session.from_client(&mut self.input, turn).err().map(End::Session);
+        give_back(&mut self.input);
+        end
+    }
+
+    /// Upstream has said something, which may let go of bytes that the session kept back.
+    fn answered(&mut self, upstream: &mut BytesMut, session: &mut impl Session, turn: &mut Turn) -> Option<End> {
+        let end = session.from_upstream(upstream, turn).err().map(End::Session);
+        give_back(upstream);
+        if end.is_none() && session.wants_client() && !self.input.is_empty() {
+            return self.heard(session, turn);
+        }
+        end
+    }
+
+    async fn last_words(&mut self, end: &End, turn: &mut Turn) {
+        if *end != End::ClientGone || self.ended {
+            let _ = self.stream.write_all_buf(&mut turn.to_client).await;
+            let _ = self.stream.shutdown().await;
+        }
+    }
+}
+
 impl<C, U, S, R> Pump<'_, C, U, S, R>
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -188,16 +229,11 @@ where
             if std::mem::take(&mut self.turn.laborious) {
                 return Poll::Ready(None);
             }
-            let written = self.turn.to_upstream.is_empty() && self.turn.to_client.is_empty();
-            if stop == 2 || (stop == 1 && written && self.session.at_rest()) {
-                self.session.farewell(&mut self.turn);
-                return Poll::Ready(Some(End::Drained));
-            }
-            if self.client.ended && written && !self.session.owes() {
-                return Poll::Ready(Some(End::ClientGone));
+            if let Some(end) = self.client.over(stop, &mut self.session, &mut self.turn) {
+                return Poll::Ready(Some(end));
             }
             let mut heard = false;
-            if self.may_read_client()
+            if self.client.may_be_read(&self.session, &self.turn)
                 && let Poll::Ready(read) = self.client.poll_read(cx)
             {
                 let Ok(count) = read else { return Poll::Ready(Some(End::ClientGone)) };
@@ -227,26 +263,12 @@ where
         }
     }
 
-    fn may_read_client(&self) -> bool {
-        let room = self.turn.to_upstream.len() < WAITING_BYTES && self.turn.to_client.len() < WAITING_BYTES;
-        room && !self.client.ended && self.session.wants_client()
-    }
-
     fn heard_client(&mut self) -> Option<End> {
-        let end = self.session.from_client(&mut self.client.input, &mut self.turn).err().map(End::Session);
-        give_back(&mut self.client.input);
-        end
+        self.client.heard(&mut self.session, &mut self.turn)
     }
 
     fn heard_upstream(&mut self) -> Option<End> {
-        let mut end = self.session.from_upstream(&mut self.upstream.input, &mut self.turn).err();
-        give_back(&mut self.upstream.input);
-        // Upstream's answer may let go of bytes that the session kept back.
-        if end.is_none() && self.session.wants_client() && !self.client.input.is_empty() {
-            end = self.session.from_client(&mut self.client.input, &mut self.turn).err();
-            give_back(&mut self.client.input);
-        }
-        end.map(End::Session)
+        self.client.answered(&mut self.upstream.input, &mut self.session, &mut self.turn)
     }
 
     /// Has the session do what takes long, on a thread for that.
@@ -267,10 +289,7 @@ where
             self.session.abandoned(&mut self.turn);
         }
         let last = async {
-            if end != End::ClientGone || self.client.ended {
-                let _ = self.client.stream.write_all_buf(&mut self.turn.to_client).await;
-                let _ = self.client.stream.shutdown().await;
-            }
+            self.client.last_words(&end, &mut self.turn).await;
             if end != End::UpstreamGone {
                 let _ = self.upstream.stream.write_all_buf(&mut self.turn.to_upstream).await;
                 let _ = self.upstream.stream.shutdown().await;

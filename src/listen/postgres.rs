@@ -250,7 +250,7 @@ pub(super) async fn connect(
             tracing::warn!(listener = service.door.config.name, ?whose, connection, %error, "upstream refused");
             Err((ways::known(&error), "upstream"))
         }
-        Err(_) => Err((Refusal::with_state("08006", "the database does not answer"), "upstream")),
+        Err(_) => Err((errors::silent_upstream(), "upstream")),
     }
 }
 
@@ -308,17 +308,23 @@ pub(super) fn welcome(
     Ok(())
 }
 
-/// The same; what is run is told.
-pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box<Begun>, audit: Audit, drain: Drain) {
-    let Begun { mut meter, upstream, session, ground, mut generation, .. } = *begun;
-    meter.audit(audit);
-    let refresh = |session: &mut Audited<Session<crate::sql::Judge>>| {
+/// Gives a session the ground's judge when that is another than it had; `generation` is what it began with.
+fn renewal(ground: Arc<Ground>, mut generation: u64) -> impl FnMut(&mut Session<crate::sql::Judge>) {
+    move |session| {
         let now = ground.generation.load(Ordering::Acquire);
         if now != generation {
             generation = now;
-            session.inner.set_judge((*ground.judge.load_full()).clone());
+            session.set_judge((*ground.judge.load_full()).clone());
         }
-    };
+    }
+}
+
+/// As [`converse`]; what is run is told.
+pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box<Begun>, audit: Audit, drain: Drain) {
+    let Begun { mut meter, upstream, session, ground, generation, .. } = *begun;
+    meter.audit(audit);
+    let mut renew = renewal(ground, generation);
+    let refresh = |session: &mut Audited<Session<crate::sql::Judge>>| renew(&mut session.inner);
     // Checked before it was let in.
     let Way::Own(upstream) = upstream else { return };
     let session = Audited::new(session);
@@ -326,16 +332,11 @@ pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box
     meter.ended(&end);
 }
 
+/// Serves a client that was let in to the end.
 pub(super) async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>, drain: Drain) {
-    let Begun { meter, upstream, session, ground, mut generation, until } = *begun;
+    let Begun { meter, upstream, session, ground, generation, until } = *begun;
     let drain = door::until(drain, until);
-    let refresh = |session: &mut Session<crate::sql::Judge>| {
-        let now = ground.generation.load(Ordering::Acquire);
-        if now != generation {
-            generation = now;
-            session.set_judge((*ground.judge.load_full()).clone());
-        }
-    };
+    let refresh = renewal(ground, generation);
     let end = match upstream {
         Way::Own(upstream) => {
             Box::pin(relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, &meter)).await

@@ -6,6 +6,7 @@ use super::{HANDSHAKE, Service, door};
 use crate::config::Source;
 use crate::identity::Principal;
 use crate::policy::{Comments, TenantId};
+use crate::postgres::errors;
 use crate::postgres::routing::{Next, Router, Rules};
 use crate::relay::Drain;
 use crate::session::Close;
@@ -131,7 +132,7 @@ impl Hub<'_> {
             }
             let stop = *self.drain.borrow_and_update();
             if stop == 2 || (stop == 1 && self.router.at_rest() && self.router.to_client.is_empty()) {
-                self.router.farewell(&Refusal::with_state("57P01", "terminating connection due to administrator command"));
+                self.router.farewell(&errors::sent_away());
                 break self.finish(&mut writer, "drained").await;
             }
             let (to_client, to_session) = (self.router.to_client.len(), self.router.to_session.len());

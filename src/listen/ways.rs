@@ -4,8 +4,8 @@ use super::homes::Ground;
 use super::{HANDSHAKE, Service, Whom};
 use crate::policy::TenantId;
 use crate::pool::{Asker, Greeting, Holder, NoLoan, Pool};
-use crate::postgres::Session;
 use crate::postgres::lent::Pooled;
+use crate::postgres::{Session, errors};
 use crate::relay::{self, Lender};
 use crate::sql::{Judge, Refusal};
 use crate::upstream::login::For;
@@ -77,6 +77,6 @@ pub(super) fn known(error: &ConnectError) -> Refusal {
     match error {
         ConnectError::Server(state, message) if state == "22023" => Refusal::with_state("22023", message.clone()),
         ConnectError::Server(state, _) if state == "53300" => Refusal::with_state("53300", "sorry, too many clients already"),
-        _ => Refusal::with_state("08006", "the database is not available"),
+        _ => errors::no_upstream(),
     }
 }

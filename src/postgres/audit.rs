@@ -210,11 +210,11 @@ impl Session for Unguarded {
     }
 
     fn farewell(&mut self, turn: &mut Turn) {
-        self.last_words(&Refusal::with_state("57P01", "terminating connection due to administrator command"), turn);
+        self.last_words(&errors::sent_away(), turn);
     }
 
     fn abandoned(&mut self, turn: &mut Turn) {
-        self.last_words(&Refusal::with_state("08006", "the database connection failed"), turn);
+        self.last_words(&errors::upstream_failed(), turn);
     }
 }
 

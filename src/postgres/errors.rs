@@ -29,6 +29,31 @@ pub fn fatal(out: &mut BytesMut, refusal: &Refusal) {
     write(out, "FATAL", refusal);
 }
 
+/// 25P02: the transaction has failed.
+pub fn aborted() -> Refusal {
+    Refusal::with_state("25P02", "current transaction is aborted, commands ignored until end of transaction block")
+}
+
+/// 57P01: the wall is going.
+pub fn sent_away() -> Refusal {
+    Refusal::with_state("57P01", "terminating connection due to administrator command")
+}
+
+/// 08006: the connection upstream ended, or what came over it could not be read.
+pub fn upstream_failed() -> Refusal {
+    Refusal::with_state("08006", "the database connection failed")
+}
+
+/// 08006: there is no connection upstream, for a reason that the client does not learn.
+pub fn no_upstream() -> Refusal {
+    Refusal::with_state("08006", "the database is not available")
+}
+
+/// 08006: it does not answer in time.
+pub fn silent_upstream() -> Refusal {
+    Refusal::with_state("08006", "the database does not answer")
+}
+
 /// What a message that cannot be read is answered with: 22021 or 08P01, in PostgreSQL's words.
 pub fn unreadable(error: &WireError) -> Refusal {
     let state = if matches!(error, WireError::NotUtf8(_)) { "22021" } else { "08P01" };

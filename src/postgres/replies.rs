@@ -284,9 +284,7 @@ impl<J: Judging> Session<J> {
 /// In an aborted transaction the server looks at the grammar alone before it says so.
 fn as_if_read(refusal: Refusal, status: u8) -> Refusal {
     match refusal.sqlstate {
-        "42P01" | "42703" | "42704" | "42883" | "42501" | "0A000" if status == b'E' => {
-            Refusal::with_state("25P02", "current transaction is aborted, commands ignored until end of transaction block")
-        }
+        "42P01" | "42703" | "42704" | "42883" | "42501" | "0A000" if status == b'E' => errors::aborted(),
         _ => refusal,
     }
 }

@@ -457,7 +457,7 @@ impl<J: Judging + 'static> crate::session::Session for Session<J> {
     fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
         let result = self.replies(input, turn);
         if let Err(Close::UpstreamBroke(_)) = &result {
-            self.last_words(&Refusal::with_state("08006", "the database connection failed"), turn);
+            self.last_words(&errors::upstream_failed(), turn);
         }
         result?;
         self.resume(turn)
@@ -476,12 +476,12 @@ impl<J: Judging + 'static> crate::session::Session for Session<J> {
     }
 
     fn farewell(&mut self, turn: &mut Turn) {
-        self.last_words(&Refusal::with_state("57P01", "terminating connection due to administrator command"), turn);
+        self.last_words(&errors::sent_away(), turn);
     }
 
     fn abandoned(&mut self, turn: &mut Turn) {
         if !self.ended {
-            self.last_words(&Refusal::with_state("08006", "the database connection failed"), turn);
+            self.last_words(&errors::upstream_failed(), turn);
         }
     }
 }

@@ -198,7 +198,7 @@ impl<J: Judging> Session<J> {
         }
         // What the server says where it is asked; the unnamed one it is.
         if self.status == b'E' && self.queue.is_empty() && !matches!(statement.prepared.kind, Kind::End | Kind::RollbackTo(_)) {
-            return Err(aborted());
+            return Err(errors::aborted());
         }
         statement.digest = pooled.digest(statement.prepared.outgoing.as_str(), &statement.types, version);
         match names::find_settled(name, &self.queue, &self.known) {
@@ -244,7 +244,7 @@ impl<J: Judging> Session<J> {
     fn prepared(&mut self, s: &Arc<Statement>, turn: &mut Turn) -> Result<Option<Arc<str>>, Refusal> {
         let Some(pooled) = &mut self.pooled else { return Ok(None) };
         let print = pooled.print();
-        let Some(lent) = &mut pooled.lent else { return Err(no_connection()) };
+        let Some(lent) = &mut pooled.lent else { return Err(errors::no_upstream()) };
         match lent.statements.find(s, print) {
             Place::There(name) => return Ok(Some(name)),
             Place::Sent(name) => return Ok(names::is_sent_in_this_part(&name, &self.queue).then_some(name)),
@@ -369,7 +369,7 @@ impl<J: Judging> Session<J> {
             return Ok(None);
         }
         if self.status == b'E' {
-            return Err(aborted());
+            return Err(errors::aborted());
         }
         match name {
             Some(name) if self.known.remove(name.as_str()).is_none() => return Err(names::no_statement(name)),
@@ -420,14 +420,6 @@ impl<J: Judging> Session<J> {
     pub(super) fn says_goodbye(&self) -> bool {
         self.pooled.is_none()
     }
-}
-
-fn aborted() -> Refusal {
-    Refusal::with_state("25P02", "current transaction is aborted, commands ignored until end of transaction block")
-}
-
-fn no_connection() -> Refusal {
-    Refusal::with_state("08006", "the database is not available")
 }
 
 #[cfg(test)]

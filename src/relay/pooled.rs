@@ -1,6 +1,6 @@
 //! The pump of a session whose connections upstream are lent to it: it has one while it needs one.
 
-use super::{Drain, End, Side, WAITING_BYTES, give_back};
+use super::{Drain, End, Side, WAITING_BYTES};
 use crate::observe::Meter;
 use crate::pool::{Asker, Holder, Loan, NoLoan, Pool};
 use crate::postgres::shared::{Hold, Need};
@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Where a session's connections come from.
 pub struct Lender {
@@ -103,7 +103,7 @@ where
                 return Poll::Ready(next);
             }
             let mut heard = false;
-            if self.may_read_client()
+            if self.client.may_be_read(&self.session, &self.turn)
                 && let Poll::Ready(read) = self.client.poll_read(cx)
             {
                 let Ok(count) = read else { return Poll::Ready(Next::End(End::ClientGone)) };
@@ -149,12 +149,7 @@ where
         if std::mem::take(&mut self.turn.laborious) {
             return Some(Next::Labour);
         }
-        let written = self.turn.to_upstream.is_empty() && self.turn.to_client.is_empty();
-        if stop == 2 || (stop == 1 && written && self.session.at_rest()) {
-            self.session.farewell(&mut self.turn);
-            return Some(Next::End(End::Drained));
-        }
-        (self.client.ended && written && !self.session.owes()).then_some(Next::End(End::ClientGone))
+        self.client.over(stop, &mut self.session, &mut self.turn).map(Next::End)
     }
 
     /// Gives the connection back when it is not needed, and takes one when it is.
@@ -206,26 +201,13 @@ where
         }
     }
 
-    fn may_read_client(&self) -> bool {
-        let room = self.turn.to_upstream.len() < WAITING_BYTES && self.turn.to_client.len() < WAITING_BYTES;
-        room && !self.client.ended && self.session.wants_client()
-    }
-
     fn heard_client(&mut self) -> Option<End> {
-        let end = self.session.from_client(&mut self.client.input, &mut self.turn).err().map(End::Session);
-        give_back(&mut self.client.input);
-        end
+        self.client.heard(&mut self.session, &mut self.turn)
     }
 
     fn heard_upstream(&mut self) -> Option<End> {
         let upstream = self.upstream.as_mut()?;
-        let end = self.session.from_upstream(&mut upstream.input, &mut self.turn).err().map(End::Session);
-        give_back(&mut upstream.input);
-        // Upstream's answer may let go of bytes that the session kept back.
-        if end.is_none() && self.session.wants_client() && !self.client.input.is_empty() {
-            return self.heard_client();
-        }
-        end
+        self.client.answered(&mut upstream.input, &mut self.session, &mut self.turn)
     }
 
     /// Waits for a connection. Where there is none the client is told, and the session goes on.
@@ -317,12 +299,7 @@ where
         self.lender.holder.holds(None);
         // Whatever it was doing ends with its connection.
         self.upstream = None;
-        let last = async {
-            if end != End::ClientGone || self.client.ended {
-                let _ = self.client.stream.write_all_buf(&mut self.turn.to_client).await;
-                let _ = self.client.stream.shutdown().await;
-            }
-        };
+        let last = self.client.last_words(&end, &mut self.turn);
         let _ = tokio::time::timeout(Duration::from_secs(5), last).await;
         end
     }
@@ -335,8 +312,8 @@ pub fn refusal(why: &NoLoan) -> Refusal {
             .detail("All connections to the database were in use for as long as a client waits for one."),
         NoLoan::Connect(error) => {
             tracing::warn!(%error, "upstream refused");
-            Refusal::with_state("08006", "the database is not available")
+            errors::no_upstream()
         }
-        NoLoan::Silent => Refusal::with_state("08006", "the database does not answer"),
+        NoLoan::Silent => errors::silent_upstream(),
     }
 }

@@ -46,7 +46,7 @@ impl Lobby {
 
     /// Errors: 25P02, the transaction has failed before it had a tenant.
     pub(super) fn may_leave(&self) -> Res<()> {
-        if self.failed { Err(aborted()) } else { Ok(()) }
+        if self.failed { Err(errors::aborted()) } else { Ok(()) }
     }
 
     /// ErrorResponse, and ReadyForQuery where the message is `whole`.
@@ -174,7 +174,7 @@ impl Router {
     fn answer(&mut self, neutral: &Neutral, sql: &str) -> Res<()> {
         let ends = matches!(neutral, Neutral::Commit { .. } | Neutral::Rollback { .. } | Neutral::RollbackTo(_));
         if self.lobby.failed && !ends {
-            return Err(aborted());
+            return Err(errors::aborted());
         }
         match neutral {
             Neutral::Empty => {}
@@ -283,10 +283,6 @@ impl Router {
         }
         Err(Refusal::with_state("28000", "a transaction has one tenant").hint("SET partywall.tenant before its first statement."))
     }
-}
-
-fn aborted() -> Refusal {
-    Refusal::with_state("25P02", "current transaction is aborted, commands ignored until end of transaction block")
 }
 
 fn no_portal(name: &str) -> Refusal {
