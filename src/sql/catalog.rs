@@ -82,6 +82,9 @@ pub struct Catalog {
     pub sequences: BTreeMap<(String, String), Arc<Relation>>,
 }
 
+/// Columns that every table has and no list names (PostgreSQL manual, 5.5 "System Columns").
+pub const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
 /// A listed relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relation {
@@ -172,7 +175,7 @@ impl Relation {
 
     /// Whether a column, also a system column, has this name.
     pub fn has_column(&self, name: &str) -> bool {
-        self.column(name).is_some() || matches!(name, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid")
+        self.column(name).is_some() || SYSTEM_COLUMNS.contains(&name)
     }
 
     /// The column of this name; a hidden one is none.

@@ -1,6 +1,6 @@
 //! Which names a statement's level can see: relations with their guards, and what hides them.
 
-use super::catalog::Relation;
+use super::catalog::{Relation, SYSTEM_COLUMNS};
 use super::nodes;
 use pg_query::protobuf::{Node, SelectStmt};
 use std::sync::Arc;
@@ -226,18 +226,14 @@ pub fn passes_a_namesake(levels: &[Scope], column: &str) -> bool {
             if namesake && !level.passed && matches!(item.thing, Thing::Guarded(..)) {
                 return true;
             }
-            found |= !(item.joined && is_system(column));
+            // In a join no bare name finds a system column.
+            found |= !(item.joined && SYSTEM_COLUMNS.contains(&column));
         }
         if found {
             return false;
         }
     }
     false
-}
-
-/// In a join no bare name finds these.
-fn is_system(column: &str) -> bool {
-    matches!(column, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid")
 }
 
 /// The guards, innermost level last in `levels`, that have to hold before an expression with these uses may run. The flag is true

@@ -1,7 +1,7 @@
 //! Conversions that nobody wrote: on rows of `through` tables they are fenced like what can fail otherwise (see `sql::conversions`).
 
 use super::{Context, Rewriter};
-use crate::sql::catalog::Relation;
+use crate::sql::catalog::{Relation, SYSTEM_COLUMNS};
 use crate::sql::conversions::{is_firm_call, is_firm_operator, is_firm_type, is_loose};
 use crate::sql::nodes;
 use crate::sql::scope::{Item, Scope, Thing, Traits};
@@ -59,7 +59,7 @@ fn makes_convert(cx: &Context<'_>, tree: &Value) -> bool {
     let found = tree.has(&mut |name, part| match name {
         "TypeName" | "type_name" => !part.is_null() && !last_of(&part["names"]).is_some_and(is_firm_type),
         "ColumnRef" => match last_of(&part["fields"]) {
-            Some(column) => cx.catalog.loose_columns.contains(column) || is_system(column),
+            Some(column) => cx.catalog.loose_columns.contains(column) || SYSTEM_COLUMNS.contains(&column),
             None => {
                 starred = true;
                 false
@@ -80,10 +80,6 @@ fn makes_convert(cx: &Context<'_>, tree: &Value) -> bool {
 /// BETWEEN stands in the tree by its name.
 fn is_operator(name: &str) -> bool {
     is_firm_operator(name) || name.contains("BETWEEN")
-}
-
-fn is_system(column: &str) -> bool {
-    matches!(column, "tableoid" | "xmin" | "xmax" | "cmin" | "cmax" | "ctid")
 }
 
 fn reads_catalog_or_view(cx: &Context<'_>, var: &Value) -> bool {

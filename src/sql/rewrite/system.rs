@@ -6,14 +6,12 @@
 use super::hidden::{column_of, is_plain, no_column, star, star_of, unproved};
 use super::through::RESERVED;
 use super::{Res, Rewriter};
+use crate::sql::catalog::SYSTEM_COLUMNS;
 use crate::sql::scope::{Item, Scope, Thing};
 use crate::sql::{Refusal, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ColumnRef, JoinExpr, Node, ResTarget};
 use std::collections::BTreeSet;
-
-/// Columns that every table has and no subquery.
-const SYSTEM: &[&str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
 /// A system column of the table that became the subquery of this number.
 pub(super) type Carried = BTreeSet<(usize, &'static str)>;
@@ -41,7 +39,7 @@ impl Rewriter<'_> {
             let (val, name) = (nodes::boxed(nodes::column(table, name)), own_name(name));
             nodes::node(NodeEnum::ResTarget(Box::new(ResTarget { name, val, location: -1, ..Default::default() })))
         };
-        SYSTEM.iter().filter(|name| self.mode.carried.contains(&(number, **name))).map(target).collect()
+        SYSTEM_COLUMNS.iter().filter(|name| self.mode.carried.contains(&(number, **name))).map(target).collect()
     }
 
     /// A system column of such a table is named by the name under which the subquery shows it.
@@ -49,11 +47,11 @@ impl Rewriter<'_> {
         let Some(names) = nodes::names(&column.fields) else { return Ok(()) };
         let place = self.at(column.location);
         let Some(field) = names.last().copied() else { return Ok(()) };
-        if SYSTEM.iter().any(|name| own_name(name) == field) {
+        if SYSTEM_COLUMNS.iter().any(|name| own_name(name) == field) {
             let shown = if names.len() > 1 { names.join(".") } else { format!("\"{field}\"") };
             return Err(no_column(&shown, place));
         }
-        let Some(name) = SYSTEM.iter().find(|name| **name == field) else { return Ok(()) };
+        let Some(name) = SYSTEM_COLUMNS.iter().find(|name| **name == field) else { return Ok(()) };
         let found = match names.as_slice() {
             [_] => self.system_alone(name),
             [.., table, _] => match self.nearest(table).map(|i| (i.carries, i.name.clone())) {
@@ -118,7 +116,7 @@ impl Rewriter<'_> {
     /// A join by all columns of the same name, or one with a name of its own, would use or show what is carried.
     pub(super) fn joins_nothing_carried(&self, join: &JoinExpr, items: &[Item]) -> Res<()> {
         let named = nodes::names(&join.using_clause).unwrap_or_default();
-        if let Some(name) = SYSTEM.iter().map(|name| own_name(name)).find(|name| named.contains(&name.as_str())) {
+        if let Some(name) = SYSTEM_COLUMNS.iter().map(|name| own_name(name)).find(|name| named.contains(&name.as_str())) {
             return Err(Refusal::with_state("42703", format!("column \"{name}\" specified in USING clause does not exist in left table")));
         }
         if (join.is_natural || join.alias.is_some()) && items.iter().any(|i| self.carries(i)) {
@@ -155,7 +153,7 @@ impl Rewriter<'_> {
 pub(super) fn is_output(expr: Option<&Node>, targets: Option<&[Option<String>]>) -> bool {
     let Some(NodeEnum::ColumnRef(column)) = expr.and_then(|e| e.node.as_ref()) else { return false };
     match nodes::names(&column.fields).as_deref() {
-        Some([name]) => SYSTEM.contains(name) && targets.is_none_or(|t| t.iter().any(|t| t.as_deref() == Some(name))),
+        Some([name]) => SYSTEM_COLUMNS.contains(name) && targets.is_none_or(|t| t.iter().any(|t| t.as_deref() == Some(name))),
         _ => false,
     }
 }

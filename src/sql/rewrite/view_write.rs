@@ -3,7 +3,7 @@
 use super::Res;
 use super::hidden::{is_plain, star_of};
 use super::view_names::{EXCLUDED, Has, Named, Names, Shown, unknown};
-use crate::sql::catalog::Relation;
+use crate::sql::catalog::{Relation, SYSTEM_COLUMNS};
 use crate::sql::views::{Check, Event};
 use crate::sql::{Refusal, nodes, parse};
 use pg_query::NodeEnum;
@@ -323,7 +323,7 @@ pub(super) fn below(value: &Node, columns: &[Shown]) -> Result<Shown, &'static s
     let found = names.last().and_then(|name| columns.iter().find(|c| c.name == *name));
     match (found, names.last()) {
         (Some(found), _) => Ok(found.clone()),
-        (None, Some(&("ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid"))) => Err(SYSTEM_COLUMN),
+        (None, Some(name)) if SYSTEM_COLUMNS.contains(name) => Err(SYSTEM_COLUMN),
         _ => Err(WHOLE_ROW),
     }
 }

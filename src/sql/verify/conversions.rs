@@ -2,6 +2,7 @@
 
 use super::scopes::Level;
 use super::{Res, Walk, disagree, fields, kind, list, names, text};
+use crate::sql::catalog::SYSTEM_COLUMNS;
 use crate::sql::conversions as facts;
 use crate::sql::tree::Value;
 use pg_query::protobuf::SubLinkType;
@@ -35,8 +36,7 @@ impl Walk<'_> {
             "ColumnRef" => {
                 let parts = list(part, "fields");
                 let named = names(parts);
-                let system = ["ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"];
-                named.last().is_some_and(|column| self.catalog.loose_columns.contains(*column) || system.contains(column))
+                named.last().is_some_and(|column| self.catalog.loose_columns.contains(*column) || SYSTEM_COLUMNS.contains(column))
             }
             "FuncCall" => !names(list(part, "funcname")).last().is_some_and(|n| facts::is_firm_call(n)),
             "AExpr" => !names(list(part, "name")).last().is_some_and(|n| firm_operator(n)),

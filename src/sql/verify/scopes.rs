@@ -1,7 +1,7 @@
 //! What names mean where they stand, as far as guards and fences care.
 
 use super::{Found, Res, Walk, disagree, fields, list, text};
-use crate::sql::catalog::Relation;
+use crate::sql::catalog::{Relation, SYSTEM_COLUMNS};
 use crate::sql::tree::Value;
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ impl Walk<'_> {
         let mut nearer: Vec<&str> = Vec::new();
         for level in self.levels.iter().rev() {
             let having = |i: &&Seen| !i.unnamed && i.relation.as_ref().is_some_and(|r| r.has_column(column));
-            let ends = level.items.iter().filter(having).any(|i| !i.joined || !super::system::SYSTEM.contains(&column));
+            let ends = level.items.iter().filter(having).any(|i| !i.joined || !SYSTEM_COLUMNS.contains(&column));
             if level.items.iter().filter(having).any(|i| !level.passed && i.guard.is_some() && nearer.contains(&i.name.as_str())) {
                 return true;
             }

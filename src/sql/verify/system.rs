@@ -4,15 +4,12 @@
 use super::hidden::{is_plain, shown, star_of};
 use super::scopes::{Level, Seen};
 use super::{Res, Walk, disagree, fields, list, names, text};
-use crate::sql::catalog::Relation;
+use crate::sql::catalog::{Relation, SYSTEM_COLUMNS};
 use crate::sql::tree::Value;
-
-/// PostgreSQL's system columns (catalog/heap.c).
-pub(super) const SYSTEM: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
 /// The system column that such a name shows.
 fn carried_by(name: &str) -> Option<&str> {
-    name.strip_prefix("partywall_").filter(|system| SYSTEM.contains(system))
+    name.strip_prefix("partywall_").filter(|system| SYSTEM_COLUMNS.contains(system))
 }
 
 /// What the subquery shows behind the table's columns: system columns of it, each once.

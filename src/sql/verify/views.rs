@@ -5,7 +5,7 @@ use super::hidden::without_column;
 use super::view_names::{Columns, Item, Places, column_ref, parsed, without_places};
 use super::write::{holds_star, width};
 use super::{Res, Walk, disagree, fields, kind, list, names, statements, text};
-use crate::sql::catalog::Relation;
+use crate::sql::catalog::{Relation, SYSTEM_COLUMNS};
 use crate::sql::tree::Value;
 use crate::sql::views::{Check, Event};
 use std::sync::Arc;
@@ -113,7 +113,7 @@ fn columns(view: &Relation, query: &Value, below: &Columns, of_table: bool, plac
             Some(text) => Some(parsed(text)?),
             None => named.as_ref().and_then(|n| below.defaults.get(n)).cloned(),
         };
-        let system = named.as_deref().filter(|n| matches!(*n, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid"));
+        let system = named.as_deref().filter(|n| SYSTEM_COLUMNS.contains(n));
         match system.filter(|n| !below.is.contains_key(*n)) {
             Some(name) if of_table => value = column_ref(&[&places.reference, name]),
             _ => places.put(&mut value)?,
