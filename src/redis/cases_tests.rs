@@ -15,6 +15,23 @@ pub(crate) fn names() -> Names {
     .unwrap()
 }
 
+/// A session's, of Redis 7.0.15 and without a shared connection.
+pub(super) fn setup() -> Setup {
+    Setup {
+        names: names(),
+        tenant: "acme".into(),
+        id: 1,
+        version: "7.0.15".into(),
+        secret: 1,
+        peers: Default::default(),
+        address: "127.0.0.1:9".into(),
+        upstream_id: 77,
+        sanitizes: false,
+        test_passthrough: false,
+        line: None,
+    }
+}
+
 fn said(command: &str) -> String {
     let words = inline::split(command.as_bytes()).unwrap();
     match explain_for(&names(), &wire::Request::new(&words)) {

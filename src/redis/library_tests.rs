@@ -2,24 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use super::*;
-use crate::redis::cases::names;
+use crate::redis::cases::{names, setup};
 use crate::redis::commands::{Found, find};
-
-fn setup() -> Setup {
-    Setup {
-        names: names(),
-        tenant: "acme".into(),
-        id: 1,
-        version: "7.0.15".into(),
-        secret: 1,
-        peers: Default::default(),
-        address: "127.0.0.1:9".into(),
-        upstream_id: 77,
-        sanitizes: false,
-        test_passthrough: false,
-        line: None,
-    }
-}
 
 /// `pw`, the prefix in hexadecimal, `_`.
 const OWN: &str = "pw61636d653a_";

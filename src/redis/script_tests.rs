@@ -2,23 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use super::*;
-use crate::redis::cases::names;
 use crate::redis::commands::{Found, find};
 
 fn setup(version: &str) -> Setup {
-    Setup {
-        names: names(),
-        tenant: "acme".into(),
-        id: 1,
-        version: version.into(),
-        secret: 1,
-        peers: Default::default(),
-        address: "127.0.0.1:9".into(),
-        upstream_id: 77,
-        sanitizes: false,
-        test_passthrough: false,
-        line: None,
-    }
+    Setup { version: version.into(), ..crate::redis::cases::setup() }
 }
 
 fn ask(setup: &Setup, args: &[&str]) -> Result<String, String> {

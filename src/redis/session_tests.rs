@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use super::*;
-use crate::redis::cases::names;
+use crate::redis::cases::{names, setup};
 use crate::redis::inline;
 use crate::session::Session as _;
 
@@ -20,19 +20,7 @@ impl Talk {
     }
 
     fn over(line: Option<Arc<Line>>) -> Self {
-        let setup = Setup {
-            names: names(),
-            tenant: "acme".into(),
-            id: 7,
-            version: "7.0.15".into(),
-            secret: 1,
-            peers: Default::default(),
-            address: "127.0.0.1:9".into(),
-            upstream_id: 77,
-            sanitizes: false,
-            test_passthrough: false,
-            line,
-        };
+        let setup = Setup { id: 7, line, ..setup() };
         Self { session: Session::new(setup), client: BytesMut::new(), upstream: BytesMut::new(), turn: Turn::default(), closed: None }
     }
 
