@@ -149,7 +149,7 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
     println!("{name}: redis on {} → {} (version {version}, policy `{policy}`)", socket.address(), listener.upstream.address);
     let multiplex = listener.upstream.multiplex.map(|connections| {
         let (metrics, listener) = (metrics.clone(), listener.name.clone());
-        Multiplex::new(target.clone(), connections, Arc::new(move |event| metrics.upstream(&listener, said(event))))
+        Arc::new(Multiplex::new(target.clone(), connections, Arc::new(move |event| metrics.upstream(&listener, said(event)))))
     });
     Ok(redis::Service {
         door: Door::open(listener)?,

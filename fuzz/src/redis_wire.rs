@@ -198,6 +198,7 @@ fn session() -> Session {
         upstream_id: 77,
         sanitizes: true,
         test_passthrough: false,
+        cluster: false,
         line: None,
     })
 }

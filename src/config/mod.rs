@@ -6,7 +6,7 @@ mod places;
 mod pool;
 mod redis;
 
-pub use redis::Sentinel;
+pub use redis::{Cluster, Sentinel};
 
 pub use credentials::{Credentials, Login, Secret};
 
@@ -120,6 +120,8 @@ pub struct Upstream {
     pub ca: Option<PathBuf>,
     /// Redis: `address` and others are sentinels, which know where the server is.
     pub sentinel: Option<Sentinel>,
+    /// Redis: `address` and others are nodes of a cluster.
+    pub cluster: Option<Cluster>,
     /// Redis: clients share this many connections a thread and protocol for commands that keep no state.
     pub multiplex: Option<usize>,
     /// PostgreSQL: clients share connections; none: each has one of its own.
@@ -214,6 +216,7 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
             reader.need(&tls, "ca").and_then(|n| reader.text(n))
         });
         let sentinel = fields.get("sentinel").and_then(|n| redis::sentinel(reader, n));
+        let cluster = fields.get("cluster").map(|n| redis::cluster(reader, n));
         let credentials = credentials::read(reader, &fields, base);
         let Some(address) = reader.need(&fields, "address").and_then(|n| host_and_port(reader, n)) else { continue };
         let typed_user = fields.get("user").and_then(|n| reader.text(n));
@@ -229,6 +232,7 @@ fn upstreams(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Vec<Upstream>
             ca: ca.map(|p| base.join(p)),
             pool,
             sentinel,
+            cluster,
             multiplex,
         });
     }
@@ -246,6 +250,7 @@ const UPSTREAM: &[&str] = &[
     "tls",
     "pool",
     "sentinel",
+    "cluster",
     "multiplex",
 ];
 
@@ -338,7 +343,7 @@ fn shares(
     passthrough: bool,
 ) {
     pool::check(reader, at, upstream, protocol, policy);
-    redis::check(reader, at, upstream, protocol, passthrough);
+    redis::check(reader, at, (upstream, policy), protocol, passthrough);
 }
 
 const LISTENER: &[&str] =

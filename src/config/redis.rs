@@ -1,7 +1,8 @@
-//! What an upstream of Redis alone has: shared connections, and sentinels.
+//! What an upstream of Redis alone has: shared connections, sentinels, and the nodes of a cluster.
 
 use super::document::{Node, Reader, items};
 use super::{Protocol, Upstream, host_and_port};
+use crate::policy::Policy;
 
 /// The servers that know where the master is.
 #[derive(Clone, Debug)]
@@ -19,6 +20,19 @@ pub(super) fn sentinel(reader: &mut Reader<'_>, node: &Node) -> Option<Sentinel>
     Some(Sentinel { master: master?, others })
 }
 
+/// Redis Cluster: `address` and others are nodes, which know all of them.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Nodes beside the upstream's `address`.
+    pub others: Vec<String>,
+}
+
+pub(super) fn cluster(reader: &mut Reader<'_>, node: &Node) -> Cluster {
+    let fields = reader.fields(node, &["others"], &[]);
+    let others = fields.get("others").map(items).unwrap_or_default().iter().filter_map(|n| host_and_port(reader, n)).collect();
+    Cluster { others }
+}
+
 pub(super) fn multiplex(reader: &mut Reader<'_>, node: &Node) -> Option<usize> {
     let fields = reader.fields(node, &["connections"], &[]);
     let at = reader.need(&fields, "connections")?;
@@ -33,18 +47,49 @@ pub(super) fn multiplex(reader: &mut Reader<'_>, node: &Node) -> Option<usize> {
 pub(super) fn check(
     reader: &mut Reader<'_>,
     at: Option<&Node>,
-    upstream: Option<&Upstream>,
+    (upstream, policy): (Option<&Upstream>, Option<&Policy>),
     protocol: Option<Protocol>,
     passthrough: bool,
 ) {
     let (Some(at), Some(upstream)) = (at, upstream) else { return };
     if protocol == Some(Protocol::Postgres) {
-        for (word, there) in [("multiplex", upstream.multiplex.is_some()), ("sentinel", upstream.sentinel.is_some())] {
+        let (multiplex, sentinel, cluster) = (upstream.multiplex.is_some(), upstream.sentinel.is_some(), upstream.cluster.is_some());
+        for (word, there) in [("multiplex", multiplex), ("sentinel", sentinel), ("cluster", cluster)] {
             if there {
                 reader.say(at, format!("`{word}` is for Redis"), "take it out of the upstream");
             }
         }
-    } else if passthrough && upstream.multiplex.is_some() {
+        return;
+    }
+    if passthrough && upstream.multiplex.is_some() {
         reader.say(at, "`multiplex` and `unsafe_test_passthrough` do not go together", "take one of them out");
+    }
+    if upstream.cluster.is_some() {
+        clustered(reader, at, upstream, policy, passthrough);
+    }
+}
+
+/// What a cluster asks of a policy, and of what stands beside it.
+fn clustered(reader: &mut Reader<'_>, at: &Node, upstream: &Upstream, policy: Option<&Policy>, passthrough: bool) {
+    if upstream.sentinel.is_some() {
+        reader.say(at, "`cluster` and `sentinel` do not go together", "take one of them out of the upstream");
+    }
+    if passthrough {
+        reader.say(at, "`cluster` and `unsafe_test_passthrough` do not go together", "take one of them out");
+    }
+    let Some(redis) = policy.and_then(|policy| policy.redis.as_ref()) else { return };
+    if !redis.prefix.has_hash_tag() {
+        reader.say(
+            at,
+            "on a cluster a tenant's keys are in one slot, and the policy's `redis.prefix` has no hash tag for that",
+            "write `prefix: '{{tenant}}:'` in the policy",
+        );
+    }
+    if !redis.shared.is_empty() {
+        reader.say(
+            at,
+            "on a cluster there are no shared keys: they are on another node than a tenant's",
+            "take `redis.shared` out of the policy",
+        );
     }
 }

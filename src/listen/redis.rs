@@ -12,7 +12,7 @@ use crate::redis::tenant::{End, Tenant};
 use crate::redis::{Names, Session, Setup, encode};
 use crate::relay::{self, Drain};
 use crate::upstream::Stream;
-use crate::upstream::redis::{Multiplex, Target};
+use crate::upstream::redis::{ConnectError, Connection, Multiplex, Routed, Target, Whose};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ pub struct Service {
     /// Where it leads.
     pub target: Target,
     /// Where clients share connections.
-    pub multiplex: Option<Multiplex>,
+    pub multiplex: Option<Arc<Multiplex>>,
     /// Of the process.
     pub metrics: Arc<Metrics>,
     /// Of the process: hides cursors.
@@ -212,7 +212,7 @@ impl Service {
         let meter = Meter::open(&self.metrics, who, limit, Arc::new(AtomicBool::new(false)))
             .ok_or_else(|| ("ERR max number of clients reached".to_owned(), "limit"))?;
         let peers = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default().clone();
-        let way = self.way(connection, &peers).await?;
+        let way = self.way(connection, &peers, &names).await?;
         let setup = Setup {
             names,
             tenant: tenant.as_str().to_owned(),
@@ -222,6 +222,7 @@ impl Service {
             peers: peers.clone(),
             address,
             upstream_id: way.upstream_id,
+            cluster: self.target.cluster().is_some(),
             sanitizes: self.sanitizes || self.door.config.unsafe_test_passthrough,
             test_passthrough: self.door.config.unsafe_test_passthrough,
             line: way.line,
@@ -232,14 +233,30 @@ impl Service {
     }
 
     /// A way upstream: a connection, or a lane over shared ones. Errors: the refusal.
-    async fn way(&self, id: u64, tenant: &Arc<Tenant>) -> Result<Way, Refused> {
+    async fn way(&self, id: u64, tenant: &Arc<Tenant>, names: &Names) -> Result<Way, Refused> {
+        if let Some(cluster) = self.target.cluster() {
+            // The configuration is checked for it.
+            let slot = names.slot().ok_or_else(|| ("NOAUTH the tenant has no slot".to_owned(), "no_identity"))?;
+            let whose = Whose { id, tenant: tenant.clone(), prefix: names.prefix().clone(), slot };
+            let line = self.multiplex.as_ref().map(|_| Arc::<Line>::default());
+            let lanes = self.multiplex.clone().zip(line.clone());
+            let open = Routed::open(self.target.clone(), cluster.clone(), whose, lanes);
+            let (routed, end) = self.opened(tokio::time::timeout(HANDSHAKE, open).await)?;
+            return Ok(Way { stream: Box::new(routed), input: BytesMut::new(), upstream_id: 0, line, end: Some(end) });
+        }
         if let Some(multiplex) = &self.multiplex {
             let lane = multiplex.lane(id, tenant);
             let (line, end) = (Some(lane.line()), Some(lane.end()));
             return Ok(Way { stream: Box::new(lane), input: BytesMut::new(), upstream_id: 0, line, end });
         }
-        match tokio::time::timeout(HANDSHAKE, self.target.connect()).await {
-            Ok(Ok(own)) => Ok(Way { stream: own.stream, input: own.input, upstream_id: own.id, line: None, end: None }),
+        let own = self.opened(tokio::time::timeout(HANDSHAKE, self.target.connect()).await)?;
+        Ok(Way { stream: own.stream, input: own.input, upstream_id: own.id, line: None, end: None })
+    }
+
+    /// What was opened. Errors: the refusal.
+    fn opened<T>(&self, opened: Result<Result<T, ConnectError>, tokio::time::error::Elapsed>) -> Result<T, Refused> {
+        match opened {
+            Ok(Ok(opened)) => Ok(opened),
             Ok(Err(error)) => {
                 tracing::warn!(listener = self.door.config.name, %error, "upstream refused");
                 Err(("ERR the server is not available".to_owned(), "upstream"))
@@ -279,30 +296,38 @@ const WATCH: Duration = Duration::from_secs(1);
 /// Ends scripts that the server calls busy (`busy-reply-threshold`): all tenants wait for them, and the one who runs it may not end it itself. One that
 /// has written cannot be ended.
 pub async fn watch(service: Arc<Service>, mut drain: Drain) {
-    let mut connection = None;
+    let mut open = HashMap::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(WATCH) => {}
             // Whoever waits for the end does not wait for this.
             _ = drain.changed() => return,
         }
-        let asked = tokio::time::timeout(HANDSHAKE, async {
-            let mut open = match connection.take() {
-                Some(open) => open,
-                None => service.target.connect().await?,
-            };
-            let busy = open.is_busy().await?;
-            // Which of the two it is the server knows.
-            let ended = busy && (open.ask(&["SCRIPT", "KILL"]).await.is_ok() || open.ask(&["FUNCTION", "KILL"]).await.is_ok());
-            Ok::<_, crate::upstream::redis::ConnectError>((open, busy, ended))
-        });
-        if let Ok(Ok((open, busy, ended))) = asked.await {
-            if busy {
-                tracing::warn!(listener = service.door.config.name, ended, "a script kept the server busy");
+        let servers = tokio::time::timeout(HANDSHAKE, service.target.servers()).await;
+        let Ok(Ok(servers)) = servers else { continue };
+        let mut kept = HashMap::new();
+        for server in servers {
+            let connection = open.remove(server.address());
+            if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE, relieve(&service, &server, connection)).await {
+                kept.insert(server.address().to_owned(), connection);
             }
-            connection = Some(open);
         }
+        open = kept;
     }
+}
+
+/// Ends what keeps one server busy.
+async fn relieve(service: &Service, server: &Target, connection: Option<Connection>) -> Result<Connection, ConnectError> {
+    let mut open = match connection {
+        Some(open) => open,
+        None => server.connect().await?,
+    };
+    if open.is_busy().await? {
+        // Which of the two it is the server knows.
+        let ended = open.ask(&["SCRIPT", "KILL"]).await.is_ok() || open.ask(&["FUNCTION", "KILL"]).await.is_ok();
+        tracing::warn!(listener = service.door.config.name, ended, "a script kept the server busy");
+    }
+    Ok(open)
 }
 
 fn names(policy: &Policy, tenant: &TenantId) -> Option<Names> {

@@ -263,6 +263,12 @@ impl RedisPrefix {
     pub fn of(&self, tenant: &TenantId) -> Vec<u8> {
         format!("{}{}{}", self.before, tenant.as_str(), self.after).into_bytes()
     }
+
+    /// Whether it holds a hash tag of Redis Cluster, so that all of a tenant's keys are in one slot: braces with something between them.
+    pub fn has_hash_tag(&self) -> bool {
+        let all = format!("{}x{}", self.before, self.after);
+        all.split_once('{').and_then(|(_, rest)| rest.split_once('}')).is_some_and(|(tag, _)| !tag.is_empty())
+    }
 }
 
 /// Limits a tenant; None is no limit.

@@ -28,6 +28,7 @@ pub(super) fn setup() -> Setup {
         upstream_id: 77,
         sanitizes: false,
         test_passthrough: false,
+        cluster: false,
         line: None,
     }
 }

@@ -27,9 +27,15 @@ pub struct Measure {
     /// Elements still to come of the reply that is passing; 0 between two.
     left: u64,
     state: State,
+    messages: bool,
 }
 
 impl Measure {
+    /// One for a connection that somebody listens on: messages are measured like replies.
+    pub fn with_messages() -> Self {
+        Self { messages: true, ..Self::default() }
+    }
+
     /// True between two replies.
     pub fn at_rest(&self) -> bool {
         self.left == 0
@@ -94,6 +100,7 @@ impl Measure {
                 return Ok(Some((1, false)));
             }
             (b'$' | b'*', _) | (b'!' | b'=' | b'%' | b'~', Resp::Three) => {}
+            (b'>', Resp::Three) if self.messages => {}
             (b'>', _) => return Err(Broken("a message on a connection that nobody listens on")),
             _ => return Err(Broken("an unknown type")),
         }

@@ -8,7 +8,7 @@ use super::session::Setup;
 use super::shape::{Broken, Reply, Shape};
 use super::understand::{Refusal, is_word, syntax};
 use super::wire::{Request, integer};
-use super::{cursor, info};
+use super::{cursor, info, slots};
 use bytes::{Bytes, BytesMut};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -104,7 +104,10 @@ impl Walk {
             }
             "dbsize" => walk(Job::Size(HashSet::new())),
             // Anywhere in the table; what lies before is walked afterwards.
-            "randomkey" => Self { cursor: seed >> 16, ..walk(Job::Random { again: false }) },
+            "randomkey" => {
+                let bits = if setup.cluster { slots::CURSOR_BITS } else { 48 };
+                Self { cursor: seed >> (64 - bits), ..walk(Job::Random { again: false }) }
+            }
             "flushdb" => {
                 flush_mode(request)?;
                 walk(Job::Flush)

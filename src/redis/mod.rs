@@ -22,6 +22,7 @@ pub mod script;
 pub mod session;
 pub mod sha1;
 pub mod shape;
+pub mod slots;
 pub mod stateless;
 pub mod stranger;
 pub mod tenant;

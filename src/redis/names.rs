@@ -1,6 +1,6 @@
 //! A tenant's names: what is put before each on the way in, and what is cut off again on the way out.
 
-use super::glob;
+use super::{glob, slots};
 use crate::policy::{RedisPolicy, TenantId};
 use bytes::Bytes;
 
@@ -13,6 +13,7 @@ pub struct Names {
     shared: Vec<Vec<u8>>,
     growth_max_bytes: u64,
     scripts: bool,
+    slot: Option<u16>,
 }
 
 impl Names {
@@ -27,7 +28,8 @@ impl Names {
         // Letters, digits and underscores are all that the server takes; no such name is the beginning of another tenant's.
         let hexadecimal: String = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
         let library = format!("pw{hexadecimal}_").into();
-        Some(Self { escaped: glob::escape(&prefix).into(), prefix: prefix.into(), library, shared, growth_max_bytes, scripts })
+        let slot = slots::of_prefix(&prefix);
+        Some(Self { escaped: glob::escape(&prefix).into(), prefix: prefix.into(), library, shared, growth_max_bytes, scripts, slot })
     }
 
     /// How far an offset alone may make a string grow.
@@ -38,6 +40,11 @@ impl Names {
     /// Whether the tenant may run scripts.
     pub fn allows_scripts(&self) -> bool {
         self.scripts
+    }
+
+    /// The one slot of Redis Cluster in which all its keys are, where the prefix makes it so.
+    pub fn slot(&self) -> Option<u16> {
+        self.slot
     }
 
     /// Before each key and channel.

@@ -5,6 +5,7 @@ use super::channels::{self, Stands};
 use super::encode;
 use super::names::Names;
 use super::shape::{Broken, Message, Reply, Shape};
+use super::slots::{MOVING, may_name_a_node, redirect};
 use bytes::{Bytes, BytesMut};
 
 /// Aggregates within aggregates.
@@ -367,13 +368,15 @@ impl Stripper {
     fn error(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<Option<bool>, Broken> {
         self.instead(reply, out, true);
         let quotes = self.here(reply).map(|(reply, _)| reply.quotes.as_slice()).unwrap_or_default();
-        if quotes.is_empty() {
+        let may_name_a_node = names.slot().is_some() && may_name_a_node(input);
+        if quotes.is_empty() && !may_name_a_node {
             (self.state, self.begun) = (State::Line, true);
             return Ok(Some(false));
         }
         let Some(line) = self.line(input, ERROR_MAX_BYTES)? else { return Ok(None) };
         self.begun = true;
-        let line = names.unquote(&line, quotes);
+        // Where a node is is nobody's business behind the wall.
+        let line = if may_name_a_node && redirect(&line).is_some() { MOVING.to_vec() } else { names.unquote(&line, quotes) };
         self.write(out, &line);
         Ok(Some(true))
     }

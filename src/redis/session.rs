@@ -62,6 +62,8 @@ pub struct Setup {
     pub upstream_id: u64,
     /// Upstream looks over what RESTORE gives it.
     pub sanitizes: bool,
+    /// Upstream is a node of a cluster: its number of a connection says nothing where the client goes on to another.
+    pub cluster: bool,
     /// For tests of the wall only: what sets the server up passes.
     pub test_passthrough: bool,
     /// Where connections upstream are shared: which one the next bytes are for.
@@ -218,7 +220,10 @@ impl Session {
         let idle = self.awaited.is_empty() && self.transaction.is_none() && self.rest.is_none() && self.subscriptions.len() == 0;
         match names {
             Some(names) if names == self.setup.names => self.revoked = false,
-            Some(names) if idle && self.message.is_none() => self.setup.names = names,
+            // On a cluster its way leads to the node of one slot.
+            Some(names) if idle && self.message.is_none() && (!self.setup.cluster || names.slot() == self.setup.names.slot()) => {
+                self.setup.names = names;
+            }
             _ => self.revoked = true,
         }
     }
@@ -382,6 +387,8 @@ impl Session {
                     Ok(())
                 }
             },
+            // Each node has its own, which do not move with a slot.
+            Rule::Function if self.setup.cluster => Err(Refusal::noperm(entry)),
             Rule::Function => self.function(entry, request, turn),
             _ if entry.name == "watch" && self.transaction.is_some() => {
                 self.say_error(b"ERR WATCH inside MULTI is not allowed", turn);

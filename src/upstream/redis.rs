@@ -1,10 +1,12 @@
 //! A Redis connection: TLS, password, and what the server says of itself.
 
+pub mod cluster;
 mod inbox;
 mod lane;
 mod sentinel;
 mod shared;
 
+pub use cluster::route::{Routed, Whose};
 pub use lane::{Lane, Multiplex};
 pub use shared::{Event, Tell};
 
@@ -14,13 +16,15 @@ use crate::config::Upstream;
 use crate::redis::encode::{self, Resp};
 use crate::redis::frames::Measure;
 use bytes::{Buf, BytesMut};
+use cluster::Cluster;
 use sentinel::{Followed, Sentinels};
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The longest answer to what is asked while connecting.
-const ANSWER_MAX_BYTES: usize = 64 << 10;
+const ANSWER_MAX_BYTES: usize = 1 << 20;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,7 @@ pub enum ConnectError {
 pub struct Target {
     address: String,
     sentinels: Option<Arc<Sentinels>>,
+    cluster: Option<Arc<Cluster>>,
     user: Option<String>,
     logins: Arc<Logins>,
     tls: Option<Arc<rustls::ClientConfig>>,
@@ -79,12 +84,37 @@ impl Target {
         let tls = upstream.ca.as_deref().map(super::client_tls).transpose()?;
         let (address, user, logins) = (upstream.address.clone(), upstream.typed_user.clone(), Arc::new(Logins::new(upstream)?));
         let sentinels = upstream.sentinel.as_ref().map(|sentinel| Arc::new(Sentinels::new(&address, sentinel, tls.clone())));
-        Ok(Self { address, sentinels, user, logins, tls })
+        let cluster = upstream.cluster.as_ref().map(|cluster| Arc::new(Cluster::new(&address, &cluster.others)));
+        Ok(Self { address, sentinels, cluster, user, logins, tls })
     }
 
-    /// Follows failovers, where sentinels tell of them. None: there are no sentinels.
-    pub fn follow(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
-        self.sentinels.clone().map(Sentinels::follow)
+    /// Follows failovers, where sentinels or the nodes of a cluster tell of them. None: nobody does.
+    pub fn follow(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        if let Some(cluster) = &self.cluster {
+            return Some(Box::pin(cluster.clone().follow(self.clone())));
+        }
+        self.sentinels.clone().map(|sentinels| Box::pin(sentinels.follow()) as Pin<Box<_>>)
+    }
+
+    /// The cluster that it is, if it is one: then only its nodes can be connected to.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
+    }
+
+    /// One node of the cluster.
+    pub fn node(&self, address: &str) -> Self {
+        Self { address: address.to_owned(), cluster: None, ..self.clone() }
+    }
+
+    /// All servers that serve: one, but for a cluster. Errors: no node says.
+    pub async fn servers(&self) -> Result<Vec<Self>, ConnectError> {
+        let Some(cluster) = &self.cluster else { return Ok(vec![self.clone()]) };
+        Ok(cluster.masters(self).await?.iter().map(|address| self.node(address)).collect())
+    }
+
+    /// `host:port`, as the file or the cluster names it.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Connects and authenticates. Errors: see [`ConnectError`].
@@ -175,8 +205,31 @@ impl Target {
         }
     }
 
-    /// What the server is and how it is set up. Errors: as for a connection.
+    /// What the server is and how it is set up; of a cluster, what holds for all who have slots or may come to have them. Errors: as for a connection.
     pub async fn about(&self) -> Result<About, ConnectError> {
+        let mut all: Option<About> = None;
+        let mut servers = self.servers().await?;
+        let masters = servers.len();
+        servers.extend(self.cluster.iter().flat_map(|cluster| cluster.map().addresses()).skip(masters).map(|replica| self.node(&replica)));
+        for (at, server) in servers.iter().enumerate() {
+            let one = match (server.about_one().await, &all) {
+                // Of a replica that does not say it nothing good is believed.
+                (Err(_), Some(all)) if at >= masters => About { sanitizes: false, ..all.clone() },
+                (one, _) => one?,
+            };
+            all = Some(match all {
+                None => one,
+                Some(all) => About {
+                    version: if newer(&one.version, &all.version) { all.version } else { one.version },
+                    sanitizes: all.sanitizes && one.sanitizes,
+                    replies_unbounded: all.replies_unbounded || one.replies_unbounded,
+                },
+            });
+        }
+        all.ok_or_else(|| ConnectError::Server("no node of the cluster has slots".to_owned()))
+    }
+
+    async fn about_one(&self) -> Result<About, ConnectError> {
         let mut connection = self.connect().await?;
         let mut out = BytesMut::new();
         encode::command(&mut out, &["INFO", "server"]);
@@ -188,6 +241,12 @@ impl Target {
         let replies_unbounded = limits.is_some_and(|set| set.starts_with("normal 0 "));
         Ok(About { version: version.trim().to_owned(), sanitizes, replies_unbounded })
     }
+}
+
+/// Whether a version is above another.
+fn newer(one: &str, other: &str) -> bool {
+    let numbers = |version: &str| version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    numbers(one) > numbers(other)
 }
 
 /// A socket, or TLS over one.

@@ -33,6 +33,7 @@ mod pool;
 mod pool_load;
 mod redis;
 mod redis_clients;
+mod redis_cluster;
 mod redis_hostile;
 mod redis_multiplex;
 mod redis_oracle;

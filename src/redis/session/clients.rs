@@ -64,7 +64,7 @@ impl Session {
                 && !(filter.skips_itself && id == me)
         };
         // Where connections are shared, its own may not be open yet: it ends when it has been answered.
-        let shares = self.setup.line.is_some();
+        let shares = self.setup.line.is_some() || self.setup.cluster;
         let itself = shares && self.setup.peers.contains(|id, member| id == me && wanted(id, member));
         let others = |id: u64, member: &Member| wanted(id, member) && !(shares && id == me);
         let ended = usize::from(itself) + self.setup.peers.end(others);

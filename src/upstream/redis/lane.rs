@@ -30,11 +30,14 @@ pub struct Multiplex {
     target: Target,
     /// Of each thread and protocol.
     connections: usize,
-    threads: Mutex<HashMap<ThreadId, Arc<Set>>>,
+    sets: Mutex<HashMap<Place, Arc<Set>>>,
     tell: Tell,
 }
 
-/// What the clients of one thread share.
+/// A thread, and a node where there are several.
+type Place = (ThreadId, Option<String>);
+
+/// What the clients of one place share.
 struct Set {
     target: Target,
     two: Vec<Arc<Shared>>,
@@ -51,26 +54,37 @@ struct Set {
 impl Multiplex {
     /// So many shared connections a thread and protocol, opened when they are needed.
     pub fn new(target: Target, connections: usize, tell: Tell) -> Self {
-        Self { target, connections: connections.max(1), threads: Mutex::default(), tell }
+        Self { target, connections: connections.max(1), sets: Mutex::default(), tell }
     }
 
     /// A client's way. Called on the thread that will serve it.
     pub fn lane(&self, id: u64, tenant: &Arc<Tenant>) -> Lane {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = threads.entry(std::thread::current().id()).or_insert_with(|| Arc::new(self.set())).clone();
-        drop(threads);
-        let line = Arc::new(Line::default());
-        let inbox = Arc::new(Inbox::new(line.clone(), tenant.clone(), set.unread.clone()));
-        let seat = set.next.fetch_add(1, Ordering::Relaxed) % self.connections;
-        Lane { line, inbox, set, seat, queue: None, speaks: Resp::Two, id, tenant: tenant.clone(), own: Own::None }
+        self.lane_in(None, Arc::default(), id, tenant)
     }
 
-    fn set(&self) -> Set {
-        let all = |resp| (0..self.connections).map(|_| Shared::new(self.target.clone(), resp, self.tell.clone())).collect();
+    /// The same to one node of a cluster, of a client whose way `line` says.
+    pub fn lane_to(&self, node: &str, line: Arc<Line>, id: u64, tenant: &Arc<Tenant>) -> Lane {
+        self.lane_in(Some(node), line, id, tenant)
+    }
+
+    fn lane_in(&self, node: Option<&str>, line: Arc<Line>, id: u64, tenant: &Arc<Tenant>) -> Lane {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = (std::thread::current().id(), node.map(str::to_owned));
+        let set = sets.entry(here).or_insert_with(|| Arc::new(self.set(node))).clone();
+        drop(sets);
+        let inbox = Arc::new(Inbox::new(line.clone(), tenant.clone(), set.unread.clone()));
+        let seat = set.next.fetch_add(1, Ordering::Relaxed) % self.connections;
+        let numbered = node.is_none();
+        Lane { line, inbox, set, seat, queue: None, speaks: Resp::Two, id, tenant: tenant.clone(), own: Own::None, numbered }
+    }
+
+    fn set(&self, node: Option<&str>) -> Set {
+        let target = node.map_or_else(|| self.target.clone(), |node| self.target.node(node));
+        let all = |resp| (0..self.connections).map(|_| Shared::new(target.clone(), resp, self.tell.clone())).collect();
         Set {
-            target: self.target.clone(),
             two: all(Resp::Two),
             three: all(Resp::Three),
+            target,
             next: AtomicUsize::new(0),
             unread: Arc::default(),
             idle: Mutex::default(),
@@ -134,6 +148,8 @@ pub struct Lane {
     id: u64,
     tenant: Arc<Tenant>,
     own: Own,
+    /// Upstream's number of its own connection is worth knowing: there is one server only.
+    numbered: bool,
 }
 
 impl Lane {
@@ -160,7 +176,9 @@ impl Lane {
                 tracing::warn!(%error, "upstream refused a connection for one client");
                 io::Error::other(error.to_string())
             })?;
-            self.tenant.update(self.id, |me| me.upstream_id = connection.id);
+            if self.numbered {
+                self.tenant.update(self.id, |me| me.upstream_id = connection.id);
+            }
             (self.set.tell)(Event::OwnTaken);
             self.own = Own::Open(connection);
         }

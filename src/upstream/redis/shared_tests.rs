@@ -28,6 +28,7 @@ where
             credentials: Default::default(),
             ca: None,
             sentinel: None,
+            cluster: None,
             multiplex: Some(1),
         };
         let shared = Shared::new(Target::new(&upstream).unwrap(), Resp::Two, Arc::new(|_| {}));

@@ -47,6 +47,7 @@ pub fn judge(shared: &mut Client, database: &Database) -> Judge {
         credentials: Default::default(),
         ca: None,
         sentinel: None,
+        cluster: None,
         multiplex: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -51,6 +51,8 @@ struct Pattern {
 pub struct Generator {
     patterns: Vec<Pattern>,
     pub random: Random,
+    /// Commands that are not played are thrown again.
+    pub fits: fn(&[Vec<u8>]) -> bool,
     ids: u64,
 }
 
@@ -59,7 +61,7 @@ const JUNK: &[&str] = &["", "-1", "x", "STORE", "1.5", "9999999999999999999", " 
 
 impl Generator {
     /// For a seed.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, fits: fn(&[Vec<u8>]) -> bool) -> Self {
         // Read when it runs, and kept for as long as the process.
         let text: &'static str = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis/oracle.txt")).unwrap().leak();
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -77,11 +79,20 @@ impl Generator {
             };
             Pattern { tokens: text.split_whitespace().collect(), alike, plain }
         });
-        Self { patterns: patterns.collect(), random: Random::new(seed), ids: 0 }
+        Self { patterns: patterns.collect(), random: Random::new(seed), fits, ids: 0 }
     }
 
     /// The next command.
     pub fn command(&mut self) -> Command {
+        loop {
+            let command = self.any();
+            if (self.fits)(&command.words) {
+                return command;
+            }
+        }
+    }
+
+    fn any(&mut self) -> Command {
         let at = self.random.below(self.patterns.len());
         let (tokens, alike, plain) = (self.patterns[at].tokens.clone(), self.patterns[at].alike, self.patterns[at].plain);
         let mut words = Vec::new();
