@@ -221,10 +221,15 @@ impl Pair<'_> {
     fn step(&mut self, step: &Step) -> Verdict {
         let (wall, private) = self.ask(step);
         let refused = || {
-            let tenant = self.bench.judge.policy().tenants.accept("acme").unwrap();
+            // A mutant that let the statement through has not refused it.
+            let judge = match &self.wall {
+                Side::Judged(_, judge, _) => judge,
+                Side::Socket(_) => &self.bench.judge,
+            };
+            let tenant = judge.policy().tenants.accept("acme").unwrap();
             let declined = match &step.parameters {
-                None => self.bench.judge.simple(&step.sql, &tenant).err(),
-                Some(_) => self.bench.judge.extended(&step.sql, 0, &tenant).err(),
+                None => judge.simple(&step.sql, &tenant).err(),
+                Some(_) => judge.extended(&step.sql, 0, &tenant).err(),
             };
             declined.is_some()
         };
