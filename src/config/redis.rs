@@ -64,6 +64,15 @@ pub(super) fn check(
     if passthrough && upstream.multiplex.is_some() {
         reader.say(at, "`multiplex` and `unsafe_test_passthrough` do not go together", "take one of them out");
     }
+    if policy.and_then(|policy| policy.redis.as_ref()).is_some_and(|redis| redis.reads_replicas) {
+        if upstream.multiplex.is_none() {
+            let fix = "write `multiplex: { connections: 2 }` at the upstream";
+            reader.say(at, "the policy's `reads: replica` wants shared connections: reads go over some of them", fix);
+        } else if upstream.cluster.is_some() {
+            // A replica does not know which keys of a slot that moves are elsewhere already.
+            reader.say(at, "on a cluster replicas are not read", "take `reads: replica` out of the policy");
+        }
+    }
     if upstream.cluster.is_some() {
         clustered(reader, at, upstream, policy, passthrough);
     }

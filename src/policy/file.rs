@@ -220,10 +220,11 @@ fn function(reader: &mut Reader<'_>, node: &Node) -> Option<FunctionEntry> {
 }
 
 fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> Option<RedisPolicy> {
-    let fields = reader.fields(node, &["prefix", "shared", "scripts", "growth_max_bytes"], &[]);
+    let fields = reader.fields(node, &["prefix", "shared", "scripts", "reads", "growth_max_bytes"], &[]);
     let shared = fields.get("shared").map(|n| redis_shared(reader, n)).unwrap_or_default();
     let growth = fields.get("growth_max_bytes").and_then(|n| reader.count(n));
     let scripts = fields.get("scripts").is_none_or(|n| redis_scripts(reader, n));
+    let reads_replicas = fields.get("reads").is_some_and(|n| redis_reads(reader, n));
     let place = reader.need(&fields, "prefix")?;
     let text = reader.text(place)?;
     let Some((before, after)) = text.split_once("{tenant}").filter(|(_, after)| !after.contains("{tenant}")) else {
@@ -248,7 +249,19 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
         return None;
     }
     let prefix = RedisPrefix { before: before.into(), after: after.into() };
-    Some(RedisPolicy { prefix, shared, scripts, growth_max_bytes: growth.unwrap_or(RedisPolicy::GROWTH_MAX_BYTES) })
+    let growth_max_bytes = growth.unwrap_or(RedisPolicy::GROWTH_MAX_BYTES);
+    Some(RedisPolicy { prefix, shared, scripts, reads_replicas, growth_max_bytes })
+}
+
+fn redis_reads(reader: &mut Reader<'_>, node: &Node) -> bool {
+    match reader.text(node).as_deref() {
+        Some("replica") => true,
+        Some("primary") | None => false,
+        Some(_) => {
+            reader.say(node, "`primary` or `replica` is expected here", "write `replica` where a read may be a little behind");
+            false
+        }
+    }
 }
 
 fn redis_scripts(reader: &mut Reader<'_>, node: &Node) -> bool {

@@ -241,6 +241,8 @@ pub struct RedisPolicy {
     pub growth_max_bytes: u32,
     /// Whether tenants may run scripts of their own.
     pub scripts: bool,
+    /// Reads that may be a little behind go to replicas.
+    pub reads_replicas: bool,
 }
 
 impl RedisPolicy {

@@ -9,7 +9,13 @@ pub(crate) fn names() -> Names {
     let prefix = RedisPrefix { before: String::new(), after: ":".into() };
     let tenant = TenantPattern::new("[a-z]+").unwrap().accept("acme").unwrap();
     Names::new(
-        &RedisPolicy { prefix, shared: vec!["config:*".into()], growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES, scripts: true },
+        &RedisPolicy {
+            prefix,
+            shared: vec!["config:*".into()],
+            growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
+            scripts: true,
+            reads_replicas: false,
+        },
         &tenant,
     )
     .unwrap()

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum Way {
     /// Shared with other clients: it speaks this, and keeps no state.
     Shared(Resp),
+    /// The same, for reads that may be a little behind: to a replica, where one is in sync.
+    Read(Resp),
     /// The client's own; it speaks this when it begins.
     Own(Resp),
 }
@@ -16,6 +18,7 @@ pub enum Way {
 const THREE: u8 = 1;
 const OWN: u8 = 2;
 const LARGE: u8 = 4;
+const READ: u8 = 8;
 
 /// A reply of more bytes than this is large: its client goes a way of its own from then on.
 pub const LARGE_BYTES: usize = 256 << 10;
@@ -29,7 +32,11 @@ impl Line {
     pub fn way(&self) -> Way {
         let bits = self.0.load(Ordering::Acquire);
         let resp = if bits & THREE == 0 { Resp::Two } else { Resp::Three };
-        if bits & OWN == 0 { Way::Shared(resp) } else { Way::Own(resp) }
+        match (bits & OWN, bits & READ) {
+            (0, 0) => Way::Shared(resp),
+            (0, _) => Way::Read(resp),
+            _ => Way::Own(resp),
+        }
     }
 
     /// Whether it is the client's own.
@@ -39,13 +46,14 @@ impl Line {
 
     /// Goes another way. Only between two replies: nothing may be under way.
     pub fn go(&self, way: Way) {
-        let (own, resp) = match way {
+        let (kind, resp) = match way {
             Way::Shared(resp) => (0, resp),
+            Way::Read(resp) => (READ, resp),
             Way::Own(resp) => (OWN, resp),
         };
         let three = if resp == Resp::Three { THREE } else { 0 };
         let kept = self.0.load(Ordering::Acquire) & LARGE;
-        self.0.store(own | three | kept, Ordering::Release);
+        self.0.store(kind | three | kept, Ordering::Release);
     }
 
     /// A large reply came.

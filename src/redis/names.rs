@@ -13,6 +13,7 @@ pub struct Names {
     shared: Vec<Vec<u8>>,
     growth_max_bytes: u64,
     scripts: bool,
+    reads_replicas: bool,
     slot: Option<u16>,
 }
 
@@ -29,7 +30,16 @@ impl Names {
         let hexadecimal: String = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
         let library = format!("pw{hexadecimal}_").into();
         let slot = slots::of_prefix(&prefix);
-        Some(Self { escaped: glob::escape(&prefix).into(), prefix: prefix.into(), library, shared, growth_max_bytes, scripts, slot })
+        Some(Self {
+            escaped: glob::escape(&prefix).into(),
+            prefix: prefix.into(),
+            library,
+            shared,
+            growth_max_bytes,
+            scripts,
+            reads_replicas: policy.reads_replicas,
+            slot,
+        })
     }
 
     /// How far an offset alone may make a string grow.
@@ -45,6 +55,11 @@ impl Names {
     /// The one slot of Redis Cluster in which all its keys are, where the prefix makes it so.
     pub fn slot(&self) -> Option<u16> {
         self.slot
+    }
+
+    /// Whether reads that may be a little behind go to replicas.
+    pub fn reads_replicas(&self) -> bool {
+        self.reads_replicas
     }
 
     /// Before each key and channel.

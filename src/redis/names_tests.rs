@@ -11,6 +11,7 @@ fn for_tenant(tenant: &str, shared: &[&str]) -> Option<Names> {
         shared: shared.iter().map(|s| (*s).to_owned()).collect(),
         growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
         scripts: true,
+        reads_replicas: false,
     };
     Names::new(&policy, &TenantPattern::new("[a-z*]+").unwrap().accept(tenant).unwrap())
 }

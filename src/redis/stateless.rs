@@ -68,6 +68,21 @@ pub fn may_share(words: &[&[u8]]) -> bool {
     }
 }
 
+/// Whether a command of a client's reads keys and nothing else, so that a replica may answer it.
+pub fn is_read<'a>(entry: &Entry, words: impl Iterator<Item = &'a [u8]>) -> bool {
+    let by_key = matches!(
+        entry.rule,
+        Rule::Keys | Rule::KeysQuoting | Rule::KeysFirst | Rule::NumKeys | Rule::NumKeysFirst | Rule::Sort | Rule::XRead
+    );
+    by_key && entry.flags.contains(&"readonly") && stateless(entry, words)
+}
+
+/// The same of this, as it goes upstream.
+pub fn may_read(words: &[&[u8]]) -> bool {
+    let Some(name) = words.first() else { return false };
+    matches!(find(name, words.get(1).copied()), Found::Entry(entry) if is_read(entry, words.iter().copied()))
+}
+
 fn stateless<'a>(entry: &Entry, mut words: impl Iterator<Item = &'a [u8]>) -> bool {
     match entry.rule {
         Rule::Keys

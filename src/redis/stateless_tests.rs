@@ -54,3 +54,36 @@ fn stains_are_known() {
     assert_eq!(stain_of("select 0"), Stain::None);
     assert_eq!(stain_of("get a"), Stain::None);
 }
+
+#[test]
+fn reads_are_known() {
+    let words = |text: &'static str| text.split(' ').map(str::as_bytes).collect::<Vec<_>>();
+    for read in ["GET k", "MGET a b", "HGETALL k", "SORT_RO l", "XREAD STREAMS s 0", "ZRANGE z 0 -1", "OBJECT ENCODING k", "SINTERCARD 1 k"]
+    {
+        assert!(may_read(&words(read)), "{read}");
+    }
+    for other in [
+        "SET k v",
+        "GETDEL k",
+        "GETEX k",
+        "SORT l",
+        "XREAD BLOCK 1 STREAMS s 0",
+        "KEYS *",
+        "SCAN 0",
+        "DBSIZE",
+        "EVAL x 0",
+        "EVAL_RO x 0",
+        "PING",
+        "PUBLISH c m",
+        "WATCH k",
+        "MULTI",
+        "BLPOP k 0",
+        "XREADGROUP GROUP g c STREAMS s >",
+        "GEORADIUS k 0 0 1 m",
+        "RANDOMKEY",
+        "NOSUCH",
+        "SELECT 0",
+    ] {
+        assert!(!may_read(&words(other)), "{other}");
+    }
+}

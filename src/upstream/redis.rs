@@ -3,6 +3,7 @@
 pub mod cluster;
 mod inbox;
 mod lane;
+mod replicas;
 mod sentinel;
 mod shared;
 
@@ -101,9 +102,9 @@ impl Target {
         self.cluster.as_ref()
     }
 
-    /// One node of the cluster.
+    /// One server of those that it leads to.
     pub fn node(&self, address: &str) -> Self {
-        Self { address: address.to_owned(), cluster: None, ..self.clone() }
+        Self { address: address.to_owned(), cluster: None, sentinels: None, ..self.clone() }
     }
 
     /// All servers that serve: one, but for a cluster. Errors: no node says.

@@ -16,8 +16,14 @@ SUITE=${REDIS_ISOLATION_SUITE:-../shared/isolation/redis/attacks.yaml}
 if [ -f "$SUITE" ]; then files+=("$SUITE"); else echo "redis isolation: skipped, $SUITE is not there"; fi
 export PYTHONDONTWRITEBYTECODE=1
 status=0
-# The second one is all glob characters.
-for prefix in '{tenant}:' 'w?[^{tenant}]:'; do
-  "$PYTHON" tests/isolation/redis/run.py "$WALL" "${files[@]}" --only "${1:-}" --prefix "$prefix" || status=1
-done
+# The second one is all glob characters. ISOLATION_UPSTREAMS: some of them only.
+while read -r upstream prefix; do
+  case " ${ISOLATION_UPSTREAMS:-alone shared shared-cluster} " in *" $upstream "*) ;; *) continue ;; esac
+  "$PYTHON" tests/isolation/redis/run.py "$WALL" "${files[@]}" --only "${1:-}" --upstream "$upstream" --prefix "$prefix" || status=1
+done <<'PREFIXES'
+alone {tenant}:
+alone w?[^{tenant}]:
+shared {tenant}:
+shared-cluster {{tenant}}:
+PREFIXES
 exit $status

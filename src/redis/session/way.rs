@@ -1,7 +1,7 @@
 //! Whether a client's next command may go over a connection that others use too, or needs one of the client's own; and when that one holds nothing
 //! of it any more. Between two ways the session waits until every reply of the first has come, so that order is the server's own.
 
-use super::{Found, LARGE_BYTES, Need, Session, Stain, Way};
+use super::{Found, LARGE_BYTES, Line, Need, Session, Stain, Way};
 use crate::redis::stateless;
 use crate::redis::wire::Request;
 
@@ -18,6 +18,8 @@ pub(super) struct Stains {
     watching: bool,
     /// A database, tracking, and the like: only RESET takes it off.
     lasting: bool,
+    /// WAIT was asked for: what was written is to be read.
+    waited: bool,
 }
 
 impl Session {
@@ -31,7 +33,7 @@ impl Session {
         }
         let wide = self.is_large() || request.size() > SHARED_REQUEST_BYTES;
         match stateless::need(entry, request.iter()) {
-            Need::Any if !wide => true,
+            Need::Any if !wide => self.find_side(&line, stateless::is_read(entry, request.iter())),
             _ if !self.awaited.is_empty() => false,
             Need::Quiet => true,
             Need::Any | Need::Own => {
@@ -40,6 +42,18 @@ impl Session {
                 true
             }
         }
+    }
+
+    /// On shared connections: reads to replicas, where the policy says so, all else to the master. False as above.
+    fn find_side(&self, line: &Line, is_read: bool) -> bool {
+        let reads = is_read && self.setup.names.reads_replicas() && !self.stains.waited;
+        match line.way() {
+            Way::Shared(resp) if reads && self.awaited.is_empty() => line.go(Way::Read(resp)),
+            Way::Read(resp) if !reads && self.awaited.is_empty() => line.go(Way::Shared(resp)),
+            Way::Read(_) if !reads => return false,
+            _ => {}
+        }
+        true
     }
 
     /// The same for a long command that is forwarded as it comes.
@@ -79,6 +93,7 @@ impl Session {
             Stain::Lasting => self.stains.lasting = true,
             Stain::Unwatch | Stain::None => {}
         }
+        self.stains.waited |= matches!(name, "wait" | "waitaof");
         if matches!(name, "exec" | "discard") && self.transaction.is_some() {
             self.stains.watching = false;
         }

@@ -2,6 +2,7 @@
 //! [`Line`] says, and what comes back is that client's alone. To the pump it is a socket.
 
 use super::inbox::Inbox;
+use super::replicas::Replicas;
 use super::shared::{Event, Queue, Shared, Tell};
 use super::{ConnectError, Connection, Target};
 use crate::redis::encode::Resp;
@@ -42,6 +43,8 @@ struct Set {
     target: Target,
     two: Vec<Arc<Shared>>,
     three: Vec<Arc<Shared>>,
+    /// For reads that may be a little behind, in either protocol.
+    reads: [Vec<Arc<Shared>>; 2],
     next: AtomicUsize,
     /// What all inboxes hold.
     unread: Arc<AtomicUsize>,
@@ -75,15 +78,19 @@ impl Multiplex {
         let inbox = Arc::new(Inbox::new(line.clone(), tenant.clone(), set.unread.clone()));
         let seat = set.next.fetch_add(1, Ordering::Relaxed) % self.connections;
         let numbered = node.is_none();
-        Lane { line, inbox, set, seat, queue: None, speaks: Resp::Two, id, tenant: tenant.clone(), own: Own::None, numbered }
+        Lane { line, inbox, set, seat, queue: None, goes: Way::Shared(Resp::Two), id, tenant: tenant.clone(), own: Own::None, numbered }
     }
 
     fn set(&self, node: Option<&str>) -> Set {
         let target = node.map_or_else(|| self.target.clone(), |node| self.target.node(node));
-        let all = |resp| (0..self.connections).map(|_| Shared::new(target.clone(), resp, self.tell.clone())).collect();
+        let all = |resp| (0..self.connections).map(|_| Shared::new(target.clone(), resp, self.tell.clone(), None)).collect();
+        let replicas = Replicas::new(target.clone());
+        let read = |resp| Shared::new(target.clone(), resp, self.tell.clone(), Some(replicas.clone()));
+        let reads = [Resp::Two, Resp::Three].map(|resp| (0..self.connections).map(|_| read(resp)).collect());
         Set {
             two: all(Resp::Two),
             three: all(Resp::Three),
+            reads,
             target,
             next: AtomicUsize::new(0),
             unread: Arc::default(),
@@ -142,9 +149,9 @@ pub struct Lane {
     set: Arc<Set>,
     /// Which of the shared connections is this client's, always the same.
     seat: usize,
-    /// Where its last commands went, and in which protocol.
+    /// Where its last commands went, and by which way.
     queue: Option<Arc<Queue>>,
-    speaks: Resp,
+    goes: Way,
     id: u64,
     tenant: Arc<Tenant>,
     own: Own,
@@ -203,9 +210,15 @@ impl AsyncWrite for Lane {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let me = &mut *self;
         match me.line.way() {
-            Way::Shared(resp) => {
-                let all = if resp == Resp::Two { &me.set.two } else { &me.set.three };
-                if std::mem::replace(&mut me.speaks, resp) != resp {
+            way @ (Way::Shared(resp) | Way::Read(resp)) => {
+                let [two, three] = &me.set.reads;
+                let all = match (way, resp) {
+                    (Way::Read(_), Resp::Two) => two,
+                    (Way::Read(_), Resp::Three) => three,
+                    (_, Resp::Two) => &me.set.two,
+                    (_, Resp::Three) => &me.set.three,
+                };
+                if std::mem::replace(&mut me.goes, way) != way {
                     me.queue = None;
                 }
                 let shared = all.get(me.seat).ok_or(io::ErrorKind::NotFound)?;
@@ -238,7 +251,7 @@ impl AsyncRead for Lane {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = &mut *self;
         match me.line.way() {
-            Way::Shared(_) => {
+            Way::Shared(_) | Way::Read(_) => {
                 me.leave();
                 me.inbox.poll_take(cx, out)
             }

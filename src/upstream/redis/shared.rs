@@ -4,12 +4,13 @@
 //! later is given to anybody.
 
 use super::inbox::Inbox;
+use super::replicas::Replicas;
 use super::{ConnectError, Connection, Target};
 use crate::redis::encode::Resp;
 use crate::redis::frames::{self, Measure};
 use crate::redis::line::LARGE_BYTES;
 use crate::redis::shape::Broken;
-use crate::redis::stateless::may_share;
+use crate::redis::stateless::{may_read, may_share};
 use crate::redis::tenant::{End, LARGE_MAX};
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
@@ -32,6 +33,8 @@ const READ_BYTES: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// After a reply of more bytes than this no client of the tenant shares connections any more.
 const TENANT_LARGE_BYTES: usize = 4 << 20;
+/// Replies that a server owes that is not read any more are waited for as long as this.
+const LEAVE: Duration = Duration::from_secs(2);
 /// From the first byte to a connection that serves.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -63,6 +66,8 @@ pub struct Shared {
     resp: Resp,
     target: Target,
     tell: Tell,
+    /// Only reads go over it, and it leads to one of these where one is in sync.
+    replicas: Option<Arc<Replicas>>,
     current: Mutex<Arc<Queue>>,
 }
 
@@ -101,9 +106,9 @@ impl Queue {
 }
 
 impl Shared {
-    /// One that will speak `resp`.
-    pub fn new(target: Target, resp: Resp, tell: Tell) -> Arc<Self> {
-        Arc::new(Self { resp, target, tell, current: Mutex::default() })
+    /// One that will speak `resp`; with `replicas`, for reads alone.
+    pub fn new(target: Target, resp: Resp, tell: Tell, replicas: Option<Arc<Replicas>>) -> Arc<Self> {
+        Arc::new(Self { resp, target, tell, replicas, current: Mutex::default() })
     }
 
     fn current(&self) -> MutexGuard<'_, Arc<Queue>> {
@@ -119,7 +124,7 @@ impl Shared {
         owner: &Arc<Inbox>,
         seat: &mut Option<Arc<Queue>>,
     ) -> Poll<io::Result<()>> {
-        let Some(count) = count(commands) else {
+        let Some(count) = count(commands, if self.replicas.is_some() { may_read } else { may_share }) else {
             tracing::error!("a command that keeps state was meant for a shared connection; its client is ended");
             return Poll::Ready(Err(io::Error::other("a command that keeps state for a shared connection")));
         };
@@ -191,11 +196,11 @@ impl Shared {
 }
 
 /// How many commands these are. None: not all of them may be shared.
-fn count(mut commands: &[u8]) -> Option<usize> {
+fn count(mut commands: &[u8], may_pass: fn(&[&[u8]]) -> bool) -> Option<usize> {
     let (mut count, mut words) = (0, Vec::with_capacity(8));
     while !commands.is_empty() {
         let end = frames::command(commands, &mut words)?;
-        if !may_share(&words) {
+        if !may_pass(&words) {
             return None;
         }
         (count, commands) = (count + 1, commands.get(end..)?);
@@ -205,16 +210,21 @@ fn count(mut commands: &[u8]) -> Option<usize> {
 
 /// From the first command to the end of the connection.
 async fn run(shared: Arc<Shared>, queue: Arc<Queue>) {
-    let opened = tokio::time::timeout(CONNECT, shared.target.open_for(shared.resp)).await;
-    let connection = match opened.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
-        Ok(connection) => connection,
+    let opened = tokio::time::timeout(CONNECT, async {
+        match &shared.replicas {
+            None => Ok((shared.target.open_for(shared.resp).await?, None)),
+            Some(replicas) => replicas.open(shared.resp).await.map(|(connection, leave)| (connection, Some(leave))),
+        }
+    });
+    let (connection, leave) = match opened.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
+        Ok(opened) => opened,
         Err(error) => {
             tracing::warn!(%error, "upstream refused a shared connection");
             return shared.fail(&queue, UNAVAILABLE, false);
         }
     };
     (shared.tell)(Event::SharedOpened);
-    let mut flow = Flow::new(shared.clone(), queue.clone(), connection);
+    let mut flow = Flow::new(shared.clone(), queue.clone(), connection, leave);
     if let Err(error) = poll_fn(|cx| flow.poll(cx)).await {
         tracing::info!(%error, "a shared connection ended");
     }
@@ -239,16 +249,26 @@ struct Flow {
     part: bool,
     /// Runs from when a client had to read first, to the end of its reply.
     patience: Option<Pin<Box<Sleep>>>,
+    /// Ends when the server is not to be read any more, or another is.
+    leave: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Runs from then on: whoever still waits for a reply waits no longer.
+    last: Option<Pin<Box<Sleep>>>,
 }
 
 impl Flow {
-    fn new(shared: Arc<Shared>, queue: Arc<Queue>, connection: Connection) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        queue: Arc<Queue>,
+        connection: Connection,
+        leave: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    ) -> Self {
         let (writing, measure) = (BytesMut::new(), Measure::default());
-        Self { shared, queue, connection, writing, unflushed: false, measure, passing: 0, part: false, patience: None }
+        Self { shared, queue, connection, writing, unflushed: false, measure, passing: 0, part: false, patience: None, leave, last: None }
     }
 
     /// Ready when it is over. Errors: what ended it.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.look_round(cx)?;
         loop {
             self.write(cx)?;
             if self.waits(cx) {
@@ -266,6 +286,23 @@ impl Flow {
                 return Poll::Ready(Err(ConnectError::Protocol));
             }
         }
+    }
+
+    /// Whether the server is still one to read from. Errors: those who wait for it have waited long enough.
+    fn look_round(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(leave) = &mut self.leave
+            && leave.as_mut().poll(cx).is_ready()
+        {
+            (self.leave, self.last) = (None, Some(Box::pin(tokio::time::sleep(LEAVE))));
+            let (shared, queue) = (self.shared.clone(), self.queue.clone());
+            shared.retire(&queue, &mut queue.state());
+        }
+        if let Some(last) = &mut self.last
+            && last.as_mut().poll(cx).is_ready()
+        {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
     }
 
     /// No more commands come, and every reply has.

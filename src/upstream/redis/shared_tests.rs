@@ -31,7 +31,7 @@ where
             cluster: None,
             multiplex: Some(1),
         };
-        let shared = Shared::new(Target::new(&upstream).unwrap(), Resp::Two, Arc::new(|_| {}));
+        let shared = Shared::new(Target::new(&upstream).unwrap(), Resp::Two, Arc::new(|_| {}), None);
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();

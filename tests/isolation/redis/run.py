@@ -1,6 +1,6 @@
 """Runs attack sequences against the wall: two tenants on one server, the attacker `a`, the victim `b`, and a private server beside it.
 
-usage: run.py BINARY|- FILE… [--only ids or groups] [--prefix PATTERN]. Each file is in the notation of `attacks.yaml`. A verdict an attack;
+usage: run.py BINARY|- FILE… [--only ids or groups] [--prefix PATTERN] [--upstream alone|shared|cluster|shared-cluster]. Each file is in the notation of `attacks.yaml`. A verdict an attack;
 exit 1 if one is not held. With `-` there is no wall, only the server: to see that the checks notice."""
 import argparse
 import os
@@ -15,7 +15,7 @@ import yaml
 
 import directions
 import musts
-from world import Client, Closed, Err, Loop, Quiet, World, encode
+from world import UPSTREAMS, Client, Closed, Err, Loop, Quiet, World, encode
 
 QUIET = object()
 # A pipeline's replies may be deep.
@@ -198,7 +198,7 @@ class Run:
 
     def revoke(self):
         """The policy changes so that `a` is no tenant any more."""
-        world = World(BINARY, self.world.prefix)
+        world = World(BINARY, self.world.prefix, self.world.upstream)
         try:
             client = world.user("a")
             client.ask(["SET", "k", "v"])
@@ -363,13 +363,14 @@ def main():
     parser.add_argument("files", nargs="+")
     parser.add_argument("--only", default="")
     parser.add_argument("--prefix", default="{tenant}:")
+    parser.add_argument("--upstream", default="alone", choices=UPSTREAMS)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     BINARY = None if options.binary == "-" else os.path.abspath(options.binary)
     only = [word for word in options.only.split(",") if word]
     attacks = [a for file in options.files for a in yaml.safe_load(Path(file).read_text())["attacks"]]
     attacks = [a for a in attacks if not only or any(a["id"] == o or a["id"].rsplit("-", 1)[0] == o for o in only)]
-    world, bad = World(BINARY, options.prefix), 0
+    world, bad = World(BINARY, options.prefix, options.upstream), 0
     try:
         for attack in attacks:
             run = Run(world, attack)
@@ -393,10 +394,10 @@ def main():
             if world.broken or not world.alive():
                 print("           starting again")
                 world.stop()
-                world = World(BINARY, options.prefix)
+                world = World(BINARY, options.prefix, options.upstream)
     finally:
         world.stop()
-    print(f"redis isolation, prefix {options.prefix}: {len(attacks) - bad} of {len(attacks)} attacks held")
+    print(f"redis isolation, prefix {options.prefix}, {options.upstream}: {len(attacks) - bad} of {len(attacks)} attacks held")
     sys.exit(1 if bad else 0)
 
 

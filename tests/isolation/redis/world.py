@@ -27,22 +27,35 @@ def ports(count):
     return found
 
 
+# How the wall comes to its server.
+UPSTREAMS = {"alone": "", "shared": ", multiplex: { connections: 1 }", "cluster": ", cluster: {}",
+             "shared-cluster": ", cluster: {}, multiplex: { connections: 1 }"}
+
+
 class World:
     """Servers and the wall, under one prefix."""
 
-    def __init__(self, binary, prefix, everyone="[a-z0-9][a-z0-9-]{0,62}"):
-        self.prefix, self.broken = prefix, False
-        self.shared_port, self.private_port, self.port = ports(3)
+    def __init__(self, binary, prefix, upstream="alone", everyone="[a-z0-9][a-z0-9-]{0,62}"):
+        self.prefix, self.upstream, self.broken = prefix, upstream, False
+        self.shared_port, self.private_port, self.port, bus = ports(4)
+        clustered = upstream.endswith("cluster")
+        self.databases = 1 if clustered else 16
         self.directory = tempfile.TemporaryDirectory(prefix="partywall-redis-")
         self.processes = []
         for port in (self.shared_port, self.private_port):
             self.start(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                         "--notify-keyspace-events", "KEA", "--dir", self.directory.name,
-                        "--logfile", f"redis-{port}.log"])
+                        "--logfile", f"redis-{port}.log",
+                        *(["--cluster-enabled", "yes", "--cluster-port", str(bus)] if clustered and port == self.shared_port else [])])
         for port in (self.shared_port, self.private_port):
             self.await_port(port)
         self.admin, self.private = Client(self.shared_port, timeout=90), Client(self.private_port, timeout=90)
         self.admin.keep = False
+        if clustered:
+            # All slots in one node: what the wall does for a cluster is the same.
+            self.admin.ask(["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])
+            while b"cluster_state:ok" not in self.admin.ask(["CLUSTER", "INFO"]):
+                time.sleep(0.05)
         work, self.log = Path(self.directory.name), open(Path(self.directory.name, "wall.log"), "w+b")
         if binary is None:
             # No wall: to see that what is not held is noticed.
@@ -54,7 +67,7 @@ class World:
         (work / "policies/redis.yaml").write_text(POLICY.format(prefix=prefix, tenants=everyone))
         (work / "partywall.yaml").write_text(
             f"listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:{self.port}', upstream: r, policy: redis, identity: [startup] }}\n"
-            f"upstreams:\n  r: {{ address: '127.0.0.1:{self.shared_port}' }}\npolicies: policies/\n")
+            f"upstreams:\n  r: {{ address: '127.0.0.1:{self.shared_port}'{UPSTREAMS[upstream]} }}\npolicies: policies/\n")
         self.wall = self.start([binary, "serve", "--config", "partywall.yaml"], cwd=work, stderr=self.log)
         self.await_port(self.port)
 
@@ -110,7 +123,7 @@ class World:
         """Every key of every database with its value and its expiry, but those of `without`."""
         own = self.raw(without).encode() if without else None
         found = {}
-        for database in range(16):
+        for database in range(self.databases):
             self.admin.ask([b"SELECT", b"%d" % database])
             for key in self.keys():
                 if own is None or not key.startswith(own):
@@ -128,7 +141,7 @@ class World:
         """Keys that are nobody's."""
         owners = [self.raw(t).encode() for t in ("a", "b")]
         found = []
-        for database in range(16):
+        for database in range(self.databases):
             self.admin.ask([b"SELECT", b"%d" % database])
             found += [k for k in self.keys() if not any(k.startswith(o) for o in owners)]
         self.admin.ask([b"SELECT", b"0"])

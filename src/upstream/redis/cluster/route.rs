@@ -450,7 +450,7 @@ impl Route {
             (Some(resp), _) => resp,
             (None, None) => Resp::Two,
             (None, Some((_, line))) => match line.way() {
-                Way::Shared(resp) | Way::Own(resp) => resp,
+                Way::Shared(resp) | Way::Read(resp) | Way::Own(resp) => resp,
             },
         };
         let mut leg = self.open_own(&taker, resp).await.map_err(wrong)?;
