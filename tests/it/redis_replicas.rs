@@ -63,7 +63,12 @@ fn what_only_reads_goes_to_a_replica_in_sync() {
     assert_eq!(client.ask(&words(&["SET", "k", "1"])), ok());
     assert_eq!(other.ask(&words(&["SET", "k", "theirs"])), ok());
     let read = || calls(replica, "get");
-    assert!(eventually(|| client.ask(&words(&["GET", "k"])) == bulk("1") && read() > 0), "{}", wall.log());
+    // Each thread of the wall hears of the replica by itself.
+    let goes_there = |client: &mut Client, value: &str| {
+        let before = read();
+        client.ask(&words(&["GET", "k"])) == bulk(value) && read() > before
+    };
+    assert!(eventually(|| goes_there(&mut client, "1")) && eventually(|| goes_there(&mut other, "theirs")), "{}", wall.log());
     let (before, at_master) = (read(), calls(master, "get"));
     for _ in 0..10 {
         assert_eq!(client.ask(&words(&["GET", "k"])), bulk("1"));
