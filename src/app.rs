@@ -161,6 +161,7 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
         // RandomState is keyed by the system's randomness: who does not know the key cannot guess the value.
         secret: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
         version,
+        lacks: Arc::new(about.lacks),
         sanitizes: about.sanitizes,
         tenants: Mutex::default(),
     })

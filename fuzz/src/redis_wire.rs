@@ -192,6 +192,7 @@ fn session() -> Session {
         tenant: "acme".into(),
         id: 7,
         version: "7.0.15".into(),
+        lacks: Default::default(),
         secret: 1,
         peers: Default::default(),
         address: "127.0.0.1:9".into(),

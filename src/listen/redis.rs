@@ -6,6 +6,7 @@ use crate::config::Source;
 use crate::identity::{Evidence, IdentityError, Principal, Shown, hears_tokens};
 use crate::observe::{Meter, Metrics, Who};
 use crate::policy::{Peer, Policy, TenantId};
+use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
 use crate::redis::stranger::{Credentials, Said, Stranger, WRONGPASS};
 use crate::redis::tenant::{End, Tenant};
@@ -40,6 +41,8 @@ pub struct Service {
     pub secret: u64,
     /// The server's, as it was at the start.
     pub version: String,
+    /// Commands that it does not have.
+    pub lacks: Arc<Lacks>,
     /// It looks over what RESTORE gives it.
     pub sanitizes: bool,
     /// By tenant.
@@ -218,6 +221,7 @@ impl Service {
             tenant: tenant.as_str().to_owned(),
             id: connection,
             version: self.version.clone(),
+            lacks: self.lacks.clone(),
             secret: self.secret,
             peers: peers.clone(),
             address,

@@ -28,6 +28,7 @@ pub(super) fn setup() -> Setup {
         tenant: "acme".into(),
         id: 1,
         version: "7.0.15".into(),
+        lacks: Default::default(),
         secret: 1,
         peers: Default::default(),
         address: "127.0.0.1:9".into(),

@@ -1,6 +1,6 @@
 //! The command table: `commands.txt` and `commands_later.txt` as the servers publish it, and `rules.txt`, which says what the wall does with each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 /// What is done with a command; the words of `rules.txt`.
@@ -94,6 +94,36 @@ impl Entry {
     /// The name as the server writes it in errors: `config|get`.
     pub fn full_name(&self) -> String {
         self.name.replace(' ', "|")
+    }
+}
+
+/// Commands of the table that a server does not have. It would answer them with an error that quotes what it was sent: names as they stand there.
+#[derive(Clone, Debug, Default)]
+pub struct Lacks(HashSet<&'static str>);
+
+impl Lacks {
+    /// All but those that the server lists (COMMAND LIST, since 7.0). What the wall answers itself a server need not have.
+    pub fn new<'a>(listed: impl Iterator<Item = &'a [u8]>) -> Self {
+        let listed: HashSet<String> = listed.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
+        let own = [Rule::Session, Rule::Keyspace, Rule::Local, Rule::NoCluster];
+        let sent = all().filter(|entry| !own.contains(&entry.rule));
+        Self(sent.filter(|entry| !listed.contains(&entry.full_name())).map(|entry| entry.name).collect())
+    }
+
+    /// What one of two servers lacks.
+    pub fn or(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(&self, entry: &Entry) -> bool {
+        self.has(entry.name)
+    }
+
+    /// The same by name.
+    pub fn has(&self, name: &str) -> bool {
+        !self.0.is_empty() && self.0.contains(name)
     }
 }
 

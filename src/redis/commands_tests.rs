@@ -63,3 +63,23 @@ fn arity_is_the_servers() {
     assert!(entry("del").takes(2) && entry("del").takes(1000) && !entry("del").takes(1));
     assert_eq!(entry("config get").full_name(), "config|get");
 }
+
+#[test]
+fn what_a_server_lacks_is_refused_in_its_own_words() {
+    use crate::redis::understand::lookup;
+    use crate::redis::wire::Request;
+    let has = ["get", "client", "client|id", "command"];
+    let lacks = Lacks::new(has.iter().map(|name| name.as_bytes()));
+    let said = |words: &[&str]| lookup(&Request::new(words), &lacks).map(|e| e.name).map_err(|r| String::from_utf8(r.text).unwrap());
+    assert_eq!(said(&["GET", "k"]), Ok("get"));
+    assert_eq!(said(&["VADD", "k", "a b"]), Err("ERR unknown command 'VADD', with args beginning with: 'k' 'a b' ".into()));
+    assert_eq!(said(&["client", "no-TOUCH", "on"]), Err("ERR unknown subcommand 'no-TOUCH'. Try CLIENT HELP.".into()));
+    assert_eq!(said(&["XINFO", "stream", "k"]), Err("ERR unknown command 'XINFO', with args beginning with: 'stream' 'k' ".into()));
+    // What the wall answers itself, or by other commands, a server need not have.
+    assert_eq!(said(&["KEYS", "*"]), Ok("keys"));
+    assert_eq!(said(&["CLIENT", "LIST"]), Ok("client list"));
+    // 128 bytes, the marks among them.
+    let long = "x".repeat(300);
+    assert_eq!(said(&["VADD", &long, "y"]), Err(format!("ERR unknown command 'VADD', with args beginning with: '{}' ", &long[..128])));
+    assert!(!Lacks::default().has("vadd"));
+}

@@ -15,6 +15,10 @@ use super::value::Value;
 use super::wire::{Request, integer};
 use bytes::{Bytes, BytesMut};
 
+mod running;
+
+use running::{Running, stats};
+
 /// The longest library text; it goes upstream as a string with escapes, and comes back so in FUNCTION LIST.
 const CODE_MAX_BYTES: usize = 1 << 20;
 /// The longest library as upstream has it.
@@ -72,7 +76,7 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
             }
             Ok(Functional::Errand(Errand::new(Job::Flush(None))))
         }
-        "function stats" => Ok(Functional::Errand(Errand::new(Job::Stats))),
+        "function stats" => Ok(Functional::Errand(Errand::new(Job::Stats(None)))),
         "function kill" => Ok(Functional::Errand(Errand::new(Job::Kill { found: false }))),
         _ => Err(Refusal::noperm(entry)),
     }
@@ -142,9 +146,12 @@ pub struct Errand {
 #[derive(Debug)]
 enum Job {
     Load(Load),
+    /// How many there are after this answer.
+    Count(Bytes),
     /// The libraries that are still there.
     Flush(Option<Vec<Bytes>>),
-    Stats,
+    /// What runs of the tenant's own, once that is known.
+    Stats(Option<Running>),
     Kill {
         /// What runs is a function of the tenant's own.
         found: bool,
@@ -197,7 +204,8 @@ impl Errand {
                 encode::bulk(out, b"DELETE");
                 encode::joined(out, names.library(), &left.pop().unwrap_or_default());
             }
-            Job::Flush(None) | Job::Stats => list_own(names, b"*", false, out),
+            Job::Flush(None) | Job::Stats(Some(_)) | Job::Count(_) => list_own(names, b"*", false, out),
+            Job::Stats(None) => encode::command(out, &["FUNCTION", "STATS"]),
             Job::Kill { found } => encode::command(out, &["FUNCTION", if *found { "KILL" } else { "STATS" }]),
         }
     }
@@ -208,15 +216,15 @@ impl Errand {
             Job::Load(Load { functions: Some(_), name, .. }) => {
                 Reply { shape: Shape::Library, quotes: vec![Bytes::copy_from_slice(name.as_bytes())] }
             }
-            Job::Flush(None) | Job::Stats => Shape::Libraries.into(),
-            Job::Load(_) | Job::Flush(_) | Job::Kill { .. } => Reply::default(),
+            Job::Flush(None) | Job::Stats(Some(_)) | Job::Count(_) => Shape::Libraries.into(),
+            Job::Load(_) | Job::Flush(_) | Job::Stats(None) | Job::Kill { .. } => Reply::default(),
         }
     }
 
     /// Where that answer is put.
     pub fn scratch(&mut self) -> &mut BytesMut {
         // What another tenant's function was called with may be long; only its name is looked at. What a library says of itself may be anything.
-        let max = if matches!(self.job, Job::Kill { .. }) { KEPT_OF_STATS_BYTES } else { WRAPPED_MAX_BYTES };
+        let max = if matches!(self.job, Job::Kill { .. } | Job::Stats(None)) { KEPT_OF_STATS_BYTES } else { WRAPPED_MAX_BYTES };
         if self.scratch.len() > max {
             self.scratch.truncate(max);
             self.over = true;
@@ -238,13 +246,34 @@ impl Errand {
                 }
                 None => Progress::Done(Bytes::from_static(b"-ERR Error registering functions: not understood by this proxy\r\n")),
             },
-            Job::Load(_) => Progress::Done(answer),
-            Job::Flush(None) | Job::Stats if failed => Progress::Done(answer),
+            Job::Load(_) if failed => Progress::Done(answer),
+            Job::Load(_) => {
+                self.job = Job::Count(answer);
+                Progress::More
+            }
+            Job::Count(answer) => {
+                if !failed {
+                    setup.peers.keep_functions(count(value.as_ref()));
+                }
+                Progress::Done(answer.clone())
+            }
+            Job::Flush(None) | Job::Stats(None) if failed => Progress::Done(answer),
             Job::Flush(left) => {
                 let left = left.get_or_insert_with(|| libraries(value.as_ref()).filter_map(|library| library.0).collect());
                 if left.is_empty() { Progress::Done(Bytes::from_static(b"+OK\r\n")) } else { Progress::More }
             }
-            Job::Stats => Progress::Done(stats(value.as_ref(), resp)),
+            Job::Stats(running @ None) => {
+                *running = Some(value.as_ref().map(|stats| Running::read(stats, &setup.names)).unwrap_or_default());
+                Progress::More
+            }
+            // While a function is busy the server lists none: how many there are is what was seen last.
+            Job::Stats(Some(running)) => {
+                let peers = &setup.peers;
+                if !failed {
+                    peers.keep_functions(count(value.as_ref()));
+                }
+                Progress::Done(stats(running, peers.functions(), resp))
+            }
             Job::Kill { found: true } => Progress::Done(answer),
             Job::Kill { found } => {
                 *found = value.is_some_and(|stats| is_own(&stats, &setup.names));
@@ -271,21 +300,9 @@ fn libraries(list: Option<&Value>) -> impl Iterator<Item = (Option<Bytes>, usize
     })
 }
 
-fn stats(list: Option<&Value>, resp: encode::Resp) -> Bytes {
-    let (count, functions) = libraries(list).fold((0, 0), |(count, functions), library| (count + 1, functions + library.1));
-    let mut out = BytesMut::new();
-    encode::map(&mut out, resp, 2);
-    encode::bulk(&mut out, b"running_script");
-    encode::null(&mut out, resp);
-    encode::bulk(&mut out, b"engines");
-    encode::map(&mut out, resp, 1);
-    encode::bulk(&mut out, b"LUA");
-    encode::map(&mut out, resp, 2);
-    for (name, number) in [("libraries_count", count), ("functions_count", functions)] {
-        encode::bulk(&mut out, name.as_bytes());
-        encode::integer(&mut out, i64::try_from(number).unwrap_or(i64::MAX));
-    }
-    out.freeze()
+/// How many libraries and functions these are.
+fn count(list: Option<&Value>) -> (usize, usize) {
+    libraries(list).fold((0, 0), |(count, functions), library| (count + 1, functions + library.1))
 }
 
 /// What the probe says that a library registers. It ran the client's code and may say anything: names and flags are looked over.

@@ -119,7 +119,38 @@ fn a_library_is_looked_at_and_then_wrapped() {
         second.contains("$7\r\nREPLACE\r\n") && second.contains(&format!("#!lua name={OWN}lib\nlocal CODE='")) && second.ends_with(&ends)
     );
     assert_eq!(errand.awaits().shape, Shape::Library);
-    assert_eq!(answer(&mut errand, "$3\r\nlib\r\n").as_deref(), Some("$3\r\nlib\r\n"));
+    assert_eq!(answer(&mut errand, "$3\r\nlib\r\n"), None);
+    assert!(asks(&mut errand).contains("LIBRARYNAME"));
+    assert_eq!(answer(&mut errand, "*0\r\n").as_deref(), Some("$3\r\nlib\r\n"));
+}
+
+#[test]
+fn a_function_that_runs_is_told_in_the_clients_own_words() {
+    let counted = "$7\r\nengines\r\n*2\r\n$3\r\nLUA\r\n*4\r\n$15\r\nlibraries_count\r\n:0\r\n$15\r\nfunctions_count\r\n:0\r\n";
+    let running = |name: &str| {
+        let words: String = ["FCALL", name, "1", "acme:k", "acme:v"].iter().map(|w| format!("${}\r\n{w}\r\n", w.len())).collect();
+        format!(
+            "*4\r\n$14\r\nrunning_script\r\n*6\r\n$4\r\nname\r\n${}\r\n{name}\r\n$7\r\ncommand\r\n*5\r\n{words}\
+             $11\r\nduration_ms\r\n:6000\r\n$7\r\nengines\r\n*0\r\n",
+            name.len()
+        )
+    };
+    let said = |stats: &str| {
+        let Functional::Errand(mut errand) = ask(&["FUNCTION", "STATS"]).unwrap().1 else { unreachable!() };
+        assert!(asks(&mut errand).contains("STATS"));
+        if let Some(said) = answer(&mut errand, stats) {
+            return said;
+        }
+        assert!(asks(&mut errand).contains("LIST"));
+        answer(&mut errand, "-BUSY Redis is busy running a script.\r\n").unwrap()
+    };
+    let own = "*4\r\n$14\r\nrunning_script\r\n*6\r\n$4\r\nname\r\n$1\r\nf\r\n$7\r\ncommand\r\n*5\r\n$5\r\nFCALL\r\n$1\r\nf\r\n$1\r\n1\r\n\
+               $1\r\nk\r\n$6\r\nacme:v\r\n$11\r\nduration_ms\r\n:6000\r\n";
+    assert_eq!(said(&running(&format!("{OWN}f"))), format!("{own}{counted}"));
+    // Another tenant's is nobody's business.
+    assert_eq!(said(&running("pw61636d653b_f")), format!("*4\r\n$14\r\nrunning_script\r\n$-1\r\n{counted}"));
+    // The server itself says so of a script.
+    assert!(said("-BUSY Redis is busy running a script.\r\n").starts_with("-BUSY"));
 }
 
 #[test]

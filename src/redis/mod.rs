@@ -54,7 +54,7 @@ pub fn explain<A: AsRef<[u8]>>(policy: &Policy, tenant: &TenantId, args: &[A]) -
 
 fn explain_for(names: &Names, request: &wire::Request) -> Result<Explained, Refusal> {
     use commands::Rule;
-    let entry = understand::lookup(request)?;
+    let entry = understand::lookup(request, &commands::Lacks::default())?;
     match entry.rule {
         Rule::Session => return Ok(Explained::Answered("the session keeps transactions, protocol and identity itself")),
         Rule::Keyspace => return Ok(Explained::Answered("the wall walks the tenant's own keys with SCAN")),

@@ -17,6 +17,11 @@ pub struct Names {
     slot: Option<u16>,
 }
 
+/// How the server says that it does not know a command.
+const UNKNOWN: &[u8] = b"-ERR unknown command ";
+/// What its arguments stand behind.
+const ARGUMENTS: &[u8] = b"with args beginning with: ";
+
 impl Names {
     /// None where a key of this tenant could be one that all share: then the two cannot be told apart.
     pub fn new(policy: &RedisPolicy, tenant: &TenantId) -> Option<Self> {
@@ -92,6 +97,11 @@ impl Names {
         [&self.escaped, b"*".as_slice()].concat()
     }
 
+    /// Whether an error that begins so may name what the command was sent with, whichever it was.
+    pub fn may_be_quoted(error: &[u8]) -> bool {
+        error.starts_with(UNKNOWN) || UNKNOWN.starts_with(error)
+    }
+
     /// An error line with the client's own names where the server quotes its keys. The server's sentences put the key at their beginning or at
     /// their end, as a C string with its line ends made blanks.
     pub fn unquote(&self, line: &[u8], quotes: &[Bytes]) -> Vec<u8> {
@@ -99,6 +109,12 @@ impl Names {
         const LAST: &[u8] = b" for key name '";
         if let Some(rest) = line.strip_prefix(b"-ERR Prefix '").and_then(|rest| rest.strip_prefix(self.prefix.as_ref())) {
             return [b"-ERR Prefix '".as_slice(), &self.without_last(rest)].concat();
+        }
+        // All arguments stand there as they were sent. A server that was asked what it has gets no such command.
+        if line.starts_with(UNKNOWN)
+            && let Some(at) = line.windows(ARGUMENTS.len()).position(|window| window == ARGUMENTS)
+        {
+            return [line.get(..at + ARGUMENTS.len()).unwrap_or_default(), b"\r\n"].concat();
         }
         for first in [b"-ERR Library '".as_slice(), b"-ERR Function "] {
             if let Some(rest) = line.strip_prefix(first).and_then(|rest| rest.strip_prefix(self.library.as_ref())) {

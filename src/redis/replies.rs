@@ -369,7 +369,7 @@ impl Stripper {
         self.instead(reply, out, true);
         let quotes = self.here(reply).map(|(reply, _)| reply.quotes.as_slice()).unwrap_or_default();
         let may_name_a_node = names.slot().is_some() && may_name_a_node(input);
-        if quotes.is_empty() && !may_name_a_node {
+        if quotes.is_empty() && !may_name_a_node && !Names::may_be_quoted(input) {
             (self.state, self.begun) = (State::Line, true);
             return Ok(Some(false));
         }

@@ -1,8 +1,8 @@
 //! One client's conversation: each command is judged, rewritten and sent, and queues the reply it awaits; replies leave in that order.
 
-use super::commands::{Entry, Rule};
+use super::commands::{Entry, Lacks, Rule};
 use super::encode::{self, Resp};
-use super::line::{LARGE_BYTES, Line, Way};
+use super::line::{LARGE_BYTES, Way};
 use super::local;
 use super::names::Names;
 use super::replies::Stripper;
@@ -10,23 +10,23 @@ use super::rewrite;
 use super::script::Scripted;
 use super::shape::{Message, Reply, Shape};
 use super::stateless::{Need, Stain};
-use super::tenant::Tenant;
 use super::understand::{self, Refusal, lookup};
 use super::wire::{Limits, Request, Rest, Scanner, WireError};
 use crate::session::{Close, Fact, Turn};
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 
 mod answers;
 mod clients;
 mod commands;
 mod errand;
 mod passthrough;
+mod setup;
 mod way;
 
 pub(super) use commands::subscription;
 use errand::Errand;
+pub use setup::Setup;
 
 /// Replies awaited at once; the client's further commands wait.
 const AWAITED_MAX: usize = 4096;
@@ -40,35 +40,6 @@ const QUEUED_MAX: usize = 256 << 10;
 const SUBSCRIPTIONS_MAX: usize = 100_000;
 /// An argument that is not kept, but forwarded as it comes.
 const FORWARD_BYTES: usize = 1 << 20;
-
-/// What a session is made with.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The tenant's names.
-    pub names: Names,
-    /// The tenant, as it may see itself.
-    pub tenant: String,
-    /// This connection's number, among those of the wall.
-    pub id: u64,
-    /// Upstream's own version.
-    pub version: String,
-    /// Secret of the process: cursors go out under it.
-    pub secret: u64,
-    /// What its connections know of each other.
-    pub peers: Arc<Tenant>,
-    /// The client's `host:port`.
-    pub address: String,
-    /// Upstream's number of its connection.
-    pub upstream_id: u64,
-    /// Upstream looks over what RESTORE gives it.
-    pub sanitizes: bool,
-    /// Upstream is a node of a cluster: its number of a connection says nothing where the client goes on to another.
-    pub cluster: bool,
-    /// For tests of the wall only: what sets the server up passes.
-    pub test_passthrough: bool,
-    /// Where connections upstream are shared: which one the next bytes are for.
-    pub line: Option<Arc<Line>>,
-}
 
 /// What a command's words were found to name.
 type Found = Result<&'static Entry, Refusal>;
@@ -127,10 +98,10 @@ impl Subscriptions {
 }
 
 /// Whether the keys of a long command are all among these first arguments, so that its rest may be forwarded as it comes.
-fn forwardable(args: &[&[u8]], count: usize) -> bool {
+fn forwardable(args: &[&[u8]], count: usize, lacks: &Lacks) -> bool {
     let Some(name) = args.first() else { return false };
     match super::commands::find(name, args.get(1).copied()) {
-        super::commands::Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) => {
+        super::commands::Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) && !lacks.contains(entry) => {
             understand::ranges(entry, count).is_ok_and(|places| places.iter().all(|(at, _)| *at < args.len()))
         }
         _ => false,
@@ -268,8 +239,8 @@ impl Session {
         if self.revoked {
             return false;
         }
-        let transaction = self.transaction.is_some();
-        let begun = self.scanner.begun(input, FORWARD_BYTES, |args, count| !transaction && forwardable(args, count));
+        let (transaction, lacks) = (self.transaction.is_some(), &self.setup.lacks);
+        let begun = self.scanner.begun(input, FORWARD_BYTES, |args, count| !transaction && forwardable(args, count, lacks));
         let Some(begun) = begun else { return false };
         let mark = self.begin_reply(turn);
         let plan = match understand::beginning(&begun.args, begun.count) {
@@ -299,7 +270,7 @@ impl Session {
 
     /// One whole command: now, or when nothing is under way any more.
     fn next(&mut self, request: Request, turn: &mut Turn) {
-        let found = lookup(&request);
+        let found = lookup(&request, &self.setup.lacks);
         if self.find_way(&found, &request) { self.take(found, &request, turn) } else { self.held = Some(request) }
     }
 

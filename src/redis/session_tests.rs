@@ -4,7 +4,9 @@
 use super::*;
 use crate::redis::cases::{names, setup};
 use crate::redis::inline;
+use crate::redis::line::Line;
 use crate::session::Session as _;
+use std::sync::Arc;
 
 struct Talk {
     session: Session,
@@ -402,4 +404,18 @@ fn notifications_are_of_own_keys() {
     // Nothing but that is dropped.
     talk.hear("*3\r\n$7\r\nmessage\r\n$8\r\nglobex:n\r\n$1\r\nx\r\n");
     assert!(talk.closed.is_some());
+}
+
+#[test]
+fn an_unknown_command_shows_nothing_that_was_sent() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.say("VADD k v;GET k"), "VADD acme:k v;GET acme:k");
+    let error = "-ERR unknown command 'VADD', with args beginning with: 'acme:k' 'v' \r\n";
+    assert_eq!(talk.hear(error), "-ERR unknown command 'VADD', with args beginning with:");
+    // As 6.2 has it, and other errors that begin so.
+    assert_eq!(talk.hear("-ERR unknown\r\n"), "-ERR unknown");
+    talk.say("MULTI;VADD k v;EXEC");
+    talk.hear("+OK\r\n");
+    let error = "-ERR unknown command `VADD`, with args beginning with: `acme:k`, `v`, \r\n";
+    assert_eq!(talk.hear(error), "-ERR unknown command `VADD`, with args beginning with:");
 }

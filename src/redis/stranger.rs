@@ -1,5 +1,6 @@
 //! A client that has not said who it is, on a port where it may say so itself: `AUTH tenant anything`, or HELLO with the same.
 
+use super::commands::Lacks;
 use super::encode;
 use super::understand::{is_word, lookup};
 use super::wire::{Limits, Request, Scanner, WireError};
@@ -56,7 +57,7 @@ impl Stranger {
 }
 
 fn answer(request: Request, out: &mut BytesMut) -> Said {
-    let entry = match lookup(&request) {
+    let entry = match lookup(&request, &Lacks::default()) {
         Ok(entry) => entry,
         Err(refusal) => {
             encode::error(out, &refusal.text);

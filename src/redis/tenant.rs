@@ -15,6 +15,8 @@ pub struct Tenant {
     /// Its scripts.
     pub scripts: Scripts,
     members: Mutex<BTreeMap<u64, Member>>,
+    /// Libraries and functions, as they were seen last.
+    functions: Mutex<(usize, usize)>,
     /// Large replies that came over shared connections.
     large: AtomicUsize,
 }
@@ -119,6 +121,16 @@ impl Tenant {
         drop(members);
         found.iter().for_each(|connection| connection.end());
         found.len()
+    }
+
+    /// So many libraries and functions it has now.
+    pub fn keep_functions(&self, counts: (usize, usize)) {
+        *self.functions.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    /// How many it had when they were last seen.
+    pub fn functions(&self) -> (usize, usize) {
+        *self.functions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reply of this tenant's was large for a connection that others share; `times` as bad as it may be once.

@@ -1,7 +1,7 @@
 //! Where names stand in a command, and in its reply. Parsers that mirror the server's where a specification cannot be relied on; what they do
 //! not understand is refused. Option words are C strings to the server: they end at the first zero byte.
 
-use super::commands::{Access, Entry, Found, Rule, Spec, find};
+use super::commands::{Access, Entry, Found, Lacks, Rule, Spec, find};
 use super::shape::{Reply, Shape};
 use super::wire::{Request, integer};
 
@@ -65,17 +65,16 @@ pub(super) fn syntax() -> Refusal {
     Refusal::late("syntax error")
 }
 
-/// The table's entry with the right count of words. Errors: the server's own.
-pub fn lookup(request: &Request) -> Result<&'static Entry, Refusal> {
+/// The table's entry with the right count of words, of a server that lacks some. Errors: the server's own.
+pub fn lookup(request: &Request, lacks: &Lacks) -> Result<&'static Entry, Refusal> {
     let second = (request.len() > 1).then(|| request.arg(1));
     match find(request.arg(0), second) {
         Found::Unknown => Err(unknown(request)),
-        Found::NoSubcommand(container) => {
-            let mut text = b"ERR unknown subcommand '".to_vec();
-            text.extend(c_string(request.arg(1)).iter().take(128));
-            text.extend_from_slice(format!("'. Try {} HELP.", container.name.to_ascii_uppercase()).as_bytes());
-            Err(Refusal { label: "ERR", text, late: false })
-        }
+        Found::NoSubcommand(container) => Err(no_subcommand(request, container.name)),
+        Found::Entry(entry) if lacks.contains(entry) => match entry.name.split_once(' ') {
+            Some((container, _)) if !lacks.has(container) => Err(no_subcommand(request, container)),
+            _ => Err(unknown(request)),
+        },
         Found::Entry(entry) if !entry.takes(request.len()) => {
             Err(Refusal::early("ERR", format!("wrong number of arguments for '{}' command", entry.full_name())))
         }
@@ -83,6 +82,14 @@ pub fn lookup(request: &Request) -> Result<&'static Entry, Refusal> {
     }
 }
 
+fn no_subcommand(request: &Request, container: &str) -> Refusal {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend(c_string(request.arg(1)).iter().take(128));
+    text.extend_from_slice(format!("'. Try {} HELP.", container.to_ascii_uppercase()).as_bytes());
+    Refusal { label: "ERR", text, late: false }
+}
+
+/// `commandCheckExistence` of the server's server.c.
 fn unknown(request: &Request) -> Refusal {
     let mut args = Vec::new();
     for arg in request.iter().skip(1) {

@@ -14,8 +14,10 @@ pub use shared::{Event, Tell};
 use super::Stream;
 use super::login::{For, Logins, Who};
 use crate::config::Upstream;
+use crate::redis::commands::Lacks;
 use crate::redis::encode::{self, Resp};
 use crate::redis::frames::Measure;
+use crate::redis::value::Value;
 use bytes::{Buf, BytesMut};
 use cluster::Cluster;
 use sentinel::{Followed, Sentinels};
@@ -77,6 +79,8 @@ pub struct About {
     pub sanitizes: bool,
     /// Replies that nobody reads are kept without bound.
     pub replies_unbounded: bool,
+    /// Commands that it does not have.
+    pub lacks: Lacks,
 }
 
 impl Target {
@@ -123,7 +127,7 @@ impl Target {
         let who = self.logins.of(For::Wall, false).await.map_err(ConnectError::Login)?;
         match self.connect_with(&who).await {
             // Rotated since, perhaps.
-            Err(ConnectError::Server(said)) if ["WRONGPASS", "NOAUTH", "ERR invalid password"].iter().any(|s| said.starts_with(s)) => {
+            Err(ConnectError::Server(said)) if is_of_login(&said) => {
                 let again = self.logins.of(For::Wall, true).await.map_err(ConnectError::Login)?;
                 if again == who { Err(ConnectError::Server(said)) } else { self.connect_with(&again).await }
             }
@@ -156,13 +160,8 @@ impl Target {
 
     async fn login(&self, stream: Stream, who: &Who) -> Result<Connection, ConnectError> {
         let mut connection = Connection { stream, input: BytesMut::new(), id: 0 };
+        self.authenticate(&mut connection, who).await?;
         let mut out = BytesMut::new();
-        self.write_auth(who, &mut out);
-        if !out.is_empty() {
-            connection.stream.write_all(&out).await?;
-            connection.line().await?;
-            out.clear();
-        }
         encode::command(&mut out, &["CLIENT", "ID"]);
         connection.stream.write_all(&out).await?;
         connection.id = match connection.line().await {
@@ -187,15 +186,26 @@ impl Target {
         }
         // RESET makes it the default user's.
         let who = self.logins.of(For::Wall, false).await.map_err(ConnectError::Login)?;
+        match self.authenticate(connection, &who).await {
+            Err(ConnectError::Server(said)) if is_of_login(&said) => {
+                let again = self.logins.of(For::Wall, true).await.map_err(ConnectError::Login)?;
+                self.authenticate(connection, &again).await?;
+            }
+            other => other?,
+        }
+        if connection.input.is_empty() { Ok(()) } else { Err(ConnectError::Protocol) }
+    }
+
+    async fn authenticate(&self, connection: &mut Connection, who: &Who) -> Result<(), ConnectError> {
         let mut out = BytesMut::new();
-        self.write_auth(&who, &mut out);
+        self.write_auth(who, &mut out);
         if !out.is_empty() {
             connection.stream.write_all(&out).await?;
             if connection.line().await? != "+OK" {
                 return Err(ConnectError::Protocol);
             }
         }
-        if connection.input.is_empty() { Ok(()) } else { Err(ConnectError::Protocol) }
+        Ok(())
     }
 
     fn write_auth(&self, who: &Who, out: &mut BytesMut) {
@@ -224,6 +234,7 @@ impl Target {
                     version: if newer(&one.version, &all.version) { all.version } else { one.version },
                     sanitizes: all.sanitizes && one.sanitizes,
                     replies_unbounded: all.replies_unbounded || one.replies_unbounded,
+                    lacks: all.lacks.or(one.lacks),
                 },
             });
         }
@@ -240,7 +251,8 @@ impl Target {
         let sanitizes = connection.setting("sanitize-dump-payload").await?.is_some_and(|set| set == "yes" || set == "clients");
         let limits = connection.setting("client-output-buffer-limit").await?;
         let replies_unbounded = limits.is_some_and(|set| set.starts_with("normal 0 "));
-        Ok(About { version: version.trim().to_owned(), sanitizes, replies_unbounded })
+        let lacks = connection.commands().await?;
+        Ok(About { version: version.trim().to_owned(), sanitizes, replies_unbounded, lacks })
     }
 }
 
@@ -248,6 +260,11 @@ impl Target {
 fn newer(one: &str, other: &str) -> bool {
     let numbers = |version: &str| version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
     numbers(one) > numbers(other)
+}
+
+/// Whether an error is about who logs in: a password that was rotated, perhaps.
+fn is_of_login(said: &str) -> bool {
+    ["WRONGPASS", "NOAUTH", "ERR invalid password"].iter().any(|begins| said.starts_with(begins))
 }
 
 /// A socket, or TLS over one.
@@ -316,6 +333,19 @@ impl Connection {
             }
             self.read().await?;
         }
+    }
+
+    /// What of the table the server lacks; nothing where it does not tell. Errors: as for a connection.
+    async fn commands(&mut self) -> Result<Lacks, ConnectError> {
+        let mut out = BytesMut::new();
+        encode::command(&mut out, &["COMMAND", "LIST"]);
+        self.stream.write_all(&out).await?;
+        let reply = self.reply().await?.freeze();
+        let listed = Value::read(&reply).ok_or(ConnectError::Protocol)?;
+        if listed.items().is_empty() {
+            return Ok(Lacks::default());
+        }
+        Ok(Lacks::new(listed.items().iter().filter_map(Value::text).map(AsRef::as_ref)))
     }
 
     /// A setting by CONFIG GET; None where the server has none, or does not tell this user.

@@ -1,7 +1,8 @@
 //! Whether a client's next command may go over a connection that others use too, or needs one of the client's own; and when that one holds nothing
 //! of it any more. Between two ways the session waits until every reply of the first has come, so that order is the server's own.
 
-use super::{Found, LARGE_BYTES, Line, Need, Session, Stain, Way};
+use super::{Found, LARGE_BYTES, Need, Session, Stain, Way};
+use crate::redis::line::Line;
 use crate::redis::stateless;
 use crate::redis::wire::Request;
 
