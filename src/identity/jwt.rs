@@ -32,6 +32,8 @@ impl std::fmt::Debug for Keys {
 pub struct Token {
     /// The claim that names the tenant.
     pub tenant: String,
+    /// The claim that names the role.
+    pub role: Option<String>,
     /// `exp`, and the leeway.
     pub ends: Option<SystemTime>,
 }
@@ -118,7 +120,11 @@ fn said(source: &JwtSource, claims: &serde_json::Value) -> Result<Token, String>
     let tenant = found.and_then(|v| v.as_str()).ok_or_else(|| format!("the token has no text at `{way}`"))?;
     let ends = claims.get("exp").and_then(serde_json::Value::as_f64).filter(|e| (0.0..1e12).contains(e));
     let ends = ends.map(|e| Duration::from_secs_f64(e) + source.leeway).and_then(|e| SystemTime::UNIX_EPOCH.checked_add(e));
-    Ok(Token { tenant: tenant.to_owned(), ends })
+    let role = match source.role.as_ref().and_then(|way| way.iter().try_fold(claims, |at, key| at.get(key))) {
+        None | Some(serde_json::Value::Null) => None,
+        Some(role) => Some(role.as_str().ok_or("the role of the token is no text")?.to_owned()),
+    };
+    Ok(Token { tenant: tenant.to_owned(), role, ends })
 }
 
 #[cfg(test)]

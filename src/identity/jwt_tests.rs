@@ -26,6 +26,7 @@ fn signer(id: &str) -> Signer {
 
 fn source() -> JwtSource {
     JwtSource {
+        role: None,
         password: true,
         header: true,
         keys: "jwks.json".into(),

@@ -5,7 +5,7 @@ pub mod jwt;
 pub mod scram;
 
 use crate::config::Source;
-use crate::policy::{Expiry, Peer, Policy, StaticSource, TenantId, Trust};
+use crate::policy::{Expiry, Granted, Named, Peer, Policy, Role, StaticSource, TenantId, Trust};
 use crate::postgres::parameters;
 use certificate::Names;
 use jwt::Keys;
@@ -44,8 +44,8 @@ pub struct Evidence<'a> {
     pub startup: &'a [(String, String)],
     /// A token that came as the password.
     pub token: Option<&'a str>,
-    /// The tenant of the user whose password was proved.
-    pub user: Option<&'a str>,
+    /// Whose the user is whose password was proved.
+    pub user: Option<&'a Named>,
 }
 
 /// What the sources rest on, besides the policy.
@@ -64,6 +64,8 @@ pub struct Grounds<'a> {
 pub struct Principal {
     /// Whose rows.
     pub tenant: TenantId,
+    /// Its part within the tenant.
+    pub role: Role,
     /// Which source said so first.
     pub source: Source,
     /// When the session ends at the latest.
@@ -85,6 +87,9 @@ pub enum IdentityError {
     /// Two sources disagree.
     #[error("two tenant identities were given and differ")]
     Conflict,
+    /// The policy has roles, and not the one that the sources name, or they name none and nothing is the default.
+    #[error("the role is not valid")]
+    Role,
     /// A token that proves nothing; the reason is for the log.
     #[error("the token is not valid")]
     Token(String),
@@ -93,22 +98,37 @@ pub enum IdentityError {
     Password,
 }
 
-/// A name that a source gave, and until when it holds.
-type Said = Result<Option<(String, Option<SystemTime>)>, IdentityError>;
+/// Whom a source names, and until when it holds.
+type Said = Result<Option<(Named, Option<SystemTime>)>, IdentityError>;
 
-/// Asks the sources in order; all that answer must agree. Errors: see [`IdentityError`]; the connection is refused.
+/// Asks the sources in order; all that answer must agree on the tenant, and those that say a role on that. Errors: see [`IdentityError`]; the
+/// connection is refused.
 pub fn identify(policy: &Policy, grounds: Grounds<'_>, evidence: &Evidence<'_>) -> Result<Principal, IdentityError> {
     let mut found: Option<Principal> = None;
     for source in grounds.sources {
-        let Some((name, until)) = said(policy, *source, grounds, evidence)? else { continue };
-        let tenant = policy.tenants.accept(&name).ok_or(IdentityError::Invalid)?;
+        let Some((named, until)) = said(policy, *source, grounds, evidence)? else { continue };
+        let tenant = policy.tenants.accept(&named.tenant).ok_or(IdentityError::Invalid)?;
+        let role = named.role.map_or(Role::Unsaid, |role| Role::Named(role.into()));
         match &mut found {
             Some(first) if first.tenant != tenant => return Err(IdentityError::Conflict),
-            Some(first) => first.until = [first.until, until].into_iter().flatten().min(),
-            None => found = Some(Principal { tenant, source: *source, until }),
+            Some(first) => {
+                first.role = one_role(std::mem::take(&mut first.role), role)?;
+                first.until = [first.until, until].into_iter().flatten().min();
+            }
+            None => found = Some(Principal { tenant, role, source: *source, until }),
         }
     }
-    found.ok_or(IdentityError::Absent)
+    let found = found.ok_or(IdentityError::Absent)?;
+    if matches!(policy.granted(&found.role), Granted::Nothing) { Err(IdentityError::Role) } else { Ok(found) }
+}
+
+/// The role that either says, if both agree. Errors: they do not.
+fn one_role(one: Role, other: Role) -> Result<Role, IdentityError> {
+    match (one, other) {
+        (Role::Unsaid, role) | (role, Role::Unsaid) => Ok(role),
+        (one, other) if one == other => Ok(one),
+        _ => Err(IdentityError::Conflict),
+    }
 }
 
 /// May a token come as the password on this port?
@@ -130,23 +150,36 @@ pub fn chooses(policy: &Policy, sources: &[Source], shown: &Shown) -> bool {
 
 fn said(policy: &Policy, source: Source, grounds: Grounds<'_>, evidence: &Evidence<'_>) -> Said {
     let shown = evidence.shown;
-    let name = match source {
+    let named = match source {
         Source::Mtls => return mtls(policy, shown),
         Source::Jwt => return token(policy, grounds.keys, evidence),
         Source::Header => header(policy, shown)?,
         Source::Proxy => proxy(policy, shown)?,
         Source::Startup => startup(policy, evidence)?,
         Source::Peer => peer(policy, shown)?,
-        Source::Password => evidence.user.map(str::to_owned),
+        Source::Password => evidence.user.cloned(),
         // It speaks with each statement, later.
         Source::Statement => None,
-        Source::Static => match &policy.identity.fixed {
-            Some(StaticSource::Tenant(tenant)) => Some(tenant.clone()),
-            Some(StaticSource::Env(name)) => (grounds.env)(name),
-            None => None,
-        },
+        Source::Static => policy.identity.fixed.as_ref().and_then(|fixed| {
+            let tenant = match &fixed.tenant {
+                StaticSource::Tenant(tenant) => Some(tenant.clone()),
+                StaticSource::Env(name) => (grounds.env)(name),
+            };
+            Some(Named { tenant: tenant?, role: fixed.role.clone() })
+        }),
     };
-    Ok(name.map(|name| (name, None)))
+    Ok(named.map(|named| (named, None)))
+}
+
+/// The one whom all names mean, if they agree; a role need not stand in each. Errors: they do not.
+fn one_named(all: impl IntoIterator<Item = Named>) -> Result<Option<Named>, IdentityError> {
+    let (mut tenants, mut roles) = (Vec::new(), Vec::new());
+    for named in all {
+        tenants.push(named.tenant);
+        roles.extend(named.role);
+    }
+    let (tenant, role) = (one(tenants)?, one(roles)?);
+    Ok(tenant.map(|tenant| Named { tenant, role }))
 }
 
 /// The one name, if all agree. Errors: they do not.
@@ -165,9 +198,9 @@ fn mtls(policy: &Policy, shown: &Shown) -> Said {
     let (Some(source), Some(names)) = (&policy.identity.mtls, &shown.certificate) else { return Ok(None) };
     let kinds = [(&source.uri, &names.uris), (&source.dns, &names.dns), (&source.cn, &names.cn)];
     let all = kinds.into_iter().filter_map(|(template, names)| Some((template.as_ref()?, names)));
-    let tenant = one(all.flat_map(|(template, names)| names.iter().filter_map(|name| template.tenant(name))))?;
+    let named = one_named(all.flat_map(|(template, names)| names.iter().filter_map(|name| template.named(name))))?;
     let until = names.ends.filter(|_| source.expiry == Expiry::End);
-    Ok(tenant.map(|tenant| (tenant, until)))
+    Ok(named.map(|named| (named, until)))
 }
 
 fn token(policy: &Policy, keys: Option<&Keys>, evidence: &Evidence<'_>) -> Said {
@@ -185,23 +218,24 @@ fn token(policy: &Policy, keys: Option<&Keys>, evidence: &Evidence<'_>) -> Said 
     let (mut names, mut ends) = (Vec::new(), Vec::new());
     for token in tokens {
         let token = keys.verify(source, token).map_err(IdentityError::Token)?;
-        names.push(token.tenant);
+        names.push(Named { tenant: token.tenant, role: token.role });
         ends.extend(token.ends);
     }
     let until = ends.into_iter().min().filter(|_| source.expiry == Expiry::End);
-    Ok(one(names)?.map(|tenant| (tenant, until)))
+    Ok(one_named(names)?.map(|named| (named, until)))
 }
 
-fn header(policy: &Policy, shown: &Shown) -> Result<Option<String>, IdentityError> {
+fn header(policy: &Policy, shown: &Shown) -> Result<Option<Named>, IdentityError> {
     let Some(source) = &policy.identity.header else { return Ok(None) };
-    let named = one(shown.headers.iter().filter(|(name, _)| *name == source.name).map(|(_, value)| value.clone()))?;
-    if named.is_some() && !trusted(&source.trust, shown) {
+    let said = |wanted: &str| one(shown.headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.clone()));
+    let (tenant, role) = (said(&source.name)?, source.role.as_deref().map(said).transpose()?.flatten());
+    if (tenant.is_some() || role.is_some()) && !trusted(&source.trust, shown) {
         return Err(IdentityError::Untrusted);
     }
-    Ok(named)
+    Ok(tenant.map(|tenant| Named { tenant, role }))
 }
 
-fn proxy(policy: &Policy, shown: &Shown) -> Result<Option<String>, IdentityError> {
+fn proxy(policy: &Policy, shown: &Shown) -> Result<Option<Named>, IdentityError> {
     let Some(source) = &policy.identity.proxy else { return Ok(None) };
     let own = source.tlv.as_ref().map(|(kind, template)| (*kind, template));
     let wanted = [source.authority.as_ref().map(|t| (0x02, t)), source.ssl_cn.as_ref().map(|t| (0x22, t)), own];
@@ -209,33 +243,36 @@ fn proxy(policy: &Policy, shown: &Shown) -> Result<Option<String>, IdentityError
     for (kind, template) in wanted.into_iter().flatten() {
         for (_, value) in shown.proxied.iter().filter(|(k, _)| *k == kind) {
             let value = std::str::from_utf8(value).map_err(|_| IdentityError::Invalid)?;
-            names.extend(template.tenant(value));
+            names.extend(template.named(value));
         }
     }
-    one(names)
+    one_named(names)
 }
 
-fn startup(policy: &Policy, evidence: &Evidence<'_>) -> Result<Option<String>, IdentityError> {
+fn startup(policy: &Policy, evidence: &Evidence<'_>) -> Result<Option<Named>, IdentityError> {
     let Some(source) = &policy.identity.startup else { return Ok(None) };
-    let mut names: Vec<String> =
-        parameters::find(evidence.startup, &source.parameter).map_err(|_| IdentityError::Invalid)?.into_iter().collect();
+    let said = |name: &str| parameters::find(evidence.startup, name).map_err(|_| IdentityError::Invalid);
+    let mut names: Vec<Named> = said(&source.parameter)?.into_iter().map(|tenant| Named { tenant, role: None }).collect();
+    let role = source.role.as_deref().map(said).transpose()?.flatten();
     let plain = |wanted: &str| one(evidence.startup.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.clone()));
     let user = plain("user")?;
     let database = plain("database")?.or_else(|| user.clone());
     for (template, value) in [(&source.user, &user), (&source.database, &database), (&source.sni, &evidence.shown.sni)] {
         if let (Some(template), Some(value)) = (template, value) {
-            names.extend(template.tenant(value));
+            names.extend(template.named(value));
         }
     }
-    if !names.is_empty() && !trusted(&source.trust, evidence.shown) {
+    if (!names.is_empty() || role.is_some()) && !trusted(&source.trust, evidence.shown) {
         return Err(IdentityError::Untrusted);
     }
-    one(names)
+    let named = one_named(names)?;
+    let role = one(named.iter().filter_map(|n| n.role.clone()).chain(role))?;
+    Ok(named.map(|named| Named { role, ..named }))
 }
 
-fn peer(policy: &Policy, shown: &Shown) -> Result<Option<String>, IdentityError> {
+fn peer(policy: &Policy, shown: &Shown) -> Result<Option<Named>, IdentityError> {
     let (Some(source), Peer::Unix(Some(account))) = (&policy.identity.peer, shown.peer) else { return Ok(None) };
-    one(source.users.iter().filter(|(user, _)| *user == account).map(|(_, tenant)| tenant.clone()))
+    one_named(source.users.iter().filter(|(user, _)| *user == account).map(|(_, named)| named.clone()))
 }
 
 #[cfg(test)]

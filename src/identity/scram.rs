@@ -2,6 +2,7 @@
 //! holds what a server stores and no password.
 
 use crate::config::document::{Findings, Reader, entries};
+use crate::policy::Named;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as B64;
 use hmac::{Hmac, KeyInit, Mac};
@@ -31,9 +32,9 @@ struct Verifier {
     server: Key,
 }
 
-/// Users, the tenant of each, and how each shows that it is the one.
+/// Users, whose each is, and how each shows that it is the one.
 pub struct Users {
-    all: HashMap<String, (String, Verifier)>,
+    all: HashMap<String, (Named, Verifier)>,
     /// Makes a stranger's salt the same each time.
     secret: Key,
 }
@@ -101,7 +102,8 @@ impl Users {
         let mut all = HashMap::new();
         if let Some(root) = reader.parse(text) {
             for (name, node) in entries(&root) {
-                let fields = reader.fields(node, &["tenant", "password"], &[]);
+                let fields = reader.fields(node, &["tenant", "role", "password"], &[]);
+                let role = fields.get("role").and_then(|n| reader.text(n));
                 let tenant = reader.need(&fields, "tenant").and_then(|n| reader.text(n));
                 let Some(place) = reader.need(&fields, "password") else { continue };
                 let verifier = reader.text(place).as_deref().and_then(Verifier::parse);
@@ -113,7 +115,7 @@ impl Users {
                     );
                 }
                 if let (Some(tenant), Some(verifier)) = (tenant, verifier)
-                    && all.insert(name.clone(), (tenant, verifier)).is_some()
+                    && all.insert(name.clone(), (Named { tenant, role }, verifier)).is_some()
                 {
                     reader.say(node, format!("`{name}` stands twice"), "keep one of them");
                 }
@@ -126,19 +128,19 @@ impl Users {
         if lines.is_empty() { Ok(Self { all, secret: random()? }) } else { Err(lines.join("\n")) }
     }
 
-    /// The tenant of a user with this password. Errors: nobody's.
-    pub fn check(&self, user: &str, password: &str) -> Result<String, Failed> {
+    /// Whose a user with this password is. Errors: nobody's.
+    pub fn check(&self, user: &str, password: &str) -> Result<Named, Failed> {
         let stranger = Verifier::of_nobody(&self.secret, user);
-        let (tenant, verifier) = self.all.get(user).map_or((None, &stranger), |(tenant, v)| (Some(tenant), v));
+        let (named, verifier) = self.all.get(user).map_or((None, &stranger), |(named, v)| (Some(named), v));
         // A stranger's is computed, too: the time does not tell who is listed.
         let accepted = verifier.accepts(password);
-        tenant.filter(|_| accepted).cloned().ok_or("no such user, or another password")
+        named.filter(|_| accepted).cloned().ok_or("no such user, or another password")
     }
 }
 
 /// One exchange, for the user that the startup message named.
 pub struct Exchange<'a> {
-    tenant: Option<&'a str>,
+    named: Option<&'a Named>,
     verifier: Verifier,
     /// The server certificate's hash, over TLS.
     endpoint: Option<&'a [u8]>,
@@ -155,7 +157,7 @@ impl<'a> Exchange<'a> {
         let verifier = known.map_or_else(|| Verifier::of_nobody(&users.secret, user), |(_, v)| v.clone());
         let empty = String::new;
         Self {
-            tenant: known.map(|(t, _)| t.as_str()),
+            named: known.map(|(named, _)| named),
             verifier,
             endpoint,
             header: empty(),
@@ -194,8 +196,8 @@ impl<'a> Exchange<'a> {
         Ok(&self.challenge)
     }
 
-    /// Takes client-final-message and gives server-final-message and the tenant. Errors: it proves nothing.
-    pub fn last(&self, message: &str) -> Result<(String, String), Failed> {
+    /// Takes client-final-message and gives server-final-message and whose the user is. Errors: it proves nothing.
+    pub fn last(&self, message: &str) -> Result<(String, Named), Failed> {
         if self.challenge.is_empty() {
             return Err("a last message before the first");
         }
@@ -215,8 +217,8 @@ impl<'a> Exchange<'a> {
         let mut key: Key = B64.decode(proof).ok().and_then(|p| p.try_into().ok()).ok_or("malformed proof")?;
         key.iter_mut().zip(hmac(&self.verifier.stored, &said)).for_each(|(key, signature)| *key ^= signature);
         let proved = same(&Sha256::digest(key).into(), &self.verifier.stored);
-        match self.tenant {
-            Some(tenant) if proved => Ok((format!("v={}", B64.encode(hmac(&self.verifier.server, &said))), tenant.to_owned())),
+        match self.named {
+            Some(named) if proved => Ok((format!("v={}", B64.encode(hmac(&self.verifier.server, &said))), named.clone())),
             _ => Err("no such user, or another password"),
         }
     }

@@ -152,3 +152,65 @@ fn a_real_certificate_is_read() {
     assert_eq!(read.ends, Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_924_992_000)));
     assert_eq!(names(b"garbage"), Names::default());
 }
+
+const ROLES: &str = "  static: { tenant: acme, role: clerk }
+  startup: { user: '{role}.*@{tenant}', role: partywall.role, trust: [loopback] }
+  mtls: { uri: 'spiffe://corp/{tenant}/{role}', dns: '{tenant}.apps.example' }
+  header: { name: x-tenant, role: x-role, trust: [loopback] }
+  peer: { users: { 1001: acme, 1002: { tenant: acme, role: admin } } }
+roles: { clerk: {}, admin: { postgres: all } DEFAULT }";
+
+fn role_by(sources: &[Source], shown: &Shown, startup: &[(&str, &str)], default: &str) -> Result<Role, IdentityError> {
+    let startup: Vec<_> = startup.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let evidence = Evidence { shown, startup: &startup, token: None, user: None };
+    let policy = policy(&ROLES.replace("DEFAULT", default));
+    identify(&policy, Grounds { sources, env: &|_| None, keys: None }, &evidence).map(|p| p.role)
+}
+
+#[test]
+fn a_role_comes_with_the_tenant() {
+    let named = |name: &str| Ok(Role::Named(name.into()));
+    let role = |sources: &[Source], shown: &Shown, startup: &[(&str, &str)]| role_by(sources, shown, startup, "");
+    let here = at("127.0.0.1");
+    let s = &[Source::Startup];
+    assert_eq!(role(&[Source::Static], &here, &[]), named("clerk"));
+    assert_eq!(role(s, &here, &[("user", "admin.app@acme")]), named("admin"));
+    assert_eq!(role(s, &here, &[("partywall.tenant", "acme"), ("partywall.role", "admin")]), named("admin"));
+    assert_eq!(role(s, &here, &[("user", "admin.app@acme"), ("partywall.role", "clerk")]), Err(IdentityError::Conflict));
+    assert_eq!(role(s, &here, &[("partywall.tenant", "acme"), ("partywall.role", "boss")]), Err(IdentityError::Role));
+    assert_eq!(role(s, &here, &[("partywall.tenant", "acme")]), Err(IdentityError::Role));
+    assert_eq!(role(s, &here, &[("partywall.role", "admin")]), Err(IdentityError::Absent), "a role alone is nobody");
+    assert_eq!(role(s, &at("10.0.0.9"), &[("partywall.role", "admin")]), Err(IdentityError::Untrusted));
+    assert_eq!(
+        role(&[Source::Static, Source::Startup], &here, &[("partywall.tenant", "acme")]),
+        named("clerk"),
+        "one says it, one does not"
+    );
+    let both = &[("partywall.tenant", "acme"), ("partywall.role", "admin")];
+    assert_eq!(role(&[Source::Static, Source::Startup], &here, both), Err(IdentityError::Conflict));
+    let peer = |account| Shown { peer: Peer::Unix(Some(account)), ..Shown::default() };
+    assert_eq!(role(&[Source::Peer], &peer(1002), &[]), named("admin"));
+    assert_eq!(role(&[Source::Peer], &peer(1001), &[]), Err(IdentityError::Role));
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let tunnel = |headers: &[(&str, &str)]| Shown { headers: headers.iter().map(|(n, v)| header(n, v)).collect(), ..at("127.0.0.1") };
+    assert_eq!(role(&[Source::Header], &tunnel(&[("x-tenant", "acme"), ("x-role", "admin")]), &[]), named("admin"));
+    let twice = tunnel(&[("x-tenant", "acme"), ("x-role", "admin"), ("x-role", "clerk")]);
+    assert_eq!(role(&[Source::Header], &twice, &[]), Err(IdentityError::Conflict));
+    let certificate = |uris: &[&str], dns: &[&str]| {
+        let own = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect();
+        Shown { certificate: Some(Names { uris: own(uris), dns: own(dns), cn: Vec::new(), ends: None }), ..at("10.0.0.9") }
+    };
+    assert_eq!(role(&[Source::Mtls], &certificate(&["spiffe://corp/acme/admin"], &["acme.apps.example"]), &[]), named("admin"));
+    let two = certificate(&["spiffe://corp/acme/admin", "spiffe://corp/acme/clerk"], &[]);
+    assert_eq!(role(&[Source::Mtls], &two, &[]), Err(IdentityError::Conflict));
+}
+
+#[test]
+fn who_carries_no_role_gets_the_stated_one_or_is_refused() {
+    let here = at("127.0.0.1");
+    let said = &[("partywall.tenant", "acme")];
+    assert_eq!(role_by(&[Source::Startup], &here, said, ", default: refuse"), Err(IdentityError::Role));
+    assert_eq!(role_by(&[Source::Startup], &here, said, ", default: clerk"), Ok(Role::Unsaid));
+    let stranger = &[("partywall.tenant", "acme"), ("partywall.role", "stranger")];
+    assert_eq!(role_by(&[Source::Startup], &here, stranger, ", default: clerk"), Err(IdentityError::Role));
+}

@@ -5,6 +5,7 @@ use super::postgres::Client;
 use super::{HANDSHAKE, Service};
 use crate::identity::scram::Exchange;
 use crate::identity::{Evidence, IdentityError, Principal, chooses, hears_tokens};
+use crate::policy::Named;
 use crate::postgres::encode;
 use crate::postgres::startup::STARTUP_BYTES;
 use crate::postgres::wire::{self, WireError};
@@ -39,11 +40,11 @@ pub async fn identify(service: &Service, client: &mut Client) -> std::result::Re
     let exchange = Exchange::new(&users, user, client.shown.endpoint.as_deref());
     let asked = tokio::time::timeout(HANDSHAKE, sasl(exchange, &mut client.stream, &mut client.input)).await;
     let proved = asked.unwrap_or_else(|_| Err(Error::other("it takes too long")));
-    let tenant = proved.map_err(|error| {
+    let named = proved.map_err(|error| {
         tracing::info!(listener = door.config.name, %error, "a password proves nothing");
         refuse(IdentityError::Password)
     })?;
-    door.identify(policy, &Evidence { user: Some(&tenant), ..evidence }).map(Some).map_err(refuse)
+    door.identify(policy, &Evidence { user: Some(&named), ..evidence }).map(Some).map_err(refuse)
 }
 
 fn refuse(error: IdentityError) -> Refusal {
@@ -79,8 +80,8 @@ async fn token(stream: &mut Stream, input: &mut BytesMut) -> Result<String> {
     Ok(token)
 }
 
-/// AuthenticationSASL to AuthenticationSASLFinal; gives the tenant. Errors: the exchange fails.
-async fn sasl(mut exchange: Exchange<'_>, stream: &mut Stream, input: &mut BytesMut) -> Result<String> {
+/// AuthenticationSASL to AuthenticationSASLFinal; gives whose the user is. Errors: the exchange fails.
+async fn sasl(mut exchange: Exchange<'_>, stream: &mut Stream, input: &mut BytesMut) -> Result<Named> {
     let mut out = BytesMut::new();
     encode::authentication_sasl(&mut out, exchange.mechanisms()).map_err(broken)?;
     stream.write_all(&out).await?;
@@ -95,9 +96,9 @@ async fn sasl(mut exchange: Exchange<'_>, stream: &mut Stream, input: &mut Bytes
     encode::authentication(&mut out, 11, challenge.as_bytes()).map_err(broken)?;
     stream.write_all(&out).await?;
     let frame = response(stream, input).await?;
-    let (last, tenant) = exchange.last(wire::utf8(frame.body()).map_err(broken)?).map_err(Error::other)?;
+    let (last, named) = exchange.last(wire::utf8(frame.body()).map_err(broken)?).map_err(Error::other)?;
     out.clear();
     encode::authentication(&mut out, 12, last.as_bytes()).map_err(broken)?;
     stream.write_all(&out).await?;
-    Ok(tenant)
+    Ok(named)
 }

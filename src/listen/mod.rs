@@ -192,10 +192,11 @@ async fn arrive<S: Serve>(service: Arc<S>, stream: Accepted, mut shown: Shown, d
 }
 
 impl Service {
-    fn startup_parameter(&self) -> Option<String> {
+    /// The startup parameters that say who the client is.
+    fn startup_parameters(&self) -> Vec<String> {
         let judge = self.shared.judge.load();
-        let source = judge.policy().identity.startup.as_ref().map(|s| s.parameter.clone());
-        source.filter(|_| self.door.config.identity.contains(&Source::Startup))
+        let source = judge.policy().identity.startup.as_ref().filter(|_| self.door.config.identity.contains(&Source::Startup));
+        source.into_iter().flat_map(|s| [Some(s.parameter.clone()), s.role.clone()]).flatten().collect()
     }
 }
 

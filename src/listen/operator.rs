@@ -6,7 +6,7 @@ use super::{Service, Whom, door};
 use crate::config::Source;
 use crate::identity::{Evidence, IdentityError, Principal, operator};
 use crate::observe::{Audit, Meter, Who};
-use crate::policy::TenantId;
+use crate::policy::{Role, TenantId};
 use crate::postgres::audit::{Audited, Unguarded};
 use crate::postgres::parameters;
 use crate::relay::{self, Drain};
@@ -108,7 +108,7 @@ async fn delegated(
     acting: Acting,
     connection: u64,
 ) -> Result<Begun, Refused> {
-    let principal = Principal { tenant, source: Source::Mtls, until: None };
+    let principal = Principal { tenant, role: Role::Operator, source: Source::Mtls, until: None };
     let begun = postgres::admit(service, params, principal, connection).await?;
     if begun.is_lent() {
         return Err((Refusal::not_understood("acting for a tenant over a pool is not supported"), "upstream"));

@@ -4,9 +4,9 @@ use super::homes::Ground;
 use super::prefixed::Prefixed;
 use super::ways::{self, Way};
 use super::{HANDSHAKE, Service, Whom, authenticate, door, operator, statement, tls};
-use crate::identity::{Principal, Shown, chooses};
+use crate::identity::{IdentityError, Principal, Shown, chooses};
 use crate::observe::{Audit, Meter, Who};
-use crate::policy::{Backstop, Home, TenantId};
+use crate::policy::{Backstop, Granted, Home, Role, TenantId};
 use crate::postgres::audit::Audited;
 use crate::postgres::startup::{First, negotiate, read_first, wants_negotiation};
 use crate::postgres::{Session, encode, errors, own_schema, parameters};
@@ -154,6 +154,8 @@ pub(super) struct Begun {
     ground: Arc<Ground>,
     /// Of the ground when the session took its judge.
     generation: u64,
+    /// Whose rights it has.
+    role: Role,
     /// When the identity ends.
     until: Option<std::time::SystemTime>,
 }
@@ -200,8 +202,8 @@ pub(super) type Refused = (Refusal, &'static str);
 
 /// The settings that go upstream for these startup parameters. Errors: one that may not.
 pub(super) fn settings(service: &Service, params: &[(String, String)]) -> Result<Vec<(String, String)>, Refused> {
-    let identity = service.startup_parameter();
-    parameters::upstream_parameters(params, identity.as_deref()).map_err(|r| (r, "parameters"))
+    let identity = service.startup_parameters();
+    parameters::upstream_parameters(params, &identity).map_err(|r| (r, "parameters"))
 }
 
 /// Limits, upstream. Errors: the refusal and its name in the metrics.
@@ -216,6 +218,9 @@ pub(super) async fn admit(
     if judge.policy().postgres.as_ref().is_some_and(|p| p.backstop == Backstop::Rls) {
         settings.retain(|(name, _)| !name.eq_ignore_ascii_case(SETTING));
         settings.push((SETTING.to_owned(), principal.tenant.as_str().to_owned()));
+    }
+    if matches!(judge.policy().granted(&principal.role), Granted::Nothing) {
+        return Err((Refusal::with_state("28000", IdentityError::Role.to_string()), "no_identity"));
     }
     let limit = judge.policy().limits.of(&principal.tenant).connections;
     let tenant = principal.tenant.as_str();
@@ -233,8 +238,8 @@ pub(super) async fn admit(
     let upstream = ways::find(service, &ground, settings, (&principal.tenant, connection)).await?;
     meter.begun(&principal.source);
     let generation = ground.generation.load(Ordering::Acquire);
-    let session = upstream.with(Session::new((*ground.judge.load_full()).clone(), principal.tenant));
-    Ok(Box::new(Begun { meter, upstream, session, ground, generation, until: principal.until }))
+    let session = upstream.with(Session::new(ground.judge.load_full().for_role(&principal.role), principal.tenant));
+    Ok(Box::new(Begun { meter, upstream, session, ground, generation, role: principal.role, until: principal.until }))
 }
 
 /// A connection upstream. Errors: what of its error the client may know.
@@ -309,21 +314,21 @@ pub(super) fn welcome(
 }
 
 /// Gives a session the ground's judge when that is another than it had; `generation` is what it began with.
-fn renewal(ground: Arc<Ground>, mut generation: u64) -> impl FnMut(&mut Session<crate::sql::Judge>) {
+fn renewal(ground: Arc<Ground>, mut generation: u64, role: Role) -> impl FnMut(&mut Session<crate::sql::Judge>) {
     move |session| {
         let now = ground.generation.load(Ordering::Acquire);
         if now != generation {
             generation = now;
-            session.set_judge((*ground.judge.load_full()).clone());
+            session.set_judge(ground.judge.load_full().for_role(&role));
         }
     }
 }
 
 /// As [`converse`]; what is run is told.
 pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box<Begun>, audit: Audit, drain: Drain) {
-    let Begun { mut meter, upstream, session, ground, generation, .. } = *begun;
+    let Begun { mut meter, upstream, session, ground, generation, role, .. } = *begun;
     meter.audit(audit);
-    let mut renew = renewal(ground, generation);
+    let mut renew = renewal(ground, generation, role);
     let refresh = |session: &mut Audited<Session<crate::sql::Judge>>| renew(&mut session.inner);
     // Checked before it was let in.
     let Way::Own(upstream) = upstream else { return };
@@ -334,9 +339,9 @@ pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box
 
 /// Serves a client that was let in to the end.
 pub(super) async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>, drain: Drain) {
-    let Begun { meter, upstream, session, ground, generation, until } = *begun;
+    let Begun { meter, upstream, session, ground, generation, role, until } = *begun;
     let drain = door::until(drain, until);
-    let refresh = renewal(ground, generation);
+    let refresh = renewal(ground, generation, role);
     let end = match upstream {
         Way::Own(upstream) => {
             Box::pin(relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, &meter)).await

@@ -5,7 +5,7 @@ use super::{HANDSHAKE, Serve};
 use crate::config::Source;
 use crate::identity::{Evidence, IdentityError, Principal, Shown, hears_tokens};
 use crate::observe::{Meter, Metrics, Who};
-use crate::policy::{Peer, Policy, TenantId};
+use crate::policy::{Peer, Policy, Role, TenantId};
 use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
 use crate::redis::stranger::{Credentials, Said, Stranger, WRONGPASS};
@@ -95,12 +95,13 @@ impl Serve for Service {
             Ok((principal, hello)) => {
                 input = prepend(hello, input);
                 let drain = self.door.watch(door::until(drain, principal.until), &shown, &self.policy.load());
-                Box::pin(self.begin(&principal.tenant, connection, address)).await.map(|begun| (begun, drain))
+                let begun = Box::pin(self.begin(&principal, connection, address)).await;
+                begun.map(|(meter, upstream, session)| ((meter, upstream, session, principal.role), drain))
             }
             Err(refused) => Err(refused),
         };
         match begun {
-            Ok(((meter, upstream, session), drain)) => self.converse(stream, input, upstream, session, drain, &meter).await,
+            Ok(((meter, upstream, session, role), drain)) => self.converse(stream, input, upstream, (session, &role), drain, &meter).await,
             Err((words, outcome)) => {
                 self.metrics.connection(&self.door.config.name, outcome);
                 tracing::info!(listener = self.door.config.name, connection, outcome, reason = words, "connection refused");
@@ -198,18 +199,20 @@ impl Service {
             None => None,
         };
         let token = Some(said.password.as_str()).filter(|_| is_token);
-        self.door.identify(&policy, &Evidence { shown, startup: &startup, token, user: user.as_deref() })
+        self.door.identify(&policy, &Evidence { shown, startup: &startup, token, user: user.as_ref() })
     }
 
     /// Limits, names, upstream. Errors: the refusal.
     async fn begin(
         &self,
-        tenant: &TenantId,
+        principal: &Principal,
         connection: u64,
         address: String,
     ) -> Result<(Meter, (Stream, BytesMut), Box<Session>), Refused> {
         let policy = self.policy.load_full();
-        let names = names(&policy, tenant).ok_or_else(|| ("NOAUTH the tenant identity is not valid".to_owned(), "no_identity"))?;
+        let tenant = &principal.tenant;
+        let names =
+            names(&policy, tenant, &principal.role).ok_or_else(|| ("NOAUTH the tenant identity is not valid".to_owned(), "no_identity"))?;
         let limit = policy.limits.of(tenant).connections;
         let who = Who { listener: &self.door.config.name, tenant: tenant.as_str(), connection };
         let meter = Meter::open(&self.metrics, who, limit, Arc::new(AtomicBool::new(false)))
@@ -274,7 +277,7 @@ impl Service {
         stream: Stream,
         input: BytesMut,
         (upstream, from_upstream): (Stream, BytesMut),
-        session: Box<Session>,
+        (session, role): (Box<Session>, &Role),
         drain: Drain,
         meter: &Meter,
     ) {
@@ -285,7 +288,7 @@ impl Service {
                 generation = now;
                 let policy = self.policy.load();
                 let tenant = policy.tenants.accept(session.tenant());
-                session.renew(tenant.and_then(|tenant| names(&policy, &tenant)));
+                session.renew(tenant.and_then(|tenant| names(&policy, &tenant, role)));
             }
         };
         let pump = relay::pump(stream, upstream, *session, (input, from_upstream), drain, refresh, meter);
@@ -334,8 +337,8 @@ async fn relieve(service: &Service, server: &Target, connection: Option<Connecti
     Ok(open)
 }
 
-fn names(policy: &Policy, tenant: &TenantId) -> Option<Names> {
-    Names::new(policy.redis.as_ref()?, tenant)
+fn names(policy: &Policy, tenant: &TenantId, role: &Role) -> Option<Names> {
+    Some(Names::new(policy.redis.as_ref()?, tenant)?.with_role(&policy.granted(role)))
 }
 
 fn prepend(first: Option<BytesMut>, rest: BytesMut) -> BytesMut {

@@ -5,7 +5,7 @@ use super::postgres::{self, Begun, Client, Refused};
 use super::{HANDSHAKE, Service, door};
 use crate::config::Source;
 use crate::identity::Principal;
-use crate::policy::{Comments, TenantId};
+use crate::policy::{Comments, Role, TenantId};
 use crate::postgres::errors;
 use crate::postgres::routing::{Next, Router, Rules};
 use crate::relay::Drain;
@@ -217,7 +217,8 @@ impl Hub<'_> {
 
     async fn begin(&mut self, tenant: &TenantId) -> Result<(Branch, Vec<(String, String)>), Refused> {
         let until = self.own.as_ref().and_then(|own| own.until);
-        let principal = Principal { tenant: tenant.clone(), source: Source::Statement, until };
+        let role = self.own.as_ref().map_or(Role::Unsaid, |own| own.role.clone());
+        let principal = Principal { tenant: tenant.clone(), role, source: Source::Statement, until };
         let mut begun: Box<Begun> = postgres::admit(self.service, &self.params, principal, self.connection).await?;
         begun.route();
         let (key, told) = (begun.key(), begun.told());

@@ -13,7 +13,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     let before = reader.findings.len();
     let root = reader.parse(text)?;
     let fields =
-        reader.fields(&root, &["version", "name", "tenants", "identity", "operators", "postgres", "redis", "limits", "operators"], &[]);
+        reader.fields(&root, &["version", "name", "tenants", "identity", "operators", "roles", "postgres", "redis", "limits"], &[]);
     if let Some(version) = reader.need(&fields, "version")
         && !matches!(version.value, Value::Int(1))
     {
@@ -21,7 +21,8 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     }
     let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
     let tenants = tenants(reader, &fields);
-    let identity = fields.get("identity").map(|n| super::sources::identity(reader, n)).unwrap_or_default();
+    let roles = fields.get("roles").map(|n| super::roles_file::roles(reader, n));
+    let identity = fields.get("identity").map(|n| super::sources::identity(reader, n, roles.as_ref())).unwrap_or_default();
     let operators = fields.get("operators").map(|n| super::sources::operators(reader, n));
     let postgres = fields.get("postgres").map(|n| postgres(reader, n, tenants.as_ref()));
     let redis = fields.get("redis").and_then(|n| redis(reader, n, tenants.as_ref()));
@@ -32,7 +33,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Policy> {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let (file, version) = (reader.file.clone(), hasher.finish());
-    Some(Policy { name: name?.into(), file, version, tenants: tenants?, identity, operators, postgres, redis, limits })
+    Some(Policy { name: name?.into(), file, version, tenants: tenants?, identity, operators, roles, postgres, redis, limits })
 }
 
 fn tenants(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<TenantPattern> {

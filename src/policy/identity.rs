@@ -24,7 +24,7 @@ pub struct IdentitySources {
     /// From a user and its password.
     pub password: Option<PasswordSource>,
     /// One tenant for the whole port.
-    pub fixed: Option<StaticSource>,
+    pub fixed: Option<FixedSource>,
     /// From what stands before each statement.
     pub statement: Option<StatementSource>,
 }
@@ -67,6 +67,8 @@ pub struct JwtSource {
     pub audience: Option<String>,
     /// The way to the claim that names the tenant.
     pub claim: Vec<String>,
+    /// The way to the claim that names the role, if one does.
+    pub role: Option<Vec<String>>,
     /// By how much clocks may differ.
     pub leeway: Duration,
     /// When the token ends.
@@ -78,6 +80,8 @@ pub struct JwtSource {
 pub struct HeaderSource {
     /// Its name, in lower case.
     pub name: String,
+    /// The name of the header that names the role, if one does.
+    pub role: Option<String>,
     /// Who may say so.
     pub trust: Vec<Trust>,
 }
@@ -98,6 +102,8 @@ pub struct ProxySource {
 pub struct StartupSource {
     /// Parameter name, default `partywall.tenant` (also inside `options=-c name=value`).
     pub parameter: String,
+    /// Name of the parameter that names the role, if one does.
+    pub role: Option<String>,
     /// Template of the user name.
     pub user: Option<Template>,
     /// Template of the database name.
@@ -111,8 +117,8 @@ pub struct StartupSource {
 /// `peer:` accounts (by number) and the tenant of each.
 #[derive(Clone, Debug)]
 pub struct PeerSource {
-    /// Account number and tenant.
-    pub users: Vec<(u32, String)>,
+    /// Account number, and who it is.
+    pub users: Vec<(u32, Named)>,
 }
 
 /// `password:` a list of users, the tenant of each, and what a server stores of its password.
@@ -122,7 +128,25 @@ pub struct PasswordSource {
     pub users: PathBuf,
 }
 
-/// `static:` a fixed tenant, or the value of an environment variable read at start.
+/// Whom a source names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its role, where the source says one.
+    pub role: Option<String>,
+}
+
+/// `static:` whose the whole port is.
+#[derive(Clone, Debug)]
+pub struct FixedSource {
+    /// Its tenant.
+    pub tenant: StaticSource,
+    /// Its role, where the source says one.
+    pub role: Option<String>,
+}
+
+/// A fixed tenant, or the value of an environment variable read at start.
 #[derive(Clone, Debug)]
 pub enum StaticSource {
     /// `{ tenant: acme }`
@@ -191,21 +215,22 @@ impl Trust {
     }
 }
 
-/// A name with a place for the tenant.
+/// A name with a place for the tenant, and perhaps one for the role.
 #[derive(Clone, Debug)]
 pub struct Template(Form);
 
 #[derive(Clone, Debug)]
 enum Form {
-    /// Segments between separators: each `{tenant}`, `*` or a literal.
+    /// Segments between separators: each `{tenant}`, `{role}`, `*` or a literal.
     Path { separator: char, segments: Vec<Segment>, any_case: bool },
-    /// The group is the tenant.
+    /// The groups are the tenant and the role.
     Text(Regex),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Tenant,
+    Role,
     Any,
     Literal(String),
 }
@@ -228,38 +253,70 @@ impl Template {
 
     fn path(text: &str, separator: char, any_case: bool, tenant: bool) -> Option<Self> {
         let segments: Vec<Segment> = text.split(separator).map(Segment::new).collect();
-        let tenants = segments.iter().filter(|s| **s == Segment::Tenant).count();
-        let whole = text.matches("{tenant}").count() == tenants && tenants == usize::from(tenant);
+        let count = |wanted: Segment| segments.iter().filter(|s| **s == wanted).count();
+        let (tenants, roles) = (count(Segment::Tenant), count(Segment::Role));
+        let whole = text.matches("{tenant}").count() == tenants && text.matches("{role}").count() == roles;
+        let whole = whole && tenants == usize::from(tenant) && roles <= tenants;
         (whole && segments.len() > 1).then_some(Self(Form::Path { separator, segments, any_case }))
     }
 
-    /// A plain text with `{tenant}` in it once, and perhaps one `*`, which stands for at least one character, none of them the one that
-    /// stands beside it: `*@{tenant}`. Errors: another form.
+    /// A plain text with `{tenant}` in it once, perhaps `{role}` once, and perhaps one `*`, which stands for at least one character; what stands
+    /// for the role or the star holds none of the characters beside it: `*@{tenant}`, `{role}.{tenant}`. Errors: another form.
     pub fn text(text: &str) -> Result<Self, &'static str> {
-        const WRONG: &str = "the template needs `{tenant}` exactly once, and at most one `*`, with a character between them";
-        if text.matches("{tenant}").count() != 1
-            || text.matches('*').count() > 1
-            || text.contains("{tenant}*")
-            || text.contains("*{tenant}")
-        {
+        const WRONG: &str =
+            "the template needs `{tenant}` exactly once, and `{role}` and `*` at most once, with a character between each two of them";
+        let places: Vec<(usize, &str)> = ["{tenant}", "{role}", "*"].iter().flat_map(|p| text.match_indices(p)).collect();
+        let count = |place: &str| places.iter().filter(|(_, p)| *p == place).count();
+        if count("{tenant}") != 1 || count("{role}") > 1 || count("*") > 1 {
             return Err(WRONG);
         }
-        let (before, after) = text.split_once("{tenant}").ok_or(WRONG)?;
-        let beside = match (before.split_once('*'), after.split_once('*')) {
-            (Some((_, after)), _) => after.chars().next(),
-            (_, Some((before, _))) => before.chars().next_back(),
-            _ => None,
-        };
-        let any = beside.map(|c| format!("[^{}]+", regex::escape(&c.to_string()))).unwrap_or_default();
-        let part = |text: &str| text.split('*').map(regex::escape).collect::<Vec<_>>().join(&any);
-        Regex::new(&format!("^{}((?s:.+)){}$", part(before), part(after))).map(|r| Self(Form::Text(r))).map_err(|_| WRONG)
+        let mut sorted = places;
+        sorted.sort_unstable();
+        let (mut pattern, mut end, last) = (String::from("^"), 0, sorted.len() - 1);
+        for (index, (at, place)) in sorted.into_iter().enumerate() {
+            let before = text.get(end..at).unwrap_or_default();
+            if before.is_empty() && index > 0 {
+                return Err(WRONG);
+            }
+            end = at + place.len();
+            let after = text.get(end..).and_then(|rest| rest.chars().next());
+            let beside = [before.chars().next_back().filter(|_| index > 0), after.filter(|_| index < last)];
+            let beside: String = beside.into_iter().flatten().map(|c| regex::escape(&c.to_string())).collect();
+            pattern.push_str(&regex::escape(before));
+            pattern.push_str(&match (place, beside.is_empty()) {
+                ("{tenant}", _) => "(?P<tenant>(?s:.+))".to_owned(),
+                ("{role}", true) => "(?P<role>.+)".to_owned(),
+                ("{role}", false) => format!("(?P<role>[^{beside}]+)"),
+                (_, true) => "(?s:.+)".to_owned(),
+                (_, false) => format!("[^{beside}]+"),
+            });
+        }
+        pattern.push_str(&regex::escape(text.get(end..).unwrap_or_default()));
+        pattern.push('$');
+        Regex::new(&pattern).map(|r| Self(Form::Text(r))).map_err(|_| WRONG)
     }
 
-    /// The tenant that a name has in its place; nothing is decoded. None where the name is another.
-    pub fn tenant(&self, name: &str) -> Option<String> {
+    /// Does it have a place for the role?
+    pub fn names_role(&self) -> bool {
         match &self.0 {
-            Form::Text(regex) => Some(regex.captures(name)?.get(1)?.as_str().to_owned()),
-            Form::Path { .. } => self.walk(name)?.filter(|t| !t.is_empty()),
+            Form::Text(regex) => regex.capture_names().flatten().any(|name| name == "role"),
+            Form::Path { segments, .. } => segments.contains(&Segment::Role),
+        }
+    }
+
+    /// Whom a name means; nothing is decoded. None where the name is another.
+    pub fn named(&self, name: &str) -> Option<Named> {
+        match &self.0 {
+            Form::Text(regex) => {
+                let found = regex.captures(name)?;
+                let part = |name: &str| found.name(name).map(|m| m.as_str().to_owned());
+                Some(Named { tenant: part("tenant")?, role: part("role") })
+            }
+            Form::Path { .. } => {
+                let [tenant, role] = self.walk(name)?;
+                let tenant = tenant.filter(|t| !t.is_empty())?;
+                Some(Named { tenant, role })
+            }
         }
     }
 
@@ -271,22 +328,23 @@ impl Template {
         }
     }
 
-    fn walk(&self, name: &str) -> Option<Option<String>> {
+    fn walk(&self, name: &str) -> Option<[Option<String>; 2]> {
         let Form::Path { separator, segments, any_case } = &self.0 else { return None };
         let given: Vec<&str> = name.split(*separator).collect();
         if given.len() != segments.len() {
             return None;
         }
-        let mut tenant = None;
+        let (mut tenant, mut role) = (None, None);
         for (wanted, given) in segments.iter().zip(given) {
             match wanted {
                 Segment::Tenant => tenant = Some(given.to_owned()),
+                Segment::Role if !given.is_empty() => role = Some(given.to_owned()),
                 Segment::Any if !given.is_empty() => {}
                 Segment::Literal(literal) if literal == given || (*any_case && literal.eq_ignore_ascii_case(given)) => {}
                 _ => return None,
             }
         }
-        Some(tenant)
+        Some([tenant, role])
     }
 }
 
@@ -294,6 +352,7 @@ impl Segment {
     fn new(text: &str) -> Self {
         match text {
             "{tenant}" => Self::Tenant,
+            "{role}" => Self::Role,
             "*" => Self::Any,
             literal => Self::Literal(literal.to_owned()),
         }

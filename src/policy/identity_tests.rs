@@ -6,7 +6,7 @@ use super::*;
 fn check(template: Result<Template, &str>, cases: &[(&str, Option<&str>)]) {
     let template = template.unwrap();
     for (name, tenant) in cases {
-        assert_eq!(template.tenant(name).as_deref(), *tenant, "{name}");
+        assert_eq!(template.named(name).map(|n| n.tenant).as_deref(), *tenant, "{name}");
     }
 }
 
@@ -44,14 +44,42 @@ fn templates_find_the_tenant_in_its_place_only() {
 }
 
 #[test]
+fn templates_find_the_role_in_its_place_only() {
+    let cases = [
+        (Template::uri("spiffe://corp/{tenant}/role/{role}"), "spiffe://corp/acme/role/clerk", Some(("acme", "clerk"))),
+        (Template::uri("spiffe://corp/{tenant}/role/{role}"), "spiffe://corp/acme/role/", None),
+        (Template::uri("spiffe://corp/{tenant}/role/{role}"), "spiffe://corp/acme/role/clerk/x", None),
+        (Template::dns("{role}.{tenant}.example"), "clerk.acme.example", Some(("acme", "clerk"))),
+        (Template::text("{role}@{tenant}"), "clerk@acme", Some(("acme", "clerk"))),
+        (Template::text("{role}@{tenant}"), "a@b@acme", Some(("b@acme", "a"))),
+        (Template::text("{tenant}.{role}"), "a.b.c", Some(("a.b", "c"))),
+        (Template::text("{role}.*@{tenant}"), "clerk.app@acme", Some(("acme", "clerk"))),
+        (Template::text("{role}.*@{tenant}"), "clerk@acme", None),
+    ];
+    for (template, name, expected) in cases {
+        let template = template.unwrap();
+        assert!(template.names_role());
+        let found = template.named(name).map(|n| (n.tenant, n.role.unwrap()));
+        assert_eq!(found, expected.map(|(t, r)| (t.to_owned(), r.to_owned())), "{name}");
+    }
+}
+
+#[test]
 fn templates_of_another_form_are_none() {
-    for bad in ["spiffe://corp/tenant", "spiffe://{tenant}/{tenant}", "spiffe://corp/x{tenant}", "{tenant}"] {
+    for bad in [
+        "spiffe://corp/tenant",
+        "spiffe://{tenant}/{tenant}",
+        "spiffe://corp/x{tenant}",
+        "{tenant}",
+        "spiffe://{tenant}/x{role}",
+        "spiffe://{role}/x",
+    ] {
         assert!(Template::uri(bad).is_err(), "{bad}");
     }
     for bad in ["apps.example", "{tenant}", "x{tenant}.example"] {
         assert!(Template::dns(bad).is_err(), "{bad}");
     }
-    for bad in ["app", "{tenant}{tenant}", "*{tenant}", "{tenant}*", "*a*{tenant}"] {
+    for bad in ["app", "{tenant}{tenant}", "*{tenant}", "{tenant}*", "*a*{tenant}", "{role}{tenant}", "{role}", "{role}-{role}.{tenant}"] {
         assert!(Template::text(bad).is_err(), "{bad}");
     }
     assert!(Template::principal("spiffe://corp/{tenant}").is_err());

@@ -5,8 +5,11 @@ pub mod identity;
 pub mod layout;
 mod layout_file;
 pub mod model;
+pub mod roles;
+mod roles_file;
 pub(crate) mod sources;
 
 pub use identity::*;
 pub use layout::{Home, Layouts};
 pub use model::*;
+pub use roles::*;

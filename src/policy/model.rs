@@ -29,6 +29,8 @@ pub struct Policy {
     pub identity: IdentitySources,
     /// Whom nobody guards.
     pub operators: Option<super::Operators>,
+    /// What each part within a tenant may do; None where all of a tenant may the same.
+    pub roles: Option<super::Roles>,
     /// PostgreSQL rules, if the policy has any.
     pub postgres: Option<PostgresPolicy>,
     /// Redis rules, if the policy has any.

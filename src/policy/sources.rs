@@ -1,9 +1,10 @@
 //! Reads `identity:` of a policy file.
 
 use super::identity::{
-    Expiry, HeaderSource, IdentitySources, JwtSource, MtlsSource, Operators, PasswordSource, PeerSource, ProxySource, StartupSource,
-    StatementSource, StaticSource, Template, Trust,
+    Expiry, FixedSource, HeaderSource, IdentitySources, JwtSource, MtlsSource, Named, Operators, PasswordSource, PeerSource, ProxySource,
+    StartupSource, StatementSource, StaticSource, Template, Trust,
 };
+use super::roles::Roles;
 use crate::config::document::{Fields, Node, Reader, Value, entries, items};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,9 +13,9 @@ use std::time::Duration;
 const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Reads the whole section; what is wrong is told at its place.
-pub(super) fn identity(reader: &mut Reader<'_>, node: &Node) -> IdentitySources {
+pub(super) fn identity(reader: &mut Reader<'_>, node: &Node, roles: Option<&Roles>) -> IdentitySources {
     let fields = reader.fields(node, &["mtls", "jwt", "header", "proxy", "startup", "peer", "password", "static", "statement"], &[]);
-    IdentitySources {
+    let sources = IdentitySources {
         mtls: fields.get("mtls").and_then(|n| mtls(reader, n)),
         jwt: fields.get("jwt").and_then(|n| jwt(reader, n)),
         header: fields.get("header").and_then(|n| header(reader, n)),
@@ -24,6 +25,39 @@ pub(super) fn identity(reader: &mut Reader<'_>, node: &Node) -> IdentitySources 
         password: fields.get("password").and_then(|n| password(reader, n)),
         fixed: fields.get("static").and_then(|n| fixed(reader, n)),
         statement: fields.get("statement").map(|n| statement(reader, n)),
+    };
+    known_roles(reader, node, &sources, roles);
+    sources
+}
+
+/// What names a role needs roles, and a role that is named here must be one of them.
+fn known_roles(reader: &mut Reader<'_>, node: &Node, sources: &IdentitySources, roles: Option<&Roles>) {
+    let of_peers = sources.peer.iter().flat_map(|p| &p.users).filter_map(|(_, named)| named.role.as_ref());
+    for name in sources.fixed.iter().filter_map(|f| f.role.as_ref()).chain(of_peers) {
+        if !roles.is_some_and(|r| r.all.contains_key(name.as_str())) {
+            reader.say(node, format!("there is no role `{name}`"), "list it under `roles`");
+        }
+    }
+    let (mtls, startup, proxy) = (sources.mtls.as_ref(), sources.startup.as_ref(), sources.proxy.as_ref());
+    let templates = [
+        mtls.and_then(|m| m.uri.as_ref()),
+        mtls.and_then(|m| m.dns.as_ref()),
+        mtls.and_then(|m| m.cn.as_ref()),
+        startup.and_then(|s| s.user.as_ref()),
+        startup.and_then(|s| s.database.as_ref()),
+        startup.and_then(|s| s.sni.as_ref()),
+        proxy.and_then(|p| p.authority.as_ref()),
+        proxy.and_then(|p| p.ssl_cn.as_ref()),
+        proxy.and_then(|p| p.tlv.as_ref()).map(|(_, t)| t),
+    ];
+    let named = [
+        templates.into_iter().flatten().any(Template::names_role),
+        sources.jwt.as_ref().is_some_and(|j| j.role.is_some()),
+        sources.header.as_ref().is_some_and(|h| h.role.is_some()),
+        startup.is_some_and(|s| s.role.is_some()),
+    ];
+    if named.contains(&true) && roles.is_none() {
+        reader.say(node, "a role is asked for, and the policy has no `roles`", "add `roles:`, or take the role out");
     }
 }
 
@@ -62,7 +96,7 @@ fn expiry(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Expiry {
 }
 
 fn jwt(reader: &mut Reader<'_>, node: &Node) -> Option<JwtSource> {
-    let fields = reader.fields(node, &["from", "keys", "issuer", "audience", "claim", "leeway", "expiry"], &[]);
+    let fields = reader.fields(node, &["from", "keys", "issuer", "audience", "claim", "role", "leeway", "expiry"], &[]);
     let (mut password, mut header) = (false, false);
     let from = reader.need(&fields, "from")?;
     for item in items(from) {
@@ -80,7 +114,9 @@ fn jwt(reader: &mut Reader<'_>, node: &Node) -> Option<JwtSource> {
         Some(node) => reader.text(node)?.split('.').map(str::to_owned).collect(),
         None => vec!["tenant".to_owned()],
     };
+    let role = fields.get("role").and_then(|n| reader.text(n)).map(|way| way.split('.').map(str::to_owned).collect());
     Some(JwtSource {
+        role,
         password,
         header,
         keys: beside(reader, &keys),
@@ -114,14 +150,18 @@ pub fn seconds(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
 }
 
 fn header(reader: &mut Reader<'_>, node: &Node) -> Option<HeaderSource> {
-    let fields = reader.fields(node, &["name", "trust"], &[]);
+    let fields = reader.fields(node, &["name", "role", "trust"], &[]);
     let place = reader.need(&fields, "name")?;
-    let name = reader.text(place)?.to_ascii_lowercase();
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-        reader.say(place, format!("`{name}` is no name of a header"), "write e.g. `x-tenant-id`");
-    }
+    let mut header = |place: &Node| {
+        let name = reader.text(place)?.to_ascii_lowercase();
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            reader.say(place, format!("`{name}` is no name of a header"), "write e.g. `x-tenant-id`");
+        }
+        Some(name)
+    };
+    let (name, role) = (header(place)?, fields.get("role").and_then(header));
     let trust = trust(reader, node, &fields);
-    Some(HeaderSource { name, trust })
+    Some(HeaderSource { name, role, trust })
 }
 
 /// Who is believed; nobody is a finding.
@@ -176,9 +216,10 @@ fn tlv(reader: &mut Reader<'_>, node: &Node) -> Option<(u8, Template)> {
 }
 
 fn startup(reader: &mut Reader<'_>, node: &Node) -> StartupSource {
-    let fields = reader.fields(node, &["parameter", "user", "database", "sni", "trust"], &[]);
+    let fields = reader.fields(node, &["parameter", "role", "user", "database", "sni", "trust"], &[]);
     StartupSource {
         parameter: fields.get("parameter").and_then(|n| reader.text(n)).unwrap_or_else(|| "partywall.tenant".into()),
+        role: fields.get("role").and_then(|n| reader.text(n)),
         user: template(reader, &fields, "user", Template::text, "*@{tenant}"),
         database: template(reader, &fields, "database", Template::text, "shop_{tenant}"),
         sni: template(reader, &fields, "sni", Template::dns, "{tenant}.db.example"),
@@ -189,17 +230,29 @@ fn startup(reader: &mut Reader<'_>, node: &Node) -> StartupSource {
 fn peer(reader: &mut Reader<'_>, node: &Node) -> Option<PeerSource> {
     let fields = reader.fields(node, &["users"], &[]);
     let place = reader.need(&fields, "users")?;
-    let mut users: Vec<(u32, String)> = Vec::new();
-    for (account, tenant) in entries(place) {
+    let mut users: Vec<(u32, Named)> = Vec::new();
+    for (account, whose) in entries(place) {
+        let named = account_of(reader, whose);
         match account.parse() {
-            Ok(number) => users.extend(reader.text(tenant).map(|tenant| (number, tenant))),
-            Err(_) => reader.say_at(tenant.key, format!("`{account}` is no number of an account"), "write what `id -u NAME` prints"),
+            Ok(number) => users.extend(named.map(|named| (number, named))),
+            Err(_) => reader.say_at(whose.key, format!("`{account}` is no number of an account"), "write what `id -u NAME` prints"),
         }
     }
     if entries(place).is_empty() {
         reader.say(place, "no account is listed", "write `users: { 1001: acme }`");
     }
     Some(PeerSource { users })
+}
+
+/// `acme`, or `{ tenant: acme, role: clerk }`
+fn account_of(reader: &mut Reader<'_>, node: &Node) -> Option<Named> {
+    if !matches!(node.value, Value::Map(_)) {
+        return reader.text(node).map(|tenant| Named { tenant, role: None });
+    }
+    let fields = reader.fields(node, &["tenant", "role"], &[]);
+    let role = fields.get("role").and_then(|n| reader.text(n));
+    let tenant = reader.need(&fields, "tenant").and_then(|n| reader.text(n))?;
+    Some(Named { tenant, role })
 }
 
 /// `operators:`
@@ -259,14 +312,16 @@ fn statement(reader: &mut Reader<'_>, node: &Node) -> StatementSource {
     }
 }
 
-fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<StaticSource> {
-    let fields = reader.fields(node, &["tenant", "env"], &[]);
-    match (fields.get("tenant"), fields.get("env")) {
+fn fixed(reader: &mut Reader<'_>, node: &Node) -> Option<FixedSource> {
+    let fields = reader.fields(node, &["tenant", "env", "role"], &[]);
+    let role = fields.get("role").and_then(|n| reader.text(n));
+    let tenant = match (fields.get("tenant"), fields.get("env")) {
         (Some(tenant), None) => reader.text(tenant).map(StaticSource::Tenant),
         (None, Some(env)) => reader.text(env).map(StaticSource::Env),
         _ => {
             reader.say(node, "either `tenant` or `env` is needed", "write `{ tenant: acme }` or `{ env: PARTYWALL_TENANT }`");
             None
         }
-    }
+    };
+    Some(FixedSource { tenant: tenant?, role })
 }

@@ -6,7 +6,7 @@
 use super::Judging;
 use super::errors::{self, Fields, field};
 use super::wire::WireError;
-use crate::policy::TenantId;
+use crate::policy::{TenantId, Verb};
 use crate::sql::Catalog;
 use crate::sql::rows::NAME;
 use bytes::BytesMut;
@@ -38,9 +38,23 @@ pub fn pass_with(
     context: Option<&[u8]>,
 ) -> Result<(), WireError> {
     let Some(catalog) = judge.catalog() else { return errors::pass_with(out, tag, fields, position, context) };
-    let kept = without(fields, catalog, tenant);
+    let mut kept = without(fields, catalog, tenant);
+    if quotes_rows(fields, catalog) {
+        kept.retain(|(code, _)| !matches!(code, b'D' | b'W'));
+    }
     let kept: Vec<(u8, &[u8])> = kept.iter().map(|(code, text)| (*code, text.as_ref())).collect();
     errors::pass_with(out, tag, &kept, position, context)
+}
+
+/// May DETAIL quote values that the session's role may not read? Of a table that it may read whole it may see them; an error of a foreign key is its
+/// own table's, and quotes the parent.
+fn quotes_rows(fields: &Fields<'_>, catalog: &Catalog) -> bool {
+    let Some(rights) = catalog.rights.as_deref().filter(|r| !r.reads_all()) else { return false };
+    let text = |code: u8| field(fields, code).and_then(|t| std::str::from_utf8(t).ok());
+    let Some(code) = text(b'C').filter(|c| c.starts_with("23") || c.starts_with("44")) else { return false };
+    let named = text(b's').zip(text(b't')).map(|(schema, name)| (schema.to_owned(), name.to_owned()));
+    let readable = named.and_then(|name| catalog.relations.get(&name)).is_some_and(|r| rights.may_all(r, Verb::Select));
+    code == "23503" || !readable
 }
 
 /// The fields without what names the column.

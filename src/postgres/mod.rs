@@ -101,7 +101,7 @@ impl Judging for Judge {
 
     fn reread(&self, answers: &HashMap<&'static str, Rows>) -> Option<Self> {
         let catalog = Catalog::build_for(self.policy(), &Judge::catalog(self).home, answers).ok()?;
-        Some(Judge::new(self.policy().clone(), Arc::new(catalog)))
+        Some(Judge::new(self.policy().clone(), Arc::new(catalog)).for_role(self.role()))
     }
 
     fn own_schema(&self) -> Option<&str> {

@@ -8,10 +8,10 @@ pub const PINNED: &[(&str, &str)] = &[("client_encoding", "UTF8"), ("standard_co
 /// What an operator says of why it comes; the wall's own.
 const REASON: &str = "partywall.reason";
 
-/// The settings for upstream's startup message, [`PINNED`] first; user and database are not among them. `identity` is the
-/// startup parameter that names the tenant, which never goes upstream. Errors: 0A000 for replication and other encodings,
+/// The settings for upstream's startup message, [`PINNED`] first; user and database are not among them. `identity` are the
+/// startup parameters that name the tenant and the role, which never go upstream. Errors: 0A000 for replication and other encodings,
 /// 42501 for a setting that is not safe, 42601 for `options` that cannot be read.
-pub fn upstream_parameters(client: &[(String, String)], identity: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
+pub fn upstream_parameters(client: &[(String, String)], identity: &[String]) -> Result<Vec<(String, String)>, Refusal> {
     let mut settings: Vec<(String, String)> = Vec::new();
     // `options` comes first whatever its place in the message: a parameter of its own overrides it, as in the server.
     for (_, options) in client.iter().filter(|(name, _)| name == "options") {
@@ -28,7 +28,7 @@ pub fn upstream_parameters(client: &[(String, String)], identity: Option<&str>) 
     }
     let mut out: Vec<(String, String)> = PINNED.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     for (name, value) in settings {
-        if identity.is_some_and(|own| own.eq_ignore_ascii_case(&name)) || name.eq_ignore_ascii_case(REASON) {
+        if identity.iter().any(|own| own.eq_ignore_ascii_case(&name)) || name.eq_ignore_ascii_case(REASON) {
             continue;
         }
         let Some(value) = admit(&name, value)? else { continue };

@@ -9,7 +9,7 @@ fn owned(client: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// Without the two pinned ones, which must stand first.
 fn upstream(client: &[(&str, &str)]) -> Result<Vec<(String, String)>, &'static str> {
-    let all = upstream_parameters(&owned(client), Some("partywall.tenant")).map_err(|r| r.sqlstate)?;
+    let all = upstream_parameters(&owned(client), &["partywall.tenant".to_owned(), "partywall.role".to_owned()]).map_err(|r| r.sqlstate)?;
     assert_eq!(all[..2], owned(PINNED), "{client:?}");
     let pinned = |n: &str| PINNED.iter().any(|(p, _)| p.eq_ignore_ascii_case(n));
     assert!(!all[2..].iter().any(|(n, _)| pinned(n) || n.eq_ignore_ascii_case("partywall.tenant")), "{all:?}");

@@ -18,6 +18,7 @@ pub mod names;
 pub mod options;
 pub mod replies;
 pub mod rewrite;
+pub mod role;
 pub mod script;
 pub mod session;
 pub mod sha1;

@@ -1,8 +1,12 @@
 //! A tenant's names: what is put before each on the way in, and what is cut off again on the way out.
 
+use super::commands::Entry;
+use super::role::Rights;
+use super::understand::{Place, Refusal};
 use super::{glob, slots};
-use crate::policy::{RedisPolicy, TenantId};
+use crate::policy::{Granted, RedisPolicy, TenantId};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// The prefix of one tenant, the keys that all tenants read, and what the policy allows beside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +19,7 @@ pub struct Names {
     scripts: bool,
     reads_replicas: bool,
     slot: Option<u16>,
+    role: Option<Arc<Rights>>,
 }
 
 /// How the server says that it does not know a command.
@@ -44,7 +49,29 @@ impl Names {
             scripts,
             reads_replicas: policy.reads_replicas,
             slot,
+            role: None,
         })
+    }
+
+    /// The same for sessions of a role.
+    #[must_use]
+    pub fn with_role(self, granted: &Granted) -> Self {
+        Self { role: Rights::of(granted).map(Arc::new), ..self }
+    }
+
+    /// Whether replies are read by both alike: only what the role may do differs.
+    pub fn differs_in_role_only(&self, other: &Self) -> bool {
+        Self { role: None, ..self.clone() } == Self { role: None, ..other.clone() }
+    }
+
+    /// May the session's role run this command? Errors: NOPERM.
+    pub fn may_run(&self, entry: &Entry) -> Result<(), Refusal> {
+        self.role.as_ref().map_or(Ok(()), |role| role.may_run(entry))
+    }
+
+    /// May it use this name there? Errors: NOPERM.
+    pub fn may_name(&self, place: Place, name: &[u8]) -> Result<(), Refusal> {
+        self.role.as_ref().map_or(Ok(()), |role| role.may_name(place, name))
     }
 
     /// How far an offset alone may make a string grow.

@@ -17,6 +17,7 @@ pub fn command(out: &mut BytesMut, request: &Request, plan: &Plan, names: &Names
     let befores = befores(request, plan, names)?;
     // A pattern that the client left out stands for all of its own.
     let left_out = plan.places.last().filter(|(at, place)| *at == request.len() && *place == Place::Pattern);
+    left_out.map_or(Ok(()), |_| names.may_name(Place::Pattern, b"*"))?;
     let more = usize::from(left_out.is_some()) + if plan.within_own { 2 } else { 0 };
     encode::header(out, b'*', request.len() + more);
     args(out, request, &befores);
@@ -64,6 +65,7 @@ fn befores<'n>(request: &Request, plan: &Plan, names: &'n Names) -> Result<Vec<B
     let mut befores = Vec::with_capacity(plan.places.len());
     for (at, place) in plan.places.iter().filter(|(at, _)| *at < request.len()) {
         let arg = request.arg(*at);
+        names.may_name(*place, arg)?;
         let mut behind = 0;
         let mut placed = |stands, before| match stands {
             Stands::Bare => b"".as_slice(),

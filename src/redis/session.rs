@@ -190,7 +190,7 @@ impl Session {
     pub fn renew(&mut self, names: Option<Names>) {
         let idle = self.awaited.is_empty() && self.transaction.is_none() && self.rest.is_none() && self.subscriptions.len() == 0;
         match names {
-            Some(names) if names == self.setup.names => self.revoked = false,
+            Some(names) if names.differs_in_role_only(&self.setup.names) => (self.setup.names, self.revoked) = (names, false),
             // On a cluster its way leads to the node of one slot.
             Some(names) if idle && self.message.is_none() && (!self.setup.cluster || names.slot() == self.setup.names.slot()) => {
                 self.setup.names = names;
@@ -243,7 +243,7 @@ impl Session {
         let begun = self.scanner.begun(input, FORWARD_BYTES, |args, count| !transaction && forwardable(args, count, lacks));
         let Some(begun) = begun else { return false };
         let mark = self.begin_reply(turn);
-        let plan = match understand::beginning(&begun.args, begun.count) {
+        let plan = match understand::beginning(&begun.args, begun.count, &self.setup.names) {
             Ok(plan) => plan,
             Err(refusal) => {
                 self.refuse(refusal, turn);
@@ -328,6 +328,7 @@ impl Session {
     }
 
     fn judge(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
+        self.setup.names.may_run(entry)?;
         let may_listen = ["ping", "quit", "reset"].contains(&entry.name) || entry.rule == Rule::Subscribe;
         if self.resp == Resp::Two && self.subscriptions.len() > 0 && !may_listen {
             let text = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";

@@ -2,6 +2,7 @@
 //! not understand is refused. Option words are C strings to the server: they end at the first zero byte.
 
 use super::commands::{Access, Entry, Found, Lacks, Rule, Spec, find};
+use super::names::Names;
 use super::shape::{Reply, Shape};
 use super::wire::{Request, integer};
 
@@ -151,9 +152,10 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
 }
 
 /// The same for a command of `count` words of which only the first are there; its keys are among them.
-pub fn beginning(request: &Request, count: usize) -> Result<Plan, Refusal> {
+pub fn beginning(request: &Request, count: usize, names: &Names) -> Result<Plan, Refusal> {
     match find(request.arg(0), Some(request.arg(1))) {
         Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) => {
+            names.may_run(entry)?;
             Ok(Plan { places: ranges(entry, count)?, ..Plan::default() })
         }
         _ => Err(Refusal::late("too big request")),

@@ -7,6 +7,7 @@ use super::conversions;
 use super::home;
 use super::links::{self, ForeignKey};
 use super::private::{Kin, TEMP};
+use super::rights::{self, Rights};
 use super::sequences;
 use super::views::Writes;
 use crate::policy::{Home, Place, Policy, TableRule};
@@ -80,6 +81,8 @@ pub struct Catalog {
     pub system: System,
     /// Sequences that columns of listed tables own, by (schema, name), as the query that is read in each one's place.
     pub sequences: BTreeMap<(String, String), Arc<Relation>>,
+    /// Of the session's role; None where it may do all that its tenant may.
+    pub rights: Option<Arc<Rights>>,
 }
 
 /// Columns that every table has and no list names (PostgreSQL manual, 5.5 "System Columns").
@@ -220,6 +223,7 @@ impl Catalog {
         catalog.read_names(rows("functions"), rows("operators"), rows("types"));
         if *home == Home::Rows {
             problems.extend(super::live::backstop::problems(policy, answers));
+            problems.extend(rights::problems(policy, &catalog));
         }
         if !problems.is_empty() {
             return Err(problems);

@@ -26,6 +26,7 @@ pub fn judge() -> Judge {
         tenants: TenantPattern::new("[a-z0-9-]{1,63}").unwrap(),
         identity: IdentitySources::default(),
         operators: None,
+        roles: None,
         postgres: Some(PostgresPolicy { tables, explain: crate::policy::Explain::Plan, ..PostgresPolicy::default() }),
         redis: None,
         limits: Limits::default(),
@@ -123,7 +124,7 @@ pub fn check_with(judge: &Judge, file: &str, text: &str) {
 }
 
 /// A schema file and a policy file, as `partywall explain --schema` would have them.
-fn judge_of(policy: &str, schema: &str) -> Judge {
+pub fn judge_of(policy: &str, schema: &str) -> Judge {
     let mut findings = crate::config::document::Findings::new();
     let read = crate::policy::file::read(&mut crate::config::document::Reader { file: "p.yaml".into(), findings: &mut findings }, policy);
     let policy = read.unwrap_or_else(|| panic!("{findings:?}"));

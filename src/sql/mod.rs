@@ -43,6 +43,7 @@ pub mod private;
 mod queries;
 pub mod refusal;
 mod rewrite;
+pub mod rights;
 pub mod rows;
 mod scope;
 pub mod second_opinion;
@@ -61,10 +62,10 @@ pub use outgoing::Outgoing;
 pub use refusal::Refusal;
 pub use traces::Traces;
 
-use crate::policy::{Policy, SecondOpinion, TenantId, VerifyRows};
+use crate::policy::{Policy, Role, SecondOpinion, TenantId, VerifyRows};
 use private::{Declared, Private, Temps};
 use rows::{Checked, RowCheck, RowType};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -141,6 +142,9 @@ pub struct Judge {
     plans: Arc<plans::Plans>,
     /// For sessions with another search_path: judges with the same policy and names looked up there.
     paths: Arc<Mutex<BTreeMap<Arc<[String]>, Judge>>>,
+    /// Judges for roles; this one's own.
+    roles: Arc<Mutex<HashMap<Role, Judge>>>,
+    role: Role,
     /// Counts texts, to take samples.
     texts: Arc<AtomicU32>,
     #[cfg(feature = "mutants")]
@@ -180,6 +184,8 @@ impl Judge {
             checked: Arc::default(),
             plans: Arc::default(),
             paths: Arc::default(),
+            roles: Arc::default(),
+            role: Role::default(),
             texts: Arc::default(),
             #[cfg(feature = "mutants")]
             mutation: None,

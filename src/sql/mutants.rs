@@ -98,6 +98,7 @@ mutants! {
     DdlSchema = "the refusal of DDL in another schema than the own",
     DdlCascade = "the refusal of DROP … CASCADE in a schema",
     DdlView = "the rewriting of a view's query",
+    RoleRights = "the rights of the session's role",
     SchemaShown = "`public` in the place of the own schema's name",
 }
 
@@ -128,6 +129,8 @@ impl super::Judge {
             checked: Default::default(),
             plans: Default::default(),
             paths: Default::default(),
+            roles: Default::default(),
+            role: self.role.clone(),
             texts: Default::default(),
             mutation: Some(mutation),
         }

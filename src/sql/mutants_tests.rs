@@ -2,8 +2,9 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use super::{Mutant, Mutation};
-use crate::policy::TenantId;
+use crate::policy::{Role, TenantId};
 use crate::sql::Judge;
+use crate::sql::rights::tests::roles_judge;
 use crate::sql::tests::{hidden_judge, judge, through_judge};
 use crate::sql::views::tests::views_judge;
 
@@ -37,7 +38,9 @@ fn each_protection_is_missed_by_the_verifier() {
         (views_judge(), statements(&[include_str!("../../tests/sql/views.txt"), include_str!("../../tests/sql/attacks/views.txt")])),
         (hidden_judge(), statements(&[include_str!("../../tests/sql/hidden.txt"), include_str!("../../tests/sql/attacks/hidden.txt")])),
     ];
+    let clerk = roles_judge().for_role(&Role::Named("clerk".into()));
     places[0].1.extend(OTHERS);
+    let places = places.into_iter().chain([(clerk, vec!["SELECT price FROM orders"])]).collect::<Vec<_>>();
     let mut survivors = Vec::new();
     for mutant in Mutant::ALL.iter().copied().filter(|m| !Mutant::OWN_SCHEMA.contains(m)) {
         let found = places.iter().find_map(|(judge, statements)| missed(judge, mutant, statements));

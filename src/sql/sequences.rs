@@ -22,6 +22,15 @@ pub fn read_as(table: &Relation, row: &[Option<String>]) -> Arc<Relation> {
     Arc::new(Relation { kind: 'S', columns, definition: Some(definition), ..alone })
 }
 
+/// The sequence of a listed table that `text` means, as `nextval` reads names.
+pub fn meant<'c>(catalog: &'c Catalog, text: &str) -> Option<&'c Arc<Relation>> {
+    match parts(text)?.as_slice() {
+        [name] => catalog.sequence("", name),
+        [schema, name] => catalog.sequence(schema, name),
+        _ => None,
+    }
+}
+
 /// The literal to send for the sequence that `text` means, as `nextval` reads names; None where it is no sequence of a listed table.
 pub fn resolve(catalog: &Catalog, text: &str) -> Option<String> {
     let known = |schema: &str, name: &str| catalog.sequences.contains_key(&(schema.to_owned(), name.to_owned()));

@@ -39,6 +39,7 @@ mod redis_multiplex;
 mod redis_oracle;
 mod redis_replicas;
 mod redis_sentinel;
+mod roles;
 mod rotation;
 mod rows;
 mod same_tenant;

@@ -183,6 +183,9 @@ impl Session {
         if !entry.name.contains("unsubscribe") && !request.iter().skip(1).all(understood) {
             return Err(Refusal::early("NOPERM", "this user has no permissions to access one of the channels used as arguments"));
         }
+        if !entry.name.contains("unsubscribe") {
+            plan.places.iter().try_for_each(|(at, place)| self.setup.names.may_name(*place, request.arg(*at)))?;
+        }
         let names: Vec<Bytes> = (1..request.len()).map(|at| request.bytes(at)).collect();
         let set = match entry.name {
             "subscribe" | "unsubscribe" => &mut self.subscriptions.channels,

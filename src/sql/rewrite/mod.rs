@@ -22,6 +22,7 @@ mod names;
 mod own;
 mod own_place;
 mod own_schema;
+mod rights;
 mod row_function;
 mod row_types;
 mod rows;
@@ -112,6 +113,7 @@ pub fn rewrite(context: Context<'_>, stmt: &RawStmt) -> Res<Rewritten> {
     loop {
         let (rewritten, again) = attempt(context, stmt, mode.clone())?;
         if again == mode {
+            rights::check(&context, stmt, &rewritten.kind)?;
             return Ok(rewritten);
         }
         mode = again;

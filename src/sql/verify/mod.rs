@@ -23,6 +23,7 @@ mod own_place;
 mod own_schema;
 mod parts;
 mod raises;
+mod rights;
 mod row_function;
 mod rows;
 mod rows_calls;
@@ -137,6 +138,7 @@ pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, p
         walk.look_for_catalogs(&c["stmt"]);
         walk.look_for_conversions(&c["stmt"]);
         walk.detach_rows(f, &c["stmt"], source)?;
+        rights::granted(catalog, &walk.private, &c["stmt"])?;
         let before = walk.proof.rows.len();
         walk.statement(&f["stmt"], &c["stmt"])?;
         walk.all_inside(&f["stmt"])?;

@@ -28,6 +28,7 @@ const BEYOND_ORACLE: &[Mutant] = &[
     Mutant::ViewCode,
     Mutant::ViewCheck,
     Mutant::TempViewBarrier,
+    Mutant::RoleRights,
 ];
 
 /// Those that `make test` takes: quickly noticed by both.

@@ -1,0 +1,12 @@
+CREATE TABLE public.orders (id integer NOT NULL, tenant_id text NOT NULL, note text, price integer);
+ALTER TABLE ONLY public.orders ADD CONSTRAINT orders_pkey PRIMARY KEY (tenant_id, id);
+ALTER TABLE ONLY public.orders ADD CONSTRAINT orders_price_key UNIQUE (tenant_id, price);
+CREATE TABLE public.items (org_id text NOT NULL, order_id integer NOT NULL, line integer NOT NULL, name text, cost integer);
+ALTER TABLE ONLY public.items ADD CONSTRAINT items_pkey PRIMARY KEY (org_id, order_id, line);
+CREATE TABLE public.notes (id integer NOT NULL, tenant_id text NOT NULL, body text);
+ALTER TABLE ONLY public.notes ADD CONSTRAINT notes_pkey PRIMARY KEY (tenant_id, id);
+CREATE TABLE public.log (id integer, tenant_id text NOT NULL, what text);
+CREATE TABLE public.vault (id integer NOT NULL, tenant_id text NOT NULL, code text);
+CREATE VIEW public.v_orders AS SELECT orders.id, orders.tenant_id, orders.note, orders.price FROM public.orders;
+CREATE VIEW public.v_vault AS SELECT vault.id, vault.tenant_id, vault.code FROM public.vault;
+CREATE TABLE public.countries (code text NOT NULL, name text);
