@@ -1,13 +1,16 @@
 //! A client's commands through a session to a server that keeps the protocol's rules, in any chunks. Nothing panics; upstream hears whole
 //! commands in the canonical form, whose keys are the tenant's by a table of our own; the client hears the same however the bytes are
-//! cut, one reply a command. Where one side speaks garbage, nothing panics.
+//! cut, one reply a command. Where connections are shared, nothing that keeps state goes over one, and nothing but reads to a replica. Where one side
+//! speaks garbage, nothing panics.
 
 use super::conversation::{self, Talk, Upstream};
 use super::random::{Input, Random};
 use super::sql::{judge, tenant};
 use bytes::{BufMut, BytesMut};
+use partywall::redis::line::{Line, Way};
 use partywall::redis::{Names, Session, Setup};
 use partywall::session::{Close, Session as _, Turn};
+use std::sync::Arc;
 
 /// Name, first key, last key (from the end where negative), step.
 const KEYS: &[(&str, usize, isize, usize)] = &[
@@ -180,14 +183,18 @@ const WORDS: &[&str] = &[
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
     match input.byte() {
-        0..32 => garbage(&mut input),
+        kind @ 0..32 => garbage(kind, &mut input),
         chunks => conversation(chunks, &mut input),
     }
 }
 
-fn session() -> Session {
-    let rules = judge().policy().redis.clone().unwrap();
-    Session::new(Setup {
+/// A session with a connection of its own, over shared ones, or over shared ones and replicas; and the server behind it.
+fn both(kind: u8) -> (Session, Server) {
+    let mut rules = judge().policy().redis.clone().unwrap();
+    rules.reads_replicas = kind % 3 == 2;
+    let line = (kind % 3 > 0).then(Arc::<Line>::default);
+    let server = Server { line: line.clone(), ..Server::default() };
+    let session = Session::new(Setup {
         names: Names::new(&rules, &tenant("acme")).unwrap(),
         tenant: "acme".into(),
         id: 7,
@@ -200,12 +207,13 @@ fn session() -> Session {
         sanitizes: true,
         test_passthrough: false,
         cluster: false,
-        line: None,
-    })
+        line,
+    });
+    (session, server)
 }
 
-fn garbage(input: &mut Input<'_>) {
-    let (mut session, mut turn) = (session(), Turn::default());
+fn garbage(kind: u8, input: &mut Input<'_>) {
+    let ((mut session, mut server), mut turn) = (both(kind), Turn::default());
     let (mut client, mut upstream) = (BytesMut::new(), BytesMut::new());
     while !input.is_empty() {
         let what = input.byte();
@@ -226,7 +234,8 @@ fn garbage(input: &mut Input<'_>) {
             }
             session.from_upstream(&mut upstream, &mut turn)
         };
-        Server::default().hear(&mut turn.to_upstream);
+        server.hear(&mut turn.to_upstream);
+        server.out.clear();
         turn.to_client.clear();
         if ended.is_err() {
             return;
@@ -263,15 +272,16 @@ fn conversation(chunks: u8, input: &mut Input<'_>) {
     while !input.is_empty() && said.len() < 1 << 16 {
         command(input, &mut said);
     }
-    let (together, cut) = (talk(&said, usize::MAX), talk(&said, usize::from(chunks) - 31));
+    let (together, cut) = (talk(chunks, &said, usize::MAX), talk(chunks, &said, usize::from(chunks) - 31));
     assert_eq!(together.1, cut.1, "another end in other chunks");
     // CLIENT LIST tells whether a connection waits in a blocking command, which is a question of time.
     let shown = |heard: &[u8]| heard.escape_ascii().to_string().replace("flags=b", "flags=N");
     assert_eq!(shown(&together.0), shown(&cut.0), "another answer in other chunks");
 }
 
-fn talk(said: &[u8], chunk: usize) -> (BytesMut, Option<Close>) {
-    let Talk { heard, ended, upstream, .. } = conversation::talk(&mut session(), &mut Server::default(), said, chunk);
+fn talk(kind: u8, said: &[u8], chunk: usize) -> (BytesMut, Option<Close>) {
+    let (mut session, mut server) = both(kind);
+    let Talk { heard, ended, upstream, .. } = conversation::talk(&mut session, &mut server, said, chunk);
     if ended.is_some() {
         return (heard, ended);
     }
@@ -286,6 +296,8 @@ struct Server {
     input: BytesMut,
     queued: Option<usize>,
     resp3: bool,
+    /// Where what it hears came from.
+    line: Option<Arc<Line>>,
 }
 
 impl Upstream for Server {
@@ -294,6 +306,9 @@ impl Upstream for Server {
         while let Some(words) = take(&mut self.input) {
             let name = String::from_utf8_lossy(&words[0]).to_ascii_lowercase();
             held(&name, &words);
+            if let Some(line) = &self.line {
+                goes(line.way(), &name, &words);
+            }
             self.answer(&name, &words);
         }
     }
@@ -334,6 +349,7 @@ impl Server {
             ("set" | "mset" | "rename", _) => say("+OK\r\n"),
             ("del" | "exists" | "incr" | "unlink", _) => say(":1\r\n"),
             ("ping", _) => say("+PONG\r\n"),
+            ("select", _) => say("+OK\r\n"),
             ("blpop" | "brpop", _) => {
                 say(&format!("*2\r\n${}\r\n", words[1].len()));
                 self.out.put_slice(&words[1]);
@@ -406,6 +422,71 @@ fn held(name: &str, words: &[Vec<u8>]) {
             "{} goes upstream",
             words.iter().map(|w| w.escape_ascii().to_string()).collect::<Vec<_>>().join(" ")
         );
+    }
+}
+
+/// Leave something on their connection, or wait.
+const STATEFUL: &[&str] = &[
+    "multi",
+    "exec",
+    "discard",
+    "watch",
+    "subscribe",
+    "psubscribe",
+    "ssubscribe",
+    "unsubscribe",
+    "punsubscribe",
+    "select",
+    "hello",
+    "auth",
+    "reset",
+    "quit",
+    "blpop",
+    "brpop",
+    "blmove",
+    "bzpopmin",
+    "bzpopmax",
+    "blmpop",
+    "bzmpop",
+    "wait",
+    "waitaof",
+    "monitor",
+    "readonly",
+    "asking",
+];
+/// What a replica may be asked, of what stands in KEYS and COMMANDS.
+const READS: &[&str] = &[
+    "get",
+    "mget",
+    "exists",
+    "ttl",
+    "lrange",
+    "hgetall",
+    "sinter",
+    "zrange",
+    "object",
+    "pfcount",
+    "type",
+    "dump",
+    "zdiff",
+    "sintercard",
+    "xread",
+    "lcs",
+    "xinfo",
+    "memory",
+];
+
+/// What goes over a shared connection keeps no state there, and what goes to a replica only reads.
+fn goes(way: Way, name: &str, words: &[Vec<u8>]) {
+    let second = words.get(1).map(|word| word.to_ascii_lowercase()).unwrap_or_default();
+    let blocks = name.starts_with("xread") && words.iter().any(|word| word.eq_ignore_ascii_case(b"block"));
+    let keeps =
+        STATEFUL.contains(&name) || blocks || (name == "client" && !matches!(second.as_slice(), b"getredir" | b"setinfo" | b"help"));
+    let shown = || words.iter().map(|w| w.escape_ascii().to_string()).collect::<Vec<_>>().join(" ");
+    match way {
+        Way::Own(_) => {}
+        Way::Shared(_) => assert!(!keeps, "{} goes over a shared connection", shown()),
+        Way::Read(_) => assert!(READS.contains(&name) && !blocks, "{} goes to a replica", shown()),
     }
 }
 
