@@ -132,6 +132,50 @@ def start_pgbouncer(work, target):
     return port, child
 
 
+TWEMPROXY = """r:
+  listen: 127.0.0.1:{port}
+  redis: true
+  hash: fnv1a_64
+  distribution: ketama
+  servers: ["127.0.0.1:{target}:1"]
+"""
+ENVOY = """static_resources:
+  listeners:
+  - address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.redis_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy
+          stat_prefix: r
+          settings: {{ op_timeout: 60s, max_buffer_size_before_flush: 1024, buffer_flush_timeout: 0.001s }}
+          prefix_routes: {{ catch_all_route: {{ cluster: r, key_formatter: "t1:%KEY%" }} }}
+  clusters:
+  - name: r
+    type: STATIC
+    connect_timeout: 5s
+    load_assignment:
+      cluster_name: r
+      endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {target} }} }} }} }}] }}]
+"""
+
+
+def redis_peers(work, target):
+    """Other proxies that share connections, where they are installed: twemproxy (Debian's nutcracker) as it comes, Envoy putting a prefix before keys."""
+    found = {}
+    for name, program, text, options in (("twemproxy", "nutcracker", TWEMPROXY, ["-s", "{stats}", "-c"]),
+                                         ("envoy", "envoy", ENVOY, ["--concurrency", "1", "--disable-hot-restart", "-l", "off", "-c"])):
+        path = shutil.which(program) or shutil.which(program, path="/usr/sbin")
+        if path:
+            port, file = free_port(), os.path.join(work, name + ".yaml")
+            with open(file, "w", encoding="utf-8") as f:
+                f.write(text.format(port=port, target=target))
+            child = spawn(path, *[option.format(stats=free_port()) for option in options], file, cwd=work)
+            wait_port(port, child)
+            found[name] = port, child
+    return found
+
+
 def start_wall(work, name, listeners, upstreams, policies, binary=WALL):
     """The wall's child and how long it took to be ready, in seconds."""
     home = os.path.join(work, name)
@@ -231,7 +275,8 @@ def bench_redis(work, arguments):
         return port, start_wall(work, f"redis-{name}", listener, upstreams, {"policies/r.yaml": policy}, binary)[0]
 
     shared = wall("shared", WALL, ", multiplex: { connections: 1 }")
-    targets = {"direct": (direct, None), "bare relay": start_relay(direct), **walls(wall, arguments), "partywall, shared": shared}
+    targets = {"direct": (direct, None), "bare relay": start_relay(direct), **walls(wall, arguments), "partywall, shared": shared,
+               **redis_peers(work, direct)}
     cases = {}
     for command in ("set", "get", "mset"):
         for pipeline in (1, 16):
