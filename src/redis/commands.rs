@@ -82,6 +82,8 @@ pub struct Entry {
     pub specs: Vec<Spec>,
     /// What the wall does.
     pub rule: Rule,
+    /// It has subcommands.
+    pub is_container: bool,
 }
 
 impl Entry {
@@ -141,9 +143,10 @@ pub enum Found {
 /// The table's entry for the first words of a command.
 pub fn find(name: &[u8], second: Option<&[u8]>) -> Found {
     let table = table();
-    let Some(first) = key(name).and_then(|name| table.entries.get(name.as_str())) else { return Found::Unknown };
-    let (Some(second), true) = (second, table.containers.contains(&first.name)) else { return Found::Entry(first) };
-    match key(second).and_then(|second| table.entries.get(format!("{} {second}", first.name).as_str())) {
+    let mut lower = [0; KEY_MAX_BYTES];
+    let Some(first) = key(name, &mut lower).and_then(|name| table.entries.get(name)) else { return Found::Unknown };
+    let (Some(second), true) = (second, first.is_container) else { return Found::Entry(first) };
+    match key(second, &mut lower).and_then(|second| table.entries.get(format!("{} {second}", first.name).as_str())) {
         Some(entry) => Found::Entry(entry),
         // COMMAND does something without one.
         None => Found::NoSubcommand(first),
@@ -155,27 +158,38 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
     table().entries.values()
 }
 
-fn key(name: &[u8]) -> Option<String> {
-    // The longest name is 23 bytes; a blank would reach a subcommand by another way.
-    (name.len() <= 32 && !name.contains(&b' ')).then(|| std::str::from_utf8(name).ok().map(str::to_ascii_lowercase))?
+/// The longest name is 23 bytes.
+const KEY_MAX_BYTES: usize = 32;
+
+/// A name in lower case, put into `lower`.
+fn key<'l>(name: &[u8], lower: &'l mut [u8; KEY_MAX_BYTES]) -> Option<&'l str> {
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    // A blank would reach a subcommand by another way.
+    std::str::from_utf8(lower).ok().filter(|name| !name.contains(' '))
 }
 
 struct Table {
     entries: HashMap<&'static str, Entry>,
-    containers: Vec<&'static str>,
 }
 
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let rules = rules();
-        let entries: HashMap<_, _> = lines(include_str!("commands.txt"))
+        let mut entries: HashMap<_, _> = lines(include_str!("commands.txt"))
             .chain(lines(include_str!("commands_later.txt")))
             .filter_map(|line| entry(line, &rules))
             .map(|entry| (entry.name, entry))
             .collect();
-        let containers = entries.keys().filter_map(|name| name.split_once(' ').map(|(container, _)| container)).collect();
-        Table { entries, containers }
+        let containers: Vec<_> = entries.keys().filter_map(|name: &&'static str| Some(name.split_once(' ')?.0)).collect();
+        for container in containers {
+            if let Some(entry) = entries.get_mut(container) {
+                entry.is_container = true;
+            }
+        }
+        Table { entries }
     })
 }
 
@@ -228,7 +242,7 @@ fn entry(line: &'static str, rules: &HashMap<&'static str, Rule>) -> Option<Entr
     let arity = fields.next()?.parse().ok()?;
     let flags = fields.next()?.split(',').filter(|f| *f != "-").collect();
     let specs = fields.next()?.split(' ').filter(|s| *s != "-").map(|s| spec(s).unwrap_or(Spec::Other)).collect();
-    Some(Entry { name, arity, flags, specs, rule: rules.get(name).copied().unwrap_or(Rule::Refused) })
+    Some(Entry { name, arity, flags, specs, rule: rules.get(name).copied().unwrap_or(Rule::Refused), is_container: false })
 }
 
 fn spec(text: &str) -> Option<Spec> {
