@@ -192,7 +192,7 @@ pub fn run(data: &[u8]) {
 fn both(kind: u8) -> (Session, Server) {
     let mut rules = judge().policy().redis.clone().unwrap();
     rules.reads_replicas = kind % 3 == 2;
-    let line = (kind % 3 > 0).then(Arc::<Line>::default);
+    let line = (!kind.is_multiple_of(3)).then(Arc::<Line>::default);
     let server = Server { line: line.clone(), ..Server::default() };
     let session = Session::new(Setup {
         names: Names::new(&rules, &tenant("acme")).unwrap(),
