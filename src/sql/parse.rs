@@ -54,6 +54,12 @@ pub fn scan(text: &str) -> Result<ScanResult, Refusal> {
     pg_query::scan(text).map_err(|_| Refusal::syntax("unreadable token"))
 }
 
+/// A guess at the highest number of a parameter, below 1000: `$1` in a literal counts, too.
+pub fn parameters(text: &str) -> u16 {
+    let number = |rest: &str| rest.get(..rest.bytes().take(4).take_while(u8::is_ascii_digit).count())?.parse::<u16>().ok();
+    text.split('$').skip(1).filter_map(number).filter(|n| *n < 1000).max().unwrap_or(0)
+}
+
 /// Refuses numbers that only servers from 16 on can read (`0x1F`, `1_000`): an older one reads another statement. Errors: 42601.
 pub fn numbers_as_before_16(text: &str) -> Result<(), Refusal> {
     for token in scan(text)?.tokens {

@@ -1,4 +1,5 @@
 //! Reading and printing.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use super::*;
 
@@ -47,5 +48,37 @@ fn a_text_is_bounded_by_its_tokens_before_it_is_read() {
     assert!(parse(&long).is_ok(), "one long string");
     for text in [format!("SELECT {}1", "1,".repeat(TOKENS_MAX)), format!("SELECT E'\\'' || {}1", "'a',".repeat(TOKENS_MAX / 2))] {
         assert_eq!(parse(&text).map(|_| ()).map_err(|r| r.sqlstate), Err("54001"));
+    }
+}
+
+/// See .cargo/config.toml.
+#[test]
+#[cfg(target_os = "linux")]
+fn reading_leaves_stderr_alone() {
+    let stderr = || std::fs::read_link("/proc/self/fd/2").unwrap();
+    let before = stderr();
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            std::thread::spawn(|| {
+                for _ in 0..300 {
+                    let tree = parse("SELECT 1").unwrap();
+                    scan(&deparse(tree).unwrap()).unwrap();
+                }
+            })
+        })
+        .collect();
+    while readers.iter().any(|r| !r.is_finished()) {
+        assert_eq!(stderr(), before);
+    }
+    readers.into_iter().for_each(|r| r.join().unwrap());
+    assert_eq!(stderr(), before);
+}
+
+#[test]
+fn the_highest_parameter_is_guessed() {
+    for (text, highest) in
+        [("SELECT 1", 0), ("SELECT $1, $12 + $3", 12), ("SELECT '$7', $2", 7), ("SELECT $$x$$, a$b, $", 0), ("SELECT '$99999', $4", 4)]
+    {
+        assert_eq!(parameters(text), highest, "{text}");
     }
 }
