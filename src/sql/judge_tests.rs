@@ -320,6 +320,14 @@ fn the_tenants_parameter_follows_the_clients_own() {
     let prepared = judge.extended("SELECT $2, id FROM orders WHERE id = $1", 3, &tenant("acme")).unwrap();
     assert_eq!((prepared.client_params, prepared.tenant_types.as_slice()), (3, &[25][..]));
     assert!(prepared.outgoing.as_str().contains("= ($4)") || prepared.outgoing.as_str().contains("$4"), "{}", prepared.outgoing.as_str());
+    // What only looks like a parameter counts for nothing.
+    for (sql, own) in
+        [("SELECT '$9' FROM orders WHERE id = $1", 1), ("SELECT $2::text, '$1' FROM orders", 2), ("SELECT '$70000' FROM orders", 0)]
+    {
+        let prepared = judge.extended(sql, 0, &tenant("acme")).unwrap();
+        assert_eq!((prepared.client_params, prepared.tenant_types.as_slice()), (own, &[25][..]), "{sql}");
+        assert!(prepared.outgoing.as_str().contains(&format!("(pg_catalog.=) ${}", own + 1)), "{}", prepared.outgoing.as_str());
+    }
 }
 
 #[test]

@@ -308,9 +308,10 @@ impl Judge {
         if declared.is_some() && stmts.len() > 1 {
             return Err(Refusal::syntax("cannot insert multiple commands into a prepared statement"));
         }
-        let (done, first) = self.rewritten(sql, &stmts, declared, private, rows)?;
-        let text = parse::deparse(done.iter().map(|d| d.stmt.clone()).collect())?;
-        let (places, assurance) = self.prove(sql, &text, first, private, &done)?;
+        let (mut done, first) = self.rewritten(sql, &stmts, declared, private, rows)?;
+        let text = parse::deparse(done.iter_mut().map(|d| std::mem::take(&mut d.stmt)).collect())?;
+        let client = verify::Client { text: sql, stmts: &stmts };
+        let (places, assurance) = self.prove(client, &text, first, private, &done)?;
 
         let assurance = Arc::new(assurance);
         let private = done.iter().any(|d| d.private);
@@ -341,8 +342,9 @@ impl Judge {
         private: &Private,
         rows: bool,
     ) -> Result<(Vec<rewrite::Rewritten>, u16), Refusal> {
-        // The tenant's parameters follow the client's: how many those are is known after a first walk.
-        let mut first = declared.unwrap_or(0).saturating_add(1);
+        // The tenant's parameters follow the client's: how many those are is known after a first walk, and mostly guessed before it.
+        let least = declared.unwrap_or(0).saturating_add(1);
+        let mut first = declared.map_or(least, |_| least.max(parse::parameters(sql).saturating_add(1)));
         loop {
             let mut now = private.clone();
             now.temps.begin_text();
@@ -367,19 +369,19 @@ impl Judge {
                 now.temps.completed(&rewritten.kind);
                 done.push(rewritten);
             }
-            match done.iter().map(|d| d.client_params).max().filter(|highest| *highest >= first) {
-                None => return Ok((done, first)),
-                Some(highest) => {
-                    first = highest.checked_add(1).ok_or_else(|| Refusal::with_state("54000", "too many parameters"))?;
-                }
+            let highest = done.iter().map(|d| d.client_params).max().unwrap_or(0);
+            let next = highest.checked_add(1).ok_or_else(|| Refusal::with_state("54000", "too many parameters"))?.max(least);
+            if next == first {
+                return Ok((done, first));
             }
+            first = next;
         }
     }
 
     /// Nothing enters the cache unproved. Gives the places of the same tokens in the final and in the client's text.
     fn prove(
         &self,
-        sql: &str,
+        client: verify::Client<'_>,
         text: &str,
         first: u16,
         private: &Private,
@@ -392,7 +394,7 @@ impl Judge {
             return Ok((Vec::new(), Assurance { alone: false, rows, traces }));
         }
         let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
-        let proof = verify::verify_for(sql, text, &self.catalog, first, private).map_err(|d| unproved(d.to_string()))?;
+        let proof = verify::verify_read(client, text, &self.catalog, first, private).map_err(|d| unproved(d.to_string()))?;
         if !every_own_is_checked(done, &proof) {
             return Err(unproved("A value of the tenant column would not be checked.".into()));
         }

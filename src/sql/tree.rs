@@ -32,6 +32,9 @@ pub struct Fields(Vec<(&'static str, Value)>);
 #[error("{0}")]
 pub struct NoTree(String);
 
+/// Types that are nothing in the generic form: where the second parser's words stand.
+const LEFT_OUT: [&str; 2] = ["Span", "AttachedToken"];
+
 /// The generic form. Errors: [`NoTree`].
 pub fn of(value: &impl Serialize) -> Result<Value, NoTree> {
     value.serialize(Maker)
@@ -265,11 +268,13 @@ struct Making<T> {
     /// Of the variant; empty where it is none.
     variant: &'static str,
     parts: Vec<T>,
+    /// Nothing comes of it.
+    left_out: bool,
 }
 
 impl<T> Making<T> {
     fn new(variant: &'static str, length: usize) -> Self {
-        Self { variant, parts: Vec::with_capacity(length.min(1 << 16)) }
+        Self { variant, parts: Vec::with_capacity(length.min(1 << 16)), left_out: false }
     }
 
     fn made(variant: &'static str, whole: Value) -> Value {
@@ -345,8 +350,8 @@ impl ser::Serializer for Maker {
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Made {
         Ok(Value::String(variant.to_owned()))
     }
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Made {
-        value.serialize(self)
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Made {
+        if LEFT_OUT.contains(&name) { Ok(Value::Null) } else { value.serialize(self) }
     }
     fn serialize_newtype_variant<T: Serialize + ?Sized>(self, _: &'static str, _: u32, variant: &'static str, value: &T) -> Made {
         Ok(Value::object(vec![(variant, value.serialize(Self)?)]))
@@ -366,8 +371,9 @@ impl ser::Serializer for Maker {
     fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, NoTree> {
         Err(NoTree("a map in a tree".to_owned()))
     }
-    fn serialize_struct(self, _: &'static str, length: usize) -> Result<Self::SerializeStruct, NoTree> {
-        Ok(Making::new("", length))
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeStruct, NoTree> {
+        let left_out = LEFT_OUT.contains(&name);
+        Ok(Making { left_out, ..Making::new("", if left_out { 0 } else { length }) })
     }
     fn serialize_struct_variant(
         self,
@@ -406,11 +412,13 @@ macro_rules! structures {
             type Ok = Value;
             type Error = NoTree;
             fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), NoTree> {
-                self.parts.push((name, value.serialize(Maker)?));
+                if !self.left_out {
+                    self.parts.push((name, value.serialize(Maker)?));
+                }
                 Ok(())
             }
             fn end(self) -> Made {
-                Ok(Self::made(self.variant, Value::object(self.parts)))
+                Ok(if self.left_out { Value::Null } else { Self::made(self.variant, Value::object(self.parts)) })
             }
         })*
     };

@@ -19,6 +19,22 @@ fn json(value: &Value) -> serde_json::Value {
     }
 }
 
+/// Where the words of sqlparser's tree stand.
+fn leave_out(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Array(all) => all.iter_mut().for_each(leave_out),
+        serde_json::Value::Object(fields) => {
+            let has = |names: [&str; 2]| fields.len() == 2 && names.iter().all(|n| fields.contains_key(*n));
+            if has(["start", "end"]) || has(["token", "span"]) {
+                *value = serde_json::Value::Null;
+            } else {
+                fields.values_mut().for_each(leave_out);
+            }
+        }
+        _ => {}
+    }
+}
+
 #[test]
 fn a_tree_is_what_serde_json_makes() {
     let mut seen = 0;
@@ -27,7 +43,9 @@ fn a_tree_is_what_serde_json_makes() {
         for sql in text.lines().filter(|line| !line.is_empty()) {
             let dialect = sqlparser::dialect::PostgreSqlDialect {};
             if let Ok(tree) = sqlparser::parser::Parser::parse_sql(&dialect, sql) {
-                assert_eq!(json(&of(&tree).unwrap()), serde_json::to_value(&tree).unwrap(), "{sql}");
+                let mut wanted = serde_json::to_value(&tree).unwrap();
+                leave_out(&mut wanted);
+                assert_eq!(json(&of(&tree).unwrap()), wanted, "{sql}");
             }
             let Ok(parsed) = pg_query::parse(sql, pg_query::ParserOptions::default()) else { continue };
             assert_eq!(json(&of(&parsed.protobuf.stmts).unwrap()), serde_json::to_value(&parsed.protobuf.stmts).unwrap(), "{sql}");

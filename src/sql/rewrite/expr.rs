@@ -27,7 +27,7 @@ impl Rewriter<'_> {
         if let Some(traits) = self.replaced(expr)? {
             return Ok(traits);
         }
-        let unknown = self.unknown("this expression", expr);
+        let place = nodes::location(expr);
         let Some(inner) = expr.node.as_mut() else { return Ok(Traits::default()) };
         match inner {
             NodeEnum::ColumnRef(column) => {
@@ -41,7 +41,7 @@ impl Rewriter<'_> {
             NodeEnum::AExpr(operation) => self.operation(operation),
             NodeEnum::BoolExpr(x) => self.exprs(&mut x.args),
             NodeEnum::FuncCall(call) => self.call(call),
-            NodeEnum::TypeCast(x) => self.cast(x, unknown),
+            NodeEnum::TypeCast(x) => self.cast(x),
             NodeEnum::CaseExpr(x) => self.case(x),
             NodeEnum::CaseWhen(x) => {
                 let mut traits = self.optional(x.expr.as_mut())?;
@@ -81,7 +81,7 @@ impl Rewriter<'_> {
             NodeEnum::WindowDef(x) => self.window(x),
             NodeEnum::XmlExpr(x) => self.xml(x),
             NodeEnum::XmlSerialize(x) => self.xml_serialize(x),
-            _ => Err(unknown),
+            _ => Err(self.unknown_at("this expression", place)),
         }
     }
 
@@ -115,8 +115,9 @@ impl Rewriter<'_> {
         Ok(if quiet { traits } else { traits.raising() })
     }
 
-    fn cast(&mut self, x: &mut TypeCast, unknown: Refusal) -> Res<Traits> {
-        let type_name = x.type_name.as_mut().ok_or(unknown)?;
+    fn cast(&mut self, x: &mut TypeCast) -> Res<Traits> {
+        let place = x.location;
+        let type_name = x.type_name.as_mut().ok_or_else(|| self.unknown_at("this expression", Some(place)))?;
         let quiet = nodes::names(&type_name.names).is_some_and(|n| n.last() == Some(&"text")) && type_name.array_bounds.is_empty();
         if quiet {
             self.values_alone(x.arg.as_deref());

@@ -31,7 +31,7 @@ pub enum Filter {
 impl Rewriter<'_> {
     /// Rewrites one item of FROM; gives the guards that the enclosing filter has to take.
     pub(super) fn from_item(&mut self, item: &mut Node, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
-        let unknown = self.unknown("this kind of FROM item", item);
+        let place = nodes::location(item);
         let (wrapped, joins) = (self.hidden.wrapped, matches!(item.node, Some(NodeEnum::JoinExpr(_))));
         if self.rows_call_in_from(item, scope)? {
             return Ok(Vec::new());
@@ -48,7 +48,7 @@ impl Rewriter<'_> {
             Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeFunction(_)) => self.function_item(item, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeTableFunc(table)) => self.xml_table(table, scope).map(|()| Vec::new()),
-            _ => Err(unknown),
+            _ => Err(self.unknown_at("this kind of FROM item", place)),
         }?;
         if let Some(last) = scope.items.last_mut().filter(|_| !joins) {
             last.locks_hidden = self.hidden.wrapped != wrapped;

@@ -301,10 +301,10 @@ impl<'a> Rewriter<'a> {
 
     /// pg_dump's wish for a setting that the tenant's pg_settings does not have, so that no row asks for it.
     fn is_dump_guard(&self, select: &pg_query::protobuf::SelectStmt) -> bool {
-        let node = Some(Box::new(super::nodes::node(NodeEnum::SelectStmt(Box::new(select.clone())))));
+        let node = || Some(Box::new(super::nodes::node(NodeEnum::SelectStmt(Box::new(select.clone())))));
         self.cx.source.contains("restrict_nonsystem_relation_kind")
             && !settings::may_show("restrict_nonsystem_relation_kind")
-            && parse::deparse(vec![RawStmt { stmt: node, ..Default::default() }]).is_ok_and(|text| text == settings::DUMP_GUARD)
+            && parse::deparse(vec![RawStmt { stmt: node(), ..Default::default() }]).is_ok_and(|text| text == settings::DUMP_GUARD)
     }
 
     /// A 1-based character position for a byte offset of the tree; None within a view's definition.
@@ -317,7 +317,12 @@ impl<'a> Rewriter<'a> {
     }
 
     fn unknown(&self, what: &str, node: &Node) -> Refusal {
-        let place = super::nodes::location(node).and_then(|l| self.at(l));
+        self.unknown_at(what, super::nodes::location(node))
+    }
+
+    /// The same for what stands at a byte offset of the tree.
+    fn unknown_at(&self, what: &str, location: Option<i32>) -> Refusal {
+        let place = location.and_then(|l| self.at(l));
         Refusal::not_understood(format!("{what} is not supported")).at(place)
     }
 

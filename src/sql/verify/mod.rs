@@ -50,6 +50,7 @@ use super::tree::{self, Fields, Value};
 use crate::policy::TableRule;
 pub use comments::adds_only_comments;
 use parts::{fields, kind, list, names, text};
+use pg_query::protobuf::RawStmt;
 use scopes::Level;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -128,8 +129,22 @@ pub fn verify(client: &str, outgoing: &str, catalog: &Catalog, first: u16) -> Re
 
 /// The same for a session that has something of its own.
 pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, private: &Private) -> Res<Proof> {
-    let source = client;
-    let (client, mut outgoing) = (statements(client)?, statements(outgoing)?);
+    verify_read(Client { text: client, stmts: &parsed(client)? }, outgoing, catalog, first, private)
+}
+
+/// The client's text, and what PostgreSQL's grammar reads in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// Its tree, as it was before anything was done to it.
+    pub stmts: &'a [RawStmt],
+}
+
+/// The same where the client's text has been read; the final text is read here.
+pub fn verify_read(client: Client<'_>, outgoing: &str, catalog: &Catalog, first: u16, private: &Private) -> Res<Proof> {
+    let source = client.text;
+    let (client, mut outgoing) = (generic(client.stmts)?, generic(&parsed(outgoing)?)?);
     if client.len() != outgoing.len() {
         return disagree("the number of statements differs");
     }
@@ -155,8 +170,16 @@ pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, p
 }
 
 fn statements(text: &str) -> Res<Vec<Value>> {
+    generic(&parsed(text)?)
+}
+
+fn parsed(text: &str) -> Res<Vec<RawStmt>> {
     let parsed = pg_query::parse(text, pg_query::ParserOptions::default()).or_else(|_| disagree("the text is not PostgreSQL's"))?;
-    match tree::of(&parsed.protobuf.stmts) {
+    Ok(parsed.protobuf.stmts)
+}
+
+fn generic(stmts: &[RawStmt]) -> Res<Vec<Value>> {
+    match tree::of(&stmts) {
         Ok(Value::Array(all)) => Ok(all),
         _ => disagree("the tree has no generic form"),
     }
