@@ -23,6 +23,7 @@ use crate::observe::Metrics;
 use crate::policy::Peer;
 use crate::relay::Drain;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -45,14 +46,17 @@ pub enum Whom {
     Holder(Arc<crate::pool::Holder>),
 }
 
-/// Serves one connection to its end.
+/// What is left of a connection once its client was let in: a future of its own, so that what leads there is given back.
+pub type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Serves one connection.
 pub trait Serve: Send + Sync + 'static {
     /// What its connections come through.
     fn door(&self) -> &Door;
     /// Of the process.
     fn metrics(&self) -> &Metrics;
-    /// From the first byte of the protocol on. Not cancel-safe: dropped, it drops its session.
-    fn serve(self: Arc<Self>, stream: crate::upstream::Stream, shown: Shown, drain: Drain) -> impl Future<Output = ()> + Send;
+    /// From the first byte of the protocol on; None where nothing is left to be done. Not cancel-safe: dropped, it drops its session.
+    fn serve(self: Arc<Self>, stream: crate::upstream::Stream, shown: Shown, drain: Drain) -> impl Future<Output = Option<Rest>> + Send;
 }
 
 impl Serve for Service {
@@ -64,8 +68,8 @@ impl Serve for Service {
         &self.metrics
     }
 
-    async fn serve(self: Arc<Self>, stream: crate::upstream::Stream, shown: Shown, drain: Drain) {
-        postgres::serve(&self, stream, shown, drain).await;
+    async fn serve(self: Arc<Self>, stream: crate::upstream::Stream, shown: Shown, drain: Drain) -> Option<Rest> {
+        postgres::serve(&self, stream, shown, drain).await
     }
 }
 
@@ -155,7 +159,7 @@ pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, workers: Arc<Workers
         tokio::select! {
             accepted = socket.accept(), if sessions.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, shown)) => {
-                    workers.spawn(&mut sessions, arrive(service.clone(), stream, shown, drain.clone()));
+                    workers.spawn(&mut sessions, to_the_end(Box::pin(arrive(service.clone(), stream, shown, drain.clone()))));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: the socket stays readable, so wait instead of spinning.
@@ -171,10 +175,17 @@ pub async fn run<S: Serve>(service: Arc<S>, socket: Socket, workers: Arc<Workers
     while sessions.join_next().await.is_some() {}
 }
 
+/// A connection's task: what has led to the conversation takes no room in it any more.
+async fn to_the_end(arrival: Pin<Box<dyn Future<Output = Option<Rest>> + Send>>) {
+    let rest = arrival.await;
+    if let Some(rest) = rest {
+        rest.await;
+    }
+}
+
 /// From accept to the protocol: the PROXY header, and the tunnel.
-async fn arrive<S: Serve>(service: Arc<S>, stream: Accepted, mut shown: Shown, drain: Drain) {
+async fn arrive<S: Serve>(service: Arc<S>, stream: Accepted, mut shown: Shown, drain: Drain) -> Option<Rest> {
     let (door, tunnel) = (service.door(), service.door().config.tunnel);
-    // What a connection needs once is given back when it is done: boxed, it takes no room in the task.
     let entered = Box::pin(tokio::time::timeout(HANDSHAKE, async {
         let stream = door.announce(stream.settle()?, &mut shown).await?;
         let secure = tunnel && door.speaks_tls();
@@ -185,8 +196,9 @@ async fn arrive<S: Serve>(service: Arc<S>, stream: Accepted, mut shown: Shown, d
         Err(error) => {
             service.metrics().connection(&door.config.name, "handshake");
             tracing::info!(listener = door.config.name, %error, "connection refused");
+            None
         }
-        Ok(stream) if tunnel => Box::pin(tunnel::serve(service, stream, shown, drain)).await,
+        Ok(stream) if tunnel => Some(Box::pin(tunnel::serve(service, stream, shown, drain))),
         Ok(stream) => Box::pin(service.serve(stream, shown, drain)).await,
     }
 }

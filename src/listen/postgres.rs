@@ -3,7 +3,7 @@
 use super::homes::Ground;
 use super::prefixed::Prefixed;
 use super::ways::{self, Way};
-use super::{HANDSHAKE, Service, Whom, authenticate, door, operator, statement, tls};
+use super::{HANDSHAKE, Rest, Service, Whom, authenticate, door, operator, statement, tls};
 use crate::identity::{IdentityError, Principal, Shown, chooses};
 use crate::observe::{Audit, Meter, Who};
 use crate::policy::{Backstop, Granted, Home, Role, TenantId};
@@ -31,8 +31,8 @@ pub(super) struct Client {
     pub(super) shown: Shown,
 }
 
-/// Serves one connection to its end.
-pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: Drain) {
+/// Serves one connection up to its conversation, or to its end.
+pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: Drain) -> Option<Rest> {
     let heard = Box::pin(tokio::time::timeout(HANDSHAKE, first(service, stream, shown))).await;
     let mut client = match heard.unwrap_or_else(|_| Err(std::io::Error::other("it takes too long"))) {
         Ok(Some(client)) => Box::new(client),
@@ -41,7 +41,7 @@ pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: 
             if let Err(error) = other {
                 tracing::info!(listener = service.door.config.name, %error, "connection refused");
             }
-            return;
+            return None;
         }
     };
     let drain = service.door.watch(drain, &client.shown, service.shared.judge.load().policy());
@@ -56,12 +56,17 @@ pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: 
             service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), begun.key());
             let told = begun.told();
             let mut out = BytesMut::new();
-            if welcome(&mut out, (&params, minor), &told, &key).is_ok() && stream.write_all(&out).await.is_ok() {
-                Box::pin(converse(stream, input, begun, drain)).await;
-            }
-            service.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            let welcomed = welcome(&mut out, (&params, minor), &told, &key).is_ok() && stream.write_all(&out).await.is_ok();
+            let service = service.clone();
+            return Some(Box::pin(async move {
+                if welcomed {
+                    converse(stream, input, begun, drain).await;
+                }
+                service.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            }));
         }
     }
+    None
 }
 
 /// Last words to a client that is not let in.

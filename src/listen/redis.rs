@@ -1,7 +1,7 @@
 //! A Redis client from its first byte to the relay.
 
 use super::door::{self, Door};
-use super::{HANDSHAKE, Serve};
+use super::{HANDSHAKE, Rest, Serve};
 use crate::config::Source;
 use crate::identity::{Evidence, IdentityError, Principal, Shown, hears_tokens};
 use crate::observe::{Meter, Metrics, Who};
@@ -74,7 +74,7 @@ impl Serve for Service {
         &self.metrics
     }
 
-    async fn serve(self: Arc<Self>, stream: Stream, mut shown: Shown, drain: Drain) {
+    async fn serve(self: Arc<Self>, stream: Stream, mut shown: Shown, drain: Drain) -> Option<Rest> {
         let address = match (shown.peer, shown.port) {
             (Peer::Ip(ip), port) => SocketAddr::new(ip, port).to_string(),
             _ => String::new(),
@@ -87,7 +87,7 @@ impl Serve for Service {
                 if let Err(error) = other {
                     tracing::info!(listener = self.door.config.name, %error, "connection refused");
                 }
-                return;
+                return None;
             }
         };
         let connection = self.metrics.connection_id();
@@ -101,7 +101,9 @@ impl Serve for Service {
             Err(refused) => Err(refused),
         };
         match begun {
-            Ok(((meter, upstream, session, role), drain)) => self.converse(stream, input, upstream, (session, &role), drain, &meter).await,
+            Ok(((meter, upstream, session, role), drain)) => {
+                Some(Box::pin(self.converse((stream, input), upstream, (session, role), drain, meter)))
+            }
             Err((words, outcome)) => {
                 self.metrics.connection(&self.door.config.name, outcome);
                 tracing::info!(listener = self.door.config.name, connection, outcome, reason = words, "connection refused");
@@ -112,6 +114,7 @@ impl Serve for Service {
                     let _ = stream.shutdown().await;
                 }))
                 .await;
+                None
             }
         }
     }
@@ -272,14 +275,13 @@ impl Service {
         }
     }
 
-    async fn converse(
-        &self,
-        stream: Stream,
-        input: BytesMut,
+    pub(super) async fn converse(
+        self: Arc<Self>,
+        (stream, input): (Stream, BytesMut),
         (upstream, from_upstream): (Stream, BytesMut),
-        (session, role): (Box<Session>, &Role),
+        (session, role): (Box<Session>, Role),
         drain: Drain,
-        meter: &Meter,
+        meter: Meter,
     ) {
         let mut generation = self.generation.load(Ordering::Acquire);
         let refresh = |session: &mut Session| {
@@ -288,11 +290,10 @@ impl Service {
                 generation = now;
                 let policy = self.policy.load();
                 let tenant = policy.tenants.accept(session.tenant());
-                session.renew(tenant.and_then(|tenant| names(&policy, &tenant, role)));
+                session.renew(tenant.and_then(|tenant| names(&policy, &tenant, &role)));
             }
         };
-        let pump = relay::pump(stream, upstream, *session, (input, from_upstream), drain, refresh, meter);
-        let end = Box::pin(pump).await;
+        let end = relay::pump(stream, upstream, *session, (input, from_upstream), drain, refresh, &meter).await;
         tracing::debug!(listener = self.door.config.name, ?end, "connection ended");
     }
 }

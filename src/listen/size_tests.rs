@@ -7,11 +7,18 @@ fn size<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
     size_of::<F>()
 }
 
+/// The same of six.
+fn size_of_six<A, B, C, D, E, F, G: Future>(_: impl FnOnce(A, B, C, D, E, F) -> G) -> usize {
+    size_of::<G>()
+}
+
 #[test]
 fn a_task_is_small() {
     for (what, bytes, most) in [
-        ("a PostgreSQL task", size(arrive::<Service>), 768),
-        ("a Redis task", size(arrive::<redis::Service>), 768),
+        ("a task", size_of_val(&to_the_end(Box::pin(async { None }))), 64),
+        ("a PostgreSQL client's arrival", size(arrive::<Service>), 768),
+        ("a Redis client's arrival", size(arrive::<redis::Service>), 768),
+        ("a Redis conversation", size_of_six(redis::Service::converse), 2176),
         ("a PostgreSQL client's way", size(<Service as Serve>::serve), 1536),
         ("a Redis client's way", size(<redis::Service as Serve>::serve), 1536),
         ("a PostgreSQL session", size_of::<crate::postgres::Session<crate::sql::Judge>>(), 1024),

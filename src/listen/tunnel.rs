@@ -45,7 +45,7 @@ pub async fn serve<S: Serve>(service: Arc<S>, stream: Stream, shown: Shown, drai
             }
             Some((stream, shown)) = opened.recv() => {
                 let (service, drain) = (service.clone(), drain.clone());
-                sessions.spawn(async move { service.serve(stream, shown, drain).await });
+                sessions.spawn(super::to_the_end(Box::pin(service.serve(stream, shown, drain))));
             }
             Some(_) = sessions.join_next(), if !sessions.is_empty() => {
                 if sessions.is_empty() && !open {
