@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """pgbench and redis-benchmark: direct, through a bare relay, through pgbouncer, through the wall; and what the wall weighs.
 
-Targets take turns within each round, so that a noisy moment meets all of them; shown is the median of the rounds' ratios to direct, and in
-brackets the processor time that the proxy itself spent an operation, which other work on the machine hardly changes.
+Targets take turns within each round, so that a noisy moment meets all of them; shown is the median of the rounds' ratios to direct (with pools: to the
+relay), and in brackets the processor time that the proxy itself spent an operation, which other work on the machine hardly changes, and where `perf`
+may count them its system calls.
 Everything runs on this machine, on loopback, with throwaway servers; all of it is ended at the end.
 
-    python3 benches/bench.py [--rounds 3] [--seconds 4] [--only postgres,redis,footprint,idle] [--before OTHER/partywall]
+    python3 benches/bench.py [--rounds 3] [--seconds 4] [--only postgres,pools,redis,footprint,idle] [--before OTHER/partywall]
 """
 
 import argparse
@@ -120,12 +121,12 @@ def start_relay(target):
     return port, child
 
 
-def start_pgbouncer(work, target):
-    port, file = free_port(), os.path.join(work, "pgbouncer.ini")
+def start_pgbouncer(work, target, mode="session"):
+    port, file = free_port(), os.path.join(work, f"pgbouncer-{mode}.ini")
     # auth_type `any`: upstream it logs in as the user of the database line.
     with open(file, "w", encoding="utf-8") as f:
         f.write(f"[databases]\nbench = host=127.0.0.1 port={target} dbname=bench user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-                f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = session\ndefault_pool_size = 20\n")
+                f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 20\n")
     os.chmod(file, 0o644)
     child = spawn(shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", file, cwd="/", **account())
     wait_port(port, child)
@@ -213,26 +214,50 @@ def redis_benchmark(port, command, clients, pipeline, seconds):
     return float(rows[0][1].strip('"')), count
 
 
-def rounds(title, targets, cases, measure, count):
-    """Prints a table: direct's median, and for each proxy the median of its ratios to direct within a round, and its own time."""
-    proxies = [name for name in targets if name != "direct"]
-    print(f"\n{title}\n\n| | direct | " + " | ".join(proxies) + " |")
+def system_calls(child):
+    """Counts the system calls of a process until it is called; None where that is not to be had."""
+    counter = None
+    if child and shutil.which("perf"):
+        counter = subprocess.Popen(["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", str(child.pid)], stderr=subprocess.PIPE, text=True)
+        time.sleep(0.2)
+
+    def counted():
+        if not counter:
+            return None
+        counter.send_signal(signal.SIGINT)
+        found = re.search(r"^([0-9]+),.*raw_syscalls", counter.communicate()[1], re.MULTILINE)
+        return int(found.group(1)) if found else None
+
+    return counted
+
+
+def rounds(title, targets, cases, measure, count, base="direct"):
+    """Prints a table: the base's median, and for each proxy the median of its ratios to the base within a round, its own time and system calls."""
+    proxies = [name for name in targets if name != base]
+    print(f"\n{title}\n\n| | {base} | " + " | ".join(proxies) + " |")
     print("|---|---:|" + "---:|" * len(proxies), flush=True)
     for name, case in cases.items():
-        speed, spent = {target: [] for target in targets}, {target: [] for target in targets}
+        speed, spent, calls = ({target: [] for target in targets} for _ in range(3))
         for number in range(count):
             # Another first one each round.
             order = list(targets)[number % len(targets):] + list(targets)[:number % len(targets)]
             for target in order:
                 port, child = targets[target]
+                counted = system_calls(child)
                 before = on_cpu(child) if child else 0
                 rate, operations = measure(target, port, case)
                 speed[target].append(rate)
                 spent[target].append((on_cpu(child) - before) / operations * 1e6 if child else 0)
-        cells = [f"{statistics.median(speed['direct']):,.0f}/s"]
+                calls[target].append((counted() or 0) / operations)
+
+        def weight(target):
+            counted = statistics.median(calls[target])
+            return f"({statistics.median(spent[target]):.1f} µs" + (f", {counted:.1f} calls)" if counted else ")")
+
+        cells = [f"{statistics.median(speed[base]):,.0f}/s" + (f" {weight(base)}" if targets[base][1] else "")]
         for proxy in proxies:
-            ratio = statistics.median(r / d for r, d in zip(speed[proxy], speed["direct"]))
-            cells.append(f"{ratio:.2f} ({statistics.median(spent[proxy]):.1f} µs)")
+            ratio = statistics.median(r / d for r, d in zip(speed[proxy], speed[base]))
+            cells.append(f"{ratio:.2f} {weight(proxy)}")
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
@@ -241,17 +266,43 @@ def walls(start, arguments):
     return {"partywall": start("partywall", WALL), **({"before": start("before", arguments.before)} if arguments.before else {})}
 
 
+def pgbench_wall(work, direct, name, binary=WALL, pool=""):
+    with open(os.path.join(ROOT, "policies", "pgbench.yaml"), encoding="utf-8") as f:
+        policy = f.read()
+    port = free_port()
+    listener = f"  - {{ name: pg, protocol: postgres, listen: 127.0.0.1:{port}, upstream: db, policy: pgbench, identity: [startup] }}\n"
+    upstream = f"  db: {{ address: 127.0.0.1:{direct}, database: bench, user: postgres{pool} }}\n"
+    return port, start_wall(work, name, listener, upstream, {"policies/pgbench.yaml": policy}, binary)[0]
+
+
+def bench_pools(work, arguments):
+    """Clients over fewer connections. pgbouncer 1.18 knows no prepared statements over transactions: with it statements are unnamed."""
+    home = os.path.join(work, "pools")
+    direct = start_postgres(home)
+    prepare_pgbench(direct, 10)
+    size = 8
+    targets = {"bare relay": start_relay(direct)}
+    for mode in ("session", "transaction"):
+        targets[f"pgbouncer, {mode}"] = start_pgbouncer(home, direct, mode)
+        targets[f"partywall, {mode}"] = pgbench_wall(home, direct, mode, pool=f", pool: {{ mode: {mode}, size: 20 }}")
+    cases = {}
+    for script, label in ((["-S"], "SELECT only"), (["-N"], "UPDATE, SELECT, INSERT")):
+        for mode in ("simple", "extended"):
+            cases[f"{label}, {mode}, {size} clients"] = [*script, "-M", mode, "-c", str(size), "-j", "1"]
+    rounds("pgbench over pools, transactions a second and ratios to the relay, which has a connection a client", targets, cases,
+           lambda target, p, options: pgbench(p, options, arguments.seconds, target.startswith("partywall")), arguments.rounds, "bare relay")
+    prepared = {name: target for name, target in targets.items() if name != "pgbouncer, transaction"}
+    cases = {f"SELECT only, prepared, {size} clients": ["-S", "-M", "prepared", "-c", str(size), "-j", "1"]}
+    rounds("the same of prepared statements", prepared, cases,
+           lambda target, p, options: pgbench(p, options, arguments.seconds, target.startswith("partywall")), arguments.rounds, "bare relay")
+
+
 def bench_postgres(work, arguments):
     direct = start_postgres(work)
     prepare_pgbench(direct, 10)
-    with open(os.path.join(ROOT, "policies", "pgbench.yaml"), encoding="utf-8") as f:
-        policy = f.read()
 
     def wall(name, binary):
-        port = free_port()
-        listener = f"  - {{ name: pg, protocol: postgres, listen: 127.0.0.1:{port}, upstream: db, policy: pgbench, identity: [startup] }}\n"
-        upstream = f"  db: {{ address: 127.0.0.1:{direct}, database: bench, user: postgres }}\n"
-        return port, start_wall(work, name, listener, upstream, {"policies/pgbench.yaml": policy}, binary)[0]
+        return pgbench_wall(work, direct, name, binary)
 
     targets = {"direct": (direct, None), "bare relay": start_relay(direct), "pgbouncer": start_pgbouncer(work, direct), **walls(wall, arguments)}
     cases = {}
@@ -356,7 +407,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--only", default="footprint,idle,postgres,redis")
+    parser.add_argument("--only", default="footprint,idle,postgres,pools,redis")
     parser.add_argument("--clients", type=lambda text: [int(n) for n in text.split(",")], default=[1, 50], help="of redis-benchmark")
     parser.add_argument("--before", help="another build of the wall, to compare with")
     arguments = parser.parse_args()
@@ -364,7 +415,9 @@ def main():
         sys.exit("pgbouncer is missing: apt-get install pgbouncer")
     work = tempfile.mkdtemp(prefix="partywall-bench-")
     os.chmod(work, 0o711)
-    os.mkdir(os.path.join(work, "footprint"))
+    for part in ("footprint", "pools"):
+        os.mkdir(os.path.join(work, part))
+        os.chmod(os.path.join(work, part), 0o711)
 
     def clean():
         for child in reversed(RUNNING):
@@ -373,7 +426,7 @@ def main():
 
     atexit.register(clean)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    parts = {"footprint": footprint, "idle": idle, "postgres": bench_postgres, "redis": bench_redis}
+    parts = {"footprint": footprint, "idle": idle, "postgres": bench_postgres, "pools": bench_pools, "redis": bench_redis}
     model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo", encoding="utf-8") if l.startswith("model name")), "unknown")
     print(f"{os.cpu_count()} cores, {model}; load {os.getloadavg()[0]:.1f} before; {arguments.rounds} rounds of {arguments.seconds} s")
     for name in arguments.only.split(","):
