@@ -51,7 +51,7 @@ fn a_text_is_bounded_by_its_tokens_before_it_is_read() {
     }
 }
 
-/// See .cargo/config.toml.
+/// libpg_query can be built so that it puts a pipe in the place of stderr while it parses (without `DEBUG` in pg_query_internal.h).
 #[test]
 #[cfg(target_os = "linux")]
 fn reading_leaves_stderr_alone() {
