@@ -8,7 +8,7 @@ use crate::policy::{Home, Layouts, Policy};
 use crate::sql::Judge;
 use crate::sql::catalog::CatalogProblem;
 use crate::upstream::postgres::{ConnectError, Target};
-use crate::upstream::redis::{Event, Multiplex};
+use crate::upstream::redis::{Backstop, Event, Keeper, Multiplex};
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,7 @@ pub async fn serve(path: &Path, workers: Workers) -> anyhow::Result<()> {
                 let service = Arc::new(redis_service(listener, metrics.clone(), &socket).await?);
                 services.redis.push(service.clone());
                 tasks.spawn(redis::watch(service.clone(), watcher.clone()));
+                tasks.spawn(redis::keep(service.clone(), keeper(&service).await?, watcher.clone()));
                 tasks.spawn(run(service, socket, workers.clone(), watcher.clone()));
             }
         }
@@ -147,6 +148,8 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
     }
     let (name, policy) = (&listener.name, &listener.policy.name);
     println!("{name}: redis on {} → {} (version {version}, policy `{policy}`)", socket.address(), listener.upstream.address);
+    let lacks = Arc::new(about.lacks);
+    let backstop = Backstop::new(lacks.clone())?;
     let multiplex = listener.upstream.multiplex.map(|connections| {
         let (metrics, listener) = (metrics.clone(), listener.name.clone());
         Arc::new(Multiplex::new(target.clone(), connections, Arc::new(move |event| metrics.upstream(&listener, said(event)))))
@@ -161,10 +164,24 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
         // RandomState is keyed by the system's randomness: who does not know the key cannot guess the value.
         secret: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name),
         version,
-        lacks: Arc::new(about.lacks),
+        lacks,
+        backstop,
         sanitizes: about.sanitizes,
         tenants: Mutex::default(),
     })
+}
+
+/// What looks after tenants' users of the server. Errors: the policy wants them, and there can be none.
+async fn keeper(service: &redis::Service) -> anyhow::Result<Keeper> {
+    let mut keeper = Keeper::new(service.target.clone(), service.backstop.clone());
+    if service.policy.load().redis.as_ref().is_some_and(|policy| policy.backstop) {
+        if !crate::redis::acl::is_possible(&service.version) {
+            bail!("`redis.backstop: acl` needs a server of version 7.0 or later, this one is {}", service.version);
+        }
+        let why = "`redis.backstop: acl` needs the right to ACL SETUSER, DELUSER and USERS, CLIENT LIST and SETNAME on the server";
+        keeper.begin().await.context(why)?;
+    }
+    Ok(keeper)
 }
 
 /// What happens to connections upstream, in the words of the metrics.

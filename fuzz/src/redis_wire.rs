@@ -208,6 +208,7 @@ fn both(kind: u8) -> (Session, Server) {
         test_passthrough: false,
         cluster: false,
         line,
+        switch: None,
     });
     (session, server)
 }

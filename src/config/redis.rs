@@ -83,6 +83,10 @@ fn clustered(reader: &mut Reader<'_>, at: &Node, upstream: &Upstream, policy: Op
     if upstream.sentinel.is_some() {
         reader.say(at, "`cluster` and `sentinel` do not go together", "take one of them out of the upstream");
     }
+    if policy.and_then(|policy| policy.redis.as_ref()).is_some_and(|redis| redis.backstop) {
+        let fix = "take `backstop` out of the policy, or put a server of its own in the cluster's place";
+        reader.say(at, "`cluster` and the policy's `redis.backstop: acl` do not go together yet", fix);
+    }
     if passthrough {
         reader.say(at, "`cluster` and `unsafe_test_passthrough` do not go together", "take one of them out");
     }

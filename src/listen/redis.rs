@@ -13,7 +13,7 @@ use crate::redis::tenant::{End, Tenant};
 use crate::redis::{Names, Session, Setup, encode};
 use crate::relay::{self, Drain};
 use crate::upstream::Stream;
-use crate::upstream::redis::{ConnectError, Connection, Multiplex, Routed, Target, Whose};
+use crate::upstream::redis::{Backstop, ConnectError, Connection, Keeper, Lease, Multiplex, Routed, Target, Whose};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use std::collections::HashMap;
@@ -45,6 +45,8 @@ pub struct Service {
     pub lacks: Arc<Lacks>,
     /// It looks over what RESTORE gives it.
     pub sanitizes: bool,
+    /// The users that tenants are there, where the policy wants them.
+    pub backstop: Arc<Backstop>,
     /// By tenant.
     pub tenants: Mutex<HashMap<TenantId, Arc<Tenant>>>,
 }
@@ -60,7 +62,12 @@ struct Way {
     line: Option<Arc<Line>>,
     /// How CLIENT KILL ends it then.
     end: Option<Arc<dyn End>>,
+    /// Whom it is there, where each tenant has a user.
+    lease: Option<Lease>,
 }
+
+/// A client's connection upstream, what came past its opening, and whom it is there.
+type Upstream = (Stream, BytesMut, Option<Lease>);
 
 /// A refusal in the server's words, and its name in the metrics.
 type Refused = (String, &'static str);
@@ -206,12 +213,7 @@ impl Service {
     }
 
     /// Limits, names, upstream. Errors: the refusal.
-    async fn begin(
-        &self,
-        principal: &Principal,
-        connection: u64,
-        address: String,
-    ) -> Result<(Meter, (Stream, BytesMut), Box<Session>), Refused> {
+    async fn begin(&self, principal: &Principal, connection: u64, address: String) -> Result<(Meter, Upstream, Box<Session>), Refused> {
         let policy = self.policy.load_full();
         let tenant = &principal.tenant;
         let names =
@@ -221,7 +223,7 @@ impl Service {
         let meter = Meter::open(&self.metrics, who, limit, Arc::new(AtomicBool::new(false)))
             .ok_or_else(|| ("ERR max number of clients reached".to_owned(), "limit"))?;
         let peers = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default().clone();
-        let way = self.way(connection, &peers, &names).await?;
+        let way = self.way(connection, tenant.as_str(), &peers, &names).await?;
         let setup = Setup {
             names,
             tenant: tenant.as_str().to_owned(),
@@ -236,14 +238,15 @@ impl Service {
             sanitizes: self.sanitizes || self.door.config.unsafe_test_passthrough,
             test_passthrough: self.door.config.unsafe_test_passthrough,
             line: way.line,
+            switch: way.lease.as_ref().map(|lease| lease.users().switch()),
         };
         let session = Box::new(Session::new(setup));
         peers.update(connection, |me| me.end = way.end);
-        Ok((meter, (way.stream, way.input), session))
+        Ok((meter, (way.stream, way.input, way.lease), session))
     }
 
     /// A way upstream: a connection, or a lane over shared ones. Errors: the refusal.
-    async fn way(&self, id: u64, tenant: &Arc<Tenant>, names: &Names) -> Result<Way, Refused> {
+    async fn way(&self, id: u64, name: &str, tenant: &Arc<Tenant>, names: &Names) -> Result<Way, Refused> {
         if let Some(cluster) = self.target.cluster() {
             // The configuration is checked for it.
             let slot = names.slot().ok_or_else(|| ("NOAUTH the tenant has no slot".to_owned(), "no_identity"))?;
@@ -252,15 +255,17 @@ impl Service {
             let lanes = self.multiplex.clone().zip(line.clone());
             let open = Routed::open(self.target.clone(), cluster.clone(), whose, lanes);
             let (routed, end) = self.opened(tokio::time::timeout(HANDSHAKE, open).await)?;
-            return Ok(Way { stream: Box::new(routed), input: BytesMut::new(), upstream_id: 0, line, end: Some(end) });
+            return Ok(Way { stream: Box::new(routed), input: BytesMut::new(), upstream_id: 0, line, end: Some(end), lease: None });
         }
+        let lease = names.has_backstop().then(|| self.backstop.lease(name, names));
+        let users = lease.as_ref().map(|lease| lease.users().clone());
         if let Some(multiplex) = &self.multiplex {
-            let lane = multiplex.lane(id, tenant);
+            let lane = multiplex.lane(id, tenant, users);
             let (line, end) = (Some(lane.line()), Some(lane.end()));
-            return Ok(Way { stream: Box::new(lane), input: BytesMut::new(), upstream_id: 0, line, end });
+            return Ok(Way { stream: Box::new(lane), input: BytesMut::new(), upstream_id: 0, line, end, lease });
         }
-        let own = self.opened(tokio::time::timeout(HANDSHAKE, self.target.connect()).await)?;
-        Ok(Way { stream: own.stream, input: own.input, upstream_id: own.id, line: None, end: None })
+        let own = self.opened(tokio::time::timeout(HANDSHAKE, self.target.open_own(encode::Resp::Two, users.as_deref())).await)?;
+        Ok(Way { stream: own.stream, input: own.input, upstream_id: own.id, line: None, end: None, lease })
     }
 
     /// What was opened. Errors: the refusal.
@@ -278,7 +283,8 @@ impl Service {
     pub(super) async fn converse(
         self: Arc<Self>,
         (stream, input): (Stream, BytesMut),
-        (upstream, from_upstream): (Stream, BytesMut),
+        // The lease ends with the session.
+        (upstream, from_upstream, _lease): Upstream,
         (session, role): (Box<Session>, Role),
         drain: Drain,
         meter: Meter,
@@ -336,6 +342,39 @@ async fn relieve(service: &Service, server: &Target, connection: Option<Connecti
         tracing::warn!(listener = service.door.config.name, ended, "a script kept the server busy");
     }
     Ok(open)
+}
+
+/// What keeps the users of the server gets until the end of the last session, and then this long to remove them.
+const REMOVAL: Duration = Duration::from_secs(3);
+
+/// Removes users of the server whose tenants are away, and at the end all.
+pub async fn keep(service: Arc<Service>, mut keeper: Keeper, mut drain: Drain) {
+    let wanted = || service.policy.load().redis.as_ref().is_some_and(|policy| policy.backstop);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(service.backstop.pace()) => {}
+            _ = drain.changed() => break,
+        }
+        if !wanted() && service.backstop.leases() == 0 {
+            continue;
+        }
+        let leave = |gone: &[_]| {
+            if let Some(multiplex) = &service.multiplex {
+                multiplex.leave(gone);
+            }
+        };
+        match tokio::time::timeout(HANDSHAKE, keeper.tick(leave)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(listener = service.door.config.name, %error, "users of the server are not looked after"),
+            Err(_) => tracing::warn!(listener = service.door.config.name, "users of the server are not looked after: it does not answer"),
+        }
+    }
+    while service.backstop.leases() > 0 && *drain.borrow() < 2 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    if keeper.has_begun() {
+        let _ = tokio::time::timeout(REMOVAL, keeper.end()).await;
+    }
 }
 
 fn names(policy: &Policy, tenant: &TenantId, role: &Role) -> Option<Names> {

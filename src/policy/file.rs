@@ -221,10 +221,13 @@ fn function(reader: &mut Reader<'_>, node: &Node) -> Option<FunctionEntry> {
 }
 
 fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> Option<RedisPolicy> {
-    let fields = reader.fields(node, &["prefix", "shared", "scripts", "reads", "growth_max_bytes"], &[]);
+    let fields = reader.fields(node, &["prefix", "shared", "scripts", "reads", "backstop", "growth_max_bytes"], &[]);
     let shared = fields.get("shared").map(|n| redis_shared(reader, n)).unwrap_or_default();
     let growth = fields.get("growth_max_bytes").and_then(|n| reader.count(n));
-    let scripts = fields.get("scripts").is_none_or(|n| redis_scripts(reader, n));
+    let words = [("none", false), ("acl", true)];
+    let backstop = fields.get("backstop").map(|n| choice(reader, n, &words, ("`backstop` is `none` or `acl`", "write `backstop: acl`")));
+    let backstop = backstop.unwrap_or_default();
+    let scripts = fields.get("scripts").is_none_or(|n| redis_scripts(reader, n, backstop));
     let reads_replicas = fields.get("reads").is_some_and(|n| redis_reads(reader, n));
     let place = reader.need(&fields, "prefix")?;
     let text = reader.text(place)?;
@@ -249,9 +252,16 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
         reader.say(place, "the prefix holds a `*`, which SORT would take for an element", "write e.g. `'{tenant}:'`");
         return None;
     }
+    if let (true, true, Some(node)) = (backstop, reads_replicas, fields.get("reads")) {
+        reader.say(node, "`reads: replica` and `backstop: acl` do not go together yet", "take one of them out");
+    }
+    if backstop && [text.as_str()].into_iter().chain(shared.iter().map(String::as_str)).any(|text| text.contains(char::is_whitespace)) {
+        reader.say(place, "`backstop: acl` cannot tell the server of names with blanks", "write prefix and shared keys without");
+        return None;
+    }
     let prefix = RedisPrefix { before: before.into(), after: after.into() };
     let growth_max_bytes = growth.unwrap_or(RedisPolicy::GROWTH_MAX_BYTES);
-    Some(RedisPolicy { prefix, shared, scripts, reads_replicas, growth_max_bytes })
+    Some(RedisPolicy { prefix, shared, scripts, reads_replicas, backstop, growth_max_bytes })
 }
 
 fn redis_reads(reader: &mut Reader<'_>, node: &Node) -> bool {
@@ -265,12 +275,19 @@ fn redis_reads(reader: &mut Reader<'_>, node: &Node) -> bool {
     }
 }
 
-fn redis_scripts(reader: &mut Reader<'_>, node: &Node) -> bool {
+/// `with_backstop` is `on` that nobody can leave without one.
+fn redis_scripts(reader: &mut Reader<'_>, node: &Node, backstop: bool) -> bool {
     match reader.text(node).as_deref() {
         Some("on") => true,
+        Some("with_backstop") if !backstop => {
+            reader.say(node, "there is no backstop that scripts could run with", "write `backstop: acl` beside it, or `scripts: off`");
+            false
+        }
+        Some("with_backstop") => true,
         Some("off") | None => false,
         Some(_) => {
-            reader.say(node, "`on` or `off` is expected here", "write `off` where no script may keep the server busy");
+            let fix = "write `off` where no script may keep the server busy";
+            reader.say(node, "`on`, `with_backstop` or `off` is expected here", fix);
             false
         }
     }

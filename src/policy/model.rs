@@ -245,6 +245,8 @@ pub struct RedisPolicy {
     pub scripts: bool,
     /// Reads that may be a little behind go to replicas.
     pub reads_replicas: bool,
+    /// `backstop: acl`: each tenant's connections are a user's of its own on the server.
+    pub backstop: bool,
 }
 
 impl RedisPolicy {

@@ -15,6 +15,7 @@ pub(crate) fn names() -> Names {
             growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
             scripts: true,
             reads_replicas: false,
+            backstop: false,
         },
         &tenant,
     )
@@ -37,6 +38,7 @@ pub(super) fn setup() -> Setup {
         test_passthrough: false,
         cluster: false,
         line: None,
+        switch: None,
     }
 }
 

@@ -9,7 +9,7 @@ use super::keyspace::Progress;
 use super::names::Names;
 use super::script::{FLAGS, core};
 use super::session::Setup;
-use super::shape::{Reply, Shape};
+use super::shape::{Broken, Reply, Shape};
 use super::understand::{Refusal, c_string, is_word};
 use super::value::Value;
 use super::wire::{Request, integer};
@@ -22,7 +22,7 @@ use running::{Running, stats};
 /// The longest library text; it goes upstream as a string with escapes, and comes back so in FUNCTION LIST.
 const CODE_MAX_BYTES: usize = 1 << 20;
 /// The longest library as upstream has it.
-pub(super) const WRAPPED_MAX_BYTES: usize = 8 << 20;
+const WRAPPED_MAX_BYTES: usize = 8 << 20;
 /// Functions of one library.
 const FUNCTIONS_MAX: usize = 10_000;
 /// What stands before the client's text in a library, behind the first line.
@@ -436,8 +436,18 @@ fn literal(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// The client's text of the library that is due. None: it is not there yet.
+pub(super) fn code(input: &mut BytesMut, length: u64) -> Result<Option<Vec<u8>>, Broken> {
+    let length = usize::try_from(length).ok().filter(|length| *length <= WRAPPED_MAX_BYTES).ok_or(Broken("a library too long"))?;
+    if input.len() < length + 2 {
+        return Ok(None);
+    }
+    let library = input.split_to(length + 2);
+    unwrapped(&library).map(Some).ok_or(Broken("a library of somebody else"))
+}
+
 /// The client's text of a library that upstream has. None: it is not the wall's.
-pub(super) fn unwrapped(library: &[u8]) -> Option<Vec<u8>> {
+fn unwrapped(library: &[u8]) -> Option<Vec<u8>> {
     let end = library.iter().position(|b| *b == b'\n')?;
     let mut rest = library.get(end + 1..)?.strip_prefix(CODE)?;
     let mut code = Vec::new();

@@ -1,6 +1,7 @@
 //! Redis: each tenant has a server of its own that is not there. The way of a command: `wire` scans it, `commands` and `understand` say where its
 //! names stand, `rewrite` puts the tenant's prefix before them, and `replies` cuts it off again by position; `session` keeps the order.
 
+pub mod acl;
 pub mod bounds;
 pub mod channels;
 pub mod commands;

@@ -20,10 +20,14 @@ pub struct Names {
     reads_replicas: bool,
     slot: Option<u16>,
     role: Option<Arc<Rights>>,
+    backstop: bool,
 }
 
 /// How the server says that it does not know a command.
 const UNKNOWN: &[u8] = b"-ERR unknown command ";
+/// How the server, since 7.2, says what one of the wall's users may not.
+const USER: &[u8] = b"-NOPERM User partywall:";
+const HAS: &[u8] = b" has ";
 /// What its arguments stand behind.
 const ARGUMENTS: &[u8] = b"with args beginning with: ";
 
@@ -35,7 +39,11 @@ impl Names {
         if shared.iter().any(|pattern| glob::can_begin_with(pattern, &prefix)) {
             return None;
         }
-        let (growth_max_bytes, scripts) = (policy.growth_max_bytes.into(), policy.scripts);
+        // A user of the server's cannot have such a pattern.
+        if policy.backstop && !(super::acl::can_tell(&prefix) && shared.iter().all(|pattern| super::acl::can_tell(pattern))) {
+            return None;
+        }
+        let (growth_max_bytes, scripts, backstop) = (policy.growth_max_bytes.into(), policy.scripts, policy.backstop);
         // Letters, digits and underscores are all that the server takes; no such name is the beginning of another tenant's.
         let hexadecimal: String = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
         let library = format!("pw{hexadecimal}_").into();
@@ -50,6 +58,7 @@ impl Names {
             reads_replicas: policy.reads_replicas,
             slot,
             role: None,
+            backstop,
         })
     }
 
@@ -94,6 +103,16 @@ impl Names {
         self.reads_replicas
     }
 
+    /// Whether the tenant's connections are a user's of its own on the server.
+    pub fn has_backstop(&self) -> bool {
+        self.backstop
+    }
+
+    /// Patterns of keys that all tenants read.
+    pub fn shared(&self) -> &[Vec<u8>] {
+        &self.shared
+    }
+
     /// Before each key and channel.
     pub fn prefix(&self) -> &Bytes {
         &self.prefix
@@ -126,7 +145,7 @@ impl Names {
 
     /// Whether an error that begins so may name what the command was sent with, whichever it was.
     pub fn may_be_quoted(error: &[u8]) -> bool {
-        error.starts_with(UNKNOWN) || UNKNOWN.starts_with(error)
+        [UNKNOWN, USER].iter().any(|begins| error.starts_with(begins) || begins.starts_with(error))
     }
 
     /// An error line with the client's own names where the server quotes its keys. The server's sentences put the key at their beginning or at
@@ -142,6 +161,12 @@ impl Names {
             && let Some(at) = line.windows(ARGUMENTS.len()).position(|window| window == ARGUMENTS)
         {
             return [line.get(..at + ARGUMENTS.len()).unwrap_or_default(), b"\r\n"].concat();
+        }
+        // A user that the tenant does not know it is; 7.0 says so of any.
+        if line.starts_with(USER)
+            && let Some(at) = line.windows(HAS.len()).position(|window| window == HAS)
+        {
+            return [b"-NOPERM this user", line.get(at..).unwrap_or_default()].concat();
         }
         for first in [b"-ERR Library '".as_slice(), b"-ERR Function "] {
             if let Some(rest) = line.strip_prefix(first).and_then(|rest| rest.strip_prefix(self.library.as_ref())) {

@@ -12,6 +12,7 @@ fn for_tenant(tenant: &str, shared: &[&str]) -> Option<Names> {
         growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
         scripts: true,
         reads_replicas: false,
+        backstop: false,
     };
     Names::new(&policy, &TenantPattern::new("[a-z*]+").unwrap().accept(tenant).unwrap())
 }

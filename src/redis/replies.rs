@@ -1,5 +1,5 @@
-//! Replies as they pass: names are cut back to the client's own by their position, all else goes through byte by byte. Nothing is kept but a
-//! header or the length of the prefix, so a large value streams; nesting is a list, not recursion, with a bound.
+//! Replies as they pass: names are cut back to the client's own by their position, all else goes through byte by byte. Nothing is kept but a header or
+//! the length of the prefix, so a large value streams; nesting is a list, not recursion, with a bound.
 
 use super::channels::{self, Stands};
 use super::encode;
@@ -107,7 +107,7 @@ impl Stripper {
                     true
                 }
                 State::Strip(length, Cut::Code) => {
-                    let Some(code) = code(input, length)? else { return Ok(false) };
+                    let Some(code) = super::library::code(input, length)? else { return Ok(false) };
                     if self.mute.is_none() {
                         encode::bulk(out, &code);
                     }
@@ -223,7 +223,10 @@ impl Stripper {
             encode::integer(out, i64::try_from(length).unwrap_or(i64::MAX));
             self.mute = Some(self.levels.len());
         }
-        self.write(out, line);
+        match reply.heard().filter(|_| self.levels.is_empty() && kind == b'*') {
+            Some(heard) => encode::header(out, b'*', heard),
+            None => self.write(out, line),
+        }
         let elements = if matches!(kind, b'%' | b'|') { length.checked_mul(2).ok_or(Broken("too many"))? } else { length };
         if elements == 0 && !streamed {
             return Ok(self.empty(kind));
@@ -469,17 +472,6 @@ fn line_part(input: &mut BytesMut) -> (BytesMut, bool) {
         Some(end) => (input.split_to(end + 1), true),
         None => (input.split(), false),
     }
-}
-
-/// The client's text of the library that is due. None: it is not there yet.
-fn code(input: &mut BytesMut, length: u64) -> Result<Option<Vec<u8>>, Broken> {
-    let length =
-        usize::try_from(length).ok().filter(|length| *length <= super::library::WRAPPED_MAX_BYTES).ok_or(Broken("a library too long"))?;
-    if input.len() < length + 2 {
-        return Ok(None);
-    }
-    let library = input.split_to(length + 2);
-    super::library::unwrapped(&library).map(Some).ok_or(Broken("a library of somebody else"))
 }
 
 /// The cursor that is due, hidden. None: it is not there yet.

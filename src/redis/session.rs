@@ -1,5 +1,6 @@
 //! One client's conversation: each command is judged, rewritten and sent, and queues the reply it awaits; replies leave in that order.
 
+use super::acl;
 use super::commands::{Entry, Lacks, Rule};
 use super::encode::{self, Resp};
 use super::line::{LARGE_BYTES, Way};
@@ -22,6 +23,7 @@ mod commands;
 mod errand;
 mod passthrough;
 mod setup;
+mod switch;
 mod way;
 
 pub(super) use commands::subscription;
@@ -53,6 +55,8 @@ pub(super) enum Awaited {
     Reply(Reply),
     /// The same, of a command that may wait.
     Blocked(Reply),
+    /// To a change of the user on the server, which the client does not hear of.
+    Login,
     /// The answer to HELLO, after which it speaks this.
     Hello(Reply, Resp),
     /// So many confirmations of subscriptions; then the client has this many.
@@ -191,6 +195,8 @@ impl Session {
         let idle = self.awaited.is_empty() && self.transaction.is_none() && self.rest.is_none() && self.subscriptions.len() == 0;
         match names {
             Some(names) if names.differs_in_role_only(&self.setup.names) => (self.setup.names, self.revoked) = (names, false),
+            // Who its connection is on the server is settled.
+            Some(names) if names.has_backstop() || self.setup.names.has_backstop() => self.revoked = true,
             // On a cluster its way leads to the node of one slot.
             Some(names) if idle && self.message.is_none() && (!self.setup.cluster || names.slot() == self.setup.names.slot()) => {
                 self.setup.names = names;
@@ -319,7 +325,7 @@ impl Session {
                 Awaited::Words(words) => *words = Bytes::new(),
                 Awaited::Reply(reply) | Awaited::Blocked(reply) | Awaited::Hello(reply, _) => *reply = Shape::Silence.into(),
                 Awaited::Step => self.walks_in_silence = true,
-                Awaited::Confirmations { .. } | Awaited::End(_) => {}
+                Awaited::Confirmations { .. } | Awaited::Login | Awaited::End(_) => {}
             }
         }
         if self.replies == Replies::Skip {
@@ -370,6 +376,9 @@ impl Session {
             _ => {
                 super::bounds::check(entry, request, self.setup.names.growth_max_bytes())?;
                 let plan = understand::plan(entry, request)?;
+                if let Some(switch) = self.setup.switch.clone().filter(|_| acl::is_refused(entry, request.iter())) {
+                    return self.send_as(&switch, request, plan, turn);
+                }
                 rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
                 if entry.flags.contains(&"blocking") && self.transaction.is_none() {
                     self.setup.peers.update(self.setup.id, |me| (me.blocked, me.last) = (true, entry.name));

@@ -75,6 +75,16 @@ pub struct Reply {
     pub quotes: Vec<Bytes>,
 }
 
+impl Reply {
+    /// How many replies the client hears of EXEC.
+    pub fn heard(&self) -> Option<usize> {
+        match &self.shape {
+            Shape::Exec(replies) => Some(replies.iter().filter(|reply| reply.shape != Shape::Silence).count()),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Debug for Reply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Reply({} quotes)", self.quotes.len())

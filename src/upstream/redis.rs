@@ -1,13 +1,17 @@
 //! A Redis connection: TLS, password, and what the server says of itself.
 
+mod backstop;
 pub mod cluster;
 mod inbox;
+mod keeper;
 mod lane;
 mod replicas;
 mod sentinel;
 mod shared;
 
+pub use backstop::{Backstop, Lease, Users};
 pub use cluster::route::{Routed, Whose};
+pub use keeper::Keeper;
 pub use lane::{Lane, Multiplex};
 pub use shared::{Event, Tell};
 
@@ -172,11 +176,16 @@ impl Target {
         Ok(connection)
     }
 
-    /// The same, speaking this protocol from then on.
-    async fn open_for(&self, resp: Resp) -> Result<Connection, ConnectError> {
+    /// The same for one client, as the tenant's own user where there is one, and in this protocol.
+    pub async fn open_own(&self, resp: Resp, users: Option<&Users>) -> Result<Connection, ConnectError> {
         let mut connection = self.connect().await?;
-        connection.speak(resp).await?;
+        connection.become_own(resp, users).await?;
         Ok(connection)
+    }
+
+    /// The same as the wall's own user.
+    async fn open_for(&self, resp: Resp) -> Result<Connection, ConnectError> {
+        self.open_own(resp, None).await
     }
 
     /// Takes everything off a connection that a client has left on it, so that it is as new. Errors: it is not, and must end.
@@ -285,6 +294,46 @@ impl Connection {
         self.line().await
     }
 
+    /// Becomes a tenant's own user, which is made if need be; and speaks this protocol.
+    async fn become_own(&mut self, resp: Resp, users: Option<&Users>) -> Result<(), ConnectError> {
+        if let Some(users) = users {
+            let own = &users.own;
+            // As long as it is the wall's.
+            let made = if own.is_made() { self.confirmed(&[users.patterns.make(), own.auth()]).await } else { Ok(()) };
+            match made {
+                Ok(()) if own.is_made() => {}
+                // The server was started anew, or somebody removed it.
+                Err(ConnectError::Server(said)) if !said.starts_with("WRONGPASS") => return Err(ConnectError::Server(said)),
+                Ok(()) | Err(ConnectError::Server(_)) => {
+                    self.confirmed(&[users.patterns.make(), own.make(), own.auth()]).await?;
+                    own.set_made();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.speak(resp).await
+    }
+
+    /// Becomes the user that can do nothing but make tenants' own.
+    async fn become_maker(&mut self, users: &Users) -> Result<(), ConnectError> {
+        self.confirmed(&[users.maker.make(), users.maker.auth()]).await
+    }
+
+    /// Sends commands, each of which must be answered with OK. Errors: the server's own is one.
+    async fn confirmed(&mut self, commands: &[&[u8]]) -> Result<(), ConnectError> {
+        self.stream.write_all(&commands.concat()).await?;
+        let mut wrong = None;
+        for _ in commands {
+            match self.line().await {
+                Ok(line) if line == "+OK" => {}
+                Ok(_) => return Err(ConnectError::Protocol),
+                Err(ConnectError::Server(said)) => wrong = Some(said),
+                Err(error) => return Err(error),
+            }
+        }
+        wrong.map_or(Ok(()), |said| Err(ConnectError::Server(said)))
+    }
+
     /// Speaks another protocol. Errors: the server's own is one.
     async fn speak(&mut self, resp: Resp) -> Result<(), ConnectError> {
         if resp == Resp::Two {
@@ -299,13 +348,18 @@ impl Connection {
 
     /// A whole reply as it came.
     async fn reply(&mut self) -> Result<BytesMut, ConnectError> {
+        self.reply_of(ANSWER_MAX_BYTES).await
+    }
+
+    /// The same of at most so many bytes.
+    async fn reply_of(&mut self, max: usize) -> Result<BytesMut, ConnectError> {
         let (mut measure, mut reply) = (Measure::default(), BytesMut::new());
         loop {
             let (bytes, whole) = measure.feed(&self.input, Resp::Three).map_err(|_| ConnectError::Protocol)?;
             reply.extend_from_slice(&self.input.split_to(bytes));
             match whole {
                 true => return Ok(reply),
-                false if reply.len() > ANSWER_MAX_BYTES => return Err(ConnectError::Protocol),
+                false if reply.len() > max => return Err(ConnectError::Protocol),
                 false => self.read().await?,
             }
         }

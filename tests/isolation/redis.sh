@@ -18,12 +18,14 @@ export PYTHONDONTWRITEBYTECODE=1
 status=0
 # The second one is all glob characters. ISOLATION_UPSTREAMS: some of them only.
 while read -r upstream prefix; do
-  case " ${ISOLATION_UPSTREAMS:-alone shared shared-cluster} " in *" $upstream "*) ;; *) continue ;; esac
+  case " ${ISOLATION_UPSTREAMS:-alone shared shared-cluster alone-acl shared-acl} " in *" $upstream "*) ;; *) continue ;; esac
   "$PYTHON" tests/isolation/redis/run.py "$WALL" "${files[@]}" --only "${1:-}" --upstream "$upstream" --prefix "$prefix" || status=1
 done <<'PREFIXES'
 alone {tenant}:
 alone w?[^{tenant}]:
 shared {tenant}:
 shared-cluster {{tenant}}:
+alone-acl w?[^{tenant}]:
+shared-acl {tenant}:
 PREFIXES
 exit $status

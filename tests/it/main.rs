@@ -32,6 +32,7 @@ mod pgbench;
 mod pool;
 mod pool_load;
 mod redis;
+mod redis_backstop;
 mod redis_clients;
 mod redis_cluster;
 mod redis_hostile;

@@ -100,6 +100,16 @@ impl Session {
                 }
             }
             Some(Awaited::Step) => return self.step(input, turn),
+            Some(Awaited::Login) => {
+                // Should it fail, what follows ran as somebody else: nobody hears of it.
+                const OK: &[u8] = b"+OK\r\n";
+                if !input.starts_with(OK) {
+                    return if OK.starts_with(input) { Ok(false) } else { Err(Close::UpstreamBroke("a login was refused")) };
+                }
+                let _ = input.split_to(OK.len());
+                self.awaited.pop_front();
+                return Ok(true);
+            }
         }
         if let Some(Awaited::Blocked(_)) = self.awaited.pop_front() {
             self.setup.peers.update(self.setup.id, |me| me.blocked = false);

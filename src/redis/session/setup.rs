@@ -1,5 +1,6 @@
 //! What a session is made with.
 
+use crate::redis::acl::Switch;
 use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
 use crate::redis::names::Names;
@@ -35,4 +36,6 @@ pub struct Setup {
     pub test_passthrough: bool,
     /// Where connections upstream are shared: which one the next bytes are for.
     pub line: Option<Arc<Line>>,
+    /// Where the tenant has users of its own on the server: how its connection changes between them.
+    pub switch: Option<Arc<Switch>>,
 }

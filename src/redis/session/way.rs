@@ -3,8 +3,8 @@
 
 use super::{Found, LARGE_BYTES, Need, Session, Stain, Way};
 use crate::redis::line::Line;
-use crate::redis::stateless;
 use crate::redis::wire::Request;
+use crate::redis::{acl, stateless};
 
 /// A command of more bytes than this does not go over a shared connection.
 const SHARED_REQUEST_BYTES: usize = 64 << 10;
@@ -33,7 +33,8 @@ impl Session {
             return true;
         }
         let wide = self.is_large() || request.size() > SHARED_REQUEST_BYTES;
-        match stateless::need(entry, request.iter()) {
+        let switches = self.setup.switch.is_some() && acl::is_refused(entry, request.iter());
+        match if switches { Need::Own } else { stateless::need(entry, request.iter()) } {
             Need::Any if !wide => self.find_side(&line, stateless::is_read(entry, request.iter())),
             _ if !self.awaited.is_empty() => false,
             Need::Quiet => true,

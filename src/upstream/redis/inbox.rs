@@ -1,5 +1,6 @@
 //! What a shared connection has for one client: only replies to its own commands are ever put here.
 
+use super::backstop::Users;
 use crate::redis::line::Line;
 use crate::redis::tenant::{End, Tenant};
 use bytes::{Buf, BytesMut};
@@ -25,6 +26,8 @@ pub struct Inbox {
     pub line: Arc<Line>,
     /// The same, of all its clients.
     pub tenant: Arc<Tenant>,
+    /// Whose user of the server it is, where each tenant has one.
+    pub users: Option<Arc<Users>>,
     /// What all inboxes of the thread hold.
     all: Arc<AtomicUsize>,
 }
@@ -45,8 +48,8 @@ struct State {
 
 impl Inbox {
     /// An empty one.
-    pub fn new(line: Arc<Line>, tenant: Arc<Tenant>, all: Arc<AtomicUsize>) -> Self {
-        Self { state: Mutex::default(), line, tenant, all }
+    pub fn new(line: Arc<Line>, tenant: Arc<Tenant>, users: Option<Arc<Users>>, all: Arc<AtomicUsize>) -> Self {
+        Self { state: Mutex::default(), line, tenant, users, all }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

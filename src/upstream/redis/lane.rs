@@ -1,6 +1,7 @@
 //! One client's way upstream where connections are shared: what the session writes goes over a shared connection or its own, as the session's
 //! [`Line`] says, and what comes back is that client's alone. To the pump it is a socket.
 
+use super::backstop::Users;
 use super::inbox::Inbox;
 use super::replicas::Replicas;
 use super::shared::{Event, Queue, Shared, Tell};
@@ -61,24 +62,31 @@ impl Multiplex {
     }
 
     /// A client's way. Called on the thread that will serve it.
-    pub fn lane(&self, id: u64, tenant: &Arc<Tenant>) -> Lane {
-        self.lane_in(None, Arc::default(), id, tenant)
+    pub fn lane(&self, id: u64, tenant: &Arc<Tenant>, users: Option<Arc<Users>>) -> Lane {
+        self.lane_in(None, Arc::default(), (id, tenant), users)
     }
 
     /// The same to one node of a cluster, of a client whose way `line` says.
     pub fn lane_to(&self, node: &str, line: Arc<Line>, id: u64, tenant: &Arc<Tenant>) -> Lane {
-        self.lane_in(Some(node), line, id, tenant)
+        self.lane_in(Some(node), line, (id, tenant), None)
     }
 
-    fn lane_in(&self, node: Option<&str>, line: Arc<Line>, id: u64, tenant: &Arc<Tenant>) -> Lane {
+    fn lane_in(&self, node: Option<&str>, line: Arc<Line>, (id, tenant): (u64, &Arc<Tenant>), users: Option<Arc<Users>>) -> Lane {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let here = (std::thread::current().id(), node.map(str::to_owned));
         let set = sets.entry(here).or_insert_with(|| Arc::new(self.set(node))).clone();
         drop(sets);
-        let inbox = Arc::new(Inbox::new(line.clone(), tenant.clone(), set.unread.clone()));
+        let inbox = Arc::new(Inbox::new(line.clone(), tenant.clone(), users, set.unread.clone()));
         let seat = set.next.fetch_add(1, Ordering::Relaxed) % self.connections;
         let numbered = node.is_none();
         Lane { line, inbox, set, seat, queue: None, goes: Way::Shared(Resp::Two), id, tenant: tenant.clone(), own: Own::None, numbered }
+    }
+
+    /// Users of the server are about to be removed: no shared connection is one of them any more.
+    pub fn leave(&self, gone: &[Arc<Users>]) {
+        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = sets.values().flat_map(|set| set.two.iter().chain(&set.three));
+        all.for_each(|shared| shared.leave(gone));
     }
 
     fn set(&self, node: Option<&str>) -> Set {
@@ -102,16 +110,16 @@ impl Multiplex {
 
 impl Set {
     /// A connection for one client, as new.
-    async fn open(self: Arc<Self>, tenant: Arc<Tenant>, resp: Resp) -> Result<Connection, ConnectError> {
+    async fn open(self: Arc<Self>, tenant: Arc<Tenant>, resp: Resp, users: Option<Arc<Users>>) -> Result<Connection, ConnectError> {
         let open = async {
             while let Some(mut idle) = self.take(&tenant) {
                 // It may have ended meanwhile. And WAIT waits for what was written before the last command of its connection.
                 if idle.ask(&["PING"]).await.is_ok_and(|said| said == "+PONG") && idle.input.is_empty() {
-                    idle.speak(resp).await?;
+                    idle.become_own(resp, users.as_deref()).await?;
                     return Ok(idle);
                 }
             }
-            self.target.open_for(resp).await
+            self.target.open_own(resp, users.as_deref()).await
         };
         tokio::time::timeout(CONNECT, open).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
@@ -176,7 +184,7 @@ impl Lane {
             if !self.inbox.is_empty() {
                 return Poll::Ready(Err(io::Error::other("another way while replies are under way")));
             }
-            self.own = Own::Opening(Box::pin(self.set.clone().open(self.tenant.clone(), resp)));
+            self.own = Own::Opening(Box::pin(self.set.clone().open(self.tenant.clone(), resp, self.inbox.users.clone())));
         }
         if let Own::Opening(opening) = &mut self.own {
             let connection = ready!(opening.as_mut().poll(cx)).map_err(|error| {

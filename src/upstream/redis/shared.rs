@@ -3,6 +3,7 @@
 //! reply to nothing, what is no reply) ends the connection; every owner of a ticket is then told that its command is lost, and no byte that comes
 //! later is given to anybody.
 
+use super::backstop::{Users, logged_in};
 use super::inbox::Inbox;
 use super::replicas::Replicas;
 use super::{ConnectError, Connection, Target};
@@ -13,7 +14,7 @@ use crate::redis::shape::Broken;
 use crate::redis::stateless::{may_read, may_share};
 use crate::redis::tenant::{End, LARGE_MAX};
 use bytes::{Buf, BytesMut};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -91,12 +92,44 @@ struct State {
     runs: bool,
     /// It takes no more commands: it has ended, or a large reply passes.
     retired: bool,
+    /// Whose user of the server the next command is.
+    user: Option<Arc<Users>>,
+    /// Users that were made over it, by name.
+    made: HashSet<String>,
 }
 
-/// So many replies go to this client.
+/// So many replies go to this client; without one they are to logins of the wall's.
 struct Ticket {
-    owner: Arc<Inbox>,
+    owner: Option<Arc<Inbox>>,
     count: usize,
+}
+
+impl State {
+    /// The next commands are this tenant's own user's; each is logged in before a command of another. Should it fail, the connection ends, and
+    /// nobody hears what came after.
+    fn log_in(&mut self, users: &Arc<Users>) {
+        if self.user.as_ref().is_some_and(|now| Arc::ptr_eq(now, users)) {
+            return;
+        }
+        let mut count = 1;
+        if !self.made.contains(users.own.name()) {
+            self.made.insert(users.own.name().to_owned());
+            self.out.extend_from_slice(users.maker.auth());
+            self.out.extend_from_slice(users.own.make());
+            count = 3;
+        }
+        self.out.extend_from_slice(users.own.auth());
+        self.expect(None, count);
+        self.user = Some(users.clone());
+    }
+
+    fn expect(&mut self, owner: Option<&Arc<Inbox>>, count: usize) {
+        self.under_way += count;
+        match self.tickets.back_mut() {
+            Some(last) if last.owner.as_ref().map(Arc::as_ptr) == owner.map(Arc::as_ptr) => last.count += count,
+            _ => self.tickets.push_back(Ticket { owner: owner.cloned(), count }),
+        }
+    }
 }
 
 impl Queue {
@@ -130,6 +163,10 @@ impl Shared {
         };
         let mut queue = seat.clone().unwrap_or_else(|| self.current().clone());
         let mut state = queue.state();
+        if state.runs && state.user.is_some() != owner.users.is_some() {
+            // The policy has become another: the connection is the users' of the one or of the other.
+            self.retire(&queue, &mut state);
+        }
         if state.retired {
             drop(state);
             ready!(owner.poll_settled(cx));
@@ -146,22 +183,41 @@ impl Shared {
             return Poll::Pending;
         }
         owner.expect(count);
-        state.out.extend_from_slice(commands);
-        state.under_way += count;
-        match state.tickets.back_mut() {
-            Some(last) if Arc::ptr_eq(&last.owner, owner) => last.count += count,
-            _ => state.tickets.push_back(Ticket { owner: owner.clone(), count }),
+        if let Some(users) = &owner.users {
+            state.log_in(users);
         }
+        state.out.extend_from_slice(commands);
+        state.expect(Some(owner), count);
         let task = state.task.take();
         let begins = !std::mem::replace(&mut state.runs, true);
         drop(state);
         if begins {
-            tokio::spawn(run(self.clone(), queue.clone()));
+            tokio::spawn(run(self.clone(), queue.clone(), owner.users.clone()));
         } else if let Some(task) = task {
             task.wake();
         }
         *seat = Some(queue);
         Poll::Ready(Ok(()))
+    }
+
+    /// Before users of the server are removed: a connection that is one of them would end, with what others have under way on it.
+    pub fn leave(&self, gone: &[Arc<Users>]) {
+        let queue = self.current().clone();
+        let mut state = queue.state();
+        for users in gone {
+            state.made.remove(users.own.name());
+        }
+        let Some(users) = state.user.clone().filter(|now| gone.iter().any(|gone| Arc::ptr_eq(gone, now))) else { return };
+        if state.retired || !state.runs {
+            return;
+        }
+        state.out.extend_from_slice(users.maker.auth());
+        state.expect(None, 1);
+        // Whoever is next logs in again.
+        state.user = Some(users.nobody());
+        if let Some(task) = state.task.take() {
+            task.wake();
+        }
     }
 
     /// The next commands go over another connection; those under way stay.
@@ -173,6 +229,10 @@ impl Shared {
             }
         }
         state.waiting.drain(..).for_each(Waker::wake);
+        // It may be over already.
+        if let Some(task) = state.task.take() {
+            task.wake();
+        }
     }
 
     /// The connection is over: whoever waits for a reply hears so.
@@ -185,11 +245,12 @@ impl Shared {
             (self.tell)(Event::Lost);
         }
         for (at, ticket) in tickets.into_iter().enumerate() {
+            let Some(owner) = ticket.owner else { continue };
             if at == 0 && part {
                 // It has a part of a reply, which cannot be taken back.
-                ticket.owner.end();
+                owner.end();
             } else {
-                ticket.owner.put(&words.repeat(ticket.count), ticket.count);
+                owner.put(&words.repeat(ticket.count), ticket.count);
             }
         }
     }
@@ -209,12 +270,16 @@ fn count(mut commands: &[u8], may_pass: fn(&[&[u8]]) -> bool) -> Option<usize> {
 }
 
 /// From the first command to the end of the connection.
-async fn run(shared: Arc<Shared>, queue: Arc<Queue>) {
+async fn run(shared: Arc<Shared>, queue: Arc<Queue>, users: Option<Arc<Users>>) {
     let opened = tokio::time::timeout(CONNECT, async {
-        match &shared.replicas {
-            None => Ok((shared.target.open_for(shared.resp).await?, None)),
-            Some(replicas) => replicas.open(shared.resp).await.map(|(connection, leave)| (connection, Some(leave))),
+        let (mut connection, leave) = match &shared.replicas {
+            None => (shared.target.open_for(shared.resp).await?, None),
+            Some(replicas) => replicas.open(shared.resp).await.map(|(connection, leave)| (connection, Some(leave)))?,
+        };
+        if let Some(users) = &users {
+            connection.become_maker(users).await?;
         }
+        Ok::<_, ConnectError>((connection, leave))
     });
     let (connection, leave) = match opened.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
         Ok(opened) => opened,
@@ -351,10 +416,8 @@ impl Flow {
 
     /// Whether the client whose reply passes must read before more comes. One that does not is ended.
     fn waits(&mut self, cx: &mut Context<'_>) -> bool {
-        let owner = match self.queue.state().tickets.front() {
-            Some(ticket) if ticket.owner.is_full(cx) => ticket.owner.clone(),
-            _ => return false,
-        };
+        let front = self.queue.state().tickets.front().and_then(|ticket| ticket.owner.clone());
+        let Some(owner) = front.filter(|owner| owner.is_full(cx)) else { return false };
         let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
         if patience.as_mut().poll(cx).is_pending() {
             return true;
@@ -373,11 +436,16 @@ impl Flow {
         while !self.connection.input.is_empty() {
             let Some(ticket) = state.tickets.front() else { return Err(Broken("a reply to nothing")) };
             let (owner, count) = (ticket.owner.clone(), ticket.count);
-            let (bytes, whole) = self.measure(&owner, count)?;
+            let (bytes, whole) = match &owner {
+                Some(owner) => self.measure(owner, count)?,
+                None => logged_in(&self.connection.input)?,
+            };
             if bytes == 0 {
                 break;
             }
-            owner.put(self.connection.input.get(..bytes).unwrap_or_default(), whole);
+            if let Some(owner) = owner {
+                owner.put(self.connection.input.get(..bytes).unwrap_or_default(), whole);
+            }
             self.connection.input.advance(bytes);
             state.under_way -= whole;
             match state.tickets.front_mut() {

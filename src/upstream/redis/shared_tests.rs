@@ -65,7 +65,7 @@ async fn said(stream: &mut TcpStream, count: usize) -> Vec<Vec<u8>> {
 }
 
 fn inbox() -> Arc<Inbox> {
-    Arc::new(Inbox::new(Arc::default(), Arc::default(), Arc::new(AtomicUsize::new(0))))
+    Arc::new(Inbox::new(Arc::default(), Arc::default(), None, Arc::new(AtomicUsize::new(0))))
 }
 
 async fn send(shared: &Arc<Shared>, owner: &Arc<Inbox>, texts: &[&str]) -> std::io::Result<()> {

@@ -1,6 +1,6 @@
 """Runs attack sequences against the wall: two tenants on one server, the attacker `a`, the victim `b`, and a private server beside it.
 
-usage: run.py BINARY|- FILE… [--only ids or groups] [--prefix PATTERN] [--upstream alone|shared|cluster|shared-cluster]. Each file is in the notation of `attacks.yaml`. A verdict an attack;
+usage: run.py BINARY|- FILE… [--only ids or groups] [--prefix PATTERN] [--upstream alone|shared|cluster|shared-cluster|alone-acl|shared-acl]. Each file is in the notation of `attacks.yaml`. A verdict an attack;
 exit 1 if one is not held. With `-` there is no wall, only the server: to see that the checks notice."""
 import argparse
 import os

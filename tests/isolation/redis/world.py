@@ -14,7 +14,7 @@ POLICY = """version: 1
 name: redis
 tenants: {{ id: '{tenants}' }}
 identity: {{ startup: {{ trust: [loopback] }} }}
-redis: {{ prefix: '{prefix}' }}
+redis: {{ prefix: '{prefix}'{more} }}
 limits: {{ default: {{ connections: 200 }} }}
 """
 
@@ -30,6 +30,8 @@ def ports(count):
 # How the wall comes to its server.
 UPSTREAMS = {"alone": "", "shared": ", multiplex: { connections: 1 }", "cluster": ", cluster: {}",
              "shared-cluster": ", cluster: {}, multiplex: { connections: 1 }"}
+# The same with a user of the server's own for each tenant.
+UPSTREAMS |= {f"{name}-acl": UPSTREAMS[name] for name in ("alone", "shared")}
 
 
 class World:
@@ -64,7 +66,7 @@ class World:
                 self.admin.ask(["ACL", "SETUSER", tenant, "on", "nopass", "~*", "&*", "+@all"])
             return
         (work / "policies").mkdir()
-        (work / "policies/redis.yaml").write_text(POLICY.format(prefix=prefix, tenants=everyone))
+        (work / "policies/redis.yaml").write_text(POLICY.format(prefix=prefix, tenants=everyone, more=", backstop: acl" if upstream.endswith("-acl") else ""))
         (work / "partywall.yaml").write_text(
             f"listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:{self.port}', upstream: r, policy: redis, identity: [startup] }}\n"
             f"upstreams:\n  r: {{ address: '127.0.0.1:{self.shared_port}'{UPSTREAMS[upstream]} }}\npolicies: policies/\n")

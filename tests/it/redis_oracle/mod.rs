@@ -211,6 +211,24 @@ fn a_tenant_has_a_redis_of_its_own_in_a_cluster() {
     play((cluster, wall), setting("REDIS_ORACLE_N", 10_000), is_for_a_cluster);
 }
 
+#[test]
+fn a_tenant_has_a_redis_of_its_own_with_a_backstop() {
+    for upstream in ["", ", multiplex: { connections: 1 }"] {
+        play(crate::redis_backstop::start(upstream), setting("REDIS_ORACLE_N", 5_000), is_for_a_backstop);
+    }
+}
+
+/// What the server refuses within scripts and transactions.
+fn is_for_a_backstop(words: &[Vec<u8>]) -> bool {
+    let has = |option: &str| words.iter().any(|word| word.eq_ignore_ascii_case(option.as_bytes()));
+    match words[0].to_ascii_uppercase().as_slice() {
+        b"GEORADIUS" | b"GEORADIUSBYMEMBER" => false,
+        b"SORT" | b"SORT_RO" => !has("BY") && !has("GET"),
+        b"XREAD" | b"XREADGROUP" => words.iter().filter(|word| word.eq_ignore_ascii_case(b"STREAMS")).count() == 1,
+        _ => true,
+    }
+}
+
 /// A node refuses other databases and patterns of SORT; libraries the wall refuses there.
 fn is_for_a_cluster(words: &[Vec<u8>]) -> bool {
     let has = |option: &str| words.iter().any(|word| word.eq_ignore_ascii_case(option.as_bytes()));

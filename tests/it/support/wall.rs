@@ -26,6 +26,11 @@ impl Wall {
 
     /// The same; an error is what it said on its way out.
     pub fn attempt(config: &str, policies: &[(&str, &str)]) -> Result<Self, String> {
+        Self::attempt_in(config, policies, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn attempt_in(config: &str, policies: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self, String> {
         let directory = tempfile::Builder::new().prefix("partywall-wall-").tempdir().unwrap().keep();
         std::fs::create_dir(directory.join("policies")).unwrap();
         std::fs::write(directory.join("partywall.yaml"), config).unwrap();
@@ -35,7 +40,7 @@ impl Wall {
             std::fs::write(place, text).unwrap();
         }
         let program = [env!("CARGO_BIN_EXE_partywall"), "serve", "--config", "partywall.yaml"];
-        let mut leash = Leash::start("KILL", Some(&directory), &program, &directory, &[]);
+        let mut leash = Leash::start("KILL", Some(&directory), &program, &directory, env);
         let wanted = config.matches("listen:").count() + config.matches("admin:").count();
         let mut stdout = leash.stdout.take().unwrap();
         let log = follow(leash.stderr.take().unwrap());

@@ -365,7 +365,7 @@ impl Route {
     }
 
     async fn open_own(&mut self, address: &str, resp: Resp) -> Result<Leg, ConnectError> {
-        let opened = tokio::time::timeout(CONNECT, self.target.node(address).open_for(resp)).await;
+        let opened = tokio::time::timeout(CONNECT, self.target.node(address).open_own(resp, None)).await;
         let connection = opened.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
         Ok(Leg::new(connection.stream, connection.input, address.to_owned()))
     }
