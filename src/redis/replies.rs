@@ -4,9 +4,12 @@
 use super::channels::{self, Stands};
 use super::encode;
 use super::names::Names;
-use super::shape::{Broken, Message, Reply, Shape};
+use super::shape::{Broken, Reply, Shape};
 use super::slots::{MOVING, may_name_a_node, redirect};
 use bytes::{Bytes, BytesMut};
+use cut::{Cut, in_message};
+
+mod cut;
 
 /// Aggregates within aggregates.
 const DEPTH_MAX: usize = 16 << 10;
@@ -38,22 +41,6 @@ enum State {
     Body(u64),
     /// A bulk string of this length, whose first bytes are the prefix.
     Strip(u64, Cut),
-}
-
-/// What is cut off a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    Prefix,
-    /// A channel's prefix, wherever it stands.
-    Heard,
-    /// The same of a pattern.
-    HeardPattern,
-    /// What stands before names of libraries and functions.
-    Library,
-    /// All but the client's text of a library.
-    Code,
-    /// Nothing: it is a cursor, to be hidden.
-    Cursor(u64),
 }
 
 /// The place within one reply.
@@ -137,6 +124,15 @@ impl Stripper {
     fn header(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<Option<bool>, Broken> {
         let Some(kind) = input.first().copied() else { return Ok(None) };
         match kind {
+            b':' if let Some(own) = self.redirect(reply) => {
+                let Some(line) = self.line(input, HEADER_MAX_BYTES)? else { return Ok(None) };
+                self.begun = true;
+                match super::wire::integer(line.get(1..line.len() - 2).unwrap_or_default()) {
+                    Some(1..) => encode::integer(out, i64::try_from(own).unwrap_or(i64::MAX)),
+                    _ => self.write(out, &line),
+                }
+                Ok(Some(true))
+            }
             b'+' | b':' | b'#' | b',' | b'(' => {
                 self.instead(reply, out, false);
                 if self.is_name(reply).is_some() {
@@ -338,7 +334,7 @@ impl Stripper {
             (Shape::First, 1) => index == 0,
             (Shape::Scan { hide: Some(secret) }, 1) if index == 0 => return Some(Cut::Cursor(*secret)),
             (Shape::Scan { .. }, 2) => outer.is_some_and(|o| o.index == 1),
-            (Shape::Prefixes, 2) => outer.is_some_and(|o| o.index == 5),
+            (Shape::Tracking(_), 2) => outer.is_some_and(|o| o.index == 5),
             (Shape::Even, 1) => index.is_multiple_of(2),
             (Shape::Streams, 1) => top.is_some_and(|l| l.kind == b'%') && index.is_multiple_of(2),
             (Shape::Streams, 2) => outer.is_some_and(|o| o.kind == b'*') && index == 0,
@@ -346,6 +342,16 @@ impl Stripper {
             _ => false,
         };
         yes.then_some(Cut::Prefix)
+    }
+
+    /// The client's own number of a connection, where the element that begins is upstream's.
+    fn redirect(&self, reply: &Reply) -> Option<u64> {
+        let (reply, base) = self.here(reply).filter(|_| self.mute.is_none())?;
+        match (&reply.shape, self.levels.get(base..)?) {
+            (Shape::Redirect(own), []) => Some(*own),
+            (Shape::Tracking(own), [level]) if level.index == 3 => Some(*own),
+            _ => None,
+        }
     }
 
     /// Where something else is said in the place of the element that begins.
@@ -449,20 +455,6 @@ impl Stripper {
         if self.mute.is_none() {
             out.extend_from_slice(bytes);
         }
-    }
-}
-
-/// What is cut off an element of a message.
-fn in_message(message: Message, depth: usize, index: u64, outer: Option<u64>) -> Option<Cut> {
-    match (message, depth, index) {
-        (Message::Channel, 1, 1) | (Message::ByPattern, 1, 2) | (Message::Keyevent(false), 1, 2) | (Message::Keyevent(true), 1, 3) => {
-            Some(Cut::Prefix)
-        }
-        (Message::Heard | Message::Keyspace(false), 1, 1) | (Message::Keyspace(true), 1, 2) => Some(Cut::Heard),
-        (Message::Pattern | Message::ByPattern | Message::Keyspace(true) | Message::Keyevent(true), 1, 1) => Some(Cut::HeardPattern),
-        (Message::Invalidate, 2, _) if outer == Some(1) => Some(Cut::Prefix),
-        (Message::Redirected, 2, _) if outer == Some(2) => Some(Cut::Prefix),
-        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::redis::cases::names;
+use crate::redis::shape::Message;
 use bytes::Bytes;
 use proptest::prelude::*;
 

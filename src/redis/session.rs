@@ -24,6 +24,7 @@ mod errand;
 mod passthrough;
 mod setup;
 mod switch;
+mod track;
 mod way;
 
 pub(super) use commands::subscription;
@@ -144,6 +145,8 @@ pub struct Session {
     /// A command that waits until nothing is under way.
     held: Option<Request>,
     stains: way::Stains,
+    /// Where invalidations go, by the client's own number; 0 is to itself.
+    redirect: u64,
     /// The policy does not have this tenant any more.
     revoked: bool,
 }
@@ -180,6 +183,7 @@ impl Session {
             ending: false,
             held: None,
             stains: way::Stains::default(),
+            redirect: 0,
             revoked: false,
         }
     }
@@ -368,6 +372,7 @@ impl Session {
             // Each node has its own, which do not move with a slot.
             Rule::Function if self.setup.cluster => Err(Refusal::noperm(entry)),
             Rule::Function => self.function(entry, request, turn),
+            Rule::Tracking => self.track(entry, request, turn),
             _ if entry.name == "watch" && self.transaction.is_some() => {
                 self.say_error(b"ERR WATCH inside MULTI is not allowed", turn);
                 Ok(())

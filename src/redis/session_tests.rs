@@ -184,6 +184,38 @@ fn tracking_is_of_own_keys() {
 }
 
 #[test]
+fn invalidations_go_to_own_connections_only() {
+    let mut talk = Talk::new();
+    talk.session.setup.peers.join(8, 88, "127.0.0.1:8".into());
+    let sent = talk.say(
+        "CLIENT TRACKING ON REDIRECT 88;CLIENT TRACKING ON REDIRECT 8 REDIRECT 8;CLIENT TRACKING ON REDIRECT -8;\
+         CLIENT TRACKING ON REDIRECT 8 BCAST;CLIENT TRACKINGINFO;CLIENT GETREDIR",
+    );
+    assert_eq!(sent, "CLIENT TRACKING ON BCAST REDIRECT 88 PREFIX acme:;CLIENT TRACKINGINFO;CLIENT GETREDIR");
+    let nobody = "-ERR The client ID you want redirect to does not exist";
+    assert_eq!(talk.heard(), format!("{nobody} -ERR A client can only redirect to a single other client {nobody}"));
+    let info = "*6\r\n$5\r\nflags\r\n*1\r\n$2\r\non\r\n$8\r\nredirect\r\n:88\r\n$8\r\nprefixes\r\n*1\r\n$5\r\nacme:\r\n";
+    assert_eq!(talk.hear(&format!("+OK\r\n{info}:88\r\n")), "+OK *6 $5 flags *1 $2 on $8 redirect :8 $8 prefixes *1 $0  :8");
+    // What upstream says of none is as it is.
+    assert_eq!(talk.say("CLIENT TRACKING OFF;CLIENT GETREDIR"), "CLIENT TRACKING OFF;CLIENT GETREDIR");
+    assert_eq!(talk.hear("+OK\r\n:-1\r\n"), "+OK :-1");
+    // A prefix may be called so.
+    assert_eq!(talk.say("CLIENT TRACKING ON BCAST PREFIX redirect"), "CLIENT TRACKING ON BCAST PREFIX acme:redirect");
+    assert_eq!(talk.hear("+OK\r\n"), "+OK");
+}
+
+#[test]
+fn a_connection_that_is_gone_is_told_by_its_own_number() {
+    let mut talk = Talk::new();
+    talk.session.setup.peers.join(8, 88, "127.0.0.1:8".into());
+    talk.say("HELLO 3");
+    talk.hear("%1\r\n+a\r\n+b\r\n");
+    talk.say("CLIENT TRACKING ON REDIRECT 8");
+    assert_eq!(talk.hear("+OK\r\n>2\r\n$21\r\ntracking-redir-broken\r\n:88\r\n"), "+OK >2 $21 tracking-redir-broken :8");
+    assert!(talk.closed.is_none());
+}
+
+#[test]
 fn clients_are_the_tenants_own() {
     let mut talk = Talk::new();
     assert_eq!(talk.say("CLIENT UNBLOCK 77;CLIENT UNBLOCK 7 ERROR;CLIENT KILL ID 77"), "CLIENT UNBLOCK 77 ERROR");

@@ -27,8 +27,10 @@ pub enum Shape {
     Library,
     /// FUNCTION LIST: names of libraries and functions, and the client's text of a library.
     Libraries,
-    /// CLIENT TRACKINGINFO: `prefixes` are the sixth element.
-    Prefixes,
+    /// CLIENT TRACKINGINFO: `prefixes` are the sixth element, and the fourth is the number of a connection, which this is said for.
+    Tracking(u64),
+    /// CLIENT GETREDIR: that number alone.
+    Redirect(u64),
     /// A message of this kind.
     Message(Message),
     /// What EXEC answers: a reply for each command.
@@ -62,6 +64,8 @@ pub enum Message {
     Keyevent(bool),
     /// Keys that were invalidated, on the channel for it.
     Redirected,
+    /// The connection to which invalidations were sent is gone.
+    Gone,
     /// One that is about somebody else.
     Other,
 }

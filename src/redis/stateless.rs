@@ -101,8 +101,7 @@ fn stateless<'a>(entry: &Entry, mut words: impl Iterator<Item = &'a [u8]>) -> bo
         Rule::Pass => {
             entry.name.ends_with(" help")
                 || entry.name.starts_with("command")
-                || ["acl cat", "acl genpass", "client getredir", "client setinfo", "echo", "lolwut", "ping", "time", "unwatch"]
-                    .contains(&entry.name)
+                || ["acl cat", "acl genpass", "client setinfo", "echo", "lolwut", "ping", "time", "unwatch"].contains(&entry.name)
         }
         _ => false,
     }

@@ -131,7 +131,8 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
             let quotes = places.iter().map(|(at, _)| request.bytes(*at)).collect();
             Ok(Plan { places, reply: Reply { shape: Shape::Streams, quotes }, ..Plan::default() })
         }
-        Rule::Tracking if entry.name == "client trackinginfo" => Ok(shaped(Vec::new(), Shape::Prefixes)),
+        Rule::Tracking if entry.name == "client trackinginfo" => Ok(shaped(Vec::new(), Shape::Tracking(0))),
+        Rule::Tracking if entry.name == "client getredir" => Ok(shaped(Vec::new(), Shape::Redirect(0))),
         Rule::Tracking => super::options::tracking(request),
         Rule::Publish => Ok(plain(vec![(1, Place::Channel)])),
         Rule::PubSub => Ok(match entry.name {

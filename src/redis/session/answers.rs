@@ -163,6 +163,7 @@ impl Session {
             b"subscribe" | b"unsubscribe" => Begins::Message(Message::Heard, true),
             b"ssubscribe" | b"sunsubscribe" => Begins::Message(Message::Channel, true),
             b"psubscribe" | b"punsubscribe" => Begins::Message(Message::Pattern, true),
+            b"tracking-redir-broken" if push => Begins::Message(Message::Gone, false),
             b"invalidate" if push => Begins::Message(Message::Invalidate, false),
             _ if push => return Err(Close::UpstreamBroke("a push of an unknown kind")),
             _ => Begins::Reply,
@@ -190,6 +191,7 @@ impl Session {
     fn shape_of(&self, message: Message, confirms: bool) -> Result<Shape, Close> {
         match self.awaited.front() {
             _ if !confirms && message == Message::Other => Ok(Shape::Silence),
+            _ if !confirms && message == Message::Gone => Ok(Shape::InsteadOfAll(self.redirect_is_gone())),
             _ if !confirms => Ok(Shape::Message(message)),
             Some(Awaited::Confirmations { shape, .. }) if *shape != message => Err(Close::UpstreamBroke("another confirmation")),
             Some(Awaited::Confirmations { silent: true, .. }) => Ok(Shape::Silence),

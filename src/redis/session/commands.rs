@@ -143,6 +143,7 @@ impl Session {
             return self.say(Bytes::from_static(b"+RESET\r\n"), turn);
         }
         self.unstain();
+        self.redirect = 0;
         // First, for a subscriber may say nothing else.
         let gone = std::mem::take(&mut self.subscriptions);
         let kinds = [
