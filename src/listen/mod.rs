@@ -183,6 +183,12 @@ async fn to_the_end(arrival: Pin<Box<dyn Future<Output = Option<Rest>> + Send>>)
     }
 }
 
+/// What is in a box. Moved out within an async function it would leave its room there until that ends.
+#[allow(clippy::boxed_local, reason = "it is called for that")]
+fn unboxed<T>(boxed: Box<T>) -> T {
+    *boxed
+}
+
 /// From accept to the protocol: the PROXY header, and the tunnel.
 async fn arrive<S: Serve>(service: Arc<S>, stream: Accepted, mut shown: Shown, drain: Drain) -> Option<Rest> {
     let (door, tunnel) = (service.door(), service.door().config.tunnel);

@@ -331,7 +331,7 @@ fn renewal(ground: Arc<Ground>, mut generation: u64, role: Role) -> impl FnMut(&
 
 /// As [`converse`]; what is run is told.
 pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box<Begun>, audit: Audit, drain: Drain) {
-    let Begun { mut meter, upstream, session, ground, generation, role, .. } = *begun;
+    let Begun { mut meter, upstream, session, ground, generation, role, .. } = super::unboxed(begun);
     meter.audit(audit);
     let mut renew = renewal(ground, generation, role);
     let refresh = |session: &mut Audited<Session<crate::sql::Judge>>| renew(&mut session.inner);
@@ -344,7 +344,7 @@ pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box
 
 /// Serves a client that was let in to the end.
 pub(super) async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>, drain: Drain) {
-    let Begun { meter, upstream, session, ground, generation, role, until } = *begun;
+    let Begun { meter, upstream, session, ground, generation, role, until } = super::unboxed(begun);
     let drain = door::until(drain, until);
     let refresh = renewal(ground, generation, role);
     let end = match upstream {

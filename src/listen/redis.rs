@@ -299,7 +299,7 @@ impl Service {
                 session.renew(tenant.and_then(|tenant| names(&policy, &tenant, &role)));
             }
         };
-        let end = relay::pump(stream, upstream, *session, (input, from_upstream), drain, refresh, &meter).await;
+        let end = relay::pump(stream, upstream, super::unboxed(session), (input, from_upstream), drain, refresh, &meter).await;
         tracing::debug!(listener = self.door.config.name, ?end, "connection ended");
     }
 }
