@@ -50,6 +50,8 @@ fn what_could_change_the_session_is_refused() {
         ("options", "-c standard_conforming_strings=off", "42501"),
         ("options", "--standard-conforming-strings=off", "42501"),
         ("options", "-c client_encoding=GBK", "0A000"),
+        ("options", "-c client_min_messages=log", "42501"),
+        ("client_min_messages", "LOG", "42501"),
         ("options", "-B 1", "42601"),
         ("options", "-c", "42601"),
         ("options", "-cx", "42601"),

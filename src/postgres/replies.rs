@@ -67,6 +67,9 @@ impl<J: Judging> Session<J> {
             b'E' => return self.error(frame, turn),
             b'N' => {
                 let fields = wire::fields(frame.body()).map_err(|_| Close::UpstreamBroke("notice"))?;
+                if !errors::is_for_client(&fields) {
+                    return Ok(());
+                }
                 let told = own_schema::fields(self.judge.own_schema(), &fields);
                 let fields: Vec<(u8, &[u8])> = told.iter().map(|(code, text)| (*code, text.as_ref())).collect();
                 return hidden::pass(&mut turn.to_client, b'N', &fields, (&self.judge, &self.tenant), |_| None)

@@ -144,12 +144,16 @@ pub fn may_set(name: &str, value: Option<&str>) -> Result<(), Refusal> {
     let pinned = match name.as_str() {
         "client_encoding" => !matches!(value.as_str(), "utf8" | "utf-8" | "unicode"),
         "standard_conforming_strings" => !matches!(value.as_str(), "on" | "true" | "yes" | "1" | "t" | "y"),
-        "client_min_messages" => !matches!(value.as_str(), "log" | "notice" | "warning" | "error"),
+        // At `log` and below the server would send what it writes into its log: statements as the wall has rewritten them, and plans.
+        "client_min_messages" => !matches!(value.as_str(), "notice" | "warning" | "error"),
         _ => false,
     };
     if pinned {
-        return Err(Refusal::not_allowed(format!("parameter \"{name}\" cannot be set to this value"))
-            .detail("The wall reads statements by this setting and keeps it fixed."));
+        let reason = match name.as_str() {
+            "client_min_messages" => "The server would send what it writes into its log.",
+            _ => "The wall reads statements by this setting and keeps it fixed.",
+        };
+        return Err(Refusal::not_allowed(format!("parameter \"{name}\" cannot be set to this value")).detail(reason));
     }
     Ok(())
 }

@@ -16,7 +16,10 @@ fn pinned_ones_keep_their_value() {
     assert!(may_set("standard_conforming_strings", Some("ON")).is_ok());
     assert!(may_set("standard_conforming_strings", Some("off")).is_err());
     assert!(may_set("client_encoding", Some("SJIS")).is_err());
-    assert!(may_set("client_min_messages", Some("debug5")).is_err());
+    for level in ["debug5", "log", "LOG"] {
+        assert!(may_set("client_min_messages", Some(level)).is_err(), "{level}");
+    }
+    assert!(may_set("client_min_messages", Some("WARNING")).is_ok());
 }
 
 #[test]

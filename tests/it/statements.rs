@@ -111,3 +111,21 @@ fn long_statements_run_and_longer_ones_are_refused() {
     assert_eq!(acme.query(&rows).unwrap_err().code, "54001");
     assert_eq!(acme.query("SELECT count(*) FROM orders").unwrap().text(), "3");
 }
+
+#[test]
+fn what_the_server_logs_is_not_the_clients() {
+    let database = shop();
+    let name = &database.name;
+    database.psql(&format!("ALTER DATABASE {name} SET client_min_messages = debug1; ALTER DATABASE {name} SET log_statement = 'all'"));
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    acme.query("SELECT id FROM orders").unwrap();
+    acme.extended("SELECT item FROM orders WHERE id = $1", &[Some("1")]).unwrap();
+    assert_eq!(acme.query("SET client_min_messages = log").unwrap_err().code, "42501");
+    acme.query("SELECT pg_advisory_unlock(1)").unwrap();
+    let seen: Vec<_> = acme.notices.iter().map(|n| n.severity.as_str()).collect();
+    assert_eq!(seen, ["WARNING"], "{:?}", acme.notices);
+    let (port, parameters) =
+        (wall.port("pg"), [("user", "app"), ("database", "app"), ("partywall.tenant", "acme"), ("options", "-c client_min_messages=log")]);
+    assert!(Client::connect(port, &parameters).is_err_and(|e| e.code == "42501"));
+}
