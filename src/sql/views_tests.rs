@@ -143,6 +143,8 @@ fn temporary_views_with_guards_in_them_are_read_and_nothing_else() {
         behind(own, "INSERT INTO v VALUES (1)")
             .ends_with("CREATE TEMPORARY VIEW pg_temp.v AS SELECT a FROM pg_temp.t; INSERT INTO pg_temp.v VALUES (1)")
     );
+    // Its columns are worked out once, wherever a statement names them.
+    assert!(behind(own, "CREATE TEMP VIEW w AS SELECT (SELECT a FROM t) AS x").ends_with(" AS x OFFSET 0"));
     assert!(behind(own, "CREATE OR REPLACE TEMP VIEW v AS SELECT id FROM notes").starts_with("! 0A000 replacing"));
     assert!(behind(own, "CREATE TEMP VIEW w AS WITH o AS (SELECT a FROM v) SELECT o.a FROM o").ends_with("SELECT o.a FROM o"));
 }
@@ -179,6 +181,8 @@ fn a_temporary_view_without_its_barrier_is_not_proved() {
     ] {
         assert!(!proves(client, &wrong), "{wrong}");
     }
+    assert!(proves("CREATE TEMP VIEW v AS SELECT (SELECT 1) AS x", "CREATE TEMP VIEW pg_temp.v AS SELECT (SELECT 1) AS x OFFSET 0"));
+    assert!(!proves("CREATE TEMP VIEW v AS SELECT (SELECT 1) AS x", "CREATE TEMP VIEW pg_temp.v AS SELECT (SELECT 1) AS x"));
     // What the wall believes of a session's views, the verifier looks up by itself.
     let mut private = crate::sql::private::Private::default();
     private.temps.completed(&crate::sql::Kind::CreateTempView(crate::sql::private::temporary_view("v", Some(catalog.version))));

@@ -1,6 +1,7 @@
 //! The functions that read the catalogs: `functions.txt` beside this file, call by call.
 
 use super::System;
+use crate::sql::functions as listed;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -93,6 +94,33 @@ impl Argument {
 /// The known calls of this name, the most particular first; None where the name is not in the table.
 pub fn find(name: &str) -> Option<&'static [Template]> {
     TABLE.get(name).map(Vec::as_slice)
+}
+
+/// Functions that tenants may call and that need not give the same twice in one statement.
+const CHANGING: &[&str] = &[
+    "array_sample",
+    "array_shuffle",
+    "clock_timestamp",
+    // As `set_config` beside it leaves it.
+    "current_setting",
+    "gen_random_uuid",
+    "pg_advisory_unlock_all",
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_sleep_until",
+    "random",
+    "random_normal",
+    "setseed",
+    "timeofday",
+    "ts_rewrite",
+    "uuidv4",
+    "uuidv7",
+];
+
+/// Whether a function of pg_catalog is known to give the same each time in one statement, and to change nothing.
+pub fn is_steady(name: &str) -> bool {
+    let known = listed::find(name).is_some() || find(name).is_some() || super::regtypes::looked_up_by(name).is_some();
+    known && !CHANGING.contains(&name)
 }
 
 /// The columns of a function's rows, where some of them name relations: in FROM these are numbers, for a literal beside one would be looked up.

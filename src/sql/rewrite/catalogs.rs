@@ -4,7 +4,7 @@
 //! A cast to regclass and its kin is an open question to the server: a literal beside it would be looked up by name. So such a value stands
 //! only where it is shown (the outermost target list) or at once cast to something else; beside an operator it is a number.
 
-use super::shape::{filled, fits, is_plain_scalar, once, parsed, place_of_named, reg_type, string_of};
+use super::shape::{filled, fits, is_false, is_plain_scalar, parsed, place_of_named, reg_type, string_of};
 use super::{Res, Rewriter};
 use crate::sql::Refusal;
 use crate::sql::catalogs::functions::{self, Argument, Template};
@@ -37,6 +37,8 @@ pub(super) struct Seen {
     /// The names by which columns called `tableoid` are qualified; empty of one that is not.
     pub(super) tableoid: BTreeSet<String>,
     pub(super) star: bool,
+    /// A column may be worked out anew at each place that names it.
+    pub(super) worked_out: bool,
     /// Calls in FROM of functions whose rows name relations, by byte offset.
     pub(super) rows: HashSet<i32>,
     /// The one that is all there is in its statement: `SELECT * FROM f(…)`.
@@ -107,6 +109,9 @@ impl Rewriter<'_> {
                         .iter()
                         .filter(|a| !matches!(a.node, Some(NodeEnum::ColumnRef(_))))
                         .for_each(|a| self.mark(Some(a), Mode::Shown));
+                }
+                if name == "current_schemas" && call.args.iter().all(is_false) {
+                    return Ok(None);
                 }
                 if name == "current_setting" && !call.args.first().is_some_and(|a| fits(&Argument::Column, a)) {
                     return Ok(None);
@@ -256,8 +261,9 @@ impl Rewriter<'_> {
         let type_name = if *field == "data_type" { "regtype" } else { "regproc" };
         let type_name = if field.ends_with("relid") { "regclass" } else { type_name };
         let text = regtypes::shown(system, type_name).ok_or_else(|| Refusal::not_understood("this column is not supported"))?;
-        let operand = expr.clone();
-        *expr = filled(&text, &[operand])?;
+        let operand = [expr.clone()];
+        self.once(&text, &operand).map_err(|r| r.at(place))?;
+        *expr = filled(&text, &operand)?;
         Ok(Some(Traits::default()))
     }
 
@@ -355,9 +361,7 @@ impl Rewriter<'_> {
             }
         }
         let text = template.text(&self.cx.catalog.system);
-        for (index, argument) in arguments.iter().enumerate() {
-            once(&text, index, argument).map_err(|r| r.at(place))?;
-        }
+        self.once(&text, &arguments).map_err(|r| r.at(place))?;
         let text = self.by_number(name, at, text)?;
         *expr = filled(&text, &arguments)?;
         Ok(traits.raising())

@@ -31,6 +31,7 @@ mod select;
 mod session;
 mod shape;
 mod shown;
+mod steady;
 mod system;
 mod temp;
 mod temp_ddl;

@@ -4,7 +4,7 @@
 //! text may name types besides (`f(secret)`), for those fail where they are not there.
 
 use super::catalogs::Mode;
-use super::shape::{filled, is_text, once, reg_type, string_of};
+use super::shape::{filled, is_text, reg_type, string_of};
 use super::{Res, Rewriter};
 use crate::sql::catalogs::functions::Argument;
 use crate::sql::catalogs::{quote_name, quote_text, regtypes};
@@ -45,8 +45,9 @@ impl Rewriter<'_> {
         let text = text.ok_or_else(|| unsupported().at(self.at(place)))?;
         self.mark_number(&operand);
         let traits = self.expr(&mut operand)?;
-        once(&text, 0, &operand).map_err(|r| r.at(self.at(place)))?;
-        *expr = filled(&text, &[operand])?;
+        let operand = [operand];
+        self.once(&text, &operand).map_err(|r| r.at(self.at(place)))?;
+        *expr = filled(&text, &operand)?;
         Ok(traits.raising())
     }
 
@@ -88,8 +89,9 @@ impl Rewriter<'_> {
         let traits = self.expr(&mut operand)?;
         let text = regtypes::looked_up(&self.cx.catalog.system, type_name, mode == Mode::Number, true)
             .ok_or_else(|| Refusal::not_understood(format!("to_{type_name} of a computed name is not supported")).at(self.at(place)))?;
-        once(&text, 0, &operand).map_err(|r| r.at(self.at(place)))?;
-        *expr = filled(&text, &[operand])?;
+        let operand = [operand];
+        self.once(&text, &operand).map_err(|r| r.at(self.at(place)))?;
+        *expr = filled(&text, &operand)?;
         Ok(traits.raising())
     }
 

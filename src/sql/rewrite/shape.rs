@@ -82,6 +82,11 @@ pub(super) fn string_of(value: &Node) -> Option<String> {
     }
 }
 
+/// The literal `false`.
+pub(super) fn is_false(value: &Node) -> bool {
+    matches!(&value.node, Some(NodeEnum::AConst(c)) if matches!(&c.val, Some(a_const::Val::Boolval(b)) if !b.boolval))
+}
+
 /// Whether an expression is certainly text and not a number: a call, a concatenation, a parameter, a cast to text.
 pub(super) fn is_text(value: &Node) -> bool {
     match &value.node {
@@ -122,32 +127,6 @@ pub(super) fn plain_pattern(pattern: &Node) -> bool {
         Some(NodeEnum::AConst(c)) => matches!(&c.val, Some(a_const::Val::Sval(s)) if !s.sval.contains('\\')),
         _ => false,
     }
-}
-
-/// An operand that stands more than once must give the same each time.
-pub(super) fn once(template: &str, index: usize, operand: &Node) -> Res<()> {
-    const CHANGING: &[&str] = &[
-        "random",
-        "random_normal",
-        "clock_timestamp",
-        "timeofday",
-        "gen_random_uuid",
-        "uuidv4",
-        "uuidv7",
-        "set_config",
-        "setseed",
-        "array_sample",
-        "array_shuffle",
-        "pg_sleep",
-    ];
-    let many = template.matches(&format!("${}", index + 1)).count() > 1;
-    let tree = serde_json::to_value(operand).map(|t| t.to_string()).unwrap_or_default();
-    let called = |name: &&str| tree.contains(&format!("\"sval\":\"{name}\""));
-    let own = tree.contains("FuncCall") && !tree.contains("\"pg_catalog\"");
-    if many && tree.contains("FuncCall") && (CHANGING.iter().any(called) || own) {
-        return Err(Refusal::not_understood("a changing expression is not supported here"));
-    }
-    Ok(())
 }
 
 /// Whether a star may show a catalog's columns. One that stands alone over subqueries only shows what they show.

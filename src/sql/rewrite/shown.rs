@@ -23,6 +23,7 @@ impl Rewriter<'_> {
         if let Some(inner) = inner.and_then(|n| n.node.as_ref()) {
             return self.look_for_catalogs(inner);
         }
+        self.catalogs.worked_out = tree::of(node).map_or(true, |tree| self.works_out_columns(&tree));
         let returning = match node {
             NodeEnum::InsertStmt(x) => x.returning_clause.as_ref(),
             NodeEnum::UpdateStmt(x) => x.returning_clause.as_ref(),

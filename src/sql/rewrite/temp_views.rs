@@ -4,6 +4,7 @@
 //! are not locked and not written, and no plan of it is shown. Another policy or another catalog ends it.
 
 use super::from::barrier;
+use super::steady::selects_subquery;
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
 use crate::sql::private::{self, TEMP};
@@ -44,7 +45,8 @@ impl Rewriter<'_> {
                 Refusal::not_understood(format!("replacing \"{name}\" by a view of other tables is not supported")).hint("Drop it first.")
             );
         }
-        if guarded && !left_out!(self.cx, TempViewBarrier) {
+        // Its columns would be worked out wherever a statement names them.
+        if (guarded && !left_out!(self.cx, TempViewBarrier)) || selects_subquery(&tree) {
             barrier(select);
         }
         x.view = var;

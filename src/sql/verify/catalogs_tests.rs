@@ -73,3 +73,35 @@ fn a_refused_catalog_is_read_in_no_way() {
         assert!(verify("SELECT x FROM pg_shadow", text, judge.catalog(), 1).is_err(), "passed: {text}");
     }
 }
+
+#[test]
+fn what_stands_twice_is_the_same_twice() {
+    let judge = crate::sql::tests::judge();
+    let proved = |from: &str, operand: &str, theirs: &str| {
+        let client = format!("SELECT pg_get_viewdef({operand}){from}");
+        let text = format!(
+            "SELECT CASE WHEN {theirs}::pg_catalog.oid OPERATOR(pg_catalog.<) '16384'::pg_catalog.oid THEN pg_catalog.pg_get_viewdef({theirs}::pg_catalog.oid) END{from}"
+        );
+        verify(&client, &text, judge.catalog(), 1).is_ok()
+    };
+    for (from, operand, theirs) in [
+        ("", "4::oid", "4::oid"),
+        ("", "$1", "$1"),
+        ("", "length('x')", "pg_catalog.length('x')"),
+        (" FROM (SELECT 4 AS x) s", "s.x", "s.x"),
+        (" FROM (SELECT 4 AS x WHERE 1 = (SELECT 1)) s", "x", "x"),
+    ] {
+        assert!(proved(from, operand, theirs), "{operand}{from}");
+    }
+    for (from, operand, theirs) in [
+        ("", "(SELECT 4)", "(SELECT 4)"),
+        ("", "1 + (SELECT 4)::int", "(1 + (SELECT 4)::int)"),
+        ("", "random()::int", "pg_catalog.random()::int"),
+        ("", "current_setting('TimeZone')::oid", "pg_catalog.current_setting('TimeZone')::oid"),
+        (" FROM (SELECT (SELECT 4) AS x) s", "s.x", "s.x"),
+        (" FROM (SELECT 1 AS x UNION SELECT (SELECT 4)) s", "x", "x"),
+        (" FROM (VALUES ((SELECT 4))) s (x)", "s.x", "s.x"),
+    ] {
+        assert!(!proved(from, operand, theirs), "{operand}{from}");
+    }
+}

@@ -29,6 +29,7 @@ mod rows;
 mod rows_calls;
 mod scopes;
 mod shown;
+mod steady;
 mod system;
 mod temp;
 mod temp_ddl;
@@ -219,6 +220,8 @@ struct Walk<'a> {
     only_call: Option<i64>,
     /// `tableoid` may be a column of a catalog.
     tableoid: bool,
+    /// The planner may put a column's expression in each place that names the column.
+    copied: bool,
     /// Columns of the whole statement that are still to be proved.
     added: Option<Vec<Found>>,
     conditions: raises::Conditions,
@@ -257,6 +260,7 @@ impl<'a> Walk<'a> {
             rows_call: None,
             only_call: None,
             tableoid: false,
+            copied: false,
             added,
             conditions,
             dump_guard: false,
