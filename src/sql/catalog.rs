@@ -111,6 +111,8 @@ pub struct Relation {
     pub inherited: bool,
     /// Tables whose foreign keys refer to it.
     pub referenced_by: Vec<u32>,
+    /// Rows of others that take their defaults when its own are written.
+    pub resets: links::Resets,
     /// Has triggers of the application's that DELETE or TRUNCATE fires.
     pub triggers_on_delete: bool,
     /// Has such triggers that may put other values into a row before it is inserted.
@@ -211,7 +213,7 @@ impl Catalog {
             ..Self::default()
         };
         let mut problems = catalog.read_relations(policy, answers);
-        problems.extend(links::check(&catalog));
+        problems.extend(links::check(&mut catalog, rows("relations"), rows("foreign")));
         problems.extend(home::missing(home, rows("namespaces")));
         let listed = policy.postgres.iter().flat_map(|p| &p.functions);
         catalog.functions = listed.filter_map(|f| Some((home.meant(&f.schema)?.to_owned(), f.name.clone()))).collect();
@@ -248,9 +250,7 @@ impl Catalog {
             let (oid, schema, name) = (number(row, 0), text(row, 1), text(row, 2));
             let kind = text(row, 3).chars().next().unwrap_or('?');
             let Some(decided) = home::decide(policy, &self.home, &schema, &name, kind) else { continue };
-            if let Some(index) = decided.entry {
-                used[index] = true;
-            }
+            decided.entry.into_iter().for_each(|index| used[index] = true);
             let view = rows("views").iter().find(|r| number(r, 0) == oid);
             let mut relation = Relation {
                 oid,
@@ -261,6 +261,7 @@ impl Catalog {
                 foreign: foreign.remove(&oid).unwrap_or_default(),
                 inherited: text(row, 5) == "t",
                 referenced_by: rows("references").iter().filter(|r| number(r, 0) == oid).map(|r| number(r, 1)).collect(),
+                resets: links::Resets::default(),
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
                 triggers_on_delete: fires(oid, 1),
                 triggers_on_insert: fires(oid, 2),
@@ -476,8 +477,7 @@ fn read_columns(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Column>> {
 fn read_keys(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Key>> {
     let mut all: HashMap<u32, Vec<Key>> = HashMap::new();
     for row in rows {
-        let keys = all.entry(number(row, 0)).or_default();
-        let name = text(row, 1);
+        let (keys, name) = (all.entry(number(row, 0)).or_default(), text(row, 1));
         if keys.last().is_none_or(|k| k.name != name) {
             let (partial, unique, primary) = (text(row, 2) == "t", text(row, 5) != "f", text(row, 6) == "t");
             keys.push(Key { name, columns: Vec::new(), partial, unique, primary });

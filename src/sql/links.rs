@@ -2,7 +2,7 @@
 
 use super::catalog::{Catalog, CatalogProblem, Column, Relation, number, text};
 use crate::policy::{TableRule, Through};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A foreign key, as the table has it that refers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,52 @@ pub struct ForeignKey {
     pub holds_updated: bool,
     /// All rows obey it.
     pub valid: bool,
+    /// `ON DELETE …` and `ON UPDATE …`, as pg_constraint has them.
+    pub actions: (char, char),
+    /// What its generated columns are computed from, and the same of the parent's.
+    pub bases: (Bases, Bases),
 }
+
+/// The columns that generated columns of a key are computed from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Bases {
+    /// None is generated.
+    #[default]
+    Plain,
+    /// These; where there are none, perhaps any.
+    Columns(Vec<String>),
+}
+
+/// What writes of a relation's rows let other rows take their defaults (ON DELETE or ON UPDATE SET DEFAULT), over any number of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resets {
+    /// A row that goes, with the name of the table that changes.
+    pub deleted: Option<String>,
+    /// Columns that change, each with the same.
+    pub updated: Vec<(String, String)>,
+}
+
+impl Bases {
+    /// Whether a key's generated columns may change with this one.
+    pub fn may_change(&self, column: &str) -> bool {
+        matches!(self, Self::Columns(all) if all.is_empty() || all.iter().any(|c| c == column))
+    }
+
+    fn add(&mut self, told: &str) {
+        if told.is_empty() {
+            return;
+        }
+        let named: Vec<String> = serde_json::from_str(told).unwrap_or_default();
+        *self = match std::mem::take(self) {
+            Self::Columns(all) if all.is_empty() || named.is_empty() => Self::Columns(Vec::new()),
+            Self::Columns(all) => Self::Columns(all.into_iter().chain(named).collect()),
+            Self::Plain => Self::Columns(named),
+        };
+    }
+}
+
+/// `SET DEFAULT`, as pg_constraint has it.
+const SET_DEFAULT: char = 'd';
 
 /// Types by which rows may be told to refer to each other, with the name to cast to: those that `=` compares as they are.
 const KEY_TYPES: &[(u32, &str)] = &[
@@ -74,6 +119,7 @@ pub(super) fn read(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<ForeignKey>
         let name = text(row, 3);
         if keys.last().is_none_or(|k| k.name != name) {
             let holds = |index: usize| matches!(text(row, index).as_str(), "a" | "r" | "c");
+            let action = |index: usize| text(row, index).chars().next().unwrap_or(SET_DEFAULT);
             keys.push(ForeignKey {
                 name,
                 parent: (text(row, 1), text(row, 2)),
@@ -82,17 +128,75 @@ pub(super) fn read(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<ForeignKey>
                 holds_deleted: holds(8),
                 holds_updated: holds(9),
                 valid: text(row, 10) == "t",
+                actions: (action(8), action(9)),
+                bases: Default::default(),
             });
         }
         if let Some(key) = keys.last_mut() {
             key.columns.push((text(row, 5), text(row, 6)));
+            key.bases.0.add(&text(row, 11));
+            key.bases.1.add(&text(row, 12));
         }
     }
     all
 }
 
-/// What is wrong with the `through` tables.
-pub(super) fn check(catalog: &Catalog) -> Vec<CatalogProblem> {
+/// Over all foreign keys, also those of tables that are not listed.
+fn find_resets(catalog: &mut Catalog, relations: &[Vec<Option<String>>], foreign: &[Vec<Option<String>>]) {
+    let names: HashMap<u32, (String, String)> = relations.iter().map(|r| (number(r, 0), (text(r, 1), text(r, 2)))).collect();
+    let keys = read(foreign);
+    let keys: Vec<(&(String, String), &ForeignKey)> =
+        keys.iter().filter_map(|(oid, all)| Some((names.get(oid)?, all))).flat_map(|(of, all)| all.iter().map(move |k| (of, k))).collect();
+    if !keys.iter().any(|(_, k)| k.actions.0 == SET_DEFAULT || k.actions.1 == SET_DEFAULT) {
+        return;
+    }
+    for relation in catalog.relations.values_mut() {
+        let own = (relation.schema.clone(), relation.name.clone());
+        let deleted = reset_by(&keys, Event { table: &own, changed: None });
+        let columns = relation.columns.iter().map(|c| c.name.as_str());
+        let hit = |c: &str| Some((c.to_owned(), reset_by(&keys, Event { table: &own, changed: Some(c) })?));
+        let updated = columns.filter_map(hit).collect();
+        let resets = Resets { deleted, updated };
+        if resets != Resets::default() {
+            std::sync::Arc::make_mut(relation).resets = resets;
+        }
+    }
+}
+
+/// A row of a table goes, or this column of it changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Event<'k> {
+    table: &'k (String, String),
+    changed: Option<&'k str>,
+}
+
+/// The table whose rows take their defaults in the end.
+fn reset_by<'k>(keys: &[(&'k (String, String), &'k ForeignKey)], first: Event<'k>) -> Option<String> {
+    let (mut seen, mut left) = (HashSet::new(), vec![first]);
+    while let Some(event) = left.pop() {
+        if !seen.insert(event) {
+            continue;
+        }
+        for (child, key) in keys.iter().filter(|(_, k)| k.parent == *event.table) {
+            let action = match event.changed {
+                None => key.actions.0,
+                Some(column) if key.columns.iter().any(|(_, theirs)| theirs == column) || key.bases.1.may_change(column) => key.actions.1,
+                Some(_) => continue,
+            };
+            match action {
+                SET_DEFAULT => return Some(child.1.clone()),
+                'c' if event.changed.is_none() => left.push(Event { table: child, changed: None }),
+                'c' | 'n' => left.extend(key.columns.iter().map(|(own, _)| Event { table: child, changed: Some(own.as_str()) })),
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// Finds what writes of the listed tables reset, and what is wrong with the `through` tables. `relations` and `foreign` are upstream's answers.
+pub(super) fn check(catalog: &mut Catalog, relations: &[Vec<Option<String>>], foreign: &[Vec<Option<String>>]) -> Vec<CatalogProblem> {
+    find_resets(catalog, relations, foreign);
     let mut all: Vec<&Relation> = catalog.relations.values().map(|r| r.as_ref()).filter(|r| r.through().is_some()).collect();
     all.sort_by_key(|r| (r.place.line, &r.schema, &r.name));
     all.into_iter().filter_map(|r| problem(catalog, r)).collect()
@@ -129,8 +233,9 @@ fn problem(catalog: &Catalog, relation: &Relation) -> Option<CatalogProblem> {
                 "use integers, text (with a deterministic collation) or uuid on both sides",
             );
         }
-        if a.computed {
-            return problem(format!("{full}.{own} is generated"), "name a column that is written");
+        if a.computed || b.computed {
+            let generated = if a.computed { format!("{full}.{own}") } else { format!("{parent_name}.{theirs}") };
+            return problem(format!("{generated} is generated"), "name a column that is written");
         }
     }
     let told = |key: &str| through.on.iter().any(|(_, theirs)| theirs == key);

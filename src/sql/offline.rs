@@ -36,7 +36,7 @@ const TYPES: &[(&str, u32)] = &[
     ("bytea", 17),
 ];
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Column {
     name: String,
     type_oid: u32,
@@ -44,6 +44,8 @@ struct Column {
     generated: bool,
     deterministic: bool,
     default: bool,
+    /// What it is computed from, as upstream tells it; empty where it is not.
+    bases: String,
 }
 
 /// A foreign key: its name, the parent, columns of both sides, deferrable, the actions on DELETE and UPDATE, valid.
@@ -137,7 +139,7 @@ pub fn guessed(policy: &Policy, sql: &str) -> Option<Result<Catalog, Vec<Catalog
         }
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        let column = |name: String| Column { name, type_oid: 25, not_null: false, generated: false, deterministic: true, default: false };
+        let column = |name: String| Column { name, type_oid: 25, deterministic: true, ..Column::default() };
         let columns = names.into_iter().map(column).collect();
         let table = Table { kind: "r", columns, keys, foreign, ..Table::default() };
         // A glob stands for the tables that the statement names; one that it does not name must not be missed.
@@ -306,7 +308,7 @@ impl Schema {
         let type_name = column.type_name.as_ref().and_then(|t| nodes::qualified(&t.names)).map(|(_, name)| name);
         let default = type_name.is_some_and(|t| t.ends_with("serial"));
         table.columns.retain(|c| c.name != name);
-        table.columns.push(Column { name, type_oid, not_null: column.is_not_null, generated: false, deterministic, default });
+        table.columns.push(Column { name, type_oid, not_null: column.is_not_null, deterministic, default, ..Column::default() });
         for constraint in &column.constraints {
             if let Some(NodeEnum::Constraint(constraint)) = &constraint.node {
                 constrain(&of.1, table, constraint, Some(&column.colname));
@@ -388,21 +390,9 @@ impl Schema {
             put("relations", &[&oid, schema, name, table.kind]);
             for c in &table.columns {
                 let type_oid = c.type_oid.to_string();
-                put(
-                    "columns",
-                    &[
-                        &oid,
-                        &c.name,
-                        &type_oid,
-                        flag(c.not_null),
-                        flag(c.generated),
-                        &type_oid,
-                        flag(c.deterministic),
-                        "f",
-                        "f",
-                        flag(c.default),
-                    ],
-                );
+                let first = [oid.as_str(), &c.name, &type_oid, flag(c.not_null), flag(c.generated), &type_oid];
+                let more = [flag(c.deterministic), "f", flag(!c.bases.is_empty()), flag(c.default)];
+                put("columns", &[&first[..], &more].concat());
             }
             for key in &table.foreign {
                 let parent = self.tables.iter().find(|(k, _)| *k == key.parent).map(|(_, t)| t.primary.as_slice()).unwrap_or_default();
@@ -410,10 +400,9 @@ impl Schema {
                 for (n, (own, theirs)) in key.columns.iter().zip(theirs).enumerate() {
                     let (n, late) = ((n + 1).to_string(), flag(key.deferrable));
                     let (deleted, updated) = (&key.actions.0, &key.actions.1);
-                    put(
-                        "foreign",
-                        &[&oid, &key.parent.0, &key.parent.1, &key.name, &n, own, theirs, late, deleted, updated, flag(key.valid)],
-                    );
+                    let bases = table.columns.iter().find(|c| c.name == *own).map(|c| c.bases.as_str()).unwrap_or_default();
+                    let first = [oid.as_str(), &key.parent.0, &key.parent.1, &key.name, &n, own, theirs, late];
+                    put("foreign", &[&first[..], &[deleted, updated, flag(key.valid), bases]].concat());
                 }
             }
             for (key, partial, columns) in &table.keys {
@@ -460,7 +449,10 @@ fn constrain(of: &str, table: &mut Table, constraint: &Constraint, column: Optio
             });
         }
         ConstrType::ConstrNotnull => each(table, &|c| c.not_null = true),
-        ConstrType::ConstrGenerated => each(table, &|c| (c.generated, c.default) = (true, true)),
+        ConstrType::ConstrGenerated => {
+            let bases = bases_of(constraint);
+            each(table, &|c| (c.generated, c.default, c.bases) = (true, true, bases.clone()));
+        }
         ConstrType::ConstrIdentity if constraint.generated_when == "a" => each(table, &|c| c.generated = true),
         ConstrType::ConstrPrimary | ConstrType::ConstrUnique => {
             if kind == ConstrType::ConstrPrimary {
@@ -474,6 +466,17 @@ fn constrain(of: &str, table: &mut Table, constraint: &Constraint, column: Optio
         ConstrType::ConstrExclusion => table.keys.push((constraint.conname.clone(), true, vec![String::new()])),
         _ => {}
     }
+}
+
+/// The columns that a generated one is computed from, as upstream tells them.
+fn bases_of(constraint: &Constraint) -> String {
+    let (mut all, tree) = (Vec::new(), super::tree::of(&constraint.raw_expr).unwrap_or_default());
+    tree.has(&mut |kind, part| {
+        let column = part["fields"].as_array().filter(|_| kind == "ColumnRef").and_then(|fields| fields.last());
+        all.extend(column.and_then(|c| c.pointer("/node/String/sval")?.as_str()).map(str::to_owned));
+        false
+    });
+    serde_json::json!(all).to_string()
 }
 
 fn key(relation: &RangeVar) -> (String, String) {

@@ -213,6 +213,7 @@ impl Relation {
             foreign: Vec::new(),
             inherited: false,
             referenced_by: Vec::new(),
+            resets: Default::default(),
             triggers_on_delete: false,
             triggers_on_insert: false,
             triggers_on_update: false,

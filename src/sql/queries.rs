@@ -78,8 +78,13 @@ pub const QUERIES: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "foreign",
-        // Where the parent is partitioned, each partition has a constraint of its own beside the one that was written.
-        sql: "SELECT k.conrelid, n.nspname, p.relname, k.conname, f.n, c.attname, a.attname, k.condeferrable, k.confdeltype, k.confupdtype, k.convalidated \
+        // Where the parent is partitioned, each partition has a constraint of its own beside the one that was written. The columns that a
+        // generated one is computed from: dependencies of the column until PostgreSQL 14, later of its expression (heap.c, StoreAttrDefault).
+        sql: "SELECT k.conrelid, n.nspname, p.relname, k.conname, f.n, c.attname, a.attname, k.condeferrable, k.confdeltype, k.confupdtype, k.convalidated, \
+              CASE WHEN c.attgenerated <> '' THEN (SELECT COALESCE(pg_catalog.json_agg(b.attname), '[]') FROM pg_catalog.pg_attribute b WHERE b.attrelid = k.conrelid AND b.attnum IN (SELECT d.refobjsubid FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = k.conrelid \
+              AND d.refobjsubid <> c.attnum AND (d.classid = d.refclassid AND d.objid = k.conrelid AND d.objsubid = c.attnum OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid IN (SELECT f.oid FROM pg_catalog.pg_attrdef f WHERE f.adrelid = k.conrelid AND f.adnum = c.attnum)))) END, \
+              CASE WHEN a.attgenerated <> '' THEN (SELECT COALESCE(pg_catalog.json_agg(b.attname), '[]') FROM pg_catalog.pg_attribute b WHERE b.attrelid = k.confrelid AND b.attnum IN (SELECT d.refobjsubid FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = k.confrelid \
+              AND d.refobjsubid <> a.attnum AND (d.classid = d.refclassid AND d.objid = k.confrelid AND d.objsubid = a.attnum OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid IN (SELECT f.oid FROM pg_catalog.pg_attrdef f WHERE f.adrelid = k.confrelid AND f.adnum = a.attnum)))) END \
               FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class p ON p.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
               CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) WITH ORDINALITY AS f(own, theirs, n) \
               JOIN pg_catalog.pg_attribute c ON c.attrelid = k.conrelid AND c.attnum = f.own JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = f.theirs \

@@ -210,6 +210,21 @@ fn a_clean_schema_has_no_finding() {
 }
 
 #[test]
+fn keys_that_set_defaults_are_told() {
+    let database = Postgres::shared().database();
+    database.psql(&format!(
+        "{CLEAN} ALTER TABLE items DROP CONSTRAINT items_tenant_id_order_id_fkey, ALTER order_id SET DEFAULT 1,
+         ADD CONSTRAINT back FOREIGN KEY (tenant_id, order_id) REFERENCES orders ON DELETE SET DEFAULT (order_id)"
+    ));
+    let policy = POLICY.split_inclusive('\n').take(8).collect::<String>()
+        + "    public.orders: { scoped: tenant_id }\n    public.items: { scoped: tenant_id }\n    public.countries: { shared: read }\n";
+    let (_, found) = check(&database, &policy, &[]);
+    let told =
+        found.iter().filter(|f| f["message"].as_str().unwrap().starts_with("foreign key \"back\" from public.items to public.orders sets"));
+    assert_eq!(told.map(|f| f["line"].as_u64()).collect::<Vec<_>>(), [Some(10)], "{found:#?}");
+}
+
+#[test]
 fn tenants_own_places_are_looked_at_too() {
     let database = Postgres::shared().database();
     database.psql("CREATE SCHEMA own_acme; CREATE SCHEMA own_globex; CREATE TABLE countries (code text)");

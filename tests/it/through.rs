@@ -433,3 +433,40 @@ postgres:
     acme.sync();
     assert_eq!(acme.answers().pop().map(|a| a.map(|a| a.text())), Some(Ok("5".to_owned())));
 }
+
+#[test]
+fn what_the_server_changes_by_itself_is_refused() {
+    let database = Postgres::shared().database();
+    database.psql(
+        "CREATE TABLE boxes (id int PRIMARY KEY, tenant_id text NOT NULL, raw int, code int GENERATED ALWAYS AS (raw) STORED UNIQUE);
+         CREATE TABLE things (id int PRIMARY KEY, tenant_id text NOT NULL, raw int, note text, box int GENERATED ALWAYS AS (raw) STORED REFERENCES boxes);
+         CREATE TABLE shelves (id int PRIMARY KEY, tenant_id text NOT NULL, note text);
+         CREATE TABLE boards (id int PRIMARY KEY, tenant_id text NOT NULL, shelf int REFERENCES shelves ON DELETE CASCADE);
+         CREATE TABLE books (id int PRIMARY KEY, tenant_id text NOT NULL, board int DEFAULT 2 REFERENCES boards ON DELETE SET DEFAULT, box int DEFAULT 8 REFERENCES boxes (code) ON UPDATE SET DEFAULT);
+         INSERT INTO boxes VALUES (1, 'acme', 7), (2, 'globex', 8);
+         INSERT INTO things VALUES (1, 'acme', 1);
+         INSERT INTO shelves VALUES (1, 'acme'), (2, 'globex');
+         INSERT INTO boards VALUES (1, 'acme', 1), (2, 'globex', 2);
+         INSERT INTO books VALUES (1, 'acme', 1, 7);",
+    );
+    let tables = ["boxes", "things", "shelves", "boards", "books"].map(|t| format!("    public.{t}: {{ scoped: tenant_id }}\n")).concat();
+    let policy = POLICY.split("    public.orders").next().unwrap().to_owned() + &tables;
+    let wall = Wall::for_database(&database, &policy);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    for (sql, state) in [
+        ("UPDATE things SET raw = 2", "0A000"),
+        ("UPDATE things SET raw = 9", "0A000"),
+        ("DELETE FROM boards", "42501"),
+        ("DELETE FROM shelves WHERE id = 1", "42501"),
+        ("UPDATE boxes SET raw = 9", "42501"),
+        ("UPDATE boxes SET id = 9", "23503"),
+    ] {
+        assert_eq!(acme.query(sql).map_err(|e| e.code), Err(state.to_owned()), "{sql}");
+    }
+    for sql in
+        ["UPDATE things SET note = 'x'", "UPDATE shelves SET note = 'x'", "UPDATE boards SET id = 3 WHERE id = 4", "DELETE FROM books"]
+    {
+        acme.query(sql).unwrap();
+    }
+    assert_eq!(database.psql("SELECT string_agg(id || tenant_id, ',' ORDER BY id) FROM boards"), "1acme,2globex");
+}

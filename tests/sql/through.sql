@@ -10,3 +10,8 @@ CREATE TABLE loose (box int, what text);
 CREATE TABLE countries (code text PRIMARY KEY, name text);
 CREATE TABLE sums (order_id int NOT NULL REFERENCES orders ON DELETE CASCADE, amount numeric, big bigint, day date, at timestamp);
 CREATE TABLE rates (code text PRIMARY KEY, factor double precision, day date);
+CREATE TABLE things (id int PRIMARY KEY, tenant_id text NOT NULL, raw int, note text, box int GENERATED ALWAYS AS (raw + 1) STORED REFERENCES boxes (id));
+CREATE TABLE rooms (id int PRIMARY KEY, tenant_id text NOT NULL, note text);
+CREATE TABLE shelves (id int PRIMARY KEY, tenant_id text NOT NULL, room int REFERENCES rooms ON DELETE CASCADE ON UPDATE CASCADE);
+CREATE TABLE books (id int PRIMARY KEY, tenant_id text NOT NULL, shelf int DEFAULT 1 REFERENCES shelves ON DELETE SET DEFAULT);
+CREATE TABLE labels (id int PRIMARY KEY, tenant_id text NOT NULL, room int DEFAULT 1 REFERENCES rooms ON UPDATE SET DEFAULT);

@@ -34,6 +34,7 @@ pub fn inspect(sight: &Sight<'_>) -> Vec<Note> {
     for (child, foreign, parent) in sight.foreign_keys() {
         notes.push(sight.foreign(child, foreign, parent));
     }
+    notes.extend(sight.resets());
     super::running::inspect(sight, &mut notes);
     notes.extend(sight.unchecked_rows());
     notes.extend(sight.unlisted());
@@ -190,6 +191,23 @@ impl<'a> Sight<'a> {
             "the wall looks the row up before each write; what others write must do so as well"
         };
         note(self.entry(child), Severity::Warning, message, fix)
+    }
+
+    /// Foreign keys that put defaults in the place of what leads to a tenant's row.
+    fn resets(&self) -> Vec<Note> {
+        let keys = self.live.tables.iter().flat_map(|child| child.foreign.iter().map(move |key| (child, key)));
+        let told = keys.filter(|(_, key)| key.on_delete == 'd' || key.on_update == 'd').filter_map(|(child, key)| {
+            let parent = self.live.table(key.target).filter(|p| self.code.standing(self.live, p) == Standing::Tenants)?;
+            let message = format!(
+                "foreign key \"{}\" from {} to {} sets defaults, which may lead to another tenant's rows: tenants cannot delete what it refers to, or not change its key",
+                key.name,
+                child.full_name(),
+                parent.full_name()
+            );
+            let entry = self.entry(child).or_else(|| self.entry(parent));
+            Some(note(entry, Severity::Warning, message, "use ON DELETE and ON UPDATE SET NULL, CASCADE or NO ACTION"))
+        });
+        told.collect()
     }
 
     /// Of a table with a hidden tenant column `verify_rows` cannot check what a star shows.

@@ -277,6 +277,7 @@ impl Rewriter<'_> {
             };
             names.push(t.name.clone());
         }
+        self.moves_no_computed_key(relation, &names)?;
         let due: Vec<Check> = checks.into_iter().filter(|c| c.on.iter().any(|(own, _)| names.contains(own))).collect();
         if due.is_empty() || left_out!(self.cx, OnAssigned) {
             return Ok(());
@@ -417,12 +418,12 @@ fn rows_fit(x: &InsertStmt, columns: usize) -> Res<()> {
     Ok(())
 }
 
-fn guarded(relation: &Relation) -> bool {
+pub(super) fn guarded(relation: &Relation) -> bool {
     matches!(relation.rule, TableRule::Scoped { .. } | TableRule::Through(_))
 }
 
 /// The key holds both tenant columns, so it can lead to the own rows only.
-fn tells_tenant(relation: &Relation, key: &ForeignKey, parent: &Relation) -> bool {
+pub(super) fn tells_tenant(relation: &Relation, key: &ForeignKey, parent: &Relation) -> bool {
     match (&relation.rule, &parent.rule) {
         (TableRule::Scoped { column: own, .. }, TableRule::Scoped { column: theirs, .. }) => {
             key.columns.iter().any(|(a, b)| a == own && b == theirs)
@@ -432,7 +433,7 @@ fn tells_tenant(relation: &Relation, key: &ForeignKey, parent: &Relation) -> boo
 }
 
 /// The key is the way to the owner, which is checked anyway.
-fn is_way(relation: &Relation, key: &ForeignKey) -> bool {
+pub(super) fn is_way(relation: &Relation, key: &ForeignKey) -> bool {
     relation.through().is_some_and(|through| {
         let parent = through.schema == key.parent.0 && through.table == key.parent.1;
         parent && through.on.len() == key.columns.len() && through.on.iter().all(|c| key.columns.contains(c))

@@ -62,7 +62,7 @@ impl Rewriter<'_> {
                 self.assignment_checks(relation, &guard.reference, &mut when.target_list)
             }
             CmdType::CmdInsert => self.merge_insert(when, relation, guard),
-            CmdType::CmdDelete => self.keeps_its_rows(relation, None),
+            CmdType::CmdDelete => self.keeps_its_rows(relation, None).and_then(|()| self.resets_nothing(relation, None)),
             CmdType::CmdNothing => Ok(()),
             _ => Err(Refusal::not_understood("this part of MERGE is not supported")),
         }

@@ -31,6 +31,7 @@ mod select;
 mod session;
 mod shape;
 mod shown;
+mod side_effects;
 mod steady;
 mod system;
 mod temp;

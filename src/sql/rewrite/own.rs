@@ -15,6 +15,7 @@ impl Rewriter<'_> {
     pub(super) fn own_assignments(&mut self, relation: &Relation, targets: &mut [Node], excluded: bool) -> Res<()> {
         self.writable(relation, targets)?;
         self.keeps_its_rows(relation, Some(targets))?;
+        self.resets_nothing(relation, Some(targets))?;
         let TableRule::Scoped { column, .. } = &relation.rule else { return Ok(()) };
         for target in targets {
             let Some(NodeEnum::ResTarget(t)) = target.node.as_mut() else { continue };

@@ -98,6 +98,7 @@ impl Rewriter<'_> {
     fn delete(&mut self, x: &mut DeleteStmt) -> Res<()> {
         let (relation, guard, scope) = self.target(x.relation.as_mut())?;
         self.keeps_its_rows(&relation, None)?;
+        self.resets_nothing(&relation, None)?;
         let fences = self.fences;
         let (scope, mut guards) = self.from_list(&mut x.using_clause, scope)?;
         if left_out!(self.cx, DeleteUsing) {

@@ -301,10 +301,22 @@ impl Walk<'_> {
         Ok(all.join(" AND "))
     }
 
+    /// Whether a column is assigned from which a generated one is computed that leads to a parent.
+    fn computed_keys(&self, relation: &Relation, targets: &[Value]) -> bool {
+        let needed = self.needed(relation);
+        let leads = |columns: &[(String, String)]| needed.iter().any(|n| n.on == columns);
+        let keys: Vec<_> = relation.foreign.iter().filter(|k| leads(&k.columns)).collect();
+        let mut assigned = targets.iter().filter_map(|t| fields(t, "ResTarget")).map(|t| text(t, "name"));
+        assigned.any(|name| keys.iter().any(|k| k.bases.0.may_change(name)))
+    }
+
     /// What SET assigns to a column that leads to a parent is checked; gives the assignments as the client wrote them.
     pub(super) fn checked_assignments(&mut self, targets: &Value, target: &Target) -> Res<Value> {
         let mut plain = targets.clone();
         let needed = self.needed(&target.relation);
+        if self.computed_keys(&target.relation, targets.as_array().map(Vec::as_slice).unwrap_or_default()) {
+            return disagree("a generated column would refer to another row, which is not checked");
+        }
         let leads = |name: &str| needed.iter().any(|n| n.on.iter().any(|(own, _)| own == name));
         let sets: Vec<&Value> = targets.as_array().into_iter().flatten().filter_map(|t| fields(t, "ResTarget")).collect();
         let names: Vec<String> = sets.iter().map(|t| text(t, "name").to_owned()).collect();

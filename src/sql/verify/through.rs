@@ -143,8 +143,24 @@ impl Walk<'_> {
         }
     }
 
+    /// No row of a tenant's takes a default because a row that it refers to goes or changes.
+    fn leaves_others(&self, parent: &Relation, sets: Option<&[Value]>) -> Res<()> {
+        if !matches!(parent.rule, TableRule::Scoped { .. } | TableRule::Through(_)) {
+            return Ok(());
+        }
+        let Some(sets) = sets else {
+            return if parent.resets.deleted.is_none() { Ok(()) } else { disagree("rows of another table take their defaults") };
+        };
+        let mut assigned = sets.iter().filter_map(|t| fields(t, "ResTarget")).map(|t| text(t, "name"));
+        if assigned.any(|name| parent.resets.updated.iter().any(|(column, _)| column == name)) {
+            return disagree("rows of another table take their defaults");
+        }
+        Ok(())
+    }
+
     /// Rows belong to a parent as long as it is there: without a foreign key that holds it, it stays and its key does.
     pub(super) fn keeps_its_rows(&self, parent: &Relation, sets: Option<&[Value]>) -> Res<()> {
+        self.leaves_others(parent, sets)?;
         for child in self.catalog.relations.values() {
             let TableRule::Through(through) = &child.rule else { continue };
             if (&through.schema, &through.table) != (&parent.schema, &parent.name) {

@@ -190,3 +190,30 @@ fn a_guard_names_the_parents_too() {
     let proof = verify("SELECT name FROM parts", &full("SELECT name FROM public.parts WHERE CHAIN"), &catalog(), 1).unwrap();
     assert_eq!(proof.relations, ["public.items", "public.orders", "public.parts"]);
 }
+
+#[test]
+fn what_the_server_changes_by_itself_is_not_proved() {
+    let catalog = catalog();
+    let proved = |client: &str, table: &str| {
+        let guard = format!("{table}.tenant_id OPERATOR(pg_catalog.=) $1");
+        let text = client.replace(&format!(" {table}"), &format!(" public.{table}"));
+        verify(client, &format!("{text} WHERE {guard}"), &catalog, 1).is_ok()
+    };
+    for (good, table) in [
+        ("DELETE FROM books", "books"),
+        ("UPDATE things SET note = 'x'", "things"),
+        ("UPDATE rooms SET note = 'x'", "rooms"),
+        ("UPDATE shelves SET id = 2", "shelves"),
+    ] {
+        assert!(proved(good, table), "{good}");
+    }
+    for (bad, table) in [
+        ("DELETE FROM shelves", "shelves"),
+        ("DELETE FROM rooms", "rooms"),
+        ("UPDATE rooms SET id = 2", "rooms"),
+        ("UPDATE things SET raw = 2", "things"),
+        ("UPDATE things SET note = 'x', raw = 2", "things"),
+    ] {
+        assert!(!proved(bad, table), "{bad}");
+    }
+}
