@@ -96,6 +96,8 @@ pub fn pass_with(
             // The wall has qualified the name.
             b'M' if !bare.is_empty() => kept.push((b'M', &bare)),
             b'W' => kept.extend(context.map(|c| (b'W', c))),
+            // Its number tells how many sessions there are.
+            b's' if text.starts_with(b"pg_temp_") => kept.push((b's', b"pg_temp")),
             b'P' => kept.extend(place.iter().map(|p| (b'P', p.as_bytes()))),
             // p, q and W show statements as the server has them: rewritten. Unknown ones may.
             b'S' | b'V' | b'C' | b'M' | b'D' | b'H' | b's' | b't' | b'c' | b'd' | b'n' | b'F' | b'L' | b'R' => {

@@ -24,6 +24,12 @@ fn known_fields_pass_and_statements_of_the_server_do_not() {
 }
 
 #[test]
+fn the_number_of_a_temporary_schema_is_not_told() {
+    let fields: &Fields<'_> = &[(b'C', b"23505"), (b's', b"pg_temp_17"), (b't', b"t")];
+    assert_eq!(passed(b'E', fields, Some), [(b'C', "23505".into()), (b's', "pg_temp".into()), (b't', "t".into())]);
+}
+
+#[test]
 fn positions_are_mapped_or_left_out() {
     let fields: &Fields<'_> = &[(b'C', b"42601"), (b'P', b"17")];
     assert_eq!(passed(b'E', fields, |p| Some(p - 10)), [(b'C', "42601".into()), (b'P', "7".into())]);

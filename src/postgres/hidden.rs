@@ -3,9 +3,9 @@
 //! DETAIL quotes keys and rows: `Key (org_id, id)=(acme, 1) already exists.` loses the column and its value, which is the tenant's own id.
 //! Where the value cannot be told from others, and in forms that are not known, there is no DETAIL.
 
-use super::Judging;
 use super::errors::{self, Fields, field};
 use super::wire::WireError;
+use super::{Judging, unlisted};
 use crate::policy::{TenantId, Verb};
 use crate::sql::Catalog;
 use crate::sql::rows::NAME;
@@ -38,7 +38,9 @@ pub fn pass_with(
     context: Option<&[u8]>,
 ) -> Result<(), WireError> {
     let Some(catalog) = judge.catalog() else { return errors::pass_with(out, tag, fields, position, context) };
-    let mut kept = without(fields, catalog, tenant);
+    let known = unlisted::without(fields, catalog);
+    let known: Vec<(u8, &[u8])> = known.iter().map(|(code, text)| (*code, text.as_ref())).collect();
+    let mut kept = without(&known, catalog, tenant);
     if quotes_rows(fields, catalog) {
         kept.retain(|(code, _)| !matches!(code, b'D' | b'W'));
     }

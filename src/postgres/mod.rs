@@ -26,6 +26,7 @@ mod rows;
 pub mod session;
 pub mod shared;
 pub mod startup;
+mod unlisted;
 pub mod wire;
 
 pub use session::Session;

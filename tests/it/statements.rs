@@ -129,3 +129,25 @@ fn what_the_server_logs_is_not_the_clients() {
         (wall.port("pg"), [("user", "app"), ("database", "app"), ("partywall.tenant", "acme"), ("options", "-c client_min_messages=log")]);
     assert!(Client::connect(port, &parameters).is_err_and(|e| e.code == "42501"));
 }
+
+#[test]
+fn errors_name_no_table_that_is_not_there() {
+    let database = shop();
+    database.psql(
+        "CREATE TABLE hush (id int PRIMARY KEY); INSERT INTO hush VALUES (1); ALTER TABLE orders ADD hush int REFERENCES hush, ADD code int UNIQUE;
+         CREATE TABLE hushed (code int REFERENCES orders (code)); UPDATE orders SET code = id WHERE tenant_id = 'acme'; INSERT INTO hushed VALUES (1)",
+    );
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    acme.query("UPDATE orders SET hush = 1").unwrap();
+    for sql in ["UPDATE orders SET hush = 2", "DELETE FROM orders WHERE id = 1"] {
+        let error = acme.query(sql).unwrap_err();
+        assert_eq!((error.code.as_str(), &error.detail), ("23503", &None), "{error:?}");
+        assert!(!format!("{error:?}").replace("hush_fkey", "").replace("hushed_code", "").contains("hush"), "{error:?}");
+    }
+    // The temporary schema has no number.
+    acme.query("CREATE TEMP TABLE t (a int PRIMARY KEY)").unwrap();
+    assert_eq!(acme.query("SELECT current_schemas(true)").unwrap().text(), "{pg_temp,pg_catalog,public}");
+    let error = acme.query("INSERT INTO t VALUES (1), (1)").unwrap_err();
+    assert_eq!(error.fields.get(&'s').map(String::as_str), Some("pg_temp"), "{error:?}");
+}
