@@ -8,6 +8,7 @@ mod postgres;
 mod prefixed;
 mod proxy;
 pub mod redis;
+mod redis_operator;
 mod statement;
 mod tls;
 mod tunnel;

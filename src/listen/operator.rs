@@ -61,7 +61,7 @@ pub(super) fn acting(service: &Service, client: &Client) -> Result<Option<Acting
 /// Serves an operator to the end.
 pub(super) async fn serve(service: &Arc<Service>, client: Client, acting: Acting, connection: u64, drain: Drain) {
     let until = client.shown.certificate.as_ref().and_then(|names| names.ends);
-    let drain = door::until(drain, until);
+    let drain = service.door.watch_always(door::until(drain, until), &client.shown);
     let result = match acting.tenant.clone() {
         Some(tenant) => delegated(service, &client.params, tenant, acting, connection).await,
         None => unguarded(service, &client.params, acting, connection).await,

@@ -1,6 +1,7 @@
 //! A Redis client from its first byte to the relay.
 
 use super::door::{self, Door};
+use super::redis_operator::{self, Acting, Caller};
 use super::{HANDSHAKE, Rest, Serve};
 use crate::config::Source;
 use crate::identity::{Evidence, IdentityError, Principal, Shown, hears_tokens};
@@ -10,6 +11,7 @@ use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
 use crate::redis::stranger::{Credentials, Said, Stranger, WRONGPASS};
 use crate::redis::tenant::{End, Tenant};
+use crate::redis::wire::Request;
 use crate::redis::{Names, Session, Setup, encode};
 use crate::relay::{self, Drain};
 use crate::upstream::Stream;
@@ -67,10 +69,10 @@ struct Way {
 }
 
 /// A client's connection upstream, what came past its opening, and whom it is there.
-type Upstream = (Stream, BytesMut, Option<Lease>);
+pub(super) type Upstream = (Stream, BytesMut, Option<Lease>);
 
 /// A refusal in the server's words, and its name in the metrics.
-type Refused = (String, &'static str);
+pub(super) type Refused = (String, &'static str);
 
 impl Serve for Service {
     fn door(&self) -> &Door {
@@ -98,37 +100,53 @@ impl Serve for Service {
             }
         };
         let connection = self.metrics.connection_id();
-        let begun = match greeted {
-            Ok((principal, hello)) => {
-                input = prepend(hello, input);
-                let drain = self.door.watch(door::until(drain, principal.until), &shown, &self.policy.load());
-                let begun = Box::pin(self.begin(&principal, connection, address)).await;
-                begun.map(|(meter, upstream, session)| ((meter, upstream, session, principal.role), drain))
-            }
-            Err(refused) => Err(refused),
-        };
-        match begun {
-            Ok(((meter, upstream, session, role), drain)) => {
-                Some(Box::pin(self.converse((stream, input), upstream, (session, role), drain, meter)))
+        let (principal, hello) = match greeted {
+            Ok((Entrant::Tenant(principal), hello)) => (principal, hello),
+            Ok((Entrant::Operator(acting), hello)) => {
+                let caller = Caller { stream, input, hello, shown: &shown, address, connection };
+                Box::pin(redis_operator::serve(&self, caller, acting, drain)).await;
+                return None;
             }
             Err((words, outcome)) => {
-                self.metrics.connection(&self.door.config.name, outcome);
-                tracing::info!(listener = self.door.config.name, connection, outcome, reason = words, "connection refused");
-                let mut out = BytesMut::new();
-                encode::error(&mut out, words.as_bytes());
-                let _ = Box::pin(tokio::time::timeout(HANDSHAKE, async {
-                    let _ = stream.write_all(&out).await;
-                    let _ = stream.shutdown().await;
-                }))
-                .await;
+                refuse(&self, &mut stream, connection, &words, outcome).await;
+                return None;
+            }
+        };
+        input = prepend(hello.map(|hello| hello.encoded()), input);
+        let drain = self.door.watch(door::until(drain, principal.until), &shown, &self.policy.load());
+        match Box::pin(self.begin(&principal, connection, address)).await {
+            Ok((meter, upstream, session)) => {
+                Some(Box::pin(self.converse((stream, input), upstream, (session, principal.role), drain, meter)))
+            }
+            Err((words, outcome)) => {
+                refuse(&self, &mut stream, connection, &words, outcome).await;
                 None
             }
         }
     }
 }
 
+/// Last words to a client that is not let in.
+pub(super) async fn refuse(service: &Service, stream: &mut Stream, connection: u64, words: &str, outcome: &'static str) {
+    service.metrics.connection(&service.door.config.name, outcome);
+    tracing::info!(listener = service.door.config.name, connection, outcome, reason = words, "connection refused");
+    let mut out = BytesMut::new();
+    encode::error(&mut out, words.as_bytes());
+    let _ = Box::pin(tokio::time::timeout(HANDSHAKE, async {
+        let _ = stream.write_all(&out).await;
+        let _ = stream.shutdown().await;
+    }))
+    .await;
+}
+
+/// Who is let in.
+enum Entrant {
+    Tenant(Principal),
+    Operator(Acting),
+}
+
 /// Who it is, and what HELLO it said it with; or why it is nobody.
-type Greeted = Result<(Principal, Option<BytesMut>), Refused>;
+type Greeted = Result<(Entrant, Option<Request>), Refused>;
 
 impl Service {
     /// TLS and identity. None where the client went away.
@@ -138,12 +156,15 @@ impl Service {
             stream = Box::new(self.door.secure(stream, shown).await?);
         }
         let mut input = BytesMut::with_capacity(1024);
-        match self.identify(shown, None) {
-            Ok(principal) => return Ok(Some((stream, input, Ok((principal, None))))),
-            Err(IdentityError::Absent) if self.asks() => {}
-            Err(error) => {
-                let refused = (format!("NOAUTH {error}"), "no_identity");
-                return Ok(Some((stream, input, Err(refused))));
+        let operator = redis_operator::principal(self, shown);
+        if operator.is_none() {
+            match self.identify(shown, None) {
+                Ok(principal) => return Ok(Some((stream, input, Ok((Entrant::Tenant(principal), None))))),
+                Err(IdentityError::Absent) if self.asks() => {}
+                Err(error) => {
+                    let refused = (format!("NOAUTH {error}"), "no_identity");
+                    return Ok(Some((stream, input, Err(refused))));
+                }
             }
         }
         let (mut stranger, mut out) = (Stranger::default(), BytesMut::new());
@@ -151,18 +172,17 @@ impl Service {
             out.clear();
             let said = stranger.hear(&mut input, &mut out);
             match said {
-                Ok(Said::Named(credentials, hello)) => match self.identify(shown, Some(&credentials)) {
-                    Ok(principal) => {
-                        let hello = hello.map(|hello| hello.encoded());
+                Ok(Said::Named(credentials, hello)) => match self.named(operator.as_deref(), shown, &credentials) {
+                    Ok(entrant) => {
                         if hello.is_none() {
                             encode::simple(&mut out, "OK");
                             stream.write_all(&out).await?;
                         }
-                        return Ok(Some((stream, input, Ok((principal, hello)))));
+                        return Ok(Some((stream, input, Ok((entrant, hello)))));
                     }
-                    Err(error) => {
-                        tracing::info!(listener = self.door.config.name, reason = %error, "AUTH refused");
-                        encode::error(&mut out, WRONGPASS.as_bytes());
+                    Err((reason, words)) => {
+                        tracing::info!(listener = self.door.config.name, reason, "AUTH refused");
+                        encode::error(&mut out, words.as_bytes());
                     }
                 },
                 Ok(Said::Answered) => {}
@@ -178,6 +198,17 @@ impl Service {
                 }
             }
             stream.write_all(&out).await?;
+        }
+    }
+
+    /// Who says so by AUTH. Errors: why it is nobody, for the log and for the client.
+    fn named(&self, operator: Option<&str>, shown: &Shown, said: &Credentials) -> Result<Entrant, (String, String)> {
+        match operator {
+            Some(principal) => {
+                let acting = redis_operator::acting(self, principal, shown, said);
+                acting.map(Entrant::Operator).map_err(|why| (why.to_owned(), format!("NOAUTH {why}")))
+            }
+            None => self.identify(shown, Some(said)).map(Entrant::Tenant).map_err(|error| (error.to_string(), WRONGPASS.to_owned())),
         }
     }
 
@@ -213,7 +244,12 @@ impl Service {
     }
 
     /// Limits, names, upstream. Errors: the refusal.
-    async fn begin(&self, principal: &Principal, connection: u64, address: String) -> Result<(Meter, Upstream, Box<Session>), Refused> {
+    pub(super) async fn begin(
+        &self,
+        principal: &Principal,
+        connection: u64,
+        address: String,
+    ) -> Result<(Meter, Upstream, Box<Session>), Refused> {
         let policy = self.policy.load_full();
         let tenant = &principal.tenant;
         let names =
@@ -289,8 +325,15 @@ impl Service {
         drain: Drain,
         meter: Meter,
     ) {
+        let refresh = self.renewal(role);
+        let end = relay::pump(stream, upstream, super::unboxed(session), (input, from_upstream), drain, refresh, &meter).await;
+        tracing::debug!(listener = self.door.config.name, ?end, "connection ended");
+    }
+
+    /// Gives a session the names of the policy as it is now, where that is another.
+    pub(super) fn renewal(&self, role: Role) -> impl FnMut(&mut Session) {
         let mut generation = self.generation.load(Ordering::Acquire);
-        let refresh = |session: &mut Session| {
+        move |session| {
             let now = self.generation.load(Ordering::Acquire);
             if now != generation {
                 generation = now;
@@ -298,9 +341,7 @@ impl Service {
                 let tenant = policy.tenants.accept(session.tenant());
                 session.renew(tenant.and_then(|tenant| names(&policy, &tenant, &role)));
             }
-        };
-        let end = relay::pump(stream, upstream, super::unboxed(session), (input, from_upstream), drain, refresh, &meter).await;
-        tracing::debug!(listener = self.door.config.name, ?end, "connection ended");
+        }
     }
 }
 
@@ -381,7 +422,7 @@ fn names(policy: &Policy, tenant: &TenantId, role: &Role) -> Option<Names> {
     Some(Names::new(policy.redis.as_ref()?, tenant)?.with_role(&policy.granted(role)))
 }
 
-fn prepend(first: Option<BytesMut>, rest: BytesMut) -> BytesMut {
+pub(super) fn prepend(first: Option<BytesMut>, rest: BytesMut) -> BytesMut {
     match first {
         None => rest,
         Some(mut all) => {

@@ -236,7 +236,7 @@ impl Hub<'_> {
         while self.idle.len() >= self.most {
             let oldest = self.idle.iter().min_by_key(|(_, b)| b.used).map(|(t, _)| t.clone());
             let Some((tenant, branch)) = oldest.and_then(|t| self.idle.remove_entry(&t)) else { return };
-            self.router.gone(&tenant);
+            self.router.lost(&tenant);
             goodbye(branch).await;
         }
     }
@@ -244,7 +244,7 @@ impl Hub<'_> {
     /// The session in charge has ended while it had nothing to do.
     fn lost(&mut self) {
         if let Some((tenant, _)) = self.current.take() {
-            self.router.gone(&tenant);
+            self.router.lost(&tenant);
         }
     }
 

@@ -21,12 +21,17 @@ const QUALIFIED: &[u8] = b"function pg_catalog.";
 
 /// Appends a refusal as ErrorResponse.
 pub fn refusal(out: &mut BytesMut, refusal: &Refusal) {
-    write(out, "ERROR", refusal);
+    write(out, b'E', "ERROR", refusal);
 }
 
 /// Appends last words: a FATAL ErrorResponse.
 pub fn fatal(out: &mut BytesMut, refusal: &Refusal) {
-    write(out, "FATAL", refusal);
+    write(out, b'E', "FATAL", refusal);
+}
+
+/// Appends a WARNING: a NoticeResponse.
+pub fn warning(out: &mut BytesMut, refusal: &Refusal) {
+    write(out, b'N', "WARNING", refusal);
 }
 
 /// 25P02: the transaction has failed.
@@ -37,6 +42,13 @@ pub fn aborted() -> Refusal {
 /// 57P01: the wall is going.
 pub fn sent_away() -> Refusal {
     Refusal::with_state("57P01", "terminating connection due to administrator command")
+}
+
+/// What a tenant is told whose session is another than it was.
+pub fn session_ended() -> Refusal {
+    Refusal::with_state("01000", "the earlier session of this tenant has ended")
+        .detail("Its settings, temporary tables, cursors, locks and LISTEN are gone.")
+        .hint("The policy's `sessions` says how many tenants of one connection keep theirs.")
 }
 
 /// 08006: the connection upstream ended, or what came over it could not be read.
@@ -188,7 +200,7 @@ pub fn is_last(fields: &Fields<'_>) -> bool {
     matches!(field(fields, b'V'), Some(b"FATAL" | b"PANIC"))
 }
 
-fn write(out: &mut BytesMut, severity: &str, refusal: &Refusal) {
+fn write(out: &mut BytesMut, tag: u8, severity: &str, refusal: &Refusal) {
     let position = refusal.position.map(|p| p.to_string());
     let texts = [
         (b'S', Some(severity)),
@@ -201,7 +213,7 @@ fn write(out: &mut BytesMut, severity: &str, refusal: &Refusal) {
     ];
     let texts: Vec<(u8, String)> = texts.into_iter().filter_map(|(code, text)| Some((code, text?.replace('\0', "")))).collect();
     let fields: Vec<(u8, &[u8])> = texts.iter().map(|(code, text)| (*code, text.as_bytes())).collect();
-    let _ = encode::fields(out, b'E', &fields); // no NUL is left, so it is written
+    let _ = encode::fields(out, tag, &fields); // no NUL is left, so it is written
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! names stand, `rewrite` puts the tenant's prefix before them, and `replies` cuts it off again by position; `session` keeps the order.
 
 pub mod acl;
+pub mod audit;
 pub mod bounds;
 pub mod channels;
 pub mod commands;

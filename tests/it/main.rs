@@ -37,6 +37,7 @@ mod redis_clients;
 mod redis_cluster;
 mod redis_hostile;
 mod redis_multiplex;
+mod redis_operators;
 mod redis_oracle;
 mod redis_replicas;
 mod redis_sentinel;

@@ -254,3 +254,31 @@ fn tenants_with_schemas_of_their_own_share_a_connection_too() {
         assert_eq!(code(c.query(&of("nobody", "SELECT 1"))), "08006");
     }
 }
+
+/// A tenant whose session made room for others is told so, once, when it comes again; the others are not.
+#[test]
+fn a_session_that_made_room_is_told_of() {
+    for upstream in ["user: postgres", "user: postgres, pool: { mode: transaction, size: 4 }"] {
+        let config = Wall::config(&shop(), "identity: [statement]", upstream);
+        let wall = Wall::start(&config, &[("test.yaml", &policy("{ trust: [loopback], sessions: 1 }")), ("statement.key", KEY)]);
+        let mut c = client(&wall);
+        let warned = |c: &mut Client, tenant: &str, sql: &str| {
+            c.notices.clear();
+            let said = text(c, &of(tenant, sql));
+            (said, c.notices.iter().map(|n| (n.severity.clone(), n.code.clone(), n.message.clone())).collect::<Vec<_>>())
+        };
+        assert_eq!(warned(&mut c, "acme", "SET TimeZone = 'Asia/Tokyo'").1, []);
+        assert_eq!(warned(&mut c, "globex", "SHOW TimeZone").1, [], "one is kept besides the one in charge");
+        assert_eq!(warned(&mut c, "acme", "SHOW TimeZone"), ("Asia/Tokyo".into(), vec![]));
+        for tenant in ["third", "fourth"] {
+            assert_eq!(warned(&mut c, tenant, "SELECT 1"), ("1".into(), vec![]), "{upstream}");
+        }
+        let (zone, told) = warned(&mut c, "acme", "SHOW TimeZone");
+        assert_ne!(zone, "Asia/Tokyo", "{upstream}");
+        assert_eq!(told, [("WARNING".into(), "01000".into(), "the earlier session of this tenant has ended".into())], "{upstream}");
+        assert_eq!(warned(&mut c, "acme", "SHOW TimeZone").1, [], "once");
+        // Who ends its sessions knows.
+        c.query("DISCARD ALL").unwrap();
+        assert_eq!(warned(&mut c, "acme", "SELECT 1").1, []);
+    }
+}

@@ -17,7 +17,7 @@ use crate::sql::Refusal;
 use crate::sql::neutral::{self, Neutral};
 use bytes::{BufMut, BytesMut};
 use lobby::Lobby;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use there::{Named, Names};
 
 /// A message of the wall's own to a session: a refusal for it to give in the place of what a client has sent. No client can send it.
@@ -133,6 +133,8 @@ pub struct Router {
     told: HashMap<Vec<u8>, Vec<u8>>,
     /// Bytes of a reply that pass without being looked at.
     passing: usize,
+    /// Tenants whose sessions were ended by the wall, and who have not been told.
+    ended: HashSet<TenantId>,
 }
 
 type Res<T> = Result<T, Refusal>;
@@ -164,6 +166,7 @@ impl Router {
             clear: false,
             told: parameters.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes())).collect(),
             passing: 0,
+            ended: HashSet::new(),
         }
     }
 
@@ -211,6 +214,9 @@ impl Router {
                 let _ = encode::message(&mut self.to_client, b'S', |b| encode::string(b, name).and_then(|()| encode::string(b, value)));
             }
         }
+        if self.ended.remove(&tenant) {
+            errors::warning(&mut self.to_client, &errors::session_ended());
+        }
         (self.current, self.status, self.open) = (Some(tenant), b'I', false);
     }
 
@@ -219,6 +225,12 @@ impl Router {
         if let Ok(Some(frame)) = wire::take(input, wire::client_cap) {
             self.refuse(&frame, refusal);
         }
+    }
+
+    /// A session has ended that the client has not ended: its tenant is told so when it comes again.
+    pub fn lost(&mut self, tenant: &TenantId) {
+        self.gone(tenant);
+        self.ended.insert(tenant.clone());
     }
 
     /// A session that is not in charge has ended.
