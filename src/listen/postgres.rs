@@ -18,7 +18,7 @@ use crate::upstream::Stream;
 use crate::upstream::login::For;
 use crate::upstream::postgres::Connection;
 use bytes::BytesMut;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -171,9 +171,9 @@ impl Begun {
         (self.ground.clone(), self.upstream.whom())
     }
 
-    /// A router stands before it.
-    pub(super) fn route(&mut self) {
-        self.session.route();
+    /// A router stands before it, which learns whether its client would miss it.
+    pub(super) fn route(&mut self, leaves: Arc<AtomicBool>) {
+        self.session.route(leaves);
     }
 
     /// Has it no connection of its own?

@@ -15,6 +15,7 @@ use crate::upstream::Stream;
 use crate::upstream::login::For;
 use bytes::BytesMut;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
@@ -38,6 +39,14 @@ struct Branch {
     input: BytesMut,
     /// Grows with each time it is put in charge.
     used: u64,
+    /// It has what its client would miss: settings, temporary tables, locks.
+    leaves: Arc<AtomicBool>,
+}
+
+impl Branch {
+    fn would_be_missed(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
+    }
 }
 
 /// All of one client's.
@@ -220,31 +229,32 @@ impl Hub<'_> {
         let role = self.own.as_ref().map_or(Role::Unsaid, |own| own.role.clone());
         let principal = Principal { tenant: tenant.clone(), role, source: Source::Statement, until };
         let mut begun: Box<Begun> = postgres::admit(self.service, &self.params, principal, self.connection).await?;
-        begun.route();
+        let leaves = Arc::new(AtomicBool::new(false));
+        begun.route(leaves.clone());
         let (key, told) = (begun.key(), begun.told());
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         // It ends with the client, or when it is told so: the drain is the client's.
         let (_, never) = tokio::sync::watch::channel(0);
         self.tasks.spawn(postgres::converse(Box::new(far), BytesMut::new(), begun, never));
         let (reader, writer) = tokio::io::split(near);
-        Ok((Branch { reader, writer, key, input: BytesMut::new(), used: 0 }, told))
+        Ok((Branch { reader, writer, key, input: BytesMut::new(), used: 0, leaves }, told))
     }
 
-    /// Ends the session that was in charge longest ago, where there are as many as may be.
+    /// Ends the session that was in charge longest ago, where there are as many as may be; those that nobody would miss first.
     async fn make_room(&mut self) {
         while self.tasks.try_join_next().is_some() {}
         while self.idle.len() >= self.most {
-            let oldest = self.idle.iter().min_by_key(|(_, b)| b.used).map(|(t, _)| t.clone());
+            let oldest = self.idle.iter().min_by_key(|(_, b)| (b.would_be_missed(), b.used)).map(|(t, _)| t.clone());
             let Some((tenant, branch)) = oldest.and_then(|t| self.idle.remove_entry(&t)) else { return };
-            self.router.lost(&tenant);
+            self.router.ended(&tenant, branch.would_be_missed());
             goodbye(branch).await;
         }
     }
 
     /// The session in charge has ended while it had nothing to do.
     fn lost(&mut self) {
-        if let Some((tenant, _)) = self.current.take() {
-            self.router.lost(&tenant);
+        if let Some((tenant, branch)) = self.current.take() {
+            self.router.ended(&tenant, branch.would_be_missed());
         }
     }
 
@@ -255,6 +265,7 @@ impl Hub<'_> {
             self.router.gone(&tenant);
             goodbye(branch).await;
         }
+        self.router.cleared();
     }
 
     /// Last words: bounded, for a client that does not read must not hold the connection.

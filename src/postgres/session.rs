@@ -16,7 +16,7 @@ use crate::session::{Close, Fact, Turn};
 use crate::sql::Refusal;
 use crate::sql::private::Declared;
 use bytes::BytesMut;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// A text that no grammar takes; sent in place of a refused Query.
 const FAILING_QUERY: &str = "partywall refused";
@@ -51,7 +51,7 @@ pub struct Session<J> {
     /// May take long, for nobody else waits; see [`Turn::laborious`].
     beside: bool,
     /// A router stands before it, which may say what is refused.
-    routed: bool,
+    pub(super) routed: Option<Arc<AtomicBool>>,
 }
 
 /// Where upstream stands in the extended protocol.
@@ -98,13 +98,13 @@ impl<J: Judging> Session<J> {
             held: BytesMut::new(),
             waiting: false,
             beside: false,
-            routed: false,
+            routed: None,
         }
     }
 
     /// Puts it behind a router: its client cannot reach it but through that.
-    pub fn route(&mut self) {
-        self.routed = true;
+    pub fn route(&mut self, leaves: Arc<AtomicBool>) {
+        self.routed = Some(leaves);
     }
 
     /// From now on `judge` judges. What another policy or catalog let through, and has not been sent to run, is refused.
@@ -187,7 +187,7 @@ impl<J: Judging> Session<J> {
             // As the server: late copy data is read and ignored.
             b'd' | b'c' | b'f' => return Ok(Step::Done),
             b'Q' | b'F' | b'P' | b'B' | b'D' | b'E' | b'C' | b'H' | b'S' => {}
-            routing::REFUSE if self.routed => {}
+            routing::REFUSE if self.routed.is_some() => {}
             tag => {
                 let refusal = Refusal::with_state("08P01", format!("invalid frontend message type {tag}"));
                 self.last_words(&refusal, turn);

@@ -7,9 +7,10 @@ use super::session::{Flow, Session, Step};
 use super::wire::{self, Frame};
 use super::{Judging, encode, errors, own_schema, routing, rows};
 use crate::session::{Fact, Turn};
-use crate::sql::{Kind, Refusal, Script};
+use crate::sql::{Kind, Refusal, Script, Traces};
 use bytes::{Buf, BytesMut};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// So many bytes of a client's are kept before a connection is taken for them.
 const WAITING_BYTES: usize = 64 << 10;
@@ -151,8 +152,19 @@ impl<J: Judging> Session<J> {
         false
     }
 
+    /// Tells the router of what a client would miss if the session were another.
+    fn would_be_missed<'k>(&self, traces: Traces, mut kinds: impl Iterator<Item = &'k Kind>) {
+        let made = |kind: &Kind| matches!(kind, Kind::CreateTemp { .. } | Kind::CreateTempView(_));
+        if let Some(leaves) = &self.routed
+            && (traces.has(Traces::SETTINGS) || traces.has(Traces::PIN) || kinds.any(made))
+        {
+            leaves.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Takes in that a simple query goes on.
     pub(super) fn script_leaves(&mut self, script: &Script) {
+        self.would_be_missed(script.assurance.traces, script.kinds.iter());
         if let Some(pooled) = &mut self.pooled {
             pooled.leaves(script.assurance.traces);
             if let Some(lent) = &mut pooled.lent {
@@ -163,6 +175,7 @@ impl<J: Judging> Session<J> {
 
     /// Takes in that a statement runs.
     pub(super) fn statement_leaves(&mut self, statement: &Statement) {
+        self.would_be_missed(statement.prepared.assurance.traces, std::iter::once(&statement.prepared.kind));
         if let Some(pooled) = &mut self.pooled {
             pooled.leaves(statement.prepared.assurance.traces);
         }

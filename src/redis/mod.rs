@@ -36,7 +36,7 @@ pub mod wire;
 pub use names::Names;
 pub use session::{Session, Setup};
 
-use crate::policy::{Policy, TenantId};
+use crate::policy::{Policy, Role, TenantId};
 use understand::Refusal;
 
 /// What becomes of a command.
@@ -50,14 +50,15 @@ pub enum Explained {
 
 /// What becomes of a tenant's command. Errors: why it is refused. None: the policy has no Redis rules, or the tenant could not be told from shared
 /// keys.
-pub fn explain<A: AsRef<[u8]>>(policy: &Policy, tenant: &TenantId, args: &[A]) -> Option<Result<Explained, Refusal>> {
-    let names = Names::new(policy.redis.as_ref()?, tenant)?;
+pub fn explain<A: AsRef<[u8]>>(policy: &Policy, tenant: &TenantId, role: &Role, args: &[A]) -> Option<Result<Explained, Refusal>> {
+    let names = Names::new(policy.redis.as_ref()?, tenant)?.with_role(&policy.granted(role));
     Some(explain_for(&names, &wire::Request::new(args)))
 }
 
 fn explain_for(names: &Names, request: &wire::Request) -> Result<Explained, Refusal> {
     use commands::Rule;
     let entry = understand::lookup(request, &commands::Lacks::default())?;
+    names.may_run(entry)?;
     match entry.rule {
         Rule::Session => return Ok(Explained::Answered("the session keeps transactions, protocol and identity itself")),
         Rule::Keyspace => return Ok(Explained::Answered("the wall walks the tenant's own keys with SCAN")),

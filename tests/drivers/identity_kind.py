@@ -10,6 +10,7 @@ SOURCES = {
     "mtls": "mtls: { uri: 'spiffe://corp.example/tenant/{tenant}/*' }",
     "header": "header: { name: x-tenant-id, trust: [loopback] }",
     "proxy": "proxy: { ssl_cn: '{tenant}' }",
+    "statement": "statement: { trust: [loopback], sessions: 2 }",
 }
 POLICY = """version: 1
 name: NAME
@@ -52,7 +53,9 @@ class Kind:
         for source, extra in LISTENERS.items():
             listeners[f"pg-{source}"] = ("postgres", "pg", f"by-{source}", source, extra)
             listeners[f"redis-{source}"] = ("redis", "r", f"by-{source}", source, extra)
-        upstreams = [f"pg: {{ address: '127.0.0.1:{self.postgres.port}', database: shop, user: app }}", f"r: {{ address: '127.0.0.1:{self.redis.port}' }}"]
+        listeners["pg-statement"] = ("postgres", "lent", "by-statement", "statement")
+        shop = f"address: '127.0.0.1:{self.postgres.port}', database: shop, user: app"
+        upstreams = [f"pg: {{ {shop} }}", f"lent: {{ {shop}, pool: {{ mode: transaction, size: 4 }} }}", f"r: {{ address: '127.0.0.1:{self.redis.port}' }}"]
         policies = {f"by-{s}": POLICY.replace("NAME", f"by-{s}").replace("SOURCE", text) for s, text in SOURCES.items()}
         with open(os.path.join(home, "users.yaml"), encoding="utf-8") as f:
             self.wall = Wall(home, listeners, upstreams, policies, {"users.yaml": f.read()})

@@ -98,3 +98,24 @@ fn check_tells_every_finding_with_its_line() {
     assert_eq!(typed(&["check", "--config", "deploy/partywall.yaml"]).0, 0);
     assert_eq!(typed(&["check", "--json", "--config", "deploy/partywall.yaml"]).1, "[]\n");
 }
+
+#[test]
+fn explain_tells_what_a_role_may_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("roles.yaml");
+    let roles = "roles: { clerk: { postgres: { public.orders: { select: [id] } }, redis: { commands: [get] } } }\n";
+    std::fs::write(&path, format!("{}{roles}", include_str!("../../policies/shop.yaml"))).unwrap();
+    let as_role = |role: &str, more: &[&str]| {
+        let whose = ["explain", "--policy", path.to_str().unwrap(), "--tenant", "acme", "--role", role];
+        typed(&[&whose[..], more].concat())
+    };
+    let schema = ["--schema", "policies/shop.sql"];
+    assert_eq!(as_role("clerk", &[&schema[..], &["SELECT id FROM orders"]].concat()).0, 0);
+    let (code, out, _) = as_role("clerk", &[&schema[..], &["SELECT * FROM orders"]].concat());
+    assert!(code == 1 && out.starts_with("refused: 42501 permission denied for table orders"), "{out}");
+    let (code, out, _) = as_role("clerk", &["--redis", "SET a b"]);
+    assert!(code == 1 && out.contains("NOPERM"), "{out}");
+    assert_eq!(as_role("clerk", &["--redis", "GET a"]).0, 0);
+    let (code, _, err) = as_role("boss", &["--redis", "GET a"]);
+    assert!(code == 2 && err.contains("`boss` is no role of policy `shop`"), "{err}");
+}

@@ -90,7 +90,7 @@ fn an_operator_is_unguarded_or_acts_for_a_tenant() {
         ("AUTH acme ticket-8", "+OK"),
         ("GET a", "mine"),
         ("GET globex:b", "$-1"),
-        ("CONFIG GET x", "-NOPERM this user has no permissions to run the 'config|get' command"),
+        ("SHUTDOWN", "-NOPERM this user has no permissions to run the 'shutdown' command"),
     ] {
         assert_eq!(acting.ask(said), wanted, "{said}");
     }

@@ -9,7 +9,7 @@ use super::paint::{Paint, Tone};
 use crate::app::Disk;
 use crate::config::document::Finding;
 use crate::config::{self, Protocol};
-use crate::policy::{Home, Policy, TenantId};
+use crate::policy::{Granted, Home, Policy, Role, TenantId};
 use crate::sql::catalog::CatalogProblem;
 use crate::sql::{Catalog, Explanation, Judge, Reason, Refusal, offline};
 use crate::upstream::postgres::{ConnectError, Target};
@@ -33,6 +33,9 @@ pub struct Explain {
     /// Whose statement it is
     #[arg(long)]
     tenant: String,
+    /// As what role of the policy; without it nothing is refused for want of a right
+    #[arg(long)]
+    role: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -86,7 +89,10 @@ impl Explain {
                 super::check::report(&findings, self.json);
                 return ExitCode::FAILURE;
             }
-            Ok(policy) => policy.context("no Redis listener").and_then(|p| redis::run(&p, &self.tenant_of(&p)?, &self.sql, self.json)),
+            Ok(policy) => policy.context("no Redis listener").and_then(|p| {
+                let whose = (&self.tenant_of(&p)?, &self.role_of(&p)?);
+                redis::run(&p, whose, &self.sql, self.json)
+            }),
         };
         outcome.unwrap_or_else(|error| {
             eprintln!("partywall: {error:#}");
@@ -103,6 +109,15 @@ impl Explain {
     fn tenant_of(&self, policy: &Policy) -> anyhow::Result<TenantId> {
         let tenant = policy.tenants.accept(&self.tenant);
         tenant.with_context(|| format!("`{}` is no tenant of policy `{}` ({})", self.tenant, policy.name, policy.file))
+    }
+
+    fn role_of(&self, policy: &Policy) -> anyhow::Result<Role> {
+        let Some(name) = &self.role else { return Ok(Role::Operator) };
+        let role = Role::Named(name.as_str().into());
+        match policy.granted(&role) {
+            Granted::Role(_) => Ok(role),
+            _ => bail!("`{name}` is no role of policy `{}` ({})", policy.name, policy.file),
+        }
     }
 
     /// Where the tenant's tables are.
@@ -124,13 +139,13 @@ impl Explain {
                 Err(findings) => return Ok(Err(findings)),
             },
         };
-        let tenant = self.tenant_of(&policy)?;
+        let (tenant, role) = (self.tenant_of(&policy)?, self.role_of(&policy)?);
         let home = self.home(&policy)?;
         let (catalog, note) = match catalog {
             Some(catalog) => (Ok(catalog), None),
             None => self.without_a_server(&policy, &home)?,
         };
-        Ok(catalog.map_err(found).map(|catalog| (Ground { judge: Judge::new(policy, Arc::new(catalog)), note }, tenant)))
+        Ok(catalog.map_err(found).map(|catalog| (Ground { judge: Judge::new(policy, Arc::new(catalog)).for_role(&role), note }, tenant)))
     }
 
     fn live(&self) -> anyhow::Result<Result<(Arc<Policy>, Catalog), Findings>> {

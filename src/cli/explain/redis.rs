@@ -1,16 +1,16 @@
 //! What becomes of a Redis command.
 
 use crate::cli::paint::{Paint, Tone};
-use crate::policy::{Policy, TenantId};
+use crate::policy::{Policy, Role, TenantId};
 use crate::redis::{Explained, explain, inline};
 use anyhow::Context;
 use std::process::ExitCode;
 
 /// Prints the words that are sent, who answers otherwise, or the refusal. Errors: what was typed is no command, or the policy has no
 /// rules for it.
-pub fn run(policy: &Policy, tenant: &TenantId, typed: &str, json: bool) -> anyhow::Result<ExitCode> {
+pub fn run(policy: &Policy, (tenant, role): (&TenantId, &Role), typed: &str, json: bool) -> anyhow::Result<ExitCode> {
     let words = inline::split(typed.as_bytes()).filter(|w| !w.is_empty()).context("that is no Redis command: a quote does not end")?;
-    let outcome = explain(policy, tenant, &words);
+    let outcome = explain(policy, tenant, role, &words);
     let outcome = outcome.with_context(|| format!("policy `{}` has no rules for Redis ({})", policy.name, policy.file))?;
     let paint = Paint::stdout();
     match outcome {

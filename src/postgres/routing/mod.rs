@@ -134,7 +134,7 @@ pub struct Router {
     /// Bytes of a reply that pass without being looked at.
     passing: usize,
     /// Tenants whose sessions were ended by the wall, and who have not been told.
-    ended: HashSet<TenantId>,
+    missed: HashSet<TenantId>,
 }
 
 type Res<T> = Result<T, Refusal>;
@@ -166,7 +166,7 @@ impl Router {
             clear: false,
             told: parameters.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes())).collect(),
             passing: 0,
-            ended: HashSet::new(),
+            missed: HashSet::new(),
         }
     }
 
@@ -214,7 +214,7 @@ impl Router {
                 let _ = encode::message(&mut self.to_client, b'S', |b| encode::string(b, name).and_then(|()| encode::string(b, value)));
             }
         }
-        if self.ended.remove(&tenant) {
+        if self.missed.remove(&tenant) {
             errors::warning(&mut self.to_client, &errors::session_ended());
         }
         (self.current, self.status, self.open) = (Some(tenant), b'I', false);
@@ -227,10 +227,15 @@ impl Router {
         }
     }
 
-    /// A session has ended that the client has not ended: its tenant is told so when it comes again.
-    pub fn lost(&mut self, tenant: &TenantId) {
+    /// A session has ended that the client has not ended: one that it may miss it is told of when the tenant comes again.
+    pub fn ended(&mut self, tenant: &TenantId, missed: bool) {
         self.gone(tenant);
-        self.ended.insert(tenant.clone());
+        self.missed.extend(missed.then(|| tenant.clone()));
+    }
+
+    /// All sessions have ended, as the client wanted.
+    pub fn cleared(&mut self) {
+        self.missed.clear();
     }
 
     /// A session that is not in charge has ended.
