@@ -71,6 +71,8 @@ pub struct Catalog {
     pub converts: bool,
     /// Names of listed columns of types that make PostgreSQL convert what stands beside them.
     pub loose_columns: HashSet<String>,
+    /// Columns whose values cannot be compared without a chance to fail.
+    pub shapes: HashSet<String>,
     /// User types (enums, domains) that listed columns use, by name.
     pub types: BTreeMap<String, String>,
     /// Deferrable constraints of listed tables, as (schema, name).
@@ -277,7 +279,7 @@ impl Catalog {
             };
             problems.extend(check_relation(&relation));
             self.has_json |= relation.columns.iter().any(|c| c.json);
-            conversions::note(&relation, &mut self.converts, &mut self.loose_columns);
+            conversions::note(&relation, &mut self.converts, &mut self.loose_columns, &mut self.shapes);
             relation.hide();
             if relation.rule != TableRule::Hidden {
                 let home = self.home.clone();

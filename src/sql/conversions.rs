@@ -16,6 +16,14 @@ const LOOSE: &[u32] = &[
     2209, 2210, 2211, 3735, 3770, 4090, 4097, 4192,
 ];
 
+/// point, lseg, path, box, polygon, line, circle, arrays of them and of json: comparing two can fail, for areas and lengths go out of range and
+/// elements have no equality.
+const SHAPES: &[u32] = &[600, 601, 602, 603, 604, 628, 718, 1017, 1018, 1019, 1020, 1027, 629, 719, 199];
+
+/// Those of them that are no arrays, by their names.
+pub const SHAPES_BY_NAME: &[(&str, u32)] =
+    &[("point", 600), ("lseg", 601), ("path", 602), ("box", 603), ("polygon", 604), ("line", 628), ("circle", 718)];
+
 /// Types by name that are none of those, nor made of them.
 const FIRM: &[&str] = &[
     "bit",
@@ -100,12 +108,14 @@ const FIRM_CALLS: &[&str] = &[
 const FIRM_OPERATORS: &[&str] = &["+", "-", "*", "/", "%", "||", "=", "<>", "!=", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*"];
 
 /// Whether an implicit cast of this type can fail.
-fn can_fail(type_oid: u32) -> bool {
+pub fn can_fail(type_oid: u32) -> bool {
     FALLIBLE.contains(&type_oid)
 }
 
-/// Notes whether a `through` table's columns can fail so, and the names of columns beside which others are converted.
-pub fn note(relation: &Relation, converts: &mut bool, loose: &mut HashSet<String>) {
+/// Notes whether a `through` table's columns can fail so, and the names of columns beside which others are converted, and of those
+/// of which comparing values can fail.
+pub fn note(relation: &Relation, converts: &mut bool, loose: &mut HashSet<String>, shapes: &mut HashSet<String>) {
+    shapes.extend(relation.columns.iter().filter(|c| SHAPES.contains(&c.type_oid)).map(|c| c.name.clone()));
     *converts |= relation.through().is_some() && relation.columns.iter().any(|c| can_fail(c.type_oid));
     loose.extend(relation.columns.iter().filter(|c| is_loose(c.type_oid)).map(|c| c.name.clone()));
 }

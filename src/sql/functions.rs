@@ -53,6 +53,75 @@ pub fn find_operator(name: &str) -> Option<Operator> {
     }
 }
 
+/// Functions whose call is seen from outside, by an error or an effect, whatever row it is made for (PostgreSQL manual, 9.3, 9.16, 9.27).
+const EFFECTS: &[&str] = &[
+    "array_sample",
+    "array_shuffle",
+    "currval",
+    "nextval",
+    "pg_advisory_unlock_all",
+    "pg_notify",
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_sleep_until",
+    "random",
+    "random_normal",
+    "set_config",
+    "setseed",
+    "setval",
+];
+
+/// Whether it tells that it was called.
+pub fn has_effect(name: &str) -> bool {
+    EFFECTS.contains(&name)
+}
+
+/// What `x.name` is where x has no column of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// No function or type of pg_catalog.
+    Nothing,
+    /// A call, or a cast, that may be made.
+    Call {
+        /// It can fail on some value.
+        raises: bool,
+    },
+    /// One that may not, or not in this form.
+    Refused,
+}
+
+/// PostgreSQL reads `x.name` as the call `name(x)`, or as a cast to the type of that name, where it finds no such column (parse_func.c,
+/// ParseFuncOrColumn).
+pub fn field(name: &str) -> Field {
+    if has_effect(name) || name == "current_setting" {
+        return Field::Refused;
+    }
+    if FUNCTIONS.contains_key(name) || FUNCTIONS.contains_key(format!("{name}/1").as_str()) {
+        return find_call(name, 1).map_or(Field::Refused, |listed| Field::Call { raises: listed.raises || is_type(name) });
+    }
+    match name {
+        _ if is_type(name) => Field::Call { raises: true },
+        "aclitem" | "regclass" | "regcollation" | "regnamespace" | "regoper" | "regoperator" | "regproc" | "regprocedure" | "regrole"
+        | "regtype" => Field::Refused,
+        _ => Field::Nothing,
+    }
+}
+
+/// Whether a span of time moves no day that a clock shows out of range: at most four digits in a row, and units up to a year.
+pub fn is_short_span(text: &str) -> bool {
+    const UNITS: &[&str] = &[
+        "d", "day", "days", "h", "hour", "hours", "m", "min", "mins", "minute", "minutes", "mon", "mons", "month", "months", "s", "sec",
+        "secs", "second", "seconds", "w", "week", "weeks", "y", "year", "years",
+    ];
+    let words = |wanted: fn(&char) -> bool| text.split(move |c: char| !wanted(&c)).filter(|w| !w.is_empty()).collect::<Vec<_>>();
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '+' | ':'));
+    let numbers = words(char::is_ascii_digit);
+    plain
+        && (1..=4).contains(&numbers.len())
+        && numbers.iter().all(|n| n.len() <= 4)
+        && words(char::is_ascii_alphabetic).iter().all(|w| UNITS.contains(w))
+}
+
 /// Built-in types that a tenant may name. None of them looks up a name of a relation, type or function (so no `regclass` and its kin).
 const TYPES: &[&str] = &[
     "bit",

@@ -283,6 +283,7 @@ fn attacks_by_writes_are_held() {
 #[test]
 fn attacks_by_errors_are_held() {
     check("attacks/errors.txt", include_str!("../../tests/sql/attacks/errors.txt"));
+    check("attacks/lazy.txt", include_str!("../../tests/sql/attacks/lazy.txt"));
 }
 
 #[test]
@@ -450,4 +451,41 @@ fn temporary_tables_are_changed_by_judged_expressions() {
         let became = judge.simple_for(sql, &acme, &temps).map_or_else(|r| r.sqlstate.to_owned(), |s| s.outgoing.as_str().to_owned());
         assert_eq!(became, wanted, "{sql}");
     }
+}
+
+fn conditions(columns: &str, cases: &[(&str, &str)]) {
+    let policy = "version: 1\nname: p\ntenants: { id: '[a-z]+' }\nidentity: { startup: { trust: [loopback] } }\n\
+                  postgres:\n  tables:\n    public.places: { scoped: tenant_id }\n";
+    let judge = judge_of(policy, &format!("CREATE TABLE public.places (id int NOT NULL, tenant_id text NOT NULL, {columns});"));
+    let guard = "places.tenant_id OPERATOR(pg_catalog.=) $1";
+    for (condition, sent) in cases {
+        let wanted = format!("SELECT id FROM public.places WHERE {guard} AND {}", sent.replace("GUARD", guard));
+        assert_eq!(outcome(&judge, &format!("SELECT id FROM places WHERE {condition}")), wanted);
+    }
+}
+
+#[test]
+fn values_that_fail_as_they_are_compared_are_fenced() {
+    conditions(
+        "area circle, name text",
+        &[
+            ("area = '<(0,0),1>'", "CASE WHEN GUARD THEN area = '<(0,0),1>' END"),
+            // A call may give such a value.
+            ("lower(name) = 'x'", "CASE WHEN GUARD THEN pg_catalog.lower(name) = 'x' END"),
+            ("name = 'x'", "name = 'x'"),
+        ],
+    );
+}
+
+#[test]
+fn a_conversion_that_costs_no_more_than_a_guard_is_fenced() {
+    conditions(
+        "size numeric, name text",
+        &[
+            ("COALESCE(size, 7::float8) IS NULL", "CASE WHEN GUARD THEN COALESCE(size, 7::float8) END IS NULL"),
+            ("COALESCE(size, 7::float8) > 1", "COALESCE(size, 7::float8) > 1"),
+            ("COALESCE(size, 7) IS NULL", "COALESCE(size, 7) IS NULL"),
+            ("lower(name) = 'x'", "pg_catalog.lower(name) = 'x'"),
+        ],
+    );
 }

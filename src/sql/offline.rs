@@ -3,7 +3,7 @@
 //! Nothing is served on such a catalog. What changes a relation in a way that is not read here is a problem, not a gap.
 
 use super::catalog::{Catalog, CatalogProblem, Rows};
-use super::nodes;
+use super::{conversions, nodes};
 use crate::policy::{Home, Policy, TableRule};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType, RangeVar, Token, TypeName};
@@ -356,7 +356,7 @@ impl Schema {
         if !name.array_bounds.is_empty() {
             return 0;
         }
-        let built_in = TYPES.iter().find(|(n, _)| *n == base).map(|(_, oid)| *oid);
+        let built_in = TYPES.iter().chain(conversions::SHAPES_BY_NAME).find(|(n, _)| *n == base).map(|(_, oid)| *oid);
         built_in.or_else(|| self.types.iter().find(|(_, n, _)| *n == base).map(|(_, _, oid)| *oid)).unwrap_or(0)
     }
 

@@ -160,6 +160,8 @@ pub enum Use {
     Bare(String),
     /// A subquery that stands beside the items of the innermost level; what it reads of the levels further out is named besides.
     Beside,
+    /// No column, but something of which the planner makes no constant: it can fail as a row of any level in sight is looked at, and so tell of it.
+    Free,
     /// Anything in sight.
     Any,
 }
@@ -173,6 +175,8 @@ pub struct Traits {
     pub raising: Vec<Use>,
     /// Some part is an aggregate of this level, so it runs on whole groups.
     pub aggregates: bool,
+    /// Some part is more than constants, from which the planner makes another, or an error whatever rows there are.
+    pub varies: bool,
 }
 
 impl Traits {
@@ -181,12 +185,21 @@ impl Traits {
         self.uses.extend(part.uses);
         self.raising.extend(part.raising);
         self.aggregates |= part.aggregates;
+        self.varies |= part.varies;
     }
 
     /// This node itself can raise.
     pub fn raising(mut self) -> Self {
+        if self.uses.is_empty() && self.varies {
+            self.raising.push(Use::Free);
+        }
         self.raising.extend(self.uses.iter().cloned());
         self
+    }
+
+    /// Something besides columns and constants.
+    pub fn varying() -> Self {
+        Self { varies: true, ..Self::default() }
     }
 
     /// Whether any part can raise.
@@ -203,7 +216,7 @@ impl Scope {
         for item in self.items.iter().filter(|i| !i.beyond) {
             let hit = match used {
                 Use::Of(name) => item.name == *name || merged(name),
-                Use::Beside | Use::Any => true,
+                Use::Beside | Use::Free | Use::Any => true,
                 Use::Bare(name) => item.name == *name || item.has_column(name),
             };
             if hit {

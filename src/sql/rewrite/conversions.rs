@@ -2,9 +2,9 @@
 
 use super::{Context, Rewriter};
 use crate::sql::catalog::{Relation, SYSTEM_COLUMNS};
-use crate::sql::conversions::{is_firm_call, is_firm_operator, is_firm_type, is_loose};
+use crate::sql::conversions::{can_fail, is_firm_call, is_firm_operator, is_firm_type, is_loose};
 use crate::sql::nodes;
-use crate::sql::scope::{Item, Scope, Thing, Traits};
+use crate::sql::scope::{Item, Scope, Thing, Traits, Use};
 use crate::sql::tree::{self, Value};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ColumnRef, Node, TypeName};
@@ -98,8 +98,29 @@ impl Rewriter<'_> {
     }
 
     /// Marks an expression as one that can fail where the parts of it may be of types that have to be made alike.
-    pub(super) fn converted(&self, traits: Traits, parts: &[Node]) -> Traits {
-        if self.may_mix() && !self.alike(parts) { traits.raising() } else { traits }
+    pub(super) fn converted(&self, mut traits: Traits, parts: &[Node]) -> Traits {
+        if self.may_mix() && !self.alike(parts) {
+            return traits.raising();
+        }
+        // Elsewhere the guard is looked at first if the condition costs more than the conversion alone.
+        if self.may_convert(parts) {
+            traits.raising.push(Use::Free);
+        }
+        traits
+    }
+
+    /// Whether a column of a type that may fail to become another stands beside what may be of such a one.
+    fn may_convert(&self, parts: &[Node]) -> bool {
+        let of_column = |part: &Node| match &part.node {
+            Some(NodeEnum::ColumnRef(column)) => self.types_of(column),
+            _ => None,
+        };
+        let fallible: Vec<u32> = parts.iter().filter_map(of_column).flatten().filter(|t| can_fail(*t)).collect();
+        let other = |part: &Node| match &part.node {
+            Some(NodeEnum::AConst(_)) | None => false,
+            _ => of_column(part).is_none_or(|types| types.iter().any(|t| fallible.iter().any(|f| f != t))),
+        };
+        !fallible.is_empty() && parts.iter().any(other)
     }
 
     /// The columns that USING compares are looked at as soon as a row is read: where that may convert, `through` tables are wrapped.

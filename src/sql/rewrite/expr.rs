@@ -1,14 +1,12 @@
 //! Expressions: each node kind that passes stands here by name; the rest is refused.
 
 use super::shape::{compares_rows, is_row, plain_pattern};
-use super::{Res, Rewriter, from, locks, names};
+use super::{Res, Rewriter, free, from};
 use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use, passes_a_namesake};
-use crate::sql::{Refusal, conversions, functions, nodes};
+use crate::sql::{Refusal, functions, nodes};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{
-    AExpr, AExprKind, AIndirection, CaseExpr, ColumnRef, FuncCall, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef,
-};
+use pg_query::protobuf::{AExpr, AExprKind, AIndirection, CaseExpr, ColumnRef, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef};
 
 impl Rewriter<'_> {
     /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.
@@ -34,10 +32,9 @@ impl Rewriter<'_> {
                 self.referred(column)?;
                 self.column(column, nameless)
             }
-            NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::default()),
-            NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::AStar(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => {
-                Ok(Traits::default())
-            }
+            NodeEnum::ParamRef(parameter) => self.parameter(parameter.number).map(|()| Traits::varying()),
+            NodeEnum::SqlvalueFunction(_) => Ok(Traits::varying()),
+            NodeEnum::AConst(_) | NodeEnum::AStar(_) | NodeEnum::String(_) | NodeEnum::Integer(_) => Ok(Traits::default()),
             NodeEnum::AExpr(operation) => self.operation(operation),
             NodeEnum::BoolExpr(x) => self.exprs(&mut x.args),
             NodeEnum::FuncCall(call) => self.call(call),
@@ -122,7 +119,8 @@ impl Rewriter<'_> {
         if quiet {
             self.values_alone(x.arg.as_deref());
         }
-        let traits = self.optional(x.arg.as_mut())?;
+        let mut traits = self.optional(x.arg.as_mut())?;
+        traits.varies |= !free::is_made_while_planning(x.arg.as_deref(), type_name);
         self.type_name(type_name)?;
         Ok(if quiet { traits } else { traits.raising() })
     }
@@ -172,15 +170,12 @@ impl Rewriter<'_> {
                 Use::Bare((*name).to_owned())
             }
             ([relation], true) => Use::Of((*relation).to_owned()),
-            ([relation, field], false) => {
-                self.field(field, Some(relation), place)?;
-                Use::Of((*relation).to_owned())
+            ([relation, field] | [_, relation, field], false) => {
+                let call = self.field(field, Some(relation), place)?;
+                let traits = Traits { uses: vec![Use::Of((*relation).to_owned())], ..Traits::default() };
+                return Ok(if call { traits.raising() } else { traits });
             }
             ([_, relation], true) => Use::Of((*relation).to_owned()),
-            ([_, relation, field], false) => {
-                self.field(field, Some(relation), place)?;
-                Use::Of((*relation).to_owned())
-            }
             _ => return Err(Refusal::not_understood("cross-database references are not supported").at(place)),
         };
         Ok(Traits { uses: vec![used], ..Traits::default() })
@@ -200,26 +195,20 @@ impl Rewriter<'_> {
         }
     }
 
-    /// `x.f` may be the call `f(x)`: a field that is no column of the relation must not be the name of a function that is not listed.
-    fn field(&self, field: &str, relation: Option<&str>, place: Option<u32>) -> Res<()> {
-        let own = relation.and_then(|r| self.levels.iter().rev().flat_map(|l| &l.items).find(|i| i.name == r));
-        let is_column = own.is_some_and(|item| item.has_column(field)) || relation.is_some_and(|r| self.is_catalog_column(r, field));
-        if !is_column && self.cx.catalog.unsafe_fields.contains(field) {
-            return Err(Refusal::with_state("42703", format!("column \"{field}\" does not exist"))
-                .detail("A field of this name would be read as a call of the function of that name.")
-                .at(place));
-        }
-        Ok(())
-    }
-
     fn indirection(&mut self, x: &mut AIndirection) -> Res<Traits> {
-        if let Some(NodeEnum::ColumnRef(row)) = x.arg.as_ref().and_then(|a| a.node.as_ref()) {
-            self.column(row, true)?;
+        let mut row = None;
+        if let Some(NodeEnum::ColumnRef(column)) = x.arg.as_ref().and_then(|a| a.node.as_ref()) {
+            self.column(column, true)?;
+            row = nodes::names(&column.fields).filter(|n| n.len() == 1).and_then(|n| n.first().map(|n| (*n).to_owned()));
         }
         let mut traits = self.optional(x.arg.as_mut())?;
+        traits.varies = true;
         for step in &mut x.indirection {
             match step.node.as_mut() {
-                Some(NodeEnum::String(name)) => self.field(&name.sval, None, None)?,
+                Some(NodeEnum::String(name)) => {
+                    let call = self.field(&name.sval, row.take().as_deref(), None)?;
+                    traits = if call { traits.raising() } else { traits };
+                }
                 Some(NodeEnum::AStar(_)) => {}
                 Some(NodeEnum::AIndices(index)) => {
                     traits.add(self.optional(index.lidx.as_mut())?);
@@ -235,9 +224,11 @@ impl Rewriter<'_> {
     fn operation(&mut self, x: &mut AExpr) -> Res<Traits> {
         self.told_from_null(x);
         self.resolve_beside(x)?;
+        let short = free::is_short_span_from_now(x);
         let mut traits = self.optional(x.lexpr.as_mut())?;
         traits.add(self.optional(x.rexpr.as_mut())?);
-        Ok(if self.is_quiet(x)? { traits } else { traits.raising() })
+        traits.varies |= self.is_late_operator(x);
+        Ok(if short || self.is_quiet(x)? { traits } else { traits.raising() })
     }
 
     /// Whether an operation itself never raises on a stored value. Errors: it is not PostgreSQL's own.
@@ -249,10 +240,14 @@ impl Rewriter<'_> {
         let kind = AExprKind::try_from(x.kind).unwrap_or(AExprKind::Undefined);
         if matches!(kind, AExprKind::AexprBetween | AExprKind::AexprNotBetween | AExprKind::AexprBetweenSym | AExprKind::AexprNotBetweenSym)
         {
-            return self.implicit_operators(&["<", ">", "<=", ">="]);
+            let shapes = [&x.lexpr, &x.rexpr].into_iter().flatten().any(|side| self.may_be_shape(side));
+            return Ok(self.implicit_operators(&["<", ">", "<=", ">="])? && !shapes);
         }
         let name = self.operator_name(&x.name, x.location)?;
         if compares_rows(x) || self.is_whole_row(x.lexpr.as_deref()) || self.is_whole_row(x.rexpr.as_deref()) {
+            return Ok(false);
+        }
+        if [&x.lexpr, &x.rexpr].into_iter().flatten().any(|side| self.may_be_shape(side)) {
             return Ok(false);
         }
         let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));
@@ -310,16 +305,17 @@ impl Rewriter<'_> {
     }
 
     pub(super) fn sublink(&mut self, link: &mut SubLink) -> Res<Traits> {
+        let alone = std::mem::take(&mut self.alone);
         let mut traits = self.optional(link.testexpr.as_mut())?;
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
-        let alone = [SubLinkType::ExistsSublink, SubLinkType::ExprSublink, SubLinkType::ArraySublink];
-        let converts = self.conversions.wanted && !alone.iter().any(|kind| link.sub_link_type == *kind as i32);
+        let uncompared = [SubLinkType::ExistsSublink, SubLinkType::ExprSublink, SubLinkType::ArraySublink];
+        let converts = self.conversions.wanted && !uncompared.iter().any(|kind| link.sub_link_type == *kind as i32);
         let fails = converts || !self.quiet_operator(&name);
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };
         traits.uses.push(Use::Beside);
-        let mut early = false;
+        let (mut early, mut late) = (false, false);
         if !left_out!(self.cx, Sublink) {
             let raisings = self.raisings;
             let reads = self.reads.len();
@@ -333,6 +329,13 @@ impl Rewriter<'_> {
                 from::barrier(select);
             }
             early = self.early_subquery(raisings);
+            // It is run only once a row needs it, and then what fails in it tells that there is such a row.
+            let tells = self.reads[reads..].contains(&Use::Any);
+            late = self.raisings != raisings && (tells || !alone) && !left_out!(self.cx, LazySublink);
+        }
+        if late {
+            // Its cost is nothing, and what asks for it may be a condition of any level.
+            traits.raising.push(Use::Any);
         }
         if converts || early || (fails && link.testexpr.is_some()) {
             traits = traits.raising();
@@ -343,90 +346,8 @@ impl Rewriter<'_> {
         Ok(traits)
     }
 
-    fn call(&mut self, call: &mut FuncCall) -> Res<Traits> {
-        let reveals = std::mem::take(&mut self.reveals);
-        let place = self.at(call.location);
-        let names: Vec<String> = nodes::names(&call.funcname).unwrap_or_default().into_iter().map(str::to_owned).collect();
-        let (schema, name) = match names.as_slice() {
-            [name] => ("", name.as_str()),
-            [schema, name] => (schema.as_str(), name.as_str()),
-            _ => return Err(Refusal::not_understood("this function name is not supported").at(place)),
-        };
-        let own = matches!(schema, "" | "pg_catalog");
-        if own && matches!(name, "nextval" | "currval" | "setval") {
-            let name = name.to_owned();
-            return if name == "setval" { self.setval(call) } else { self.sequence_call(call, &name) }.map_err(|r| r.at(place));
-        }
-        self.own_rows(call, place)?;
-        let mut traits = self.exprs(&mut call.args)?;
-        traits.add(self.exprs(&mut call.agg_order)?);
-        traits.add(self.optional(call.agg_filter.as_mut())?);
-        if let Some(over) = call.over.as_mut() {
-            traits.add(self.window(over)?);
-        }
-        // A helper of the information schema's that drivers call: it only takes an array apart.
-        if (schema, name) == ("information_schema", "_pg_expandarray") {
-            return Ok(traits.raising());
-        }
-        if matches!(schema, "" | "pg_catalog") && matches!(name, "set_config" | "current_setting") {
-            names::setting_call(self.cx.catalog, name, &call.args).or_else(|r| if self.dump_guard { Ok(()) } else { Err(r.at(place)) })?;
-            call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
-            return Ok(traits.raising());
-        }
-        if matches!(schema, "" | "pg_catalog") && name == "pg_notify" {
-            self.notify_call(call).map_err(|r| r.at(place))?;
-            traits.uses.push(Use::Any);
-            return Ok(traits.raising());
-        }
-        if matches!(schema, "" | "pg_catalog") && locks::is_by_key(name) {
-            let name = name.to_owned();
-            return self.lock_call(call, &name, traits).map_err(|r| r.at(place));
-        }
-        self.rows_call(call, name);
-        if !reveals && (!own || (schema.is_empty() && self.cx.catalog.user_functions.contains(name))) {
-            self.shows_no_hidden(name, place)?;
-        }
-        if schema.is_empty() && self.cx.catalog.overloads.contains(name) {
-            return Ok(traits.raising());
-        }
-        if let Some(schema) = self.listed_function(schema, name) {
-            call.funcname = vec![nodes::string(&schema), nodes::string(name)];
-            return self.takes_no_hidden(name, place).map(|()| traits.raising());
-        }
-        if left_out!(self.cx, UnlistedFunction) {
-            return Ok(traits.raising());
-        }
-        match functions::find_call(name, call.args.len()).filter(|_| matches!(schema, "" | "pg_catalog")) {
-            // In FROM, `unnest` of several arrays is a form of its own, and PostgreSQL's whatever the path is.
-            Some(_) if name == "unnest" && call.args.len() > 1 && !self.cx.catalog.user_functions.contains(name) => Ok(traits.raising()),
-            Some(listed) => {
-                call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
-                traits.aggregates |= call.over.is_none() && functions::is_aggregate(name);
-                let converts = self.conversions.wanted && !conversions::is_firm_call(name);
-                Ok(if listed.raises || converts { traits.raising() } else { traits })
-            }
-            None if self.cx.catalog.unsafe_fields.contains(name) && !self.cx.catalog.user_functions.contains(name) => {
-                Err(Refusal::not_allowed(format!("permission denied for function {name}")).at(place))
-            }
-            None => Err(Refusal::no_function(&format!("{}(…)", names.join(".")))
-                .hint(format!("To let tenants call it, list it under postgres.functions in {}.", self.cx.policy.file))
-                .at(place)),
-        }
-    }
-
-    /// The schema of a function that the policy lists.
-    pub(super) fn listed_function(&self, schema: &str, name: &str) -> Option<String> {
-        let listed = &self.cx.policy.postgres.as_ref()?.functions;
-        let in_schema = |wanted: &str| listed.iter().any(|f| f.name == name && f.schema == wanted);
-        let found = if schema.is_empty() {
-            self.cx.catalog.search_path.iter().find(|s| in_schema(s)).cloned()
-        } else {
-            in_schema(schema).then(|| schema.to_owned())
-        };
-        self.cx.catalog.home.meant(&found?).map(str::to_owned)
-    }
-
-    fn window(&mut self, window: &mut WindowDef) -> Res<Traits> {
+    pub(super) fn window(&mut self, window: &mut WindowDef) -> Res<Traits> {
+        self.windows += 1;
         let mut traits = self.exprs(&mut window.partition_clause)?;
         traits.add(self.exprs(&mut window.order_clause)?);
         traits.add(self.optional(window.start_offset.as_mut())?);

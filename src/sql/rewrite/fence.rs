@@ -4,12 +4,12 @@
 //! run before the guard, and its error would quote another tenant's value. So each such condition becomes `CASE WHEN guard THEN … END`,
 //! and subqueries beside it become barriers (see `from`).
 
-use super::{Res, Rewriter};
+use super::{Res, Rewriter, free};
 use crate::sql::Refusal;
 use crate::sql::nodes;
-use crate::sql::scope::{Traits, guards_for};
+use crate::sql::scope::{Traits, Use, guards_for};
 use pg_query::NodeEnum;
-use pg_query::protobuf::Node;
+use pg_query::protobuf::{BoolExpr, BoolExprType, Node, SubLinkType};
 
 impl Rewriter<'_> {
     /// `ROW(…)`, also without the word.
@@ -37,14 +37,16 @@ impl Rewriter<'_> {
     /// Rewrites a condition (WHERE, ON); true if some part of it had to be fenced. The smallest part that raises is fenced, so that a
     /// comparison stays one that an index or a join can use. The value of a condition on a row that the guard removes does not matter.
     pub(super) fn condition(&mut self, condition: &mut Node) -> Res<bool> {
+        let costly = std::mem::take(&mut self.costly);
+        let fenced = self.condition_part(condition, true);
+        self.costly = costly;
+        fenced
+    }
+
+    /// `apart`: PostgreSQL looks at it as a condition of its own, not as a part of one.
+    fn condition_part(&mut self, condition: &mut Node, apart: bool) -> Res<bool> {
         match condition.node.as_mut() {
-            Some(NodeEnum::BoolExpr(x)) => {
-                let mut fenced = false;
-                for part in &mut x.args {
-                    fenced |= self.condition(part)?;
-                }
-                return Ok(fenced);
-            }
+            Some(NodeEnum::BoolExpr(x)) => return self.connected(x, apart),
             Some(NodeEnum::NullTest(x)) if !is_row_of(x.arg.as_deref()) => {
                 self.values_alone(x.arg.as_deref());
                 self.mark_alone(x.arg.as_deref());
@@ -58,20 +60,37 @@ impl Rewriter<'_> {
                 self.mark_test(x);
                 let mut test = x.testexpr.take();
                 let fenced = self.condition_of(test.as_mut());
+                let kinds = [SubLinkType::ExistsSublink, SubLinkType::AnySublink, SubLinkType::ExprSublink];
+                self.alone = apart && kinds.iter().any(|kind| x.sub_link_type == *kind as i32);
                 let traits = self.sublink(x);
                 x.testexpr = test;
-                return Ok(self.fence_if(condition, &traits?)? | fenced?);
+                return Ok(self.fence_if(condition, &traits?, false)? | fenced?);
             }
             _ => {}
         }
         let traits = self.expr(condition)?;
-        self.fence_if(condition, &traits)
+        self.fence_if(condition, &traits, false)
+    }
+
+    /// Parts of AND, OR and NOT.
+    fn connected(&mut self, x: &mut BoolExpr, apart: bool) -> Res<bool> {
+        let kind = BoolExprType::try_from(x.boolop).unwrap_or(BoolExprType::Undefined);
+        let exists = |n: &Node| matches!(&n.node, Some(NodeEnum::SubLink(l)) if l.sub_link_type == SubLinkType::ExistsSublink as i32);
+        let costly = self.costly;
+        self.costly |= apart && kind == BoolExprType::OrExpr && free::is_costly_or(&x.args);
+        let mut fenced = false;
+        for part in &mut x.args {
+            let apart = apart && (kind == BoolExprType::AndExpr || (kind == BoolExprType::NotExpr && exists(part)));
+            fenced |= self.condition_part(part, apart)?;
+        }
+        self.costly = costly;
+        Ok(fenced)
     }
 
     fn condition_of(&mut self, part: Option<&mut Box<Node>>) -> Res<bool> {
         let Some(part) = part else { return Ok(false) };
         let traits = self.expr(part)?;
-        self.fence_if(part, &traits)
+        self.fence_if(part, &traits, false)
     }
 
     /// An operation: its left side alone is fenced where neither the operator nor the right side raises, or its right side alone.
@@ -80,36 +99,56 @@ impl Rewriter<'_> {
         self.mark_operands(x);
         self.told_from_null(x);
         self.resolve_beside(x)?;
+        let costly = [&x.lexpr, &x.rexpr].map(|side| side.as_ref().is_some_and(|s| free::is_costly(x, s)));
         let mut left = self.optional(x.lexpr.as_mut())?;
         let right = self.optional(x.rexpr.as_mut())?;
         let list = matches!(x.rexpr.as_ref().and_then(|r| r.node.as_ref()), Some(NodeEnum::List(_)));
-        if !self.is_quiet(x)? || (list && right.raises()) {
+        let by_parent = self.levels.iter().any(free::is_by_parent);
+        let late = costly[1] && !by_parent && right.raising.iter().all(|used| *used == Use::Free);
+        if !self.is_quiet(x)? || (list && right.raises() && !late) {
             let quiet = self.is_quiet(x)?;
             left.add(right);
+            left.varies |= self.is_late_operator(x);
             let traits = if quiet { left } else { left.raising() };
-            return self.fence_if(condition, &traits);
+            return self.fence_if(condition, &traits, false);
         }
         let mut fenced = false;
-        for (side, traits) in [(x.lexpr.as_mut(), left), (x.rexpr.as_mut(), right)] {
+        for ((side, traits), costly) in [(x.lexpr.as_mut(), left), (x.rexpr.as_mut(), right)].into_iter().zip(costly) {
             if let Some(side) = side {
-                fenced |= self.fence_if(side, &traits)?;
+                fenced |= self.fence_if(side, &traits, costly)?;
             }
         }
         Ok(fenced)
     }
 
-    fn fence_if(&mut self, part: &mut Node, traits: &Traits) -> Res<bool> {
+    /// `costly`: the condition in which the part stands costs more than a guard, if the part costs anything.
+    fn fence_if(&mut self, part: &mut Node, traits: &Traits, costly: bool) -> Res<bool> {
+        self.raisings += usize::from(traits.raises());
+        let costly =
+            (costly || self.costly || self.full || left_out!(self.cx, Free)) && (self.full || !self.levels.iter().any(free::is_by_parent));
+        if costly && traits.raising.iter().all(|used| *used == Use::Free) {
+            // The filter of a catalog may cost more.
+            self.fences += usize::from(traits.raises() && !self.catalogs.items.is_empty());
+            return Ok(traits.raises());
+        }
         if traits.raises() && !left_out!(self.cx, Fence) {
-            self.fence(part, traits)?;
+            self.fence(part, traits, costly)?;
         }
         Ok(traits.raises())
     }
 
-    fn fence(&mut self, condition: &mut Node, traits: &Traits) -> Res<()> {
+    fn fence(&mut self, condition: &mut Node, traits: &Traits, costly: bool) -> Res<()> {
         self.raised = true;
         self.fences += 1;
+        let mut uses = self.fence_uses(&traits.raising);
+        uses.retain(|used| !(costly && *used == Use::Free));
+        let mut due = guards_for(&self.levels, &uses);
+        if due.is_empty() && !costly {
+            // What it reads needs no guard, but whether it is looked at may tell of what stands beside it.
+            due = guards_for(&self.levels, &[Use::Free]);
+        }
         let mut guards = Vec::new();
-        for (guard, may_be_absent) in guards_for(&self.levels, &traits.raising) {
+        for (guard, may_be_absent) in due {
             if !may_be_absent {
                 guards.push(guard.predicate());
             } else if guard.not_null {

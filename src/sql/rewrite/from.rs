@@ -269,7 +269,9 @@ impl Rewriter<'_> {
             None => None,
             Some(mut quals) => {
                 self.levels.push(inside);
+                let full = std::mem::replace(&mut self.full, join.jointype == JoinType::JoinFull as i32);
                 let fenced = self.condition(&mut quals);
+                self.full = full;
                 let level = self.levels.pop();
                 if fenced? {
                     barriers_in_join(join);

@@ -3,6 +3,7 @@
 //! [`rewrite`] is the only way in. Where a guard stands: `from`. Which expressions pass and which are fenced: `expr`, `fence`. Writes: `write`.
 
 mod arbiter;
+mod calls;
 mod catalogs;
 mod conversions;
 mod copy;
@@ -10,6 +11,7 @@ mod ddl;
 mod ddl_parts;
 mod expr;
 mod fence;
+mod free;
 mod from;
 mod grouping;
 mod hidden;
@@ -191,6 +193,16 @@ struct Rewriter<'a> {
     reads: Vec<Use>,
     /// Something that raises may run before a guard by way of a parent.
     early: bool,
+    /// The subquery that is looked at next is a condition of its own, which becomes a join or is looked at before any row.
+    alone: bool,
+    /// What is looked at stands in a condition that certainly costs more than a guard.
+    costly: bool,
+    /// What is looked at stands in the condition of a FULL JOIN, which stays at the join of the wrapped tables.
+    full: bool,
+    /// The query that is entered next is an arm of a set operation.
+    arm: bool,
+    /// How many windows there were so far.
+    windows: usize,
     /// How many rows stand as values so far.
     row_values: usize,
     /// How many writes there were, the tables they write, and those in which they look up what their rows refer to, by schema and name.
@@ -251,6 +263,11 @@ impl<'a> Rewriter<'a> {
             sublinks: 0,
             reads: Vec::new(),
             early: false,
+            alone: false,
+            costly: false,
+            full: false,
+            arm: false,
+            windows: 0,
             row_values: 0,
             writes: 0,
             written: Vec::new(),

@@ -16,17 +16,21 @@ impl Rewriter<'_> {
         }
         let names = self.ctes.len();
         let (top, outermost) = (std::mem::take(&mut self.rows.top), std::mem::take(&mut self.outermost));
+        let arm = std::mem::take(&mut self.arm);
+        let full = std::mem::take(&mut self.full);
         let traits = self.with(select.with_clause.as_mut()).and_then(|()| match (select.larg.is_some(), select.rarg.is_some()) {
-            (false, false) => self.simple_select(select, (top, outermost)),
+            (false, false) => self.simple_select(select, (top, outermost), arm),
             _ => self.set_operation(select),
         });
         self.ctes.truncate(names);
+        self.full = full;
         traits
     }
 
     fn set_operation(&mut self, select: &mut SelectStmt) -> Res<Traits> {
         let mut traits = Traits::default();
         for side in [select.larg.as_mut(), select.rarg.as_mut().filter(|_| !left_out!(self.cx, Arm))].into_iter().flatten() {
+            self.arm = true;
             traits.add(self.select(side)?);
         }
         self.levels.push(Scope::default());
@@ -45,13 +49,15 @@ impl Rewriter<'_> {
     }
 
     /// `top`: it is the whole statement, of which rows may be checked, and of which types may be told.
-    fn simple_select(&mut self, select: &mut SelectStmt, top: (bool, bool)) -> Res<Traits> {
+    fn simple_select(&mut self, select: &mut SelectStmt, top: (bool, bool), arm: bool) -> Res<Traits> {
         let fences = self.fences;
         let (scope, guards) = self.from_list(&mut select.from_clause, Scope::default())?;
         let reaches_in = self.locking(select, &scope)?;
         self.levels.push(scope);
-        let traits = self.clauses(select, guards, top);
-        self.levels.pop();
+        let traits = self.clauses(select, guards, top, arm);
+        if let Some(scope) = self.levels.pop() {
+            self.early_items(&scope);
+        }
         let traits = traits?;
         self.no_late_locks(reaches_in, fences)?;
         if self.fences != fences && !left_out!(self.cx, SubqueryBarrier) {
@@ -73,7 +79,7 @@ impl Rewriter<'_> {
         Ok((scope, guards))
     }
 
-    fn clauses(&mut self, select: &mut SelectStmt, guards: Vec<Node>, (top, outermost): (bool, bool)) -> Res<Traits> {
+    fn clauses(&mut self, select: &mut SelectStmt, guards: Vec<Node>, (top, outermost): (bool, bool), arm: bool) -> Res<Traits> {
         if let Some(condition) = select.where_clause.as_mut() {
             self.condition(condition)?;
         }
@@ -90,6 +96,7 @@ impl Rewriter<'_> {
             }
         }
         let labels = labels::of(&select.target_list);
+        let (raisings, windows) = (self.raisings, self.windows);
         let mut traits = if left_out!(self.cx, TargetList) { Traits::default() } else { self.exprs(&mut select.target_list)? };
         labels::keep(&mut select.target_list, labels);
         for row in &mut select.values_lists {
@@ -107,6 +114,7 @@ impl Rewriter<'_> {
             self.having(having)?;
         }
         self.tail(select, Some(&shown))?;
+        self.early_keys(select, raisings, windows, arm);
         if top {
             self.rows_select(select, aggregates);
         }

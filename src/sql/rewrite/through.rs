@@ -1,10 +1,11 @@
 //! Tables without a tenant column: a row is the tenant's where the row that it refers to is.
 
+use super::free::is_by_parent;
 use super::{Res, Rewriter};
 use crate::policy::TableRule;
 use crate::sql::Refusal;
 use crate::sql::catalog::Relation;
-use crate::sql::scope::{Guard, Scope, Step, Thing};
+use crate::sql::scope::{Guard, Step, Thing};
 use pg_query::NodeEnum;
 use pg_query::protobuf::Node;
 use std::sync::Arc;
@@ -106,9 +107,4 @@ impl Rewriter<'_> {
         Err(Refusal::not_understood(format!("{what} into \"{}\" is not supported", relation.name))
             .hint_at("It is a `through` table", &relation.place))
     }
-}
-
-/// Whether rows of a level are still to be filtered by way of their parents.
-fn is_by_parent(level: &Scope) -> bool {
-    !level.passed && level.items.iter().any(|i| matches!(&i.thing, Thing::Guarded(_, guard) if !guard.through.is_empty()))
 }

@@ -17,14 +17,17 @@ impl Rewriter<'_> {
         if version.is_some_and(|v| !matches!(v.node, Some(NodeEnum::AConst(_)))) {
             return Err(Refusal::not_understood("a computed version of xmlroot is not supported").at(self.at(x.location)));
         }
-        let mut traits = self.exprs(&mut x.named_args)?;
+        // The planner computes none, not even of constants.
+        let mut traits = Traits::varying();
+        traits.add(self.exprs(&mut x.named_args)?);
         traits.add(self.exprs(&mut x.args)?);
         Ok(traits.raising())
     }
 
     /// `xmlserialize(… AS type)`
     pub(super) fn xml_serialize(&mut self, x: &mut XmlSerialize) -> Res<Traits> {
-        let traits = self.optional(x.expr.as_mut())?;
+        let mut traits = self.optional(x.expr.as_mut())?;
+        traits.varies = true;
         let unknown = Refusal::not_understood("this xmlserialize is not supported").at(self.at(x.location));
         self.type_name(x.type_name.as_mut().ok_or(unknown)?)?;
         Ok(traits.raising())

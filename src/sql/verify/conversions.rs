@@ -128,7 +128,7 @@ impl Walk<'_> {
     }
 
     /// The types that a column may have; None where something of unknown columns may be meant.
-    fn types_of(&self, column: &Value) -> Option<Vec<u32>> {
+    pub(super) fn types_of(&self, column: &Value) -> Option<Vec<u32>> {
         let parts = list(column, "fields");
         let named = names(parts);
         let (of, column) = match (named.len() == parts.len(), named.as_slice()) {

@@ -34,6 +34,7 @@ impl Walk<'_> {
         {
             proved?;
             let name = if cv["alias"].is_null() { text(cv, "relname") } else { text(&cv["alias"], "aliasname") };
+            self.conditions.catalogs = true;
             return push(level, Seen { name: name.to_owned(), shared: true, ..Seen::default() });
         }
         if ck == "RangeFunction"
@@ -259,6 +260,7 @@ impl Walk<'_> {
         self.using_is_firm(c, level, first)?;
         self.joins_nothing_carried(f, &level.items[first..])?;
         let inside = Level { items: level.items[first..].to_vec(), passed: false };
+        self.conditions.full = kind == Some(FULL);
         self.beside(&inside, |walk| walk.filter(condition))?;
         self.rest(f, c, &["quals", "larg", "rarg"])?;
         for (index, item) in level.items.iter_mut().enumerate().skip(first) {

@@ -87,8 +87,10 @@ impl Walk<'_> {
             "ColumnRef" => self.column(f, c),
             "RowExpr" => self.row(f, c),
             "AIndirection" => {
+                let row = fields(&f["arg"], "ColumnRef").map(|c| names(list(c, "fields"))).filter(|n| n.len() == 1);
+                let mut row = row.and_then(|n| n.first().copied());
                 let steps = list(f, "indirection").iter().filter_map(|s| fields(s, "String"));
-                steps.map(|s| text(s, "sval")).try_for_each(|field| self.field(None, field))?;
+                steps.map(|s| text(s, "sval")).try_for_each(|field| self.field(row.take(), field))?;
                 self.rest(f, c, &[])
             }
             "TypeCast" => self.rest(f, c, &[]),

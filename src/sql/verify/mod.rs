@@ -10,6 +10,7 @@ mod conversions;
 mod copy;
 mod ddl;
 mod fences;
+mod free;
 mod from;
 mod hidden;
 mod kinds;
@@ -285,7 +286,7 @@ impl Walk<'_> {
                 let result = &fields(&list(fv, "args")[0], "CaseWhen").unwrap_or(&Value::Null)["result"];
                 return self.behind(guards, |walk| walk.same(result, c));
             }
-            let early = self.early_part(c)?;
+            let early = self.early_part(f, c)?;
             let proved = self.same_kind(f, c);
             self.early_again(early);
             return proved;
@@ -319,7 +320,11 @@ impl Walk<'_> {
                     self.proof.places.push((fp as usize, cp as usize));
                 }
             } else if !done.contains(&key) {
-                self.same_at(key, fv, cv).map_err(|d| Disagreement(format!("{key}: {d}")))?;
+                let place = self.conditions.place;
+                self.conditions.place = place.inside(c, key, cv);
+                let same = self.same_at(key, fv, cv);
+                self.conditions.place = place;
+                same.map_err(|d| Disagreement(format!("{key}: {d}")))?;
             }
         }
         Ok(())
@@ -383,6 +388,7 @@ impl Walk<'_> {
     }
 
     fn select_apart(&mut self, f: &Value, c: &Value) -> Res<()> {
+        let arm = std::mem::take(&mut self.conditions.arm);
         let (names, added) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
         // What can fail in a WITH query stays there: beside it no WITH query is one that could be inlined.
@@ -393,7 +399,10 @@ impl Walk<'_> {
         for arm in ["larg", "rarg"] {
             match (f[arm].is_null(), c[arm].is_null()) {
                 (true, true) => {}
-                (false, false) => self.select(&f[arm], &c[arm])?,
+                (false, false) => {
+                    self.conditions.arm = true;
+                    self.select(&f[arm], &c[arm])?;
+                }
                 _ => return disagree("a set operation differs"),
             }
         }
@@ -408,6 +417,7 @@ impl Walk<'_> {
         if self.raising() != raising {
             raises::barriers(list(f, "from_clause"))?;
         }
+        self.nothing_before_parents(c, arm)?;
         self.passed();
         self.having(&f["having_clause"], &c["having_clause"])?;
         let mut done = vec!["with_clause", "larg", "rarg", "where_clause", "from_clause", "having_clause", "group_clause", "target_list"];

@@ -5,7 +5,8 @@
 //! and each query into which such a condition could be moved, or whose own output can fail, is one into which nothing is moved.
 
 use super::scopes::Level;
-use super::{MATERIALIZED, Pairs, Res, Walk, disagree, fields, kind, list, names};
+use super::{MATERIALIZED, Pairs, Res, Walk, disagree, fields, free, kind, list, names};
+use crate::sql::catalog::Catalog;
 use crate::sql::functions;
 use crate::sql::tree::Value;
 use pg_query::protobuf::{AExprKind, SubLinkType};
@@ -27,14 +28,27 @@ pub(super) struct Conditions {
     pub(super) mixes: bool,
     /// A parameter is of a type that does.
     pub(super) loose: bool,
+    /// Where in a condition the walk is.
+    pub(super) place: free::Place,
+    /// The filter that is walked next is the condition of a FULL JOIN.
+    pub(super) full: bool,
+    /// The query that is walked next is an arm of a set operation.
+    pub(super) arm: bool,
+    /// It reads a catalog, whose filter may cost more than what the client adds.
+    pub(super) catalogs: bool,
+    /// Something in a WITH query can fail.
+    pub(super) with_fails: bool,
 }
 
 /// A column as an expression names it.
-enum Use<'v> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use<'v> {
     Of(&'v str),
     Bare(&'v str),
     /// Anything of the innermost level, as a subquery there.
     Near,
+    /// Anything in sight, of what reads no column.
+    Free,
     /// Anything in sight.
     Any,
 }
@@ -43,7 +57,10 @@ impl Walk<'_> {
     /// The parts of a filter, which may run before its guards.
     pub(super) fn filter(&mut self, pairs: Pairs<'_>) -> Res<()> {
         let around = (std::mem::replace(&mut self.conditions.early, true), std::mem::take(&mut self.conditions.behind));
+        let full = std::mem::take(&mut self.conditions.full);
+        let place = std::mem::replace(&mut self.conditions.place, free::Place { full, ..free::Place::condition() });
         let result = self.pairs(pairs);
+        self.conditions.place = place;
         (self.conditions.early, self.conditions.behind) = around;
         result
     }
@@ -51,7 +68,9 @@ impl Walk<'_> {
     /// Walks a query of its own: its parts say themselves what may run early.
     pub(super) fn apart<T>(&mut self, walk: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
         let around = (std::mem::take(&mut self.conditions.early), std::mem::take(&mut self.conditions.behind));
+        let place = std::mem::take(&mut self.conditions.place);
         let result = walk(self);
+        self.conditions.place = place;
         (self.conditions.early, self.conditions.behind) = around;
         result
     }
@@ -68,14 +87,26 @@ impl Walk<'_> {
     }
 
     /// Before a part of the client's is walked: one that can fail is behind the guards of all that it reads. Its own parts then need no look.
-    pub(super) fn early_part(&mut self, c: &Value) -> Res<bool> {
-        if !self.conditions.early || !self.fails(c) {
+    pub(super) fn early_part(&mut self, f: &Value, c: &Value) -> Res<bool> {
+        if !self.conditions.early {
             return Ok(false);
         }
-        let mut uses = Vec::new();
-        used(c, &mut uses);
+        let Some(mut uses) = self.failing_uses(c, self.conditions.place.apart) else { return Ok(false) };
+        let by_parent = self.levels.last().is_some_and(|l| !l.passed && l.is_by_parent());
+        let place = self.conditions.place;
+        let costly = place.full || (place.costly && !self.levels.iter().any(|l| !l.passed && l.is_by_parent()));
+        // The name of an object that became its number is a constant.
+        let constant = uses.iter().all(|used| *used == Use::Free) && !free::varies(self.catalog, f);
+        uses.retain(|used| !(constant || (costly && *used == Use::Free)));
         if uses.is_empty() {
+            self.conditions.raising += usize::from(self.conditions.catalogs && !constant);
             return Ok(false);
+        }
+        if by_parent {
+            uses.push(Use::Near);
+        }
+        if !costly && !self.reads_guarded(&uses) {
+            uses.push(Use::Any);
         }
         self.conditions.raising += 1;
         if self.reads_unguarded(&uses) {
@@ -95,6 +126,32 @@ impl Walk<'_> {
         self.conditions.raising
     }
 
+    /// What can fail on a row, and what it reads; something that reads no column if the planner does not make a constant of it.
+    pub(super) fn failing_uses<'v>(&self, c: &'v Value, apart: bool) -> Option<Vec<Use<'v>>> {
+        let mut uses = Vec::new();
+        if free::is_call_of_the_walls(self.catalog, c) {
+            return None;
+        }
+        if self.fails(c, apart) {
+            used(self.catalog, c, &mut uses);
+            uses.extend((uses.is_empty() && free::varies(self.catalog, c)).then_some(Use::Free));
+            uses.extend(fields(c, "SubLink").filter(|link| self.tells_late(link, apart)).map(|_| Use::Any));
+        } else if self.may_convert(c) {
+            uses.push(Use::Free);
+        }
+        (!uses.is_empty()).then_some(uses)
+    }
+
+    /// Whether it certainly reads an item whose guard a fence around it could hold.
+    fn reads_guarded(&self, uses: &[Use<'_>]) -> bool {
+        let items = || self.levels.iter().flat_map(|l| &l.items).filter(|i| i.guard.is_some());
+        uses.iter().any(|used| match used {
+            Use::Of(name) => items().any(|i| i.name == **name),
+            Use::Bare(name) => items().any(|i| i.name == **name || i.relation.as_ref().is_some_and(|r| r.has_column(name))),
+            Use::Near | Use::Free | Use::Any => true,
+        })
+    }
+
     fn reads_unguarded(&self, uses: &[Use<'_>]) -> bool {
         uses.iter().any(|used| {
             for (up, level) in self.levels.iter().rev().enumerate() {
@@ -103,7 +160,7 @@ impl Walk<'_> {
                     let hit = match used {
                         Use::Of(name) => item.name == **name || level.items.iter().any(|i| i.merged && i.name == **name),
                         Use::Bare(name) => item.name == **name || item.open || item.relation.as_ref().is_some_and(|r| r.has_column(name)),
-                        Use::Near | Use::Any => true,
+                        Use::Near | Use::Free | Use::Any => true,
                     };
                     certain |= hit && matches!(used, Use::Of(_));
                     if hit && item.open && !(up > 0 && level.passed) {
@@ -128,8 +185,8 @@ impl Walk<'_> {
         inner.iter().any(|l| l.items.iter().any(|i| i.name == name))
     }
 
-    /// Whether this node itself can fail on some value.
-    fn fails(&self, c: &Value) -> bool {
+    /// Whether this node itself can fail on some value. `apart`: it is a condition of its own.
+    fn fails(&self, c: &Value, apart: bool) -> bool {
         let Some((name, node)) = kind(c) else { return false };
         if self.conversion_fails(name, node) {
             return true;
@@ -141,12 +198,13 @@ impl Walk<'_> {
             }
             "AArrayExpr" | "XmlExpr" | "XmlSerialize" => true,
             "CaseExpr" => !node["arg"].is_null() && (self.catalog.operators.contains("=") || is_row(&node["arg"])),
-            "AIndirection" => list(node, "indirection").iter().any(|s| fields(s, "AIndices").is_some()),
+            "AIndirection" => list(node, "indirection").iter().any(|s| fields(s, "AIndices").is_some()) || self.calls_by_field(node),
+            "ColumnRef" => self.calls_by_field(node),
             "FuncCall" => self.call_fails(node),
-            "AExpr" => self.operation_fails(node),
-            "SubLink" if !node["testexpr"].is_null() => {
+            "AExpr" => !free::is_short_span_from_now(node) && self.operation_fails(node),
+            "SubLink" => {
                 let operator = names(list(node, "oper_name")).last().copied().unwrap_or("=").to_owned();
-                self.operator_fails(&operator)
+                (!node["testexpr"].is_null() && self.operator_fails(&operator)) || self.tells_late(node, apart)
             }
             _ => false,
         }
@@ -157,7 +215,7 @@ impl Walk<'_> {
         match names(list(call, "funcname")).as_slice() {
             [name] | ["pg_catalog", name] => {
                 let listed = self.catalog.functions.iter().any(|(_, n)| n == name);
-                listed || functions::find_call(name, arguments).is_none_or(|f| f.raises) || has_effect(name)
+                listed || functions::find_call(name, arguments).is_none_or(|f| f.raises) || has_effect(self.catalog, name)
             }
             _ => true,
         }
@@ -170,7 +228,8 @@ impl Walk<'_> {
             let name = fields(v, "ColumnRef").map(|c| names(list(c, "fields")));
             matches!(name.as_deref(), Some([one]) if self.levels.iter().flat_map(|l| &l.items).any(|i| i.name == *one))
         };
-        if compares_rows(x) || whole(&x["lexpr"]) || whole(&x["rexpr"]) {
+        let shape = |side: &Value| free::may_be_shape(self.catalog, side);
+        if compares_rows(x) || whole(&x["lexpr"]) || whole(&x["rexpr"]) || shape(&x["lexpr"]) || shape(&x["rexpr"]) {
             return true;
         }
         match x["kind"].as_i64().and_then(|k| K::try_from(i32::try_from(k).ok()?).ok()) {
@@ -203,12 +262,8 @@ impl Walk<'_> {
         match c {
             Value::Array(all) => all.iter().any(|v| self.any_fails(v)),
             Value::Object(map) => {
-                if kind(c).is_some() && self.fails(c) {
-                    let mut uses = Vec::new();
-                    used(c, &mut uses);
-                    if !uses.is_empty() {
-                        return true;
-                    }
+                if kind(c).is_some() && self.failing_uses(c, false).is_some() {
+                    return true;
                 }
                 map.iter().any(|(key, inner)| key != "subselect" && self.any_fails(inner))
             }
@@ -226,7 +281,7 @@ impl Walk<'_> {
             let mut uses = Vec::new();
             let value = fields(target, "ResTarget").map(|t| &t["val"]).filter(|v| is_row(v));
             value.is_some_and(|v| {
-                used(v, &mut uses);
+                used(self.catalog, v, &mut uses);
                 !uses.is_empty()
             })
         };
@@ -242,31 +297,25 @@ impl Walk<'_> {
     }
 
     fn is_before_parents(&self) -> bool {
-        let by_parent = |level: &Level| level.items.iter().any(|i| !i.fenced && i.guard.as_ref().is_some_and(|g| !g.exists.is_null()));
-        self.levels.iter().any(|l| !l.passed && by_parent(l))
+        self.levels.iter().any(|l| !l.passed && l.is_by_parent())
     }
 
     /// XMLTABLE reads what stands before it as XML, which fails where it is none.
     pub(super) fn xml_before_parents(&self, table: &Value) -> Res<()> {
         let mut uses = Vec::new();
-        used(table, &mut uses);
+        used(self.catalog, table, &mut uses);
         if !uses.is_empty() && self.is_before_parents() {
             return disagree("what can fail may run before a guard by way of a parent");
         }
         self.not_before_parents(table)
     }
 
-    /// Whether something in a query, at whatever depth, can fail on a column's value; conditions have fences of their own.
-    fn fails_anywhere(&self, c: &Value) -> bool {
+    /// Whether something in a query, at whatever depth, can fail as it is run: also on rows of the tenant's own, if it tells that it was run.
+    pub(super) fn fails_anywhere(&self, c: &Value) -> bool {
         match c {
             Value::Array(all) => all.iter().any(|v| self.fails_anywhere(v)),
             Value::Object(map) => {
-                let mut uses = Vec::new();
-                if kind(c).is_some() && self.fails(c) {
-                    used(c, &mut uses);
-                }
-                let inside = |(key, inner): (&str, &Value)| !matches!(key, "where_clause" | "quals") && self.fails_anywhere(inner);
-                !uses.is_empty() || map.iter().any(inside)
+                (kind(c).is_some() && self.failing_uses(c, false).is_some()) || map.values().any(|inner| self.fails_anywhere(inner))
             }
             _ => false,
         }
@@ -297,6 +346,7 @@ impl Walk<'_> {
 
     /// A WITH query whose output can fail keeps conditions out; any other is remembered.
     pub(super) fn with_query(&mut self, cte: &Value, client: &Value) -> Res<()> {
+        self.conditions.with_fails |= self.fails_anywhere(&client["ctequery"]);
         let (Some(f), Some(c)) = (fields(&cte["ctequery"], "SelectStmt"), fields(&client["ctequery"], "SelectStmt")) else { return Ok(()) };
         let open = cte["ctematerialized"].as_i64() != Some(MATERIALIZED) && !is_barrier(f);
         if open && self.output_fails(c) {
@@ -361,23 +411,25 @@ fn is_barrier(select: &Value) -> bool {
     !select["limit_count"].is_null() || !select["limit_offset"].is_null()
 }
 
-/// Functions whose call is seen from outside: it tells of the row as an error would.
-fn has_effect(name: &str) -> bool {
-    matches!(name, "nextval" | "currval" | "pg_notify") || super::locks::shares_a_key(name)
+/// Functions whose call is seen from outside: it tells of the row as an error would. What a listed one does is not known.
+pub(super) fn has_effect(catalog: &Catalog, name: &str) -> bool {
+    functions::has_effect(name) || super::locks::shares_a_key(name) || catalog.functions.iter().any(|(_, listed)| listed == name)
 }
 
 /// The columns that an expression reads.
-fn used<'v>(value: &'v Value, out: &mut Vec<Use<'v>>) {
+pub(super) fn used<'v>(catalog: &Catalog, value: &'v Value, out: &mut Vec<Use<'v>>) {
     match value {
-        Value::Array(all) => all.iter().for_each(|v| used(v, out)),
+        Value::Array(all) => all.iter().for_each(|v| used(catalog, v, out)),
         Value::Object(map) => {
             match kind(value) {
                 Some(("ColumnRef", column)) => return out.push(column_use(column)),
                 Some(("SubLink", _)) => out.push(Use::Near),
-                Some(("FuncCall", call)) if names(list(call, "funcname")).last().is_some_and(|n| has_effect(n)) => out.push(Use::Any),
+                Some(("FuncCall", call)) if names(list(call, "funcname")).last().is_some_and(|n| has_effect(catalog, n)) => {
+                    out.push(Use::Any);
+                }
                 _ => {}
             }
-            map.values().for_each(|v| used(v, out));
+            map.values().for_each(|v| used(catalog, v, out));
         }
         _ => {}
     }

@@ -1,7 +1,8 @@
 //! What names mean where they stand, as far as guards and fences care.
 
-use super::{Found, Res, Walk, disagree, fields, list, text};
+use super::{Found, Res, Walk, disagree, fields, list, names, text};
 use crate::sql::catalog::{Relation, SYSTEM_COLUMNS};
+use crate::sql::functions::{self, Field};
 use crate::sql::tree::Value;
 use std::sync::Arc;
 
@@ -62,6 +63,11 @@ impl Level {
             let named: Vec<&str> = rels.iter().filter_map(|r| fields(r, "RangeVar")).map(|r| text(r, "relname")).collect();
             self.items.iter().any(|i| such(i) && (rels.is_empty() || named.contains(&i.name.as_str())))
         })
+    }
+
+    /// Rows of it are still to be filtered by way of their parents.
+    pub(super) fn is_by_parent(&self) -> bool {
+        self.items.iter().any(|i| !i.fenced && i.guard.as_ref().is_some_and(|g| !g.exists.is_null()))
     }
 
     fn find(&self, name: &str) -> Option<&Seen> {
@@ -149,10 +155,34 @@ impl Walk<'_> {
 
     /// `x.f` is the call `f(x)` where `f` is no column of x: then `f` must not be the name of a function that is not allowed.
     pub(super) fn field(&self, item: Option<&str>, field: &str) -> Res<()> {
-        let relation = item.and_then(|name| self.levels.iter().rev().find_map(|l| l.find(name))).and_then(|i| i.relation.as_ref());
-        if self.catalog.unsafe_fields.contains(field) && !relation.is_some_and(|r| r.has_column(field)) {
+        let item = item.and_then(|name| self.levels.iter().rev().find_map(|l| l.find(name)));
+        if item.and_then(|i| i.relation.as_ref()).is_some_and(|r| r.has_column(field)) {
+            return Ok(());
+        }
+        let call = functions::field(field);
+        let hides = item.is_some_and(|i| i.hides.is_some() || i.late);
+        if self.catalog.unsafe_fields.contains(field) || call == Field::Refused || (hides && call != Field::Nothing) {
             return disagree("a field could be the call of a function");
         }
         Ok(())
+    }
+
+    /// `x.f`, or `(x).f`, where f may be the call of a function that can fail.
+    pub(super) fn calls_by_field(&self, node: &Value) -> bool {
+        let raises = |field: &str| functions::field(field) == Field::Call { raises: true };
+        let find = |name: &str| self.levels.iter().rev().find_map(|l| l.find(name));
+        let is_column = |item: &Seen, field: &str| item.relation.as_ref().is_some_and(|r| r.has_column(field));
+        if node["indirection"].is_null() {
+            let parts = list(node, "fields");
+            let named = names(parts);
+            let ([.., item, field], true) = (named.as_slice(), named.len() == parts.len()) else { return false };
+            let by_parent = || self.levels.iter().any(|l| !l.passed && l.is_by_parent());
+            return raises(field) && find(item).is_some_and(|i| if i.relation.is_some() { !is_column(i, field) } else { by_parent() });
+        }
+        let row = fields(&node["arg"], "ColumnRef").map(|c| names(list(c, "fields")));
+        let row = row.and_then(|names| if let [one] = names.as_slice() { find(one) } else { None });
+        let mut steps = list(node, "indirection").iter().map(|step| fields(step, "String").map(|s| text(s, "sval")));
+        let first = steps.next().flatten().is_some_and(|f| raises(f) && !row.is_some_and(|item| is_column(item, f)));
+        first || steps.flatten().any(raises)
     }
 }

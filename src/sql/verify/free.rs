@@ -1,0 +1,267 @@
+//! What can fail and reads no column of a row tells, by being run, that there was such a row: it stands behind the guards of its level, unless the
+//! condition that it is in certainly costs more than a guard, so that PostgreSQL looks at it later (costsize.c, cost_qual_eval_walker; createplan.c,
+//! order_qual_clauses). Where rows are filtered by a join, no cost helps.
+
+use super::{Res, Walk, disagree, fields, kind, list, names, raises, text};
+use crate::sql::catalog::Catalog;
+use crate::sql::tree::{Fields, Value};
+use crate::sql::{conversions as facts, functions};
+use pg_query::protobuf::{AExprKind, SubLinkType};
+
+/// Where in a condition the walk is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// At a condition of its own: a part of nothing but AND.
+    pub(super) apart: bool,
+    /// Inside an operator that no constant takes away, so that the whole costs more than a guard.
+    pub(super) costly: bool,
+    /// In the condition of a FULL JOIN, which stays at the join: its tables are wrapped.
+    pub(super) full: bool,
+}
+
+const AND: i64 = 1;
+const OR: i64 = 2;
+const NOT: i64 = 3;
+
+impl Place {
+    /// A whole condition of a filter.
+    pub(super) fn condition() -> Self {
+        Self { apart: true, ..Self::default() }
+    }
+
+    /// Inside the field `key` of this node.
+    pub(super) fn inside(self, node: &Fields, key: &str, value: &Value) -> Self {
+        let of = |name: &str| node.get(name).unwrap_or(&Value::Null);
+        match (of("boolop").as_i64(), key) {
+            (Some(AND), "args") => self,
+            (Some(OR), "args") if self.apart => {
+                let costly = self.costly || value.as_array().is_some_and(|parts| parts.iter().any(asks_column));
+                Self { apart: false, costly, ..self }
+            }
+            (Some(NOT), "args") => {
+                let exists = |v: &Value| fields(v, "SubLink").is_some_and(|l| is_a(l, SubLinkType::ExistsSublink));
+                Self { apart: self.apart && value.as_array().is_some_and(|parts| parts.iter().all(exists)), ..self }
+            }
+            _ => {
+                let operator = matches!(key, "lexpr" | "rexpr") && !of("name").is_null();
+                Self { apart: false, costly: self.costly || (operator && stays(of("kind"), names_of(of("name")), value)), ..self }
+            }
+        }
+    }
+}
+
+fn names_of(value: &Value) -> Vec<&str> {
+    names(value.as_array().map(Vec::as_slice).unwrap_or_default())
+}
+
+fn is_a(link: &Value, kind: SubLinkType) -> bool {
+    link["sub_link_type"].as_i64() == Some(i64::from(kind as i32))
+}
+
+/// An operator that the planner keeps whatever its other side is: of equality only where this side is no truth value, for `x = true` is `x`.
+fn stays(form: &Value, name: Vec<&str>, side: &Value) -> bool {
+    let of_kind = |kinds: &[AExprKind]| form.as_i64().is_some_and(|k| kinds.iter().any(|other| i64::from(*other as i32) == k));
+    if of_kind(&[AExprKind::AexprLike, AExprKind::AexprIlike, AExprKind::AexprBetween, AExprKind::AexprNotBetween]) {
+        return true;
+    }
+    if of_kind(&[AExprKind::AexprIn]) {
+        let plain = |v: &Value| matches!(kind(v), Some(("AConst" | "ParamRef" | "ColumnRef", _))) || is_no_truth_value(v);
+        return fields(side, "List").is_some_and(|all| list(all, "items").iter().all(plain));
+    }
+    if !of_kind(&[AExprKind::AexprOp]) {
+        return false;
+    }
+    let equality = matches!(name.last(), Some(&("=" | "<>" | "!=")));
+    !equality || is_no_truth_value(side)
+}
+
+fn is_no_truth_value(side: &Value) -> bool {
+    if let Some(cast) = fields(side, "TypeCast") {
+        return fields(&cast["arg"], "ParamRef").is_some() || names(list(&cast["type_name"], "names")).last() != Some(&"bool");
+    }
+    let bare = |x: &Value| matches!(names(list(x, "name")).as_slice(), ["+" | "-" | "*" | "/" | "%" | "||"]);
+    fields(side, "AExpr").is_some_and(bare)
+}
+
+/// `column = $1` and the like, which costs as much as a guard.
+fn asks_column(part: &Value) -> bool {
+    let Some(x) = fields(part, "AExpr").filter(|x| x["kind"].as_i64() == Some(i64::from(AExprKind::AexprOp as i32))) else { return false };
+    let column = |v: &Value| fields(v, "ColumnRef").is_some();
+    let given = |v: &Value| match kind(v) {
+        Some(("ParamRef", _)) => true,
+        Some(("AConst", c)) => c["isnull"] != Value::Bool(true) && c["val"]["Boolval"].is_null(),
+        Some(("TypeCast", cast)) => fields(&cast["arg"], "ParamRef").is_some(),
+        _ => false,
+    };
+    (column(&x["lexpr"]) && given(&x["rexpr"])) || (column(&x["rexpr"]) && given(&x["lexpr"]))
+}
+
+fn is_number(value: &Value) -> bool {
+    match kind(value) {
+        None => true,
+        Some(("AConst", c)) => !c["val"]["Ival"].is_null() || !c["val"]["Fval"].is_null(),
+        Some(("AExpr", x)) => is_arithmetic(x),
+        _ => false,
+    }
+}
+
+fn is_arithmetic(x: &Value) -> bool {
+    let operator = matches!(names(list(x, "name")).last(), Some(&("+" | "-" | "*" | "/" | "%")));
+    operator && is_number(&x["lexpr"]) && is_number(&x["rexpr"])
+}
+
+/// Whether anything in it is more than constants of which the planner makes another.
+pub(super) fn varies(catalog: &Catalog, value: &Value) -> bool {
+    match value {
+        Value::Array(all) => all.iter().any(|v| varies(catalog, v)),
+        Value::Object(map) => match kind(value) {
+            Some(("AConst", _)) => false,
+            Some(("AExpr", x)) => {
+                // With a time zone, a text search configuration, or code of the operator's own.
+                let late = |name: &&str| matches!(*name, "+" | "-" | "@@" | "||") || catalog.operators.contains(*name);
+                let late = !is_arithmetic(x) && names(list(x, "name")).last().is_none_or(late);
+                late || varies(catalog, &x["lexpr"]) || varies(catalog, &x["rexpr"])
+            }
+            Some(("TypeCast", cast)) => !is_made_at_once(cast),
+            Some(("ParamRef" | "SqlvalueFunction" | "FuncCall" | "SubLink" | "AIndirection" | "XmlExpr" | "XmlSerialize", _)) => true,
+            _ => map.values().any(|v| varies(catalog, v)),
+        },
+        _ => false,
+    }
+}
+
+/// A literal of a type is read with the statement; a number becomes another, or text, in the planner.
+fn is_made_at_once(cast: &Value) -> bool {
+    if let Some(array) = fields(&cast["arg"], "AArrayExpr") {
+        let target = cast["type_name"].clone();
+        let each = |v: &Value| fields(v, "AConst").is_some_and(|c| is_made(c, &target));
+        return list(array, "elements").iter().all(each);
+    }
+    fields(&cast["arg"], "AConst").is_some_and(|c| is_made(c, &cast["type_name"]))
+}
+
+fn is_made(constant: &Value, target: &Value) -> bool {
+    let text = !constant["val"]["Sval"].is_null() || !constant["val"]["Bsval"].is_null() || constant["isnull"] == Value::Bool(true);
+    let target = names(list(target, "names")).last().copied().unwrap_or_default();
+    text || matches!(target, "int2" | "int4" | "int8" | "float4" | "float8" | "numeric" | "text" | "varchar" | "bpchar" | "bool")
+}
+
+/// `now() + interval '1 day'`, `CURRENT_DATE - 30`.
+pub(super) fn is_short_span_from_now(x: &Value) -> bool {
+    let now = match kind(&x["lexpr"]) {
+        Some(("SqlvalueFunction", _)) => true,
+        Some(("FuncCall", call)) => list(call, "args").is_empty() && names(list(call, "funcname")).last() == Some(&"now"),
+        _ => false,
+    };
+    let short = match kind(&x["rexpr"]) {
+        Some(("AConst", c)) => c["val"]["Ival"]["ival"].as_i64().is_some_and(|days| (0..10_000).contains(&days)),
+        Some(("TypeCast", cast)) => {
+            let literal = fields(&cast["arg"], "AConst").and_then(|c| c["val"]["Sval"]["sval"].as_str());
+            names(list(&cast["type_name"], "names")).last() == Some(&"interval") && literal.is_some_and(functions::is_short_span)
+        }
+        _ => false,
+    };
+    now && short && matches!(names(list(x, "name")).as_slice(), ["+" | "-"])
+}
+
+/// Values of some types fail as they are compared: where a column is of one, no operand passes of which the type is not certain.
+pub(super) fn may_be_shape(catalog: &Catalog, operand: &Value) -> bool {
+    let certain = |name: &str, node: &Value| match name {
+        "ColumnRef" => {
+            let parts = list(node, "fields");
+            let named = names(parts);
+            named.len() == parts.len() && named.last().is_some_and(|n| !catalog.shapes.contains(*n))
+        }
+        "AConst" | "ParamRef" | "SqlvalueFunction" => true,
+        "TypeCast" => names(list(&node["type_name"], "names")).last().is_some_and(|n| *n != "json" && facts::is_firm_type(n)),
+        "List" => !list(node, "items").iter().any(|item| may_be_shape(catalog, item)),
+        _ => false,
+    };
+    !catalog.shapes.is_empty() && !kind(operand).is_none_or(|(name, node)| certain(name, node))
+}
+
+/// A function that only the wall makes something of, with the names in literals: what stands for it is proved where it stands.
+pub(super) fn is_call_of_the_walls(catalog: &Catalog, c: &Value) -> bool {
+    let Some(call) = fields(c, "FuncCall") else { return false };
+    let args = list(call, "args");
+    let named = names(list(call, "funcname"));
+    let unknown = matches!(named.as_slice(), [name] | ["pg_catalog", name] if functions::find_call(name, args.len()).is_none());
+    unknown && args.iter().all(|a| fields(a, "AConst").is_some()) && !named.last().is_some_and(|n| raises::has_effect(catalog, n))
+}
+
+impl Walk<'_> {
+    /// A subquery is run once a row needs it: what fails in it, or is seen from outside, tells of that row, unless it is a condition of its own, which
+    /// becomes a join or is looked at before any row.
+    pub(super) fn tells_late(&self, link: &Value, apart: bool) -> bool {
+        let alone = apart && [SubLinkType::ExistsSublink, SubLinkType::AnySublink, SubLinkType::ExprSublink].iter().any(|k| is_a(link, *k));
+        let seen = || {
+            let mut uses = Vec::new();
+            raises::used(self.catalog, &link["subselect"], &mut uses);
+            uses.contains(&raises::Use::Any)
+        };
+        self.fails_anywhere(&link["subselect"]) && (!alone || seen())
+    }
+
+    /// COALESCE, CASE and GREATEST of a column that may fail to become of another's type.
+    pub(super) fn may_convert(&self, c: &Value) -> bool {
+        match kind(c) {
+            Some(("CoalesceExpr" | "MinMaxExpr", x)) => self.converts_one(list(x, "args").iter().collect()),
+            Some(("CaseExpr", x)) => {
+                let arms = || list(x, "args").iter().filter_map(|a| fields(a, "CaseWhen"));
+                let results = arms().map(|a| &a["result"]).chain([&x["defresult"]]).collect();
+                let compared = arms().map(|a| &a["expr"]).chain([&x["arg"]]).collect();
+                self.converts_one(results) || (!x["arg"].is_null() && self.converts_one(compared))
+            }
+            _ => false,
+        }
+    }
+
+    fn converts_one(&self, parts: Vec<&Value>) -> bool {
+        let types = |v: &Value| fields(v, "ColumnRef").and_then(|c| self.types_of(c));
+        let fallible: Vec<u32> = parts.iter().filter_map(|p| types(p)).flatten().filter(|t| facts::can_fail(*t)).collect();
+        let unlike = |v: &&Value| match kind(v) {
+            None | Some(("AConst", _)) => false,
+            _ => types(v).is_none_or(|of| of.iter().any(|t| fallible.iter().any(|f| f != t))),
+        };
+        !fallible.is_empty() && parts.iter().any(unlike)
+    }
+
+    /// Where a guard is a join: keys by which rows are sorted or grouped may be made before it, and other items of FROM may be run for rows
+    /// that it removes; then nothing in them can fail.
+    pub(super) fn nothing_before_parents(&self, c: &Value, arm: bool) -> Res<()> {
+        if !self.levels.last().is_some_and(|l| l.is_by_parent()) {
+            return Ok(());
+        }
+        const KEYS: &[&str] = &["sort_clause", "group_clause", "distinct_clause", "window_clause"];
+        let keyed = arm || KEYS.iter().any(|k| !list(c, k).is_empty()) || has_window(&c["target_list"]);
+        if keyed && (self.fails_anywhere(&c["target_list"]) || KEYS.iter().any(|k| self.fails_anywhere(&c[*k]))) {
+            return disagree("a key that can fail may be made before a guard by way of a parent");
+        }
+        if list(c, "from_clause").iter().any(|item| self.item_fails(item)) {
+            return disagree("what can fail in FROM may be run before a guard by way of a parent");
+        }
+        Ok(())
+    }
+
+    fn item_fails(&self, item: &Value) -> bool {
+        match kind(item) {
+            Some(("JoinExpr", join)) => self.item_fails(&join["larg"]) || self.item_fails(&join["rarg"]),
+            Some(("RangeVar", var)) => {
+                let named = text(var, "schemaname").is_empty() && self.ctes.iter().flatten().any(|n| n == text(var, "relname"));
+                named && self.conditions.with_fails
+            }
+            _ => self.fails_anywhere(item),
+        }
+    }
+}
+
+fn has_window(value: &Value) -> bool {
+    match value {
+        Value::Array(all) => all.iter().any(has_window),
+        Value::Object(map) => {
+            fields(value, "FuncCall").is_some_and(|call| !call["over"].is_null())
+                || map.iter().any(|(key, inner)| key != "subselect" && has_window(inner))
+        }
+        _ => false,
+    }
+}
