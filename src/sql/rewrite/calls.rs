@@ -22,9 +22,12 @@ impl Rewriter<'_> {
         }
         self.own_rows(call, place)?;
         let mut traits = Traits::varying();
+        let aggregate = own && functions::is_aggregate(name) && !self.cx.catalog.user_functions.contains(name);
+        self.aggregated += usize::from(aggregate);
         traits.add(self.exprs(&mut call.args)?);
         traits.add(self.exprs(&mut call.agg_order)?);
         traits.add(self.optional(call.agg_filter.as_mut())?);
+        self.aggregated -= usize::from(aggregate);
         if let Some(over) = call.over.as_mut() {
             traits.add(self.window(over)?);
         }

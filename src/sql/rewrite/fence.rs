@@ -142,10 +142,12 @@ impl Rewriter<'_> {
         self.fences += 1;
         let mut uses = self.fence_uses(&traits.raising);
         uses.retain(|used| !(costly && *used == Use::Free));
+        let wide = if self.aggregated > 0 { Use::Beside } else { Use::Any };
+        uses.iter_mut().filter(|used| matches!(used, Use::Free | Use::Any)).for_each(|used| used.clone_from(&wide));
         let mut due = guards_for(&self.levels, &uses);
         if due.is_empty() && !costly {
             // What it reads needs no guard, but whether it is looked at may tell of what stands beside it.
-            due = guards_for(&self.levels, &[Use::Free]);
+            due = guards_for(&self.levels, &[wide]);
         }
         let mut guards = Vec::new();
         for (guard, may_be_absent) in due {

@@ -197,6 +197,9 @@ struct Rewriter<'a> {
     alone: bool,
     /// What is looked at stands in a condition that certainly costs more than a guard.
     costly: bool,
+    /// In how many aggregates' arguments the walk is: rows that come there have passed the filter of the aggregate's level, and a fence in it that names
+    /// another level would make it one of that level.
+    aggregated: usize,
     /// What is looked at stands in the condition of a FULL JOIN, which stays at the join of the wrapped tables.
     full: bool,
     /// The query that is entered next is an arm of a set operation.
@@ -266,6 +269,7 @@ impl<'a> Rewriter<'a> {
             alone: false,
             costly: false,
             full: false,
+            aggregated: 0,
             arm: false,
             windows: 0,
             row_values: 0,

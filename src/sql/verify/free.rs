@@ -243,6 +243,13 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// A certain aggregate: no function of that name is the operator's.
+    pub(super) fn is_aggregate(&self, call: &Value) -> bool {
+        let named = names(list(call, "funcname"));
+        let own = matches!(named.as_slice(), [name] | ["pg_catalog", name] if functions::is_aggregate(name));
+        own && !named.last().is_some_and(|n| self.catalog.user_functions.contains(*n))
+    }
+
     fn item_fails(&self, item: &Value) -> bool {
         match kind(item) {
             Some(("JoinExpr", join)) => self.item_fails(&join["larg"]) || self.item_fails(&join["rarg"]),

@@ -63,7 +63,13 @@ impl Walk<'_> {
             "UpdateStmt" => self.update(f, c),
             "DeleteStmt" => self.delete(f, c),
             "MergeStmt" => self.merge(f, c),
-            "FuncCall" => self.function(f, c),
+            "FuncCall" => {
+                let inside = usize::from(self.is_aggregate(c));
+                self.conditions.aggregated += inside;
+                let proved = self.function(f, c);
+                self.conditions.aggregated -= inside;
+                proved
+            }
             "TypeName" => self.type_name(f, c),
             "AExpr" if f["kind"].as_i64().is_some_and(|k| BETWEEN.contains(&k)) => {
                 ["<", ">", "<=", ">="].into_iter().try_for_each(|o| self.operator(vec![o]))?;

@@ -30,6 +30,8 @@ pub(super) struct Conditions {
     pub(super) loose: bool,
     /// Where in a condition the walk is.
     pub(super) place: free::Place,
+    /// In how many aggregates' arguments the walk is, where rows have passed the filter of the aggregate's level.
+    pub(super) aggregated: usize,
     /// The filter that is walked next is the condition of a FULL JOIN.
     pub(super) full: bool,
     /// The query that is walked next is an arm of a set operation.
@@ -107,6 +109,9 @@ impl Walk<'_> {
         }
         if !costly && !self.reads_guarded(&uses) {
             uses.push(Use::Any);
+        }
+        if self.conditions.aggregated > 0 {
+            uses.iter_mut().filter(|used| matches!(used, Use::Free | Use::Any)).for_each(|used| *used = Use::Near);
         }
         self.conditions.raising += 1;
         if self.reads_unguarded(&uses) {
