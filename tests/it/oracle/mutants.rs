@@ -60,9 +60,14 @@ const WRITTEN: &[(Mutant, &[&str])] = &[
     (Mutant::AliasedJoin, &["SELECT 1 FROM ((rates r JOIN tasks t ON true) JOIN LATERAL (SELECT 1) l ON true) AS j WHERE j.code::int > 3"]),
     (
         Mutant::Effects,
-        &[SCANS[0], SCANS[1], "SELECT id FROM products WHERE title >= 'CANARY' AND title < 'CANARZ' AND setseed(5) IS NOT NULL"],
+        &[
+            SCANS[0],
+            SCANS[1],
+            "SELECT setseed(0.5) IS NULL",
+            "SELECT id FROM products WHERE title >= 'CANARY' AND title < 'CANARZ' AND random() IS NOT NULL",
+            "SELECT random()",
+        ],
     ),
-    (Mutant::Effects, &["SELECT id FROM products WHERE random() IS NOT NULL"]),
     (
         Mutant::Free,
         &[
