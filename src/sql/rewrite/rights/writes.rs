@@ -4,10 +4,11 @@ use super::names::{Item, Level};
 use super::queries::Shown;
 use super::{Relation, Res, Walk};
 use crate::policy::Verb;
+use crate::sql::rewrite::write::width;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     CmdType, DeleteStmt, InsertStmt, MergeMatchKind, MergeStmt, MergeWhenClause, Node, OnConflictAction, OnConflictClause, RangeVar,
-    ReturningClause, SelectStmt, UpdateStmt,
+    ReturningClause, UpdateStmt,
 };
 use std::sync::Arc;
 
@@ -225,23 +226,4 @@ fn target_name(target: &Node) -> Res<&str> {
         Some(NodeEnum::ResTarget(t)) => Ok(&t.name),
         _ => Err(Walk::unknown()),
     }
-}
-
-/// How many values a source gives; None where a star hides it.
-fn width(x: &SelectStmt) -> Option<usize> {
-    if let Some(left) = &x.larg {
-        return width(left);
-    }
-    if let Some(NodeEnum::List(row)) = x.values_lists.first().and_then(|r| r.node.as_ref()) {
-        return Some(row.items.len());
-    }
-    let star = |n: &Node| match &n.node {
-        Some(NodeEnum::ResTarget(t)) => match t.val.as_ref().and_then(|v| v.node.as_ref()) {
-            Some(NodeEnum::ColumnRef(c)) => matches!(c.fields.last().and_then(|f| f.node.as_ref()), Some(NodeEnum::AStar(_))),
-            Some(NodeEnum::AIndirection(i)) => matches!(i.indirection.last().and_then(|f| f.node.as_ref()), Some(NodeEnum::AStar(_))),
-            _ => false,
-        },
-        _ => true,
-    };
-    (!x.target_list.iter().any(star)).then_some(x.target_list.len())
 }
