@@ -132,15 +132,21 @@ impl Walk<'_> {
     }
 
     /// What can fail on a row, and what it reads; something that reads no column if the planner does not make a constant of it.
+    /// `apart`: it is a condition of its own.
     pub(super) fn failing_uses<'v>(&self, c: &'v Value, apart: bool) -> Option<Vec<Use<'v>>> {
+        self.uses_of(c, fields(c, "SubLink").is_some_and(|link| self.tells_late(link, apart)))
+    }
+
+    /// `late`: it is a subquery that tells of the row for which it is run.
+    fn uses_of<'v>(&self, c: &'v Value, late: bool) -> Option<Vec<Use<'v>>> {
         let mut uses = Vec::new();
         if free::is_call_of_the_walls(self.catalog, c) {
             return None;
         }
-        if self.fails(c, apart) {
+        if late || self.fails(c) {
             used(self.catalog, c, &mut uses);
             uses.extend((uses.is_empty() && free::varies(self.catalog, c)).then_some(Use::Free));
-            uses.extend(fields(c, "SubLink").filter(|link| self.tells_late(link, apart)).map(|_| Use::Any));
+            uses.extend(late.then_some(Use::Any));
         } else if self.may_convert(c) {
             uses.push(Use::Free);
         }
@@ -190,8 +196,8 @@ impl Walk<'_> {
         inner.iter().any(|l| l.items.iter().any(|i| i.name == name))
     }
 
-    /// Whether this node itself can fail on some value. `apart`: it is a condition of its own.
-    fn fails(&self, c: &Value, apart: bool) -> bool {
+    /// Whether this node itself can fail on some value.
+    fn fails(&self, c: &Value) -> bool {
         let Some((name, node)) = kind(c) else { return false };
         if self.conversion_fails(name, node) {
             return true;
@@ -209,7 +215,7 @@ impl Walk<'_> {
             "AExpr" => !free::is_short_span_from_now(node) && self.operation_fails(node),
             "SubLink" => {
                 let operator = names(list(node, "oper_name")).last().copied().unwrap_or("=").to_owned();
-                (!node["testexpr"].is_null() && self.operator_fails(&operator)) || self.tells_late(node, apart)
+                !node["testexpr"].is_null() && self.operator_fails(&operator)
             }
             _ => false,
         }
@@ -319,8 +325,9 @@ impl Walk<'_> {
     pub(super) fn fails_anywhere(&self, c: &Value) -> bool {
         match c {
             Value::Array(all) => all.iter().any(|v| self.fails_anywhere(v)),
+            // What is in a subquery is looked at part by part, once.
             Value::Object(map) => {
-                (kind(c).is_some() && self.failing_uses(c, false).is_some()) || map.values().any(|inner| self.fails_anywhere(inner))
+                (kind(c).is_some() && self.uses_of(c, false).is_some()) || map.values().any(|inner| self.fails_anywhere(inner))
             }
             _ => false,
         }
