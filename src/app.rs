@@ -5,6 +5,7 @@ use crate::listen::homes::{Ground, Homes, has_rows};
 use crate::listen::{Door, Service, Socket, Workers, redis, run};
 use crate::observe::{Metrics, Upstream};
 use crate::policy::{Home, Layouts, Policy};
+use crate::relay::Drain;
 use crate::sql::Judge;
 use crate::sql::catalog::CatalogProblem;
 use crate::upstream::postgres::{ConnectError, Target};
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// From SIGTERM to the end of sessions that are still in a transaction.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -49,11 +51,43 @@ impl Files for Disk {
 
 /// Runs the wall until SIGTERM or SIGINT; `workers` serve the connections. Errors: everything that stops the start, in words.
 pub async fn serve(path: &Path, workers: Workers) -> anyhow::Result<()> {
+    // Before anybody is served: until they are heard, a SIGTERM ends the process, and what its clients are in the midst of.
+    let mut signals = Signals::hear()?;
+    let (drain, watcher) = watch::channel(0u8);
+    let mut running = tokio::select! {
+        running = start(path, workers, watcher) => running?,
+        // One that waits for its servers has nothing to drain.
+        () = signals.end() => return Ok(()),
+    };
+    wait_for_the_end(path, &running.services, &mut signals).await;
+    let _ = drain.send(1);
+    tokio::select! {
+        () = all(&mut running.tasks) => {}
+        _ = signals.term.recv() => {}
+        () = tokio::time::sleep(DRAIN) => {}
+    }
+    let _ = drain.send(2);
+    let _ = tokio::time::timeout(Duration::from_secs(6), all(&mut running.tasks)).await;
+    if let Some(admin) = running.admin {
+        admin.abort();
+    }
+    Ok(())
+}
+
+/// What was started.
+struct Running {
+    services: Services,
+    tasks: JoinSet<()>,
+    admin: Option<JoinHandle<()>>,
+    /// The last to go: their end is waited for.
+    _workers: Arc<Workers>,
+}
+
+/// Reads the configuration and starts its listeners, one after the other. Errors: as of [`serve`].
+async fn start(path: &Path, workers: Workers, watcher: Drain) -> anyhow::Result<Running> {
     let (config, workers) = (load(path)?, Arc::new(workers));
     let metrics = Arc::new(Metrics::default());
-    let (drain, watcher) = watch::channel(0u8);
-    let mut services = Services::default();
-    let mut tasks = tokio::task::JoinSet::new();
+    let (mut services, mut tasks) = (Services::default(), JoinSet::new());
     for listener in &config.listeners {
         let socket = Socket::bind(&listener.listen)
             .await
@@ -81,20 +115,30 @@ pub async fn serve(path: &Path, workers: Workers) -> anyhow::Result<()> {
         }
         None => None,
     };
-    wait_for_the_end(path, &services).await?;
-    let _ = drain.send(1);
-    let mut again = signal(SignalKind::terminate())?;
-    tokio::select! {
-        () = all(&mut tasks) => {}
-        _ = again.recv() => {}
-        () = tokio::time::sleep(DRAIN) => {}
+    Ok(Running { services, tasks, admin, _workers: workers })
+}
+
+/// What the process is told from outside.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    /// From now on they do not end the process by themselves. Errors: the system gives none.
+    fn hear() -> std::io::Result<Self> {
+        let (term, int, hup) = (SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup());
+        Ok(Self { term: signal(term)?, int: signal(int)?, hup: signal(hup)? })
     }
-    let _ = drain.send(2);
-    let _ = tokio::time::timeout(Duration::from_secs(6), all(&mut tasks)).await;
-    if let Some(admin) = admin {
-        admin.abort();
+
+    /// It is to end.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
     }
-    Ok(())
 }
 
 /// What runs, by protocol.
@@ -196,7 +240,7 @@ fn said(event: Event) -> Upstream {
     }
 }
 
-async fn all(tasks: &mut tokio::task::JoinSet<()>) {
+async fn all(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
 
@@ -225,13 +269,12 @@ fn lines(problems: &[CatalogProblem]) -> String {
 }
 
 /// SIGHUP reloads, a stale catalog is read again; SIGTERM and SIGINT end it.
-async fn wait_for_the_end(path: &Path, services: &Services) -> anyhow::Result<()> {
-    let (mut term, mut int, mut hup) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+async fn wait_for_the_end(path: &Path, services: &Services, signals: &mut Signals) {
     loop {
         tokio::select! {
-            _ = term.recv() => return Ok(()),
-            _ = int.recv() => return Ok(()),
-            _ = hup.recv() => match load(path) {
+            _ = signals.term.recv() => return,
+            _ = signals.int.recv() => return,
+            _ = signals.hup.recv() => match load(path) {
                 Ok(config) => reload(services, &config).await,
                 Err(error) => tracing::error!(%error, "the new configuration is not used"),
             },

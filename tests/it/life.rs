@@ -1,7 +1,7 @@
 //! From start to end of the process: what stops the start, reload, catalog changes, drain, limits, cancel, admin port, logs.
 
 use crate::smoke::{POLICY, shop};
-use crate::support::{Client, Postgres, Wall, eventually, get, socket};
+use crate::support::{Client, Leash, Postgres, Wall, eventually, get, socket};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -63,6 +63,24 @@ fn a_drain_lets_transactions_end() {
     assert!(tag == b'E' && String::from_utf8_lossy(&body).contains("57P01"));
     assert!(eventually(|| wall.has_ended()), "all sessions have ended");
     assert_eq!(database.psql("SELECT item FROM orders WHERE tenant_id = 'globex' ORDER BY id"), "drained\ntwice");
+}
+
+#[test]
+fn one_that_waits_for_its_server_ends_when_told() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = format!(
+        "listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [startup] }}\n\
+         upstreams:\n  r: {{ address: '{}' }}\npolicies: test.yaml\n",
+        silent.local_addr().unwrap()
+    );
+    std::fs::write(directory.path().join("partywall.yaml"), config).unwrap();
+    std::fs::write(directory.path().join("test.yaml"), super::redis::POLICY).unwrap();
+    let wall = Leash::start("KILL", None, &[env!("CARGO_BIN_EXE_partywall"), "serve"], directory.path(), &[]);
+    let _asked = silent.accept().unwrap();
+    assert!(!wall.has_ended());
+    wall.signal("TERM");
+    assert!(eventually(|| wall.has_ended()));
 }
 
 #[test]
