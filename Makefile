@@ -1,4 +1,4 @@
-.PHONY: rotation coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
+.PHONY: attacks rotation coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -11,7 +11,7 @@ help:
 	@echo "make rotation    certificates replaced every second for a minute under load"
 	@echo "make sqlsmith    SQLsmith as a tenant through the wall (SECONDS=3600 SEED=1)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
-	@echo "make isolation   attacks on PostgreSQL; make redis-isolation: on Redis (ONLY=ids or groups)"
+	@echo "make isolation   attacks on PostgreSQL; make redis-isolation: on Redis, every way to it (ONLY=ids or groups); make attacks: both (20 minutes)"
 	@echo "make redis-oracle  random commands through the wall and on a private Redis (N=1000000 SEED=7); make redis-suite: Redis' own test suite"
 	@echo "make fuzz        each fuzz target for FUZZ_SECONDS=1800 (needs a nightly toolchain and cargo-fuzz)"
 	@echo "make bench       pgbench and redis-benchmark: direct, relay, pgbouncer, wall (release build; minutes)"
@@ -37,14 +37,19 @@ lint: install
 	cargo clippy --all-targets -- -D warnings
 	cargo check --lib --no-default-features
 
-# A neighbour's wait in the Redis attacks is a timing: here only a stall counts; `make redis-isolation` holds it to 50 ms.
+# All Redis attacks in three of the six rounds of `make attacks`, at once, since a round mostly waits. A neighbour's wait is a timing: here only a stall
+# counts; `make attacks` holds it to 50 ms. What each round alone shows:
+#   alone-glob      a connection upstream for each client and nothing behind the wall; prefixes whose every character means something in a pattern
+#   shared-cluster  connections that all tenants' clients share, nothing behind the wall; one slot a tenant, redirections, commands that a node lacks
+#   shared-acl-glob the server's users, which change on shared connections, and whose rules must quote such a prefix
+# The other three are the same parts put together otherwise: alone, shared and alone-acl with the plain prefix.
 test: lint
 	cargo test
 	python3 tests/drivers/run.py --quick
 	cargo test --features mutants --lib protection_is_missed
 	cargo test --features mutants --test it every_protection
 	bash tests/isolation.sh
-	ISOLATION_P99_MS=1000 bash tests/isolation/redis.sh
+	ISOLATION_P99_MS=1000 ISOLATION_JOBS=3 ISOLATION_ROUNDS='alone-glob shared-cluster shared-acl-glob' bash tests/isolation/redis.sh
 
 # Installs under target/drivers (and by Debian's packages), runs on servers of its own.
 drivers: install
@@ -98,6 +103,9 @@ redis-suite: install
 
 redis-isolation:
 	bash tests/isolation/redis.sh $(ONLY)
+
+# Everything that attacks, in full: the PostgreSQL suite, and all six rounds of the Redis attacks, one after the other.
+attacks: isolation redis-isolation
 
 fmt:
 	cargo fmt
