@@ -26,7 +26,8 @@ const LEFT: &str = "SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_listen
         pg_catalog.pg_my_temp_schema()) \
     OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() \
         AND locktype OPERATOR(pg_catalog.=) 'advisory') \
-    OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session')";
+    OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session') \
+    OPERATOR(pg_catalog.+) pg_catalog.pg_my_temp_schema()::pg_catalog.int8";
 
 impl Loan {
     /// Makes the connection what `asker` must find; false where it cannot be, and then it is of no use.
@@ -36,17 +37,18 @@ impl Loan {
         if !soiled && conn.lent.settings == asker.settings {
             return true;
         }
-        let mut text = String::new();
+        // Once only: a SET LOCAL behind RESET ALL would leave the server's own value as one that a session has set (guc.c, GUC_SET_LOCAL).
+        let mut text = String::from(PATIENT);
         if soiled {
-            text.push_str(PATIENT);
             text.push_str(CLEAN);
             let Ok(seed) = seed() else { return false };
             let _ = write!(text, "SELECT pg_catalog.setseed({seed}); ");
         }
         let before = if soiled { Settings::default() } else { conn.lent.settings.clone() };
         text.push_str(&changes(&before, &asker.settings));
-        let done = tokio::time::timeout(PATIENCE, conn.connection.rows(&text)).await;
-        if !matches!(done, Ok(Ok(_))) {
+        let Ok(Ok(rows)) = tokio::time::timeout(PATIENCE, conn.connection.rows(&text)).await else { return false };
+        // Nothing takes away that the connection has a temporary schema: pg_my_temp_schema() tells of it.
+        if soiled && !matches!(rows.as_slice(), [row] if row.first() == Some(&Some("0".to_owned()))) {
             return false;
         }
         conn.lent.soiled &= !soiled;
@@ -65,7 +67,7 @@ impl Loan {
             return Ok(Greeting { parameters: conn.parameters.clone(), settings: Settings::default() });
         }
         let wanted: Settings = startup.into();
-        conn.connection.rows(&changes(&Settings::default(), &wanted)).await?;
+        conn.connection.rows(&patient(&Settings::default(), &wanted)).await?;
         let settings = read(conn.connection.rows(SETTINGS).await?);
         conn.lent.settings = settings.clone();
         Ok(Greeting { parameters: conn.connection.parameters.clone(), settings })
@@ -82,7 +84,7 @@ impl Loan {
     pub async fn set(&mut self, from: &Settings, to: &Settings) -> Result<Option<Vec<(String, String)>>, NoLoan> {
         let Some(conn) = &mut self.conn else { return Err(NoLoan::Silent) };
         conn.connection.parameters.clear();
-        let asked = tokio::time::timeout(PATIENCE, conn.connection.attempt(&changes(from, to))).await;
+        let asked = tokio::time::timeout(PATIENCE, conn.connection.attempt(&patient(from, to))).await;
         if asked.map_err(|_| NoLoan::Silent)??.is_err() {
             return Ok(None);
         }
@@ -107,18 +109,21 @@ impl Loan {
     }
 }
 
-/// The statements that lead from settings to others; at least one.
+/// [`changes`] that no timeout strikes.
+fn patient(from: &Settings, to: &Settings) -> String {
+    format!("{PATIENT}{}", changes(from, to))
+}
+
+/// The statements that lead from settings to others; the last one gives one row, the number of the temporary schema first.
 fn changes(from: &Settings, to: &Settings) -> String {
-    let mut text = String::from(PATIENT);
+    let mut text = String::new();
     for (name, _) in from.iter().filter(|(name, _)| !to.iter().any(|(n, _)| n == name)) {
         let _ = write!(text, "RESET {}; ", quote_name(name));
     }
-    let set: Vec<String> = to
-        .iter()
-        .filter(|pair| !from.contains(pair))
-        .map(|(name, value)| format!("pg_catalog.set_config({}, {}, false)", quote_text(name), quote_text(value)))
-        .collect();
-    let _ = write!(text, "SELECT {}", if set.is_empty() { "1".to_owned() } else { set.join(", ") });
+    text.push_str("SELECT pg_catalog.pg_my_temp_schema()");
+    for (name, value) in to.iter().filter(|pair| !from.contains(pair)) {
+        let _ = write!(text, ", pg_catalog.set_config({}, {}, false)", quote_text(name), quote_text(value));
+    }
     text
 }
 

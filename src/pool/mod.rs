@@ -31,8 +31,6 @@ use tokio::sync::oneshot;
 
 /// To connect, or to make a connection ready.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections that turn out to be of no use before a session is told that there is none.
-const ATTEMPTS: usize = 5;
 /// Startup settings whose effect is remembered.
 const GREETINGS: usize = 1000;
 
@@ -172,28 +170,30 @@ impl Pool {
     /// A connection that is what this session must find. Cancel-safe: dropped, it leaves the queue.
     pub async fn lend(self: &Arc<Self>, asker: &Asker) -> Result<Loan, NoLoan> {
         let began = Instant::now();
-        for _ in 0..ATTEMPTS {
-            let mut loan = match self.take(asker) {
-                Ok(loan) => loan,
-                Err(turn) => match tokio::time::timeout(self.config.wait.saturating_sub(began.elapsed()), turn).await {
-                    Ok(Ok(loan)) => loan,
-                    _ => {
-                        self.state().waiting.leave(&asker.tenant, oneshot::Sender::is_closed);
-                        self.meter.timed_out();
-                        self.gauge(&self.state());
-                        return Err(NoLoan::Full);
-                    }
-                },
-            };
-            if loan.conn.is_none() {
-                loan.open().await?;
-            }
-            if loan.is_sound() && loan.make_ready(asker).await {
-                self.meter.lent(began.elapsed());
-                return Ok(loan);
+        let mut loan = match self.take(asker) {
+            Ok(loan) => loan,
+            Err(turn) => match tokio::time::timeout(self.config.wait, turn).await {
+                Ok(Ok(loan)) => loan,
+                _ => {
+                    self.state().waiting.leave(&asker.tenant, oneshot::Sender::is_closed);
+                    self.meter.timed_out();
+                    self.gauge(&self.state());
+                    return Err(NoLoan::Full);
+                }
+            },
+        };
+        // One that is of no use any more makes room for a new one.
+        if loan.conn.is_some() && !(loan.is_sound() && loan.make_ready(asker).await) {
+            loan.close();
+        }
+        if loan.conn.is_none() {
+            loan.open().await?;
+            if !loan.make_ready(asker).await {
+                return Err(NoLoan::Silent);
             }
         }
-        Err(NoLoan::Silent)
+        self.meter.lent(began.elapsed());
+        Ok(loan)
     }
 
     /// A connection that is there and needs nothing to be done before this session gets it.
@@ -325,18 +325,29 @@ impl Loan {
         Ok(())
     }
 
+    /// Closes the connection, and keeps the right to one.
+    fn close(&mut self) {
+        let Some(conn) = self.conn.take() else { return };
+        conn.connection.stream.say(TERMINATE);
+        if let Some(pool) = &self.pool {
+            pool.meter.closed();
+        }
+    }
+
     /// Is the connection alive? It is watched by this thread's runtime from now on.
     fn is_sound(&mut self) -> bool {
-        let Some(mut conn) = self.conn.take() else { return false };
+        let Some(conn) = &mut self.conn else { return false };
         if !conn.connection.input.is_empty() || !conn.connection.stream.is_quiet() {
             return false;
         }
         let here = std::thread::current().id();
-        if conn.thread != here {
-            let Ok(stream) = conn.connection.stream.settle() else { return false };
-            conn.connection = Connection { stream, ..conn.connection };
-            conn.thread = here;
+        if conn.thread == here {
+            return true;
         }
+        let Some(mut conn) = self.conn.take() else { return false };
+        let Ok(stream) = conn.connection.stream.settle() else { return false };
+        conn.connection = Connection { stream, ..conn.connection };
+        conn.thread = here;
         self.conn = Some(conn);
         true
     }
@@ -380,13 +391,8 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let Some(conn) = &self.conn {
-            conn.connection.stream.say(TERMINATE);
-        }
+        self.close();
         if let Some(pool) = self.pool.take() {
-            if self.conn.take().is_some() {
-                pool.meter.closed();
-            }
             let mut state = pool.state();
             state.returned(&self.tenant, None);
             pool.hand_out(&mut state);

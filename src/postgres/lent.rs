@@ -1,9 +1,12 @@
 //! What a server connection that is shared holds, and what a session keeps that goes from one to another.
 //!
-//! Statements that clients prepare by name are prepared upstream under names of the wall's own, once for each text, its types and the settings
-//! that it was read under: so sessions share them, and what one client calls `s1` is never what another does.
+//! Statements that clients prepare by name are prepared upstream under names of the wall's own, once for each tenant, text, its types and the
+//! settings that it was read under: so a tenant's sessions share them, and what one client calls `s1` is never what another does. Tenants share
+//! none: the server counts how often one was run, and from the sixth time on may plan it for all parameters alike, where other errors are raised
+//! (plancache.c, choose_custom_plan).
 
 use super::names::Statement;
+use crate::policy::TenantId;
 use crate::sql::Traces;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,6 +16,8 @@ use std::sync::Arc;
 const STATEMENTS: usize = 500;
 /// The most that one lending may add to them.
 pub const STATEMENTS_MAX: usize = 5000;
+/// The most that go at once for one that comes.
+const SURPLUS: usize = 8;
 
 /// Settings of a session that are not those its connection began with, by name as the server writes it.
 pub type Settings = Arc<[(String, String)]>;
@@ -32,10 +37,12 @@ pub struct Lent {
     pub spent: bool,
 }
 
-/// Prepared statements of a connection.
+/// Prepared statements of a connection, by tenant.
 #[derive(Debug, Default)]
 pub struct Statements {
-    named: HashMap<u64, Slot>,
+    named: HashMap<TenantId, HashMap<u64, Slot>>,
+    /// All of them together.
+    count: usize,
     /// What stands in the unnamed one, where that is known.
     pub unnamed: Option<Arc<Statement>>,
     /// Names to be closed.
@@ -67,17 +74,17 @@ pub enum Place {
 }
 
 impl Statements {
-    /// The place of a statement that is read under settings of this print.
-    pub fn find(&mut self, statement: &Statement, print: u64) -> Place {
+    /// The place of a statement of this tenant's that is read under settings of this print.
+    pub fn find(&mut self, tenant: &TenantId, statement: &Statement, print: u64) -> Place {
         self.clock += 1;
         let key = key(statement, print);
-        match self.named.get_mut(&key) {
+        match self.named.get_mut(tenant).and_then(|own| own.get_mut(&key)) {
             Some(slot) if slot.is(statement, print) => {
                 slot.used = self.clock;
                 if slot.there { Place::There(slot.name.clone()) } else { Place::Sent(slot.name.clone()) }
             }
             Some(_) => {
-                self.drop_key(key);
+                self.drop_key(tenant, key);
                 Place::Nowhere
             }
             None => Place::Nowhere,
@@ -85,34 +92,38 @@ impl Statements {
     }
 
     /// A new name for one that is nowhere.
-    pub fn put(&mut self, statement: &Statement, print: u64) -> (u64, Arc<str>) {
+    pub fn put(&mut self, tenant: &TenantId, statement: &Statement, print: u64) -> (u64, Arc<str>) {
         self.made += 1;
         let name: Arc<str> = format!("{}{}", super::names::WALLS, self.made).into();
         let (text, types) = (statement.prepared.outgoing.text().clone(), statement.types.as_slice().into());
         let key = key(statement, print);
-        self.named.insert(key, Slot { name: name.clone(), text, types, print, there: false, used: self.clock });
+        let slot = Slot { name: name.clone(), text, types, print, there: false, used: self.clock };
+        let before = self.named.entry(tenant.clone()).or_default().insert(key, slot);
+        self.count += usize::from(before.is_none());
         (key, name)
     }
 
     /// Upstream has it.
-    pub fn confirm(&mut self, key: u64, name: &str) {
-        if let Some(slot) = self.named.get_mut(&key).filter(|s| *s.name == *name) {
+    pub fn confirm(&mut self, tenant: &TenantId, key: u64, name: &str) {
+        if let Some(slot) = self.named.get_mut(tenant).and_then(|own| own.get_mut(&key)).filter(|s| *s.name == *name) {
             slot.there = true;
         }
     }
 
     /// Upstream has refused it, or passed it over.
-    pub fn forget(&mut self, key: u64, name: &str) {
-        if self.named.get(&key).is_some_and(|s| *s.name == *name) {
-            self.named.remove(&key);
+    pub fn forget(&mut self, tenant: &TenantId, key: u64, name: &str) {
+        if self.named.get(tenant).and_then(|own| own.get(&key)).is_some_and(|s| *s.name == *name) {
+            self.take(tenant, key);
         }
     }
 
-    /// It is of no use any more, under whatever settings.
+    /// It is of no use any more, whoever's and under whatever settings.
     pub fn doom(&mut self, statement: &Statement) {
         let text = statement.prepared.outgoing.as_str();
-        let keys: Vec<u64> = self.named.iter().filter(|(_, s)| s.there && *s.text == *text).map(|(key, _)| *key).collect();
-        keys.into_iter().for_each(|key| self.drop_key(key));
+        let all = self.named.iter().flat_map(|(tenant, own)| own.iter().map(move |(key, slot)| (tenant, *key, slot)));
+        let useless: Vec<(TenantId, u64)> =
+            all.filter(|(_, _, s)| s.there && *s.text == *text).map(|(tenant, key, _)| (tenant.clone(), key)).collect();
+        useless.iter().for_each(|(tenant, key)| self.drop_key(tenant, *key));
     }
 
     /// A name that was to be closed is still to be.
@@ -120,34 +131,52 @@ impl Statements {
         self.doomed.push(name);
     }
 
-    fn drop_key(&mut self, key: u64) {
-        self.doomed.extend(self.named.remove(&key).map(|slot| slot.name));
+    fn drop_key(&mut self, tenant: &TenantId, key: u64) {
+        let slot = self.take(tenant, key);
+        self.doomed.extend(slot.map(|slot| slot.name));
+    }
+
+    fn take(&mut self, tenant: &TenantId, key: u64) -> Option<Slot> {
+        let own = self.named.get_mut(tenant)?;
+        let slot = own.remove(&key)?;
+        self.count -= 1;
+        if own.is_empty() {
+            self.named.remove(tenant);
+        }
+        Some(slot)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.named.len()
+        self.count
     }
 
     /// Are there none?
     pub fn is_empty(&self) -> bool {
-        self.named.is_empty()
+        self.count == 0
     }
 
-    /// Names to close now, so that there is room for one more.
+    /// Names to close now, so that there is room for one more. Who has the most gives: a tenant does not lose its own by how much others prepare.
     pub fn surplus(&mut self) -> Vec<Arc<str>> {
-        if self.named.len() >= STATEMENTS {
-            let idle = self.named.iter().filter(|(_, slot)| slot.there).min_by_key(|(_, slot)| slot.used);
-            if let Some(key) = idle.map(|(key, _)| *key) {
-                self.drop_key(key);
-            }
+        for _ in 0..SURPLUS {
+            let Some((tenant, key)) = (self.count >= STATEMENTS).then(|| self.least()).flatten() else { break };
+            self.drop_key(&tenant, key);
         }
         std::mem::take(&mut self.doomed)
     }
 
+    /// Of those who have the most, the one that was not used for the longest time.
+    fn least(&self) -> Option<(TenantId, u64)> {
+        let idle = |own: &HashMap<u64, Slot>| own.iter().filter(|(_, s)| s.there).map(|(key, s)| (s.used, *key)).min();
+        let most = self.named.values().map(HashMap::len).max()?;
+        let richest = self.named.iter().filter(|(_, own)| own.len() == most);
+        let found = richest.filter_map(|(tenant, own)| Some((idle(own)?, tenant))).min_by_key(|((used, _), _)| *used);
+        found.map(|((_, key), tenant)| (tenant.clone(), key))
+    }
+
     /// Upstream has dropped them all.
     pub fn clear(&mut self) {
-        (self.named, self.unnamed, self.doomed) = (HashMap::new(), None, Vec::new());
+        (self.named, self.count, self.unnamed, self.doomed) = (HashMap::new(), 0, None, Vec::new());
     }
 }
 

@@ -192,7 +192,7 @@ impl<J: Judging> Session<J> {
             })
     }
 
-    /// Parse. The unnamed statement goes on as it is; a named one only where upstream has none like it.
+    /// Parse. The unnamed statement goes on as it is; a named one only where upstream has none like it of the tenant's.
     pub(super) fn parse_shared(&mut self, name: &str, mut statement: Statement, turn: &mut Turn) -> Result<Step, Refusal> {
         if matches!(statement.prepared.kind, Kind::Deallocate(_)) {
             return Err(Refusal::not_understood("DEALLOCATE in the extended protocol is not supported here")
@@ -258,7 +258,7 @@ impl<J: Judging> Session<J> {
         let Some(pooled) = &mut self.pooled else { return Ok(None) };
         let print = pooled.print();
         let Some(lent) = &mut pooled.lent else { return Err(errors::no_upstream()) };
-        match lent.statements.find(s, print) {
+        match lent.statements.find(&self.tenant, s, print) {
             Place::There(name) => return Ok(Some(name)),
             Place::Sent(name) => return Ok(names::is_sent_in_this_part(&name, &self.queue).then_some(name)),
             Place::Nowhere => {}
@@ -267,7 +267,7 @@ impl<J: Judging> Session<J> {
             return Err(Refusal::with_state("53400", "too many prepared statements"));
         }
         let surplus = lent.statements.surplus();
-        let (key, name) = lent.statements.put(s, print);
+        let (key, name) = lent.statements.put(&self.tenant, s, print);
         for old in surplus {
             encode::close_statement(&mut turn.to_upstream, &old).map_err(|e| errors::unreadable(&e))?;
             self.queue.push(Expect::Shut(old));
@@ -319,7 +319,7 @@ impl<J: Judging> Session<J> {
             (Some(Expect::Given { name, statement, .. }), b'1', Some(lent)) if name.is_empty() => {
                 lent.statements.unnamed = Some(statement.clone());
             }
-            (Some(Expect::Given { key, name, .. }), b'1', Some(lent)) => lent.statements.confirm(*key, name),
+            (Some(Expect::Given { key, name, .. }), b'1', Some(lent)) => lent.statements.confirm(&self.tenant, *key, name),
             (Some(Expect::Shut(_)), b'3', _) => {}
             _ => return false,
         }
@@ -332,7 +332,7 @@ impl<J: Judging> Session<J> {
     pub(super) fn passed_over(&mut self, expect: Option<Expect>) {
         let Some(lent) = self.pooled.as_mut().and_then(|p| p.lent.as_mut()) else { return };
         match expect {
-            Some(Expect::Given { key, name, .. }) => lent.statements.forget(key, &name),
+            Some(Expect::Given { key, name, .. }) => lent.statements.forget(&self.tenant, key, &name),
             Some(Expect::Shut(name)) => lent.statements.doom_name(name),
             _ => {}
         }

@@ -238,7 +238,7 @@ fn nothing_of_a_session_is_left_for_the_next() {
         "CREATE SEQUENCE tickets;
          CREATE FUNCTION litter() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
            PERFORM set_config('TimeZone', 'Asia/Tokyo', false), set_config('my.secret', 'acme', false), pg_advisory_lock(42);
-           CREATE TEMP TABLE IF NOT EXISTS litter (x text); LISTEN litter; PERFORM setseed(0.5);
+           LISTEN litter; PERFORM setseed(0.5);
            RETURN 'done'; END $$;
          CREATE FUNCTION found() RETURNS text LANGUAGE sql AS $$ SELECT concat_ws(',', current_setting('TimeZone'),
            nullif(current_setting('my.secret', true), ''), (SELECT count(*) FROM pg_listening_channels()),
@@ -307,10 +307,77 @@ fn session_mode_gives_a_clean_connection_to_the_next() {
         assert_eq!(ask(&mut client, "SHOW TimeZone").unwrap(), ask(&mut client, "SELECT current_setting('TimeZone')").unwrap());
         assert_ne!(ask(&mut client, "SHOW TimeZone"), Ok("Asia/Tokyo".into()));
         assert_eq!(ask(&mut client, "SELECT count(*) FROM t"), Err("42P01".into()));
-        client.query("SET TimeZone = 'Asia/Tokyo'; CREATE TEMP TABLE t (x int); SELECT pg_advisory_lock(1); LISTEN x").unwrap();
+        client.query("SET TimeZone = 'Asia/Tokyo'; SELECT pg_advisory_lock(1); LISTEN x").unwrap();
         client.query("PREPARE p AS SELECT 1").unwrap();
         pids.insert(ask(&mut client, "SELECT pg_backend_pid()").unwrap());
         client.message(b'X', &[]);
     }
     assert_eq!(pids.len(), 1, "one connection for all");
+    for tenant in ["acme", "globex"] {
+        let mut client = Client::tenant(wall.port("pg"), tenant);
+        assert_eq!(ask(&mut client, TEMPORARY), Ok("0|{pg_catalog,public}".into()));
+        client.query("CREATE TEMP TABLE t (x int); DROP TABLE t").unwrap();
+        client.message(b'X', &[]);
+    }
+}
+
+/// What a connection says of its temporary schema.
+const TEMPORARY: &str = "SELECT pg_my_temp_schema(), current_schemas(true)";
+
+#[test]
+fn that_others_made_temporary_tables_or_wrote_is_not_told() {
+    let database = shop();
+    database.psql(
+        "CREATE FUNCTION litter() RETURNS int LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE l (x int) ON COMMIT DROP; RETURN 1; END $$",
+    );
+    let policy = POLICY.replace("  tables:\n", "  functions: [ public.litter() ]\n  tables:\n");
+    let wall = pooled(&database, "mode: transaction, size: 7, wait: 5s", &policy);
+    let mut globex = Client::tenant(wall.port("pg"), "globex");
+    const TIMEOUT: &str = "SELECT setting, source FROM pg_settings WHERE name = 'statement_timeout'";
+    let before = (ask(&mut globex, TEMPORARY), ask(&mut globex, TIMEOUT));
+    assert_eq!(before, (Ok("0|{pg_catalog,public}".into()), Ok("0|default".into())));
+    for make in [
+        "CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1",
+        "SELECT litter()",
+        "DELETE FROM orders WHERE id = 99",
+        "SET statement_timeout = '9s'",
+    ] {
+        let mut many: Vec<Client> = (0..7).map(|_| Client::tenant(wall.port("pg"), "acme")).collect();
+        for client in &mut many {
+            client.query("BEGIN").unwrap();
+            client.query(make).unwrap();
+        }
+        many.iter_mut().for_each(|client| drop(client.query("COMMIT").unwrap()));
+        // Each of the seven is there, and none is as its last session left it.
+        let mut others: Vec<Client> = (0..7).map(|_| Client::tenant(wall.port("pg"), "globex")).collect();
+        for client in &mut others {
+            client.query("BEGIN").unwrap();
+            assert_eq!((ask(client, TEMPORARY), ask(client, TIMEOUT)), before, "{make}");
+        }
+    }
+}
+
+#[test]
+fn how_often_others_have_run_a_statement_is_not_told() {
+    let (_database, wall, mut acme, mut globex) = two();
+    // Planned for its parameters it divides by zero as it is planned; planned for all of them it never does.
+    const TEXT: &str = "SELECT id FROM orders WHERE id > 0 AND CASE WHEN id < 0 THEN 10 / $1::int > 0 ELSE true END ORDER BY id";
+    let run = |client: &mut Client, divisor: &str| {
+        client.bind("", "s", &[Some(divisor)]);
+        client.execute("", 0);
+        client.sync();
+        client.answers().remove(0).map(|r| r.text()).map_err(|e| e.code)
+    };
+    let mut other = Client::tenant(wall.port("pg"), "globex");
+    for client in [&mut acme, &mut globex, &mut other] {
+        client.parse("s", TEXT, &[]);
+        client.sync();
+        assert!(client.answers().is_empty());
+    }
+    for _ in 0..12 {
+        assert_eq!(run(&mut globex, "1"), Ok("1\n3".into()));
+    }
+    assert_eq!(run(&mut globex, "0"), Ok("1\n3".into()), "its own executions count");
+    assert_eq!(run(&mut other, "0"), Ok("1\n3".into()), "and those of its tenant's other sessions");
+    assert_eq!(run(&mut acme, "0"), Err("22012".into()), "another tenant's do not");
 }
