@@ -30,6 +30,8 @@ pub enum Fact {
     RowMismatch,
     /// One of an operator's is run: its text.
     Audited(std::sync::Arc<str>),
+    /// A notice of upstream's did not go on: the place in its source that wrote it.
+    Withheld(std::sync::Arc<str>),
     /// The answer to one came back whole (latency stops here).
     Answered,
     /// Upstream's catalog is another than the judge's: read it again (not more often than every few seconds; a client can cause it).

@@ -80,6 +80,7 @@ pub struct Metrics {
     alone: Family<TenantLabels, Counter>,
     rows: Family<RowLabels, Counter>,
     mismatches: Family<TenantLabels, Counter>,
+    withheld: Family<TenantLabels, Counter>,
     upstream_open: Family<UpstreamLabels, Gauge>,
     upstream_failed: Family<UpstreamLabels, Counter>,
     pools: pool::Pools,
@@ -103,6 +104,8 @@ impl Default for Metrics {
         let (rows, mismatches) = (Family::default(), Family::default());
         registry.register("verify_rows", "Statements to be checked row by row, by how much could be", Family::clone(&rows));
         registry.register("row_mismatch", "Sessions ended because a row was another tenant's", Family::clone(&mismatches));
+        let withheld = Family::default();
+        registry.register("withheld_notices", "Notices of PostgreSQL's that did not reach the client", Family::clone(&withheld));
         let pools = pool::Pools::new(&mut registry);
         let (upstream_open, upstream_failed) = (Family::default(), Family::default());
         registry.register("multiplex_connections", "Redis connections that clients share, and that one has", Family::clone(&upstream_open));
@@ -117,6 +120,7 @@ impl Default for Metrics {
             alone,
             rows,
             mismatches,
+            withheld,
             upstream_open,
             upstream_failed,
             pools,
@@ -288,6 +292,11 @@ impl Meter {
                     let (listener, tenant) = (self.listener.clone(), self.label.clone());
                     tracing::error!(listener, tenant, connection = self.connection, "a row of another tenant came back; session ended");
                     self.metrics.mismatches.get_or_create(&TenantLabels { listener, tenant }).inc();
+                }
+                Fact::Withheld(place) => {
+                    let (listener, tenant) = (self.listener.clone(), self.label.clone());
+                    tracing::debug!(listener, tenant, connection = self.connection, %place, "notice withheld");
+                    self.metrics.withheld.get_or_create(&TenantLabels { listener, tenant }).inc();
                 }
                 Fact::Answered => {
                     if let Some(start) = starts.pop_front() {

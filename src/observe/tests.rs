@@ -11,7 +11,15 @@ fn open(metrics: &Arc<Metrics>, tenant: &str, limit: Option<u32>) -> Option<Mete
 fn statements_and_latencies_are_counted_by_tenant() {
     let metrics = Arc::new(Metrics::default());
     let meter = open(&metrics, "acme", None).unwrap();
-    meter.count(&mut vec![Fact::Permitted, Fact::Alone, Fact::Rows("part"), Fact::RowMismatch, Fact::Answered, Fact::Refused("42501")]);
+    meter.count(&mut vec![
+        Fact::Permitted,
+        Fact::Alone,
+        Fact::Rows("part"),
+        Fact::RowMismatch,
+        Fact::Withheld("a.c: f".into()),
+        Fact::Answered,
+        Fact::Refused("42501"),
+    ]);
     let text = metrics.text();
     for line in [
         "partywall_statements_total{listener=\"l\",tenant=\"acme\",verdict=\"permitted\"} 1",
@@ -19,6 +27,7 @@ fn statements_and_latencies_are_counted_by_tenant() {
         "partywall_second_opinion_absent_total{listener=\"l\",tenant=\"acme\"} 1",
         "partywall_verify_rows_total{listener=\"l\",tenant=\"acme\",checked=\"part\"} 1",
         "partywall_row_mismatch_total{listener=\"l\",tenant=\"acme\"} 1",
+        "partywall_withheld_notices_total{listener=\"l\",tenant=\"acme\"} 1",
         "partywall_latency_seconds_count{listener=\"l\",tenant=\"acme\"} 1",
         "partywall_open_connections{listener=\"l\",outcome=\"open\"} 1",
     ] {

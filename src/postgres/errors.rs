@@ -180,12 +180,6 @@ pub fn field<'a>(fields: &Fields<'a>, code: u8) -> Option<&'a [u8]> {
     fields.iter().find(|(c, _)| *c == code).map(|(_, text)| *text)
 }
 
-/// Is a notice meant for the client? What the server writes into its log (LOG, DEBUG) may quote statements as they were rewritten, and plans.
-pub fn is_for_client(fields: &Fields<'_>) -> bool {
-    // S is in the server's language (elog.c, err_gettext); V is not.
-    matches!(field(fields, b'V').or_else(|| field(fields, b'S')), Some(b"NOTICE" | b"WARNING" | b"INFO"))
-}
-
 /// Does the error say that the catalog is another than the judge's?
 pub fn is_stale(fields: &Fields<'_>) -> bool {
     match field(fields, b'C') {

@@ -16,6 +16,7 @@ pub mod header;
 mod hidden;
 pub mod lent;
 mod names;
+mod notices;
 mod own;
 pub mod own_schema;
 pub mod parameters;

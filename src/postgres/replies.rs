@@ -3,8 +3,9 @@
 use super::copying::Copying;
 use super::expect::Expect;
 use super::names::Portal;
+use super::notices::{self, Fate};
 use super::session::{Flow, Session};
-use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES};
+use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES, WireError};
 use super::{Judging, encode, errors, hidden, own_schema};
 use crate::session::{Close, Fact, Turn};
 use crate::sql::{Kind, Refusal};
@@ -65,16 +66,7 @@ impl<J: Judging> Session<J> {
     fn reply(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<(), Close> {
         match frame.tag {
             b'E' => return self.error(frame, turn),
-            b'N' => {
-                let fields = wire::fields(frame.body()).map_err(|_| Close::UpstreamBroke("notice"))?;
-                if !errors::is_for_client(&fields) {
-                    return Ok(());
-                }
-                let told = own_schema::fields(self.judge.own_schema(), &fields);
-                let fields: Vec<(u8, &[u8])> = told.iter().map(|(code, text)| (*code, text.as_ref())).collect();
-                return hidden::pass(&mut turn.to_client, b'N', &fields, (&self.judge, &self.tenant), |_| None)
-                    .map_err(|_| Close::UpstreamBroke("notice"));
-            }
+            b'N' => return self.notice(frame, turn).map_err(|_| Close::UpstreamBroke("notice")),
             b'S' => {
                 pinned(frame)?;
                 let written = own_schema::write_status(&mut turn.to_client, self.judge.own_schema(), frame.body());
@@ -105,6 +97,21 @@ impl<J: Judging> Session<J> {
         }
         turn.to_client.extend_from_slice(&frame.bytes);
         Ok(())
+    }
+
+    fn notice(&self, frame: &wire::Frame, turn: &mut Turn) -> Result<(), WireError> {
+        let fields = wire::fields(frame.body())?;
+        match notices::fate(&fields) {
+            Fate::Told => {}
+            Fate::Logged => return Ok(()),
+            Fate::Withheld(place) => {
+                turn.facts.push(Fact::Withheld(place));
+                return Ok(());
+            }
+        }
+        let told = own_schema::fields(self.judge.own_schema(), &fields);
+        let fields: Vec<(u8, &[u8])> = told.iter().map(|(code, text)| (*code, text.as_ref())).collect();
+        hidden::pass(&mut turn.to_client, b'N', &fields, (&self.judge, &self.tenant), |_| None)
     }
 
     /// Messages that pass as they are and end, or go on with, the reply that is expected.

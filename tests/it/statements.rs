@@ -1,7 +1,7 @@
 //! Statements around queries, as a tenant sends them: cursors, PREPARE, TRUNCATE, LOCK, EXPLAIN.
 
 use crate::smoke::{POLICY, shop};
-use crate::support::{Client, Wall};
+use crate::support::{Client, Wall, eventually, get};
 
 #[test]
 fn cursors_walk_over_the_own_rows_only() {
@@ -110,6 +110,45 @@ fn long_statements_run_and_longer_ones_are_refused() {
     let rows = format!("INSERT INTO orders (id, item) VALUES (60, 'x'){}", ",(61, 'y')".repeat(40_000));
     assert_eq!(acme.query(&rows).unwrap_err().code, "54001");
     assert_eq!(acme.query("SELECT count(*) FROM orders").unwrap().text(), "3");
+}
+
+#[test]
+fn that_a_row_was_looked_at_is_not_told_by_a_notice() {
+    let database = shop();
+    // As after an upgrade of the library that sorts.
+    database.psql(
+        "ALTER TABLE orders ADD COLUMN en text COLLATE \"en-x-icu\" DEFAULT 'b'; UPDATE pg_collation SET collversion = '0' WHERE collname = 'en-x-icu'; ANALYZE orders (tenant_id, item)",
+    );
+    let wall = Wall::for_database(&database, POLICY);
+    let mut direct = Client::connect(database.port, &[("user", "postgres"), ("database", &database.name)]).unwrap();
+    direct.query("SELECT id FROM orders WHERE item > 'v' AND en > 'a'").unwrap();
+    let seen: Vec<_> = direct.notices.iter().map(|n| (n.code.as_str(), n.fields[&'F'].as_str())).collect();
+    assert_eq!(seen, [("01000", "pg_locale.c")], "the server warns at the first use");
+    for text in ["v", "zz"] {
+        let mut acme = Client::tenant(wall.port("pg"), "acme");
+        assert_eq!(acme.query(&format!("SELECT id FROM orders WHERE item > '{text}' AND en > 'a'")).unwrap().text(), "");
+        let mut other = Client::tenant(wall.port("pg"), "acme");
+        other.extended("SELECT id FROM orders WHERE item > $1 AND en > 'a'", &[Some(text)]).unwrap();
+        assert!(acme.notices.is_empty() && other.notices.is_empty(), "{text}: {:?} {:?}", acme.notices, other.notices);
+    }
+    let told =
+        eventually(|| get(wall.port("admin"), "/metrics").1.contains("partywall_withheld_notices_total{listener=\"pg\",tenant=\"acme\"} "));
+    assert!(told, "it is counted");
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    for (sql, code) in [
+        ("COMMIT", "25P01"),
+        ("BEGIN; BEGIN; COMMIT", "25001"),
+        ("SET LOCAL TimeZone = 'UTC'", "25P01"),
+        ("DROP TABLE IF EXISTS nothing", "00000"),
+        ("CREATE TEMP TABLE t (x int); CREATE TEMP TABLE IF NOT EXISTS t (x int)", "42P07"),
+        ("CREATE TEMP VIEW v AS SELECT x FROM t; DROP TABLE t CASCADE", "00000"),
+        ("SELECT '1:00'::time(9)", "22023"),
+        ("SELECT pg_advisory_unlock(1)", "01000"),
+    ] {
+        acme.query(sql).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        let seen: Vec<_> = acme.notices.drain(..).map(|n| n.code).collect();
+        assert_eq!(seen, [code], "{sql}");
+    }
 }
 
 #[test]
