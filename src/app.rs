@@ -101,7 +101,10 @@ async fn start(path: &Path, workers: Workers, watcher: Drain) -> anyhow::Result<
             Protocol::Redis => {
                 let service = Arc::new(redis_service(listener, metrics.clone(), &socket).await?);
                 services.redis.push(service.clone());
-                tasks.spawn(redis::watch(service.clone(), watcher.clone()));
+                // The server's own suite ends busy scripts itself, and counts connections.
+                if !listener.unsafe_test_passthrough {
+                    tasks.spawn(redis::watch(service.clone(), watcher.clone()));
+                }
                 tasks.spawn(redis::keep(service.clone(), keeper(&service).await?, watcher.clone()));
                 tasks.spawn(run(service, socket, workers.clone(), watcher.clone()));
             }

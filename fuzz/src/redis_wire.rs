@@ -209,6 +209,7 @@ fn both(kind: u8) -> (Session, Server) {
         cluster: false,
         line,
         switch: None,
+        clock: || 0,
     });
     (session, server)
 }

@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a Redis listener needs to serve.
@@ -274,6 +274,7 @@ impl Service {
             sanitizes: self.sanitizes || self.door.config.unsafe_test_passthrough,
             test_passthrough: self.door.config.unsafe_test_passthrough,
             line: way.line,
+            clock: || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),
             switch: way.lease.as_ref().map(|lease| lease.users().switch()),
         };
         let session = Box::new(Session::new(setup));

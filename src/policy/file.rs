@@ -221,9 +221,10 @@ fn function(reader: &mut Reader<'_>, node: &Node) -> Option<FunctionEntry> {
 }
 
 fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> Option<RedisPolicy> {
-    let fields = reader.fields(node, &["prefix", "shared", "scripts", "reads", "backstop", "growth_max_bytes"], &[]);
+    let fields = reader.fields(node, &["prefix", "shared", "scripts", "reads", "backstop", "growth_max_bytes", "slowlog_micros"], &[]);
     let shared = fields.get("shared").map(|n| redis_shared(reader, n)).unwrap_or_default();
     let growth = fields.get("growth_max_bytes").and_then(|n| reader.count(n));
+    let slow_micros = fields.get("slowlog_micros").map_or(Some(RedisPolicy::SLOW_MICROS), |n| redis_slow(reader, n));
     let words = [("none", false), ("acl", true)];
     let backstop = fields.get("backstop").map(|n| choice(reader, n, &words, ("`backstop` is `none` or `acl`", "write `backstop: acl`")));
     let backstop = backstop.unwrap_or_default();
@@ -261,7 +262,18 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
     }
     let prefix = RedisPrefix { before: before.into(), after: after.into() };
     let growth_max_bytes = growth.unwrap_or(RedisPolicy::GROWTH_MAX_BYTES);
-    Some(RedisPolicy { prefix, shared, scripts, reads_replicas, backstop, growth_max_bytes })
+    Some(RedisPolicy { prefix, shared, scripts, reads_replicas, backstop, growth_max_bytes, slow_micros })
+}
+
+fn redis_slow(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {
+    match &node.value {
+        Value::Int(micros) if *micros >= 0 => u64::try_from(*micros).ok(),
+        Value::Text(text) if text == "off" => None,
+        _ => {
+            reader.say(node, "`slowlog_micros` is a number of microseconds, or `off`", "write `slowlog_micros: 10000`");
+            None
+        }
+    }
 }
 
 fn redis_reads(reader: &mut Reader<'_>, node: &Node) -> bool {

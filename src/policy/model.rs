@@ -241,6 +241,8 @@ pub struct RedisPolicy {
     pub shared: Vec<String>,
     /// How far a string may be made to grow by an offset alone.
     pub growth_max_bytes: u32,
+    /// From how many microseconds on a command stands in its tenant's SLOWLOG. None: none does.
+    pub slow_micros: Option<u64>,
     /// Whether tenants may run scripts of their own.
     pub scripts: bool,
     /// Reads that may be a little behind go to replicas.
@@ -252,6 +254,8 @@ pub struct RedisPolicy {
 impl RedisPolicy {
     /// A string grows to the offset that SETBIT, SETRANGE or BITFIELD names while all tenants wait.
     pub const GROWTH_MAX_BYTES: u32 = 64 << 20;
+    /// A server's own default (`slowlog-log-slower-than`).
+    pub const SLOW_MICROS: u64 = 10_000;
 }
 
 /// The text before and after the tenant's id in every key and channel. `after` is never empty and holds a character that no

@@ -9,6 +9,7 @@ fn said(prefix: &str, shared: &[&str], scripts: bool) -> Option<Vec<String>> {
         prefix: RedisPrefix { before: prefix.into(), after: ":".into() },
         shared: shared.iter().map(|text| (*text).to_owned()).collect(),
         growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
+        slow_micros: Some(RedisPolicy::SLOW_MICROS),
         scripts,
         reads_replicas: false,
         backstop: true,

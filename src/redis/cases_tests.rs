@@ -13,6 +13,7 @@ pub(crate) fn names() -> Names {
             prefix,
             shared: vec!["config:*".into()],
             growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
+            slow_micros: Some(RedisPolicy::SLOW_MICROS),
             scripts: true,
             reads_replicas: false,
             backstop: false,
@@ -39,6 +40,7 @@ pub(super) fn setup() -> Setup {
         cluster: false,
         line: None,
         switch: None,
+        clock: || 0,
     }
 }
 

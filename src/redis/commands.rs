@@ -24,6 +24,7 @@ pub enum Rule {
     Subscribe,
     PubSub,
     Local,
+    Slowlog,
     Tracking,
     Clients,
     Script,
@@ -107,7 +108,7 @@ impl Lacks {
     /// All but those that the server lists (COMMAND LIST, since 7.0). What the wall answers itself a server need not have.
     pub fn new<'a>(listed: impl Iterator<Item = &'a [u8]>) -> Self {
         let listed: HashSet<String> = listed.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
-        let own = [Rule::Session, Rule::Keyspace, Rule::Local, Rule::NoCluster];
+        let own = [Rule::Session, Rule::Keyspace, Rule::Local, Rule::Slowlog, Rule::NoCluster];
         let sent = all().filter(|entry| !own.contains(&entry.rule));
         Self(sent.filter(|entry| !listed.contains(&entry.full_name())).map(|entry| entry.name).collect())
     }
@@ -227,6 +228,7 @@ fn rule(word: &str) -> Rule {
         "subscribe" => Rule::Subscribe,
         "pubsub" => Rule::PubSub,
         "local" => Rule::Local,
+        "slowlog" => Rule::Slowlog,
         "tracking" => Rule::Tracking,
         "clients" => Rule::Clients,
         "script" => Rule::Script,

@@ -31,7 +31,9 @@ fn a_rule_by_specification_has_one_that_locates_all_keys() {
                 assert!(entry.specs.iter().any(|s| matches!(s, Spec::Count { .. })), "{}", entry.name);
                 assert!(!entry.specs.contains(&Spec::Other), "{}", entry.name);
             }
-            Rule::Pass | Rule::Session | Rule::Local | Rule::Keyspace | Rule::PubSub => assert!(entry.specs.is_empty(), "{}", entry.name),
+            Rule::Pass | Rule::Session | Rule::Local | Rule::Slowlog | Rule::Keyspace | Rule::PubSub => {
+                assert!(entry.specs.is_empty(), "{}", entry.name)
+            }
             _ => {}
         }
     }

@@ -4,6 +4,7 @@ use super::commands::Entry;
 use super::encode::{self, Resp};
 use super::glob;
 use super::session::{Session, Setup};
+use super::slowlog;
 use super::tenant::Member;
 use super::understand::{Refusal, is_word, syntax};
 use super::wire::{Request, integer};
@@ -51,7 +52,7 @@ pub fn answer(session: &mut Session, entry: &Entry, request: &Request) -> Result
         }
         "client list" => encode::verbatim(&mut out, session.resp, list(session, request)?.as_bytes()),
         "pubsub numpat" => encode::integer(&mut out, i64::try_from(session.setup.peers.patterns()).unwrap_or(i64::MAX)),
-        "config get" => config(&mut out, session.resp, request),
+        "config get" => config(&mut out, session.resp, session.setup.names.slow_micros(), request),
         _ => return Err(Refusal::noperm(entry)),
     }
     Ok(out.freeze())
@@ -80,9 +81,12 @@ fn list(session: &Session, request: &Request) -> Result<String, Refusal> {
     }
 }
 
-fn config(out: &mut BytesMut, resp: Resp, request: &Request) {
+fn config(out: &mut BytesMut, resp: Resp, slow: Option<u64>, request: &Request) {
     let wanted = |name: &str| request.iter().skip(2).any(|pattern| glob::matches(pattern, name.as_bytes(), true));
-    let found: Vec<_> = CONFIG.iter().filter(|(name, _)| wanted(name)).collect();
+    let slow = slow.map_or("-1".to_owned(), |micros| micros.to_string());
+    let length = slowlog::LENGTH.to_string();
+    let own = [("slowlog-log-slower-than", slow.as_str()), ("slowlog-max-len", length.as_str())];
+    let found: Vec<_> = CONFIG.iter().chain(&own).filter(|(name, _)| wanted(name)).collect();
     encode::map(out, resp, found.len());
     for (name, value) in found {
         encode::bulk(out, name.as_bytes());

@@ -26,6 +26,7 @@ pub mod session;
 pub mod sha1;
 pub mod shape;
 pub mod slots;
+pub mod slowlog;
 pub mod stateless;
 pub mod stranger;
 pub mod tenant;
@@ -65,6 +66,7 @@ fn explain_for(names: &Names, request: &wire::Request) -> Result<Explained, Refu
         Rule::Script => return Ok(Explained::Answered("the script runs with a redis.call that puts the prefix before every key")),
         Rule::Function => return Ok(Explained::Answered("libraries go upstream under names of the tenant's own")),
         Rule::Clients => return Ok(Explained::Answered("the wall finds the tenant's own clients")),
+        Rule::Slowlog => return Ok(Explained::Answered("the wall keeps the tenant's own")),
         Rule::Local => return Ok(Explained::Answered("the wall answers for the tenant alone")),
         _ => {}
     }

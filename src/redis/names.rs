@@ -16,6 +16,7 @@ pub struct Names {
     library: Bytes,
     shared: Vec<Vec<u8>>,
     growth_max_bytes: u64,
+    slow_micros: Option<u64>,
     scripts: bool,
     reads_replicas: bool,
     slot: Option<u16>,
@@ -54,6 +55,7 @@ impl Names {
             library,
             shared,
             growth_max_bytes,
+            slow_micros: policy.slow_micros,
             scripts,
             reads_replicas: policy.reads_replicas,
             slot,
@@ -86,6 +88,11 @@ impl Names {
     /// How far an offset alone may make a string grow.
     pub fn growth_max_bytes(&self) -> u64 {
         self.growth_max_bytes
+    }
+
+    /// From how many microseconds on a command is slow. None: none is.
+    pub fn slow_micros(&self) -> Option<u64> {
+        self.slow_micros
     }
 
     /// Whether the tenant may run scripts.

@@ -10,6 +10,7 @@ fn for_tenant(tenant: &str, shared: &[&str]) -> Option<Names> {
         prefix,
         shared: shared.iter().map(|s| (*s).to_owned()).collect(),
         growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
+        slow_micros: Some(RedisPolicy::SLOW_MICROS),
         scripts: true,
         reads_replicas: false,
         backstop: false,

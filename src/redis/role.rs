@@ -33,9 +33,9 @@ impl Rights {
     }
 
     /// May this command be run? Errors: NOPERM. Scripts may not, for they run any command; and where names are bounded, nothing that tells or touches
-    /// names without naming them.
+    /// names without naming them, or tells what others of the tenant say.
     pub fn may_run(&self, entry: &Entry) -> Result<(), Refusal> {
-        let bounded = matches!(entry.rule, Rule::Keyspace | Rule::PubSub | Rule::Tracking) && self.names.is_some();
+        let bounded = matches!(entry.rule, Rule::Keyspace | Rule::PubSub | Rule::Tracking | Rule::Slowlog) && self.names.is_some();
         let script = matches!(entry.rule, Rule::Script | Rule::Function);
         // As on a server: what a client needs to say who it is, and to go.
         let free = entry.flags.contains(&"no_auth");

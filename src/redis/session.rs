@@ -24,6 +24,7 @@ mod errand;
 mod passthrough;
 mod setup;
 mod switch;
+mod timing;
 mod track;
 mod way;
 
@@ -149,6 +150,7 @@ pub struct Session {
     redirect: u64,
     /// The policy does not have this tenant any more.
     revoked: bool,
+    timing: timing::Timing,
 }
 
 impl Drop for Session {
@@ -185,6 +187,7 @@ impl Session {
             stains: way::Stains::default(),
             redirect: 0,
             revoked: false,
+            timing: timing::Timing::default(),
         }
     }
 
@@ -302,9 +305,9 @@ impl Session {
             // A browser was made to talk to us.
             return self.end(Close::ClientBroke("cross protocol"));
         }
-        let mark = self.begin_reply(turn);
-        match found.and_then(|entry| self.judge(entry, request, turn)) {
-            Ok(()) => {}
+        let (mark, queues) = (self.begin_reply(turn), self.transaction.is_some());
+        match found.and_then(|entry| self.judge(entry, request, turn).map(|()| entry)) {
+            Ok(entry) => self.time(entry, request, mark.0, queues),
             Err(refusal) => self.refuse(refusal, turn),
         }
         self.end_reply(mark, turn);
@@ -356,6 +359,11 @@ impl Session {
                 let (queued, resp) = (self.transaction.as_ref().map(|t| t.replies.len()), if self.resp == Resp::Three { 3 } else { 2 });
                 self.setup.peers.update(self.setup.id, |me| (me.last, me.queued, me.resp) = (entry.name, queued, resp));
                 let words = local::answer(self, entry, request)?;
+                self.answer(words, turn);
+                Ok(())
+            }
+            Rule::Slowlog => {
+                let words = self.setup.peers.slowlog.answer(entry.name, request)?;
                 self.answer(words, turn);
                 Ok(())
             }
@@ -469,7 +477,7 @@ impl Session {
             match self.awaited.front() {
                 Some(Awaited::Words(words)) => {
                     turn.to_client.extend_from_slice(words);
-                    self.awaited.pop_front();
+                    self.pop_awaited();
                 }
                 Some(Awaited::End(close)) => return Err(close.clone()),
                 _ => return Ok(()),

@@ -32,7 +32,7 @@ pub enum Stain {
 pub fn need<'a>(entry: &Entry, words: impl Iterator<Item = &'a [u8]> + Clone) -> Need {
     match entry.rule {
         // Nothing goes upstream.
-        Rule::Local | Rule::NoCluster | Rule::Refused => Need::Any,
+        Rule::Local | Rule::Slowlog | Rule::NoCluster | Rule::Refused => Need::Any,
         // They are walks with SCAN and UNLINK; the others go through all databases.
         Rule::Keyspace if ["keys", "scan", "randomkey", "dbsize", "flushdb"].contains(&entry.name) => Need::Any,
         Rule::Session => match entry.name {

@@ -1,6 +1,7 @@
 //! What the connections of one tenant know of each other: their scripts, names and what they wait for. Of other tenants they know nothing.
 
 use super::script::Scripts;
+use super::slowlog::Slowlog;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,8 @@ pub const LARGE_MAX: usize = 8;
 pub struct Tenant {
     /// Its scripts.
     pub scripts: Scripts,
+    /// Its commands that were slow.
+    pub slowlog: Slowlog,
     members: Mutex<BTreeMap<u64, Member>>,
     /// Libraries and functions, as they were seen last.
     functions: Mutex<(usize, usize)>,

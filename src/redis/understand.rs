@@ -146,9 +146,15 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
             _ => return Err(Refusal::noperm(entry)),
         }),
         Rule::NoCluster => Err(Refusal { late: true, ..Refusal::early("ERR", "This instance has cluster support disabled") }),
-        Rule::Refused | Rule::Session | Rule::Keyspace | Rule::Subscribe | Rule::Local | Rule::Clients | Rule::Script | Rule::Function => {
-            Err(Refusal::noperm(entry))
-        }
+        Rule::Refused
+        | Rule::Session
+        | Rule::Keyspace
+        | Rule::Subscribe
+        | Rule::Local
+        | Rule::Slowlog
+        | Rule::Clients
+        | Rule::Script
+        | Rule::Function => Err(Refusal::noperm(entry)),
     }
 }
 

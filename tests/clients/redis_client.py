@@ -135,6 +135,14 @@ def scripts(r, other, me):
     r.delete("sk")
 
 
+def slow(r, other, me):
+    mark = f"slow-{me}"
+    assert r.eval("local n = 0 for i = 1, 20000000 do n = n + i end return ARGV[1]", 0, mark) == mark
+    found = [entry for entry in r.slowlog_get(100) if mark in str(entry["command"])]
+    assert found and all(entry["duration"] >= 10000 and entry["start_time"] > 1600000000 for entry in found), found
+    assert r.slowlog_len() >= len(found) and not [entry for entry in other.slowlog_get(100) if mark in str(entry["command"])]
+
+
 def run(tenants, resp):
     both = [connect(tenant, resp) for tenant in tenants]
     for r in both:
@@ -151,6 +159,7 @@ def run(tenants, resp):
         blocking(r, other, me, resp, me)
         streams(r, resp, me)
         scripts(r, other, me)
+        slow(r, other, me)
     for r in both:
         r.set("n", 1)
     for r, me in zip(both, tenants):

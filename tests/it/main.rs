@@ -41,6 +41,7 @@ mod redis_operators;
 mod redis_oracle;
 mod redis_replicas;
 mod redis_sentinel;
+mod redis_slowlog;
 mod roles;
 mod rotation;
 mod rows;

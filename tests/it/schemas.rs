@@ -155,6 +155,8 @@ fn what_the_reader_refuses_is_not_valid() {
         "redis: { prefix: '{tenant}:', shared: { write: [ 'a' ] } }",
         "redis: { prefix: '{tenant}:', scripts: sometimes }",
         "redis: { prefix: '{tenant}:', growth_max_bytes: 0 }",
+        "redis: { prefix: '{tenant}:', slowlog_micros: -1 }",
+        "redis: { prefix: '{tenant}:', slowlog_micros: never }",
         "limits: { default: { connections: 0 } }",
     ] {
         let text = format!("{head}{bad}\n");

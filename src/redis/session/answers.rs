@@ -40,6 +40,9 @@ impl Session {
                 }
             }
             let (here, is_reply) = (input.len(), self.message.is_none());
+            if is_reply {
+                self.begins_to_come();
+            }
             let whole = match self.message.take() {
                 Some(passing) => self.pass_message(passing, input, turn)?,
                 None => self.pass_reply(input, turn)?,
@@ -107,11 +110,11 @@ impl Session {
                     return if OK.starts_with(input) { Ok(false) } else { Err(Close::UpstreamBroke("a login was refused")) };
                 }
                 let _ = input.split_to(OK.len());
-                self.awaited.pop_front();
+                self.pop_awaited();
                 return Ok(true);
             }
         }
-        if let Some(Awaited::Blocked(_)) = self.awaited.pop_front() {
+        if let Some(Awaited::Blocked(_)) = self.pop_awaited() {
             self.setup.peers.update(self.setup.id, |me| me.blocked = false);
         }
         turn.facts.push(Fact::Answered);
@@ -129,7 +132,7 @@ impl Session {
             Progress::More => walk.ask(&self.setup, &mut turn.to_upstream),
             Progress::Done(words) => {
                 self.walk = None;
-                self.awaited.pop_front();
+                self.pop_awaited();
                 if !std::mem::take(&mut self.walks_in_silence) {
                     turn.to_client.extend_from_slice(&words);
                 }
@@ -208,7 +211,7 @@ impl Session {
             return;
         }
         self.listening = *then;
-        self.awaited.pop_front();
+        self.pop_awaited();
         turn.facts.push(Fact::Answered);
     }
 }
@@ -245,6 +248,7 @@ fn line(input: &[u8]) -> Option<(&[u8], &[u8])> {
 
 impl crate::session::Session for Session {
     fn from_client(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        self.tick();
         if let Err(error) = self.read_client(input, turn) {
             turn.facts.push(Fact::Refused("ERR"));
             self.say_error(format!("ERR Protocol error: {error}").as_bytes(), turn);
@@ -256,6 +260,7 @@ impl crate::session::Session for Session {
     }
 
     fn from_upstream(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), Close> {
+        self.tick();
         self.read_upstream(input, turn)?;
         self.next_held(turn);
         self.settle(turn)?;

@@ -23,8 +23,6 @@ const PASS: &[&str] = &[
     "latency histogram",
     "latency doctor",
     "latency graph",
-    "slowlog reset",
-    "slowlog len",
     "memory doctor",
     "memory malloc-stats",
     "memory purge",
@@ -42,6 +40,14 @@ impl Session {
     pub(super) fn passes(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<bool, Refusal> {
         if !PASS.contains(&entry.name) && entry.name != "debug" || entry.name == "info" && is_word(request.arg(1), "keyspace") {
             return Ok(false);
+        }
+        if entry.name == "config set" {
+            let words: Vec<&[u8]> = request.iter().skip(2).collect();
+            words.chunks_exact(2).for_each(|pair| {
+                if let [name, value] = pair {
+                    self.setup.peers.slowlog.set(name, value)
+                }
+            });
         }
         let mut plan = Plan::default();
         if entry.name == "debug" && DEBUG_KEYS.iter().any(|word| is_word(request.arg(1), word)) {

@@ -36,6 +36,8 @@ pub struct Setup {
     pub test_passthrough: bool,
     /// Where connections upstream are shared: which one the next bytes are for.
     pub line: Option<Arc<Line>>,
+    /// Unix time in microseconds.
+    pub clock: fn() -> u64,
     /// Where the tenant has users of its own on the server: how its connection changes between them.
     pub switch: Option<Arc<Switch>>,
 }

@@ -10,6 +10,7 @@ fn names(scripts: bool) -> Names {
         prefix,
         shared: Vec::new(),
         growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
+        slow_micros: Some(RedisPolicy::SLOW_MICROS),
         scripts,
         reads_replicas: false,
         backstop: true,
