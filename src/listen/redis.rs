@@ -259,11 +259,12 @@ impl Service {
         let meter = Meter::open(&self.metrics, who, limit, Arc::new(AtomicBool::new(false)))
             .ok_or_else(|| ("ERR max number of clients reached".to_owned(), "limit"))?;
         let peers = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default().clone();
-        let way = self.way(connection, tenant.as_str(), &peers, &names).await?;
+        let id = peers.number();
+        let way = self.way(id, tenant.as_str(), &peers, &names).await?;
         let setup = Setup {
             names,
             tenant: tenant.as_str().to_owned(),
-            id: connection,
+            id,
             version: self.version.clone(),
             lacks: self.lacks.clone(),
             secret: self.secret,
@@ -278,7 +279,7 @@ impl Service {
             switch: way.lease.as_ref().map(|lease| lease.users().switch()),
         };
         let session = Box::new(Session::new(setup));
-        peers.update(connection, |me| me.end = way.end);
+        peers.update(id, |me| me.end = way.end);
         Ok((meter, (way.stream, way.input, way.lease), session))
     }
 

@@ -7,7 +7,8 @@ use super::wire::{Request, integer};
 /// Elements that a negative count of SRANDMEMBER and its like may ask for, the same one again and again.
 const REPEATED_MAX: i64 = 1 << 20;
 
-/// Errors: the command asks for more than one tenant may make the server do at once; the words are the server's own for what is too much for it.
+/// Errors: the command asks for more than one tenant may make the server do at once; the words are the server's own for what is too much for it. Of a
+/// long command only the first arguments may be there: the rest is not empty.
 pub fn check(entry: &Entry, request: &Request, growth_max_bytes: u64) -> Result<(), Refusal> {
     match entry.name {
         "srandmember" | "hrandfield" | "zrandmember" => repeated(request),
@@ -17,7 +18,7 @@ pub fn check(entry: &Entry, request: &Request, growth_max_bytes: u64) -> Result<
             _ => Ok(()),
         },
         "setrange" => match integer(request.arg(2)).map(u64::try_from) {
-            Some(Ok(offset)) if !request.arg(3).is_empty() && offset > growth_max_bytes => {
+            Some(Ok(offset)) if (request.len() == 3 || !request.arg(3).is_empty()) && offset > growth_max_bytes => {
                 Err(Refusal::late("string exceeds maximum allowed size (proto-max-bulk-len)"))
             }
             _ => Ok(()),

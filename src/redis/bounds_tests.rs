@@ -19,6 +19,9 @@ fn what_grows_is_bounded() {
         ("SETBIT k -1 1", "fine"),
         ("SETBIT k x 1", "fine"),
         ("SETRANGE k 1048576 x", "fine"),
+        // The value is still to come.
+        ("SETRANGE k 1048576", "fine"),
+        ("SETRANGE k 1048577", "ERR string exceeds maximum allowed size (proto-max-bulk-len)"),
         ("SETRANGE k 1048577 x", "ERR string exceeds maximum allowed size (proto-max-bulk-len)"),
         ("BITFIELD k GET u8 99999999999 SET u8 0 1", "fine"),
         ("BITFIELD k OVERFLOW SAT INCRBY u8 #1048576 1", offset),

@@ -19,6 +19,9 @@ const THREE: u8 = 1;
 const OWN: u8 = 2;
 const LARGE: u8 = 4;
 const READ: u8 = 8;
+/// How often it became the client's own, modulo 16.
+const TURN: u8 = 16;
+const TURNS: u8 = 0xf0;
 
 /// A reply of more bytes than this is large: its client goes a way of its own from then on.
 pub const LARGE_BYTES: usize = 256 << 10;
@@ -52,8 +55,15 @@ impl Line {
             Way::Own(resp) => (OWN, resp),
         };
         let three = if resp == Resp::Three { THREE } else { 0 };
-        let kept = self.0.load(Ordering::Acquire) & LARGE;
-        self.0.store(kind | three | kept, Ordering::Release);
+        let bits = self.0.load(Ordering::Acquire);
+        let begins = kind == OWN && bits & OWN == 0;
+        let turns = if begins { bits.wrapping_add(TURN) } else { bits } & TURNS;
+        self.0.store(kind | three | bits & LARGE | turns, Ordering::Release);
+    }
+
+    /// Changes each time that the way becomes the client's own: what it was before is another connection, though nobody may have looked in between.
+    pub fn turn(&self) -> u8 {
+        self.0.load(Ordering::Acquire) & TURNS
     }
 
     /// A large reply came.

@@ -26,8 +26,9 @@ pub struct Names {
 
 /// How the server says that it does not know a command.
 const UNKNOWN: &[u8] = b"-ERR unknown command ";
-/// How the server, since 7.2, says what one of the wall's users may not.
-const USER: &[u8] = b"-NOPERM User partywall:";
+/// How the server, since 7.2, says what one of the wall's users may not; the second in a script.
+const USERS: [&[u8]; 2] = [b"-NOPERM User partywall:", b"-ERR ACL failure in script: User partywall:"];
+const USER: &[u8] = b"User partywall:";
 const HAS: &[u8] = b" has ";
 /// What its arguments stand behind.
 const ARGUMENTS: &[u8] = b"with args beginning with: ";
@@ -152,7 +153,7 @@ impl Names {
 
     /// Whether an error that begins so may name what the command was sent with, whichever it was.
     pub fn may_be_quoted(error: &[u8]) -> bool {
-        [UNKNOWN, USER].iter().any(|begins| error.starts_with(begins) || begins.starts_with(error))
+        [UNKNOWN].iter().chain(&USERS).any(|begins| error.starts_with(begins) || begins.starts_with(error))
     }
 
     /// An error line with the client's own names where the server quotes its keys. The server's sentences put the key at their beginning or at
@@ -170,10 +171,11 @@ impl Names {
             return [line.get(..at + ARGUMENTS.len()).unwrap_or_default(), b"\r\n"].concat();
         }
         // A user that the tenant does not know it is; 7.0 says so of any.
-        if line.starts_with(USER)
+        if let Some(begins) = USERS.iter().find(|begins| line.starts_with(begins))
             && let Some(at) = line.windows(HAS.len()).position(|window| window == HAS)
         {
-            return [b"-NOPERM this user", line.get(at..).unwrap_or_default()].concat();
+            let kept = begins.strip_suffix(USER).unwrap_or_default();
+            return [kept, b"this user", line.get(at..).unwrap_or_default()].concat();
         }
         for first in [b"-ERR Library '".as_slice(), b"-ERR Function "] {
             if let Some(rest) = line.strip_prefix(first).and_then(|rest| rest.strip_prefix(self.library.as_ref())) {

@@ -48,4 +48,12 @@ fn errors_quote_the_clients_own_key() {
     // The server quotes C strings without line ends.
     assert_eq!(unquote("-NOGROUP No such key 't[a]:k  x' or\r\n", b"k\r\nx\0y"), "-NOGROUP No such key 'k  x' or\r\n");
     assert_eq!(unquote("-ERR syntax error\r\n", b"k"), "-ERR syntax error\r\n");
+    // Since 7.2 the server names its user, which is the wall's.
+    let user = "User partywall:0123456789abcdef:fedcba9876543210:acme has no permissions to run the 'georadius' command";
+    for (begins, line) in
+        [("NOPERM", format!("-NOPERM {user}\r\n")), ("ERR ACL failure in script:", format!("-ERR ACL failure in script: {user}\r\n"))]
+    {
+        assert!(Names::may_be_quoted(line.as_bytes()));
+        assert_eq!(unquote(&line, b"k"), format!("-{begins} this user has no permissions to run the 'georadius' command\r\n"));
+    }
 }

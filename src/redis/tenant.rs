@@ -4,7 +4,7 @@ use super::script::Scripts;
 use super::slowlog::Slowlog;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Large replies of one tenant over connections that others share.
@@ -18,6 +18,8 @@ pub struct Tenant {
     /// Its commands that were slow.
     pub slowlog: Slowlog,
     members: Mutex<BTreeMap<u64, Member>>,
+    /// The last connection's number.
+    last: AtomicU64,
     /// Libraries and functions, as they were seen last.
     functions: Mutex<(usize, usize)>,
     /// Large replies that came over shared connections.
@@ -71,6 +73,11 @@ impl Member {
 impl Tenant {
     fn members(&self) -> MutexGuard<'_, BTreeMap<u64, Member>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for a connection: of the tenant's own, so that it does not tell how many others have.
+    pub fn number(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A connection begins.

@@ -163,6 +163,10 @@ pub fn beginning(request: &Request, count: usize, names: &Names) -> Result<Plan,
     match find(request.arg(0), Some(request.arg(1))) {
         Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) => {
             names.may_run(entry)?;
+            // Where its operations are not all there: a long argument is an error in each of them.
+            if entry.name != "bitfield" {
+                super::bounds::check(entry, request, names.growth_max_bytes())?;
+            }
             Ok(Plan { places: ranges(entry, count)?, ..Plan::default() })
         }
         _ => Err(Refusal::late("too big request")),

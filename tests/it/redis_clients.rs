@@ -12,7 +12,8 @@ pub fn keys(redis: &Redis) -> Vec<String> {
     String::from_utf8_lossy(&keys.stdout).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-fn cli(port: u16, arguments: &[&str]) -> Output {
+/// What `redis-cli` says.
+pub fn cli(port: u16, arguments: &[&str]) -> Output {
     Command::new("timeout").args(["60", "redis-cli", "-p", &port.to_string()]).args(arguments).output().unwrap()
 }
 
@@ -108,4 +109,17 @@ fn redis_benchmark_has_no_errors() {
     let own = |tenant: &str| keys(&redis).iter().filter(|key| key.starts_with(tenant)).count();
     assert_eq!(own("acme:"), own("globex:"));
     quiet(&wall);
+}
+
+/// A tenant counts its own connections, not those of others.
+#[test]
+fn numbers_of_connections_are_the_tenants_own() {
+    for (_redis, wall) in [start(), super::redis_multiplex::start()] {
+        let number = |tenant: &str| super::redis::Client::of(wall.port("redis"), tenant).ask("CLIENT ID");
+        assert_eq!(number("acme"), "1");
+        for n in ["1", "2", "3"] {
+            assert_eq!(number("globex"), n);
+        }
+        assert_eq!(number("acme"), "2");
+    }
 }

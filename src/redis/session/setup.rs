@@ -14,7 +14,7 @@ pub struct Setup {
     pub names: Names,
     /// The tenant, as it may see itself.
     pub tenant: String,
-    /// This connection's number, among those of the wall.
+    /// This connection's number, among the tenant's.
     pub id: u64,
     /// Upstream's own version.
     pub version: String,

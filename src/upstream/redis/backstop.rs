@@ -8,8 +8,9 @@ use crate::redis::names::Names;
 use crate::redis::shape::Broken;
 use bytes::{Bytes, BytesMut};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A user whose tenant has no session for so long is removed.
@@ -140,7 +141,6 @@ pub struct Backstop {
     /// `partywall:` and a number that no other process has.
     process: String,
     password: String,
-    serial: AtomicU64,
     lacks: Arc<Lacks>,
     patterns: Arc<User>,
     maker: Arc<User>,
@@ -158,11 +158,11 @@ impl Backstop {
         let (process, password) = (format!("{NAME}{}", hexadecimal(&number)), hexadecimal(&secret));
         let patterns = Arc::new(User::new(format!("{process}:patterns"), &password, acl::PATTERNS));
         let maker = Arc::new(User::new(format!("{process}:maker"), &password, acl::MAKER));
-        let (serial, entries) = (AtomicU64::new(0), Mutex::default());
+        let entries = Mutex::default();
         // Tests do not wait for minutes.
         let set = std::env::var("PARTYWALL_TEST_BACKSTOP_IDLE_MS").ok().and_then(|text| text.parse().ok());
         let idle = set.map_or(IDLE, Duration::from_millis);
-        Ok(Arc::new(Self { process, password, serial, lacks, patterns, maker, entries, idle }))
+        Ok(Arc::new(Self { process, password, lacks, patterns, maker, entries, idle }))
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -194,9 +194,10 @@ impl Backstop {
         let key = (tenant.to_owned(), acl::rules(names, &self.lacks));
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_insert_with(|| {
-            let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+            // Should a server ever tell a tenant whose user it is, the name does not say how many there were before.
+            let serial = serial();
             let readable = tenant.len() <= 64 && tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-            let name = format!("{}:{serial}:{}", self.process, if readable { tenant } else { "" });
+            let name = format!("{}:{serial:016x}:{}", self.process, if readable { tenant } else { "" });
             let own = User::new(name, &self.password, &key.1);
             let users = Users { own, patterns: self.patterns.clone(), maker: self.maker.clone() };
             Entry { users: Arc::new(users), leases: 0, since: Instant::now() }
@@ -241,6 +242,13 @@ pub(super) fn logged_in(input: &[u8]) -> Result<(usize, usize), Broken> {
         false if OK.starts_with(input) => Ok((0, 0)),
         false => Err(Broken("a tenant's own user of the server was refused")),
     }
+}
+
+/// A number that no other user of this process has, by chance and by count.
+fn serial() -> u64 {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    KEY.hash_one(MADE.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Users of walls that are gone: `users` is what ACL USERS says, `clients` what CLIENT LIST does.

@@ -79,7 +79,19 @@ impl Multiplex {
         let inbox = Arc::new(Inbox::new(line.clone(), tenant.clone(), users, set.unread.clone()));
         let seat = set.next.fetch_add(1, Ordering::Relaxed) % self.connections;
         let numbered = node.is_none();
-        Lane { line, inbox, set, seat, queue: None, goes: Way::Shared(Resp::Two), id, tenant: tenant.clone(), own: Own::None, numbered }
+        Lane {
+            line,
+            inbox,
+            set,
+            seat,
+            queue: None,
+            goes: Way::Shared(Resp::Two),
+            id,
+            tenant: tenant.clone(),
+            own: Own::None,
+            turn: 0,
+            numbered,
+        }
     }
 
     /// Users of the server are about to be removed: no shared connection is one of them any more.
@@ -163,6 +175,8 @@ pub struct Lane {
     id: u64,
     tenant: Arc<Tenant>,
     own: Own,
+    /// Which turn of the line's it is of.
+    turn: u8,
     /// Upstream's number of its own connection is worth knowing: there is one server only.
     numbered: bool,
 }
@@ -181,6 +195,7 @@ impl Lane {
     /// The own connection, opened if need be.
     fn poll_own(&mut self, cx: &mut Context<'_>, resp: Resp) -> Poll<io::Result<&mut Connection>> {
         if let Own::None = self.own {
+            self.turn = self.line.turn();
             if !self.inbox.is_empty() {
                 return Poll::Ready(Err(io::Error::other("another way while replies are under way")));
             }
@@ -200,6 +215,13 @@ impl Lane {
         match &mut self.own {
             Own::Open(connection) => Poll::Ready(Ok(connection)),
             _ => Poll::Pending,
+        }
+    }
+
+    /// The same of one that the session has left and not come back to: it may speak another protocol than the next one must.
+    fn leave_old(&mut self) {
+        if self.turn != self.line.turn() {
+            self.leave();
         }
     }
 
@@ -234,6 +256,7 @@ impl AsyncWrite for Lane {
                 Poll::Ready(Ok(bytes.len()))
             }
             Way::Own(resp) => {
+                me.leave_old();
                 let connection = ready!(me.poll_own(cx, resp))?;
                 Pin::new(&mut connection.stream).poll_write(cx, bytes)
             }
@@ -265,6 +288,7 @@ impl AsyncRead for Lane {
             }
             Way::Own(resp) => {
                 me.inbox.poll_end(cx)?;
+                me.leave_old();
                 // It is opened when there is something to say.
                 if let Own::None = me.own {
                     return Poll::Pending;
