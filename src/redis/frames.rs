@@ -2,6 +2,7 @@
 //! Nothing is skipped or guessed: what is no reply (or is said unasked) breaks the connection.
 
 use super::encode::Resp;
+use super::mark;
 use super::shape::Broken;
 use super::wire::integer;
 
@@ -28,6 +29,8 @@ pub struct Measure {
     left: u64,
     state: State,
     messages: bool,
+    /// A message is passing within a reply: what is still to come of that.
+    interrupted: Option<u64>,
 }
 
 impl Measure {
@@ -84,7 +87,10 @@ impl Measure {
                 self.state = State::Header;
                 self.left -= 1;
                 if self.left == 0 {
-                    return Ok((at, true));
+                    match self.interrupted.take() {
+                        Some(left) => self.left = left,
+                        None => return Ok((at, true)),
+                    }
                 }
             }
         }
@@ -109,6 +115,12 @@ impl Measure {
         };
         let number = rest.get(1..end).and_then(|line| line.strip_suffix(b"\r")).and_then(integer);
         let number = number.filter(|n| *n >= -1).ok_or(Broken("a length that is none"))?;
+        if kind == b'>' && self.left > 0 {
+            // Redis 7.0 writes it between the elements of EXEC.
+            if self.interrupted.replace(std::mem::take(&mut self.left)).is_some() {
+                return Err(Broken("a message within a message"));
+            }
+        }
         self.begin();
         let Ok(number) = u64::try_from(number) else { return Ok(Some((end + 1, true))) };
         if matches!(kind, b'$' | b'!' | b'=') {
@@ -148,6 +160,30 @@ fn number(input: &[u8], kind: u8, at: &mut usize) -> Option<usize> {
     let number = usize::try_from(integer(rest.get(1..end)?)?).ok()?;
     *at += end + 2;
     Some(number)
+}
+
+/// Commands of one client.
+pub struct Pieces {
+    /// How many.
+    pub count: usize,
+    /// Behind which of them a mark is due: how many they are up to there, and how many bytes.
+    pub marked: Vec<(usize, usize)>,
+}
+
+/// What commands these are. None: not all of them may be shared.
+pub fn pieces(commands: &[u8], may_pass: fn(&[&[u8]]) -> bool) -> Option<Pieces> {
+    let (mut pieces, mut at, mut words) = (Pieces { count: 0, marked: Vec::new() }, 0, Vec::with_capacity(8));
+    while at < commands.len() {
+        at += command(commands.get(at..)?, &mut words)?;
+        if !may_pass(&words) {
+            return None;
+        }
+        pieces.count += 1;
+        if mark::is_due(&words) {
+            pieces.marked.push((pieces.count, at));
+        }
+    }
+    (pieces.count > 0).then_some(pieces)
 }
 
 #[cfg(test)]

@@ -56,6 +56,28 @@ fn replies_end_where_they_end() {
 }
 
 #[test]
+fn a_message_within_a_reply_is_none_of_its_elements() {
+    let message = ">3\r\n$7\r\nmessage\r\n*1\r\n:1\r\n$1\r\nm\r\n";
+    let all = format!("*2\r\n{message}:1\r\n*1\r\n{message}{message}+a\r\n{message}:2\r\n");
+    for size in 1..=all.len() {
+        let (mut measure, mut input, mut ends, mut taken) = (Measure::with_messages(), Vec::new(), Vec::new(), 0);
+        for piece in all.as_bytes().chunks(size) {
+            input.extend_from_slice(piece);
+            while let Ok((bytes, whole)) = measure.feed(&input, Resp::Three) {
+                taken += bytes;
+                input.drain(..bytes);
+                if !whole {
+                    break;
+                }
+                ends.push(taken);
+            }
+        }
+        assert_eq!(ends, [all.len() - message.len() - 4, all.len() - 4, all.len()], "pieces of {size}");
+    }
+    assert!(Measure::with_messages().feed(b"*1\r\n>1\r\n>1\r\n", Resp::Three).is_err());
+}
+
+#[test]
 fn what_is_no_reply_breaks() {
     let bad: &[&[u8]] = &[
         b"*1\r\n>1\r\n+x\r\n",

@@ -6,8 +6,9 @@ use super::commands::Entry;
 use super::encode;
 use super::inline;
 use super::keyspace::Progress;
+use super::mark::Mark;
 use super::names::Names;
-use super::script::{FLAGS, core};
+use super::script::{FLAGS, core, seed};
 use super::session::Setup;
 use super::shape::{Broken, Reply, Shape};
 use super::understand::{Refusal, c_string, is_word};
@@ -139,6 +140,8 @@ fn list_own(names: &Names, pattern: &[u8], code: bool, out: &mut BytesMut) {
 pub struct Errand {
     job: Job,
     scratch: BytesMut,
+    /// Behind the answer that is awaited: client's code says it.
+    mark: Option<Mark>,
     /// The answer is longer than what is kept of it.
     over: bool,
 }
@@ -180,7 +183,7 @@ struct Function {
 
 impl Errand {
     fn new(job: Job) -> Self {
-        Self { job, scratch: BytesMut::new(), over: false }
+        Self { job, scratch: BytesMut::new(), mark: None, over: false }
     }
 
     /// Writes the next question.
@@ -190,7 +193,8 @@ impl Errand {
             Job::Load(load) => match &load.functions {
                 None => {
                     let text = load.code.get(load.head..).unwrap_or_default();
-                    encode::command(out, &[b"EVAL".as_slice(), &probe(), b"0", names.prefix(), names.escaped(), text]);
+                    encode::command(out, &[b"EVAL".as_slice(), &probe(), b"0", names.prefix(), names.escaped(), text, seed().as_bytes()]);
+                    self.mark.insert(Mark::by_chance()).ask(out);
                 }
                 Some(functions) => {
                     let text = wrapped(names, &load.name, &load.code, functions);
@@ -208,6 +212,11 @@ impl Errand {
             Job::Stats(None) => encode::command(out, &["FUNCTION", "STATS"]),
             Job::Kill { found } => encode::command(out, &["FUNCTION", if *found { "KILL" } else { "STATS" }]),
         }
+    }
+
+    /// What stands behind the answer that is awaited.
+    pub fn take_mark(&mut self) -> Option<Mark> {
+        self.mark.take()
     }
 
     /// What the answer looks like.
@@ -397,7 +406,7 @@ fn wrapped(names: &Names, name: &str, code: &[u8], functions: &[Function]) -> Ve
     string(&mut out, names.prefix());
     out.extend_from_slice(b",'");
     string(&mut out, names.escaped());
-    out.extend_from_slice(b"\nlocal function boot()\n");
+    out.extend_from_slice(format!("\nlocal SEED={}\nlocal function boot()\n", seed()).as_bytes());
     let parts = [include_str!("script/library_head.lua"), core(), include_str!("script/register.lua"), include_str!("script/library.lua")];
     out.extend_from_slice(parts.concat().as_bytes());
     out.extend_from_slice(

@@ -108,7 +108,7 @@ fn a_library_is_looked_at_and_then_wrapped() {
     let code = b"#!lua name=lib\nredis.register_function('f', function() return 'x' end)";
     let mut errand = load(code);
     let first = asks(&mut errand);
-    assert!(first.contains("#!lua flags=no-writes\n") && first.ends_with("\nredis.register_function('f', function() return 'x' end)\r\n"));
+    assert!(first.contains("#!lua flags=no-writes\n") && first.contains("\nredis.register_function('f', function() return 'x' end)\r\n"));
     assert_eq!(answer(&mut errand, "*1\r\n*3\r\n$1\r\nf\r\n$2\r\na'\r\n$9\r\nno-writes\r\n"), None);
     let second = asks(&mut errand);
     let ends = format!(

@@ -16,6 +16,7 @@ pub mod keyspace;
 pub mod library;
 pub mod line;
 pub mod local;
+pub mod mark;
 pub mod names;
 pub mod options;
 pub mod replies;

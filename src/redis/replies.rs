@@ -62,10 +62,18 @@ impl Stripper {
         !self.begun && self.levels.is_empty() && self.state == State::Header
     }
 
-    /// Passes what is there of one reply. True when it is whole. Errors: it is not what was awaited.
+    /// Whether a message stands where the reply's next element begins. Redis 7.0 writes what a command of a transaction brings about for the client
+    /// itself (`PUBLISH`, an event, an invalidation) before that command's own reply, within the array of EXEC; and what one that pops brings about
+    /// within its own.
+    pub fn is_interrupted(&self, input: &[u8]) -> bool {
+        self.state == State::Header && !self.levels.is_empty() && input.first() == Some(&b'>')
+    }
+
+    /// Passes what is there of one reply, up to a message within it. True when it is whole. Errors: it is not what was awaited.
     pub fn feed(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<bool, Broken> {
         loop {
             let whole = match self.state {
+                State::Header if self.is_interrupted(input) => return Ok(false),
                 State::Header => match self.header(reply, names, input, out)? {
                     None => return Ok(false),
                     Some(whole) => whole,

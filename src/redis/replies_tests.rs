@@ -180,9 +180,9 @@ fn frames() -> impl Strategy<Value = String> {
         Just("_\r\n".to_owned()),
     ];
     leaf.prop_recursive(4, 32, 4, |inner| {
-        (prop::collection::vec(inner, 0..4), prop::sample::select(vec!['*', '>'])).prop_map(|(items, kind)| {
+        prop::collection::vec(inner, 0..4).prop_map(|items| {
             let count = items.len();
-            format!("{kind}{count}\r\n{}", items.concat())
+            format!("*{count}\r\n{}", items.concat())
         })
     })
 }

@@ -11,7 +11,9 @@ use super::understand::Refusal;
 use super::wire::{Request, integer};
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 /// Texts that are kept for a tenant; the oldest go first, and their clients send them again.
 const KEPT_MAX_BYTES: usize = 16 << 20;
@@ -110,8 +112,9 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
             let (flags, code) = shebang(text)?;
             let sha = setup.peers.scripts.keep(text);
             // Tried within the wrapper, which upstream thereby knows when EVALSHA comes: drivers do not send the text again.
-            let (names, try_sha) = (&setup.names, sha1::hex(TRY.as_bytes()));
-            let own = [names.prefix().as_ref(), names.escaped(), TRY.as_bytes(), try_sha.as_bytes(), b"2", code, sha.as_bytes()];
+            let (names, try_sha, seed) = (&setup.names, sha1::hex(TRY.as_bytes()), seed());
+            let own =
+                [names.prefix().as_ref(), names.escaped(), TRY.as_bytes(), try_sha.as_bytes(), seed.as_bytes(), b"2", code, sha.as_bytes()];
             encode::command(out, &[&[b"EVAL".as_slice(), wrapper(flags).0.as_bytes(), b"0"], own.as_slice()].concat());
             return Ok(Scripted::Sent);
         }
@@ -188,19 +191,27 @@ fn count(request: &Request) -> Result<usize, Refusal> {
 fn run(out: &mut BytesMut, (command, script): (&[u8], &[u8]), (text, sha): (&[u8], &str), keys: usize, request: &Request, setup: &Setup) {
     let names = &setup.names;
     let arguments = request.len() - 3 - keys;
-    encode::header(out, b'*', 3 + keys + 5 + arguments);
+    encode::header(out, b'*', 3 + keys + 6 + arguments);
     encode::bulk(out, command);
     encode::bulk(out, script);
     encode::bulk(out, keys.to_string().as_bytes());
     for at in 3..3 + keys {
         encode::joined(out, names.prefix(), request.arg(at));
     }
-    for own in [names.prefix(), names.escaped(), text, sha.as_bytes(), arguments.to_string().as_bytes()] {
+    for own in [names.prefix(), names.escaped(), text, sha.as_bytes(), seed().as_bytes(), arguments.to_string().as_bytes()] {
         encode::bulk(out, own);
     }
     for at in 3 + keys..request.len() {
         encode::bulk(out, request.arg(at));
     }
+}
+
+/// What a run's `math.random` begins with: 48 bits that no tenant knows of another's.
+pub(super) fn seed() -> String {
+    // Keyed by the system's randomness, and hashes by SipHash: who does not know the key cannot guess the value.
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    (KEY.hash_one(RUNS.fetch_add(1, Ordering::Relaxed)) >> 16).to_string()
 }
 
 /// The wrapper of scripts with these flags, and its name.

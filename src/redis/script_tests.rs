@@ -23,11 +23,15 @@ fn keys_and_the_text_travel_as_arguments() {
     let setup = setup("7.0.15");
     let sent = ask(&setup, &["EVAL", "return 1", "1", "k", "a"]).unwrap();
     let sha = sha1::hex(b"return 1");
-    let tail = format!("$1\r\n1\r\n$6\r\nacme:k\r\n$5\r\nacme:\r\n$5\r\nacme:\r\n$8\r\nreturn 1\r\n$40\r\n{sha}\r\n$1\r\n1\r\n$1\r\na\r\n");
-    assert!(sent.starts_with("*10\r\n$4\r\nEVAL\r\n") && sent.ends_with(&tail), "{sent}");
+    let tail = format!("$1\r\n1\r\n$6\r\nacme:k\r\n$5\r\nacme:\r\n$5\r\nacme:\r\n$8\r\nreturn 1\r\n$40\r\n{sha}\r\n");
+    let chance = |sent: &str| sent.split(&tail).nth(1).and_then(|rest| rest.split("\r\n").nth(1)?.parse::<u64>().ok()).unwrap();
+    assert!(sent.starts_with("*11\r\n$4\r\nEVAL\r\n") && sent.ends_with("\r\n$1\r\n1\r\n$1\r\na\r\n"), "{sent}");
+    // What a run draws from begins with its own number.
+    let again = ask(&setup, &["EVAL", "return 1", "1", "k", "a"]).unwrap();
+    assert!(chance(&sent) < 1 << 48 && chance(&again) < 1 << 48 && chance(&sent) != chance(&again));
     // The name in upper case is the same script.
     let sent = ask(&setup, &["EVALSHA", &sha.to_uppercase(), "0"]).unwrap();
-    assert!(sent.starts_with(&format!("*8\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n$1\r\n0\r\n", wrapper(None).1)), "{sent}");
+    assert!(sent.starts_with(&format!("*9\r\n$7\r\nEVALSHA\r\n$40\r\n{}\r\n$1\r\n0\r\n", wrapper(None).1)), "{sent}");
 }
 
 #[test]
@@ -36,14 +40,14 @@ fn flags_stand_before_the_wrapper_and_not_before_the_text() {
     let text = "#!lua flags=allow-oom,no-writes flags=no-writes\nreturn 1";
     let sent = ask(&setup, &["EVAL", text, "0"]).unwrap();
     assert!(sent.contains("\r\n#!lua flags=no-writes,allow-oom\n-- Before core.lua"), "{}", &sent[..200]);
-    let tail = format!("$9\r\n\nreturn 1\r\n$40\r\n{}\r\n$1\r\n0\r\n", sha1::hex(text.as_bytes()));
-    assert!(sent.ends_with(&tail), "{}", &sent[sent.len() - 200..]);
+    let tail = format!("$9\r\n\nreturn 1\r\n$40\r\n{}\r\n", sha1::hex(text.as_bytes()));
+    assert!(sent.contains(&tail) && sent.ends_with("\r\n$1\r\n0\r\n"), "{}", &sent[sent.len() - 200..]);
     let bare = ask(&setup, &["EVAL", "#!lua\nreturn 1", "0"]).unwrap();
     assert!(bare.contains("\r\n#!lua\n-- Before core.lua"));
     let first = wrapper(Some(3));
     assert!(sent.contains(&first.0) && first.1 != wrapper(None).1 && first.1 != wrapper(Some(0)).1);
     let sent = ask(&setup, &["EVALSHA_RO", &sha1::hex(text.as_bytes()), "0"]).unwrap();
-    assert!(sent.starts_with(&format!("*8\r\n$10\r\nEVALSHA_RO\r\n$40\r\n{}\r\n", first.1)), "{}", &sent[..100]);
+    assert!(sent.starts_with(&format!("*9\r\n$10\r\nEVALSHA_RO\r\n$40\r\n{}\r\n", first.1)), "{}", &sent[..100]);
     // What the server would not keep is not kept.
     assert!(ask(&setup, &["EVAL", "#!perl\n", "0"]).is_err() && setup.peers.scripts.text(sha1::hex(b"#!perl\n").as_bytes()).is_none());
 }

@@ -5,6 +5,7 @@ use super::commands::{Entry, Lacks, Rule};
 use super::encode::{self, Resp};
 use super::line::{LARGE_BYTES, Way};
 use super::local;
+use super::mark::Mark;
 use super::names::Names;
 use super::replies::Stripper;
 use super::rewrite;
@@ -21,6 +22,7 @@ mod answers;
 mod clients;
 mod commands;
 mod errand;
+mod marks;
 mod passthrough;
 mod setup;
 mod switch;
@@ -59,6 +61,8 @@ pub(super) enum Awaited {
     Blocked(Reply),
     /// To a change of the user on the server, which the client does not hear of.
     Login,
+    /// The echo that says where the reply before it ended.
+    Mark(Mark),
     /// The answer to HELLO, after which it speaks this.
     Hello(Reply, Resp),
     /// So many confirmations of subscriptions; then the client has this many.
@@ -128,8 +132,9 @@ pub struct Session {
     subscriptions: Subscriptions,
     /// Subscriptions that upstream has confirmed: messages may come.
     listening: usize,
-    /// A message that is passing, and whether it confirms a subscription.
+    /// A message that is passing, and whether it confirms a subscription; a reply may be interrupted by it.
     message: Option<(Reply, bool)>,
+    notice: Option<Box<Stripper>>,
     /// The protocol in which upstream's next words are.
     hears: Resp,
     rest: Option<Rest>,
@@ -142,6 +147,8 @@ pub struct Session {
     window: usize,
     /// Bytes of the reply that is passing.
     passing: usize,
+    /// The last reply is an error.
+    failed: bool,
     ending: bool,
     /// A command that waits until nothing is under way.
     held: Option<Request>,
@@ -174,6 +181,7 @@ impl Session {
             subscriptions: Subscriptions::default(),
             listening: 0,
             message: None,
+            notice: None,
             hears: Resp::Two,
             rest: None,
             walk: None,
@@ -182,6 +190,7 @@ impl Session {
             walks_in_silence: false,
             window: AWAITED_FIRST,
             passing: 0,
+            failed: false,
             ending: false,
             held: None,
             stains: way::Stains::default(),
@@ -332,7 +341,7 @@ impl Session {
                 Awaited::Words(words) => *words = Bytes::new(),
                 Awaited::Reply(reply) | Awaited::Blocked(reply) | Awaited::Hello(reply, _) => *reply = Shape::Silence.into(),
                 Awaited::Step => self.walks_in_silence = true,
-                Awaited::Confirmations { .. } | Awaited::Login | Awaited::End(_) => {}
+                Awaited::Confirmations { .. } | Awaited::Login | Awaited::Mark(_) | Awaited::End(_) => {}
             }
         }
         if self.replies == Replies::Skip {
@@ -371,7 +380,7 @@ impl Session {
             Rule::Subscribe => self.subscribe(entry, request, turn),
             Rule::Clients => self.clients(entry, request, turn),
             Rule::Script => match super::script::command(entry, request, &self.setup, &mut turn.to_upstream)? {
-                Scripted::Sent => self.sent(Reply::default(), turn),
+                Scripted::Sent => self.sent_script(Reply::default(), turn),
                 Scripted::Answer(words) => {
                     self.answer(words, turn);
                     Ok(())

@@ -40,15 +40,30 @@ impl Talk {
         let (mut scanner, mut out, mut lines) = (Scanner::default(), self.turn.to_upstream.split(), Vec::new());
         while let Some(request) = scanner.scan(&mut out, &Limits::TENANT).unwrap() {
             let words: Vec<_> = request.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
-            lines.push(words.join(" "));
+            // A mark is echoed by itself.
+            if words.len() != 2 || words[0] != "ECHO" || words[1].len() != 16 {
+                lines.push(words.join(" "));
+            }
         }
         assert!(out.is_empty());
         lines.join(";")
     }
 
+    /// What upstream says where a mark is due.
+    fn echo(&mut self) {
+        while let Some(Awaited::Mark(mark)) = self.session.awaited.front() {
+            let mut asked = BytesMut::new();
+            mark.ask(&mut asked);
+            let echo = asked.strip_prefix(b"*2\r\n$4\r\nECHO\r\n").unwrap();
+            self.upstream.extend_from_slice(echo);
+            self.session.from_upstream(&mut self.upstream, &mut self.turn).unwrap();
+        }
+    }
+
     /// Upstream says bytes, one by one; what the client hears.
     fn hear(&mut self, bytes: &str) -> String {
         for byte in bytes.bytes() {
+            self.echo();
             self.upstream.extend_from_slice(&[byte]);
             if let Err(close) = self.session.from_upstream(&mut self.upstream, &mut self.turn) {
                 self.closed = Some(close);
@@ -58,6 +73,7 @@ impl Talk {
                 self.closed = self.session.from_client(&mut self.client, &mut self.turn).err();
             }
         }
+        self.echo();
         self.heard()
     }
 
@@ -264,6 +280,26 @@ fn scan_goes_on_while_others_fill_the_pages() {
     let hidden = heard.split(' ').nth(2).unwrap().to_owned();
     assert_ne!(hidden, "11");
     assert_eq!(talk.say(&format!("SCAN {hidden}")), "SCAN 11 MATCH acme:* COUNT 10");
+}
+
+/// Redis 7.0 writes it so; 7.2 behind the reply.
+#[test]
+fn messages_within_a_reply_are_messages() {
+    let mut talk = Talk::new();
+    talk.say("HELLO 3;SUBSCRIBE ch;MULTI;PUBLISH ch m;ZPOPMIN z;RANDOMKEY;EXEC;GET k");
+    talk.hear("%1\r\n+a\r\n+b\r\n>3\r\n$9\r\nsubscribe\r\n$7\r\nacme:ch\r\n:1\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n");
+    let message = ">3\r\n$7\r\nmessage\r\n$7\r\nacme:ch\r\n$1\r\nm\r\n";
+    let heard = talk.hear(&format!("*3\r\n{message}:1\r\n*2\r\n{message}$1\r\na\r\n,1\r\n{message}$6\r\nacme:k\r\n$1\r\nv\r\n"));
+    let message = ">3 $7 message $2 ch $1 m";
+    assert_eq!(heard, format!("*3 {message} :1 *2 {message} $1 a ,1 {message} $1 k $1 v"));
+    assert!(talk.closed.is_none() && talk.session.at_rest());
+    // Nothing but a message of a known kind, and whole.
+    for said in [">2\r\n+x\r\n+y\r\n", ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", ">3\r\n$7\r\nmessage\r\n>1\r\n"] {
+        let mut talk = Talk::new();
+        talk.say("HELLO 3;LRANGE l 0 -1");
+        talk.hear(&format!("%1\r\n+a\r\n+b\r\n*2\r\n{said}"));
+        assert!(matches!(talk.closed, Some(Close::UpstreamBroke(_))), "{said}");
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod redis_multiplex;
 mod redis_operators;
 mod redis_oracle;
 mod redis_replicas;
+mod redis_scripts;
 mod redis_sentinel;
 mod redis_slowlog;
 mod roles;

@@ -112,6 +112,23 @@ fn what_is_too_large_or_nested_ends_the_connection() {
     sound(&redis, &wall);
 }
 
+/// Redis 7.0 says it between the elements of EXEC's array, and between those of what pops; the replies behind are those of what was asked.
+#[test]
+fn messages_to_oneself_are_no_replies() {
+    let (redis, wall) = start();
+    super::redis_clients::cli(redis.port, &["CONFIG", "SET", "notify-keyspace-events", "KEA"]);
+    let all = b"HELLO 3\r\nSET k v\r\nZADD z 1 m\r\nSUBSCRIBE ch __keyspace@0__:z\r\nMULTI\r\nPUBLISH ch m\r\nGET nosuch\r\nPUBLISH ch n\r\nZPOPMIN z\r\n\
+        SSCAN nosuch 0\r\nEXEC\r\nSCAN 0 MATCH k\r\nFUNCTION STATS\r\nGET k\r\nECHO end\r\nQUIT\r\n";
+    for _ in 0..5 {
+        let said = String::from_utf8_lossy(&say(&wall, &[AUTH, all].concat())).into_owned();
+        let ends = "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n%2\r\n$14\r\nrunning_script\r\n_\r\n$7\r\nengines\r\n%1\r\n$3\r\nLUA\r\n%2\r\n$15\r\nlibraries_count\r\n:0\r\n\
+            $15\r\nfunctions_count\r\n:0\r\n$1\r\nv\r\n$3\r\nend\r\n+OK\r\n";
+        assert!(said.ends_with(ends) && !said.contains("acme:"), "{}", said.escape_debug());
+        assert_eq!(said.matches(">3\r\n$7\r\nmessage\r\n$2\r\nch\r\n").count(), 2, "{}", said.escape_debug());
+    }
+    sound(&redis, &wall);
+}
+
 #[test]
 fn a_slow_client_is_served_and_a_silent_stranger_is_let_go() {
     let (redis, wall) = start();

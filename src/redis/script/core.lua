@@ -1,11 +1,11 @@
 -- What a client's code runs in: a redis.call that puts the tenant's prefix before every key, declared or not, and takes it off every reply.
 -- The code is a string here, compiled behind a line of locals that hide each global through which the raw call could be reached; a name once
--- hidden by a local cannot be uncovered. Before this stands what says: raw, raw_call, raw_pcall, prefix, escaped, text, keys, argv.
+-- hidden by a local cannot be uncovered. Before this stands what says: raw, raw_call, raw_pcall, prefix, escaped, text, seed, keys, argv.
 local raw_error = error
 local type, pcall, xpcall, tostring, tonumber, pairs, next, setmetatable = type, pcall, xpcall, tostring, tonumber, pairs, next, setmetatable
-local select, unpack, compile, metatable = select, unpack, loadstring, getmetatable
-local find, match, sub, lower, upper, format = string.find, string.match, string.sub, string.lower, string.upper, string.format
-local concat, random, randomseed = table.concat, math.random, math.randomseed
+local select, unpack, compile, metatable, rawget = select, unpack, loadstring, getmetatable, rawget
+local find, match, gsub, sub, byte, lower, format = string.find, string.match, string.gsub, string.sub, string.byte, string.lower, string.format
+local concat, floor = table.concat, math.floor
 
 -- A global that is not known could lead anywhere.
 local KNOWN = ' KEYS ARGV redis server __redis__err__handler __server__err__handler string cjson bit cmsgpack math table struct os xpcall tostring setmetatable next assert ' ..
@@ -30,7 +30,8 @@ end
 
 local function word(arg) return lower(match(arg, '^[^%z]*')) end
 
-local SYNTAX = { err = 'ERR syntax error' }
+-- A new one each time: the client gets it, and may change it.
+local function wrong_syntax() return { err = 'ERR syntax error' } end
 
 -- Puts the prefix before the arguments from first to last.
 local function range(args, first, last, step)
@@ -42,7 +43,7 @@ local function counted(args, at)
     local number = args[at] and match(args[at], '^[1-9]%d*$')
     number = number and #number < 10 and tonumber(number)
     if not number then return { err = 'ERR value is not an integer or out of range' } end
-    if number > #args - at then return SYNTAX end
+    if number > #args - at then return wrong_syntax() end
     range(args, at + 1, at + number, 1)
 end
 
@@ -60,7 +61,7 @@ local function sort(args, store)
         elseif option == 'get' and left >= 1 then
             if match(args[i + 1], '^[^%z]*') ~= '#' then args[i + 1] = prefix .. args[i + 1] end
             i = i + 2
-        else return SYNTAX end
+        else return wrong_syntax() end
     end
 end
 
@@ -72,7 +73,7 @@ local function georadius(args, from)
         if find(' withdist withhash withcoord any asc desc ', ' ' .. option .. ' ', 1, true) then i = i + 1
         elseif option == 'count' and more then i = i + 2
         elseif (option == 'store' or option == 'storedist') and more then args[i + 1] = prefix .. args[i + 1]; i = i + 2
-        else return SYNTAX end
+        else return wrong_syntax() end
     end
 end
 
@@ -82,14 +83,25 @@ local function xread(args, grouped)
         local option, more = word(args[i]), #args - i
         if (option == 'block' or option == 'count') and more >= 1 then i = i + 2
         elseif option == 'streams' and more >= 1 then
-            if more % 2 ~= 0 then return SYNTAX end
+            if more % 2 ~= 0 then return wrong_syntax() end
             range(args, i + 1, i + more / 2, 1)
             return
         elseif option == 'group' and more >= 2 and grouped then i = i + 3
         elseif option == 'noack' and grouped then i = i + 1
-        else return SYNTAX end
+        else return wrong_syntax() end
     end
-    return SYNTAX
+    return wrong_syntax()
+end
+
+-- The server's generator (`redisLrand48` in its rand.c), with a state of this script's own: by the server's, which is one for all, tenants would
+-- know, count and set each other's numbers.
+local low, middle, high = seed % 65536, floor(seed / 65536) % 65536, floor(seed / 4294967296) % 65536
+local function draw()
+    local first = 58989 * low + 11
+    local second = 58989 * middle + 57068 * low + floor(first / 65536)
+    local third = 58989 * high + 57068 * middle + 5 * low + floor(second / 65536)
+    low, middle, high = first % 65536, second % 65536, third % 65536
+    return (high * 32768 + floor(middle / 2)) % 2147483647 / 2147483647
 end
 
 local function every(reply)
@@ -105,16 +117,16 @@ local WHOLE = {
     dbsize = function() return #raw_call('KEYS', escaped .. '*') end,
     randomkey = function()
         local found = all('*')
-        return found[1] and found[random(#found)] or false
+        return found[1] and found[floor(draw() * #found) + 1] or false
     end,
     scan = function(args)
         local pattern, kind, i = '*', nil, 3
         while i <= #args do
             local option = word(args[i])
-            if not args[i + 1] then return SYNTAX
+            if not args[i + 1] then return wrong_syntax()
             elseif option == 'match' then pattern = args[i + 1]
             elseif option == 'type' then kind = word(args[i + 1])
-            elseif option ~= 'count' then return SYNTAX end
+            elseif option ~= 'count' then return wrong_syntax() end
             i = i + 2
         end
         -- One page holds all: any other cursor is past the end.
@@ -130,7 +142,7 @@ local WHOLE = {
     end,
     flushdb = function(args)
         local mode = args[2] and word(args[2])
-        if #args > 2 or mode and mode ~= 'sync' and mode ~= 'async' then return SYNTAX end
+        if #args > 2 or mode and mode ~= 'sync' and mode ~= 'async' then return wrong_syntax() end
         -- Refused where nothing may be written, also when there is nothing: this changes nothing.
         local tried = raw_pcall('RENAMENX', prefix, prefix)
         if type(tried) == 'table' and tried.err and tried.err ~= 'ERR no such key' then return tried end
@@ -173,6 +185,10 @@ local function unquote(reply, args)
     local from, to = find(reply.err, "NOGROUP No such key '" .. prefix, 1, true)
     if not from then from, to = find(reply.err, " for key name '" .. prefix, 1, true) end
     if from then reply.err = sub(reply.err, 1, to - length) .. sub(reply.err, to + 1) end
+    -- Since 7.2 it names a user that the tenant does not know it is.
+    from = find(reply.err, 'User partywall:', 1, true)
+    to = from and find(reply.err, ' has ', from, true)
+    if to then reply.err = sub(reply.err, 1, from - 1) .. 'this user' .. sub(reply.err, to) end
     return reply
 end
 
@@ -209,11 +225,11 @@ local function run(...)
         end
     end
     local name = lower(args[1])
-    local rule = not find(name, '[^%w_-]') and match(COMMANDS, ' ' .. string.gsub(name, '%-', '%%-') .. '=(%S*)')
+    local rule = not find(name, '[^%w_-]') and match(COMMANDS, ' ' .. gsub(name, '%-', '%%-') .. '=(%S*)')
     if rule == 'container' then
         local second = args[2] and lower(args[2]) or ''
         name = name .. '|' .. second
-        rule = not find(second, '[^%w_-]') and match(COMMANDS, ' ' .. string.gsub(name, '%-', '%%-') .. '=(%S*)')
+        rule = not find(second, '[^%w_-]') and match(COMMANDS, ' ' .. gsub(name, '%-', '%%-') .. '=(%S*)')
     end
     if not rule then return { err = 'ERR Unknown Redis command called from script' } end
     local arity, places = match(rule, '^(-?%d+),(.*)$')
@@ -270,7 +286,7 @@ local own = {
 }
 
 local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,setmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,os,newproxy,getfenv,setfenv,' ..
-    '__redis__err__handler,math,__server__err__handler=...;return function(...) '
+    '__redis__err__handler,math,__server__err__handler=...;return function'
 local globals, meta, json, fix, chunk
 local math = math
 
@@ -291,22 +307,41 @@ local begun = clock and clock()
 local time = clock and readonly({ clock = function() return clock() - begun end })
 
 function fix(table, own)
-    if fixed[table] then raw_error('Attempt to modify a readonly table', 2) end
-    return setmetatable(table, own)
+    local done, wrong = not fixed[table], 'Attempt to modify a readonly table'
+    if done then done, wrong = pcall(setmetatable, table, own) end
+    if done then return table end
+    -- By its name and at the client's line, as if called there.
+    raw_error(gsub(wrong, "'%?'", "'setmetatable'"), 2)
 end
 
--- What `math` draws from is one for all: who sets it leaves it to chance again.
-local seeded = false
-math = readonly(setmetatable({ randomseed = function(seed)
-    randomseed(seed)
-    seeded = true
-end }, { __index = math }))
-local function unseed()
-    if not seeded then return end
-    seeded = false
-    local now = raw_call('TIME')
-    randomseed((tonumber(now[1]) * 1000003 + tonumber(now[2])) % 2147483647)
+-- As a C int of the argument; `luaL_checkint`.
+local function int(number)
+    if number ~= number or number >= 2 ^ 63 or number <= -2 ^ 63 then return 0 end
+    number = (number < 0 and -floor(-number) or floor(number)) % 4294967296
+    return number < 2147483648 and number or number - 4294967296
 end
+local function argument(name, at, many, value)
+    local kind = type(value)
+    local number = (kind == 'number' or kind == 'string') and tonumber(value)
+    if number then return int(number) end
+    raw_error("bad argument #" .. at .. " to '" .. name .. "' (number expected, got " .. (at > many and 'no value' or kind) .. ')', 3)
+end
+math = readonly(setmetatable({
+    random = function(...)
+        local many, chance = select('#', ...), draw()
+        if many == 0 then return chance end
+        if many > 2 then raw_error('wrong number of arguments', 2) end
+        local first, second = ...
+        first = argument('random', 1, many, first)
+        if many == 1 then first, second = 1, first else second = argument('random', 2, many, second) end
+        if first > second then raw_error("bad argument #" .. many .. " to 'random' (interval is empty)", 2) end
+        return floor(chance * int(second - first + 1)) + first
+    end,
+    randomseed = function(...)
+        local given = argument('randomseed', 1, select('#', ...), (...)) % 4294967296
+        low, middle, high = 13070, given % 65536, floor(given / 65536)
+    end,
+}, { __index = math }))
 
 local function hide(outer)
     return outer(api, api, globals, chunk, function(piece, name)
@@ -330,8 +365,12 @@ function chunk(source, name)
     name = type(name) == 'string' and name or source
     local alone, wrong = compile(source, name)
     if not alone then return nil, wrong end
-    local outer, wrong = compile(HIDE .. source .. '\nend', name)
-    if not outer then return nil, wrong end
+    -- A function of any arguments has a local `arg`, which a chunk has not.
+    local outer = compile(HIDE .. '() ' .. source .. '\nend', name)
+    if not outer then
+        outer, wrong = compile(HIDE .. '(...) ' .. source .. '\nend', name)
+        if not outer then return nil, wrong end
+    end
     return hide(outer)
 end
 
@@ -351,17 +390,94 @@ end
 globals._G = readonly(globals)
 globals = globals._G
 
+-- Line ends as blanks: some servers write them as they come, and what stands behind would be a reply of its own.
+local function on_one_line(said) return (gsub(said, '[\r\n]', ' ')) end
+
+-- An error as it is sent: none at its end.
+local function sentence(said)
+    local last = #said
+    while last > 0 and (byte(said, last) == 10 or byte(said, last) == 13) do last = last - 1 end
+    return on_one_line(sub(said, 1, last))
+end
+
+-- What was raised, in words. It may be the client's own, with anything in it: nothing of it runs.
+local function words(raised)
+    if type(raised) ~= 'table' then return 'ERR ' .. tostring(raised) end
+    local said = rawget(raised, 'err')
+    local kind = type(said)
+    return kind == 'string' and said or kind == 'number' and tostring(said) or 'ERR unknown error'
+end
 
 -- An error as the server says it: with the name of what ran, and the line.
-local function blame(result, name, source)
-    -- What was raised may be the client's own, with anything in it.
-    if type(result) ~= 'table' then return { err = tostring(result) } end
-    local said = type(result.err) == 'string' and tonumber(match(result.err, '^ERR ' .. source .. ':(%d+): '))
-    local line = tonumber(rawget(result, 'partywall_line')) or said or tonumber(rawget(result, 'line'))
-    -- The line is lost after a tail call; but there may be only one.
+local function blame(raised, name, source)
+    local said, line = words(raised), nil
+    if type(raised) == 'table' then
+        line = tonumber(rawget(raised, 'partywall_line')) or tonumber(match(said, '^ERR ' .. source .. ':(%d+): ')) or tonumber(rawget(raised, 'line'))
+    end
+    -- The line is lost after a tail call, or the wrapper's; but there may be only one.
     local blank = match(text, '^\n*')
+    if line and line > select(2, gsub(text, '\n', '')) + 1 then line = 0 end
     if line == 0 and not find(text, '\n', #blank + 1, true) then line = #blank + 1 end
-    if line == 0 then return { err = tostring(result.err) .. ' script: ' .. name } end
-    if not line then return { err = tostring(result.err) } end
-    return { err = tostring(result.err) .. ' script: ' .. name .. ', on @' .. source .. ':' .. line .. '.' }
+    if line == 0 then return { err = sentence(said .. ' script: ' .. name) } end
+    if not line then return { err = sentence(said) } end
+    return { err = sentence(said .. ' script: ' .. name .. ', on @' .. source .. ':' .. line .. '.') }
+end
+
+-- What of a table is its reply, in the order in which the server looks (`luaReplyToRedisReply` in its script_lua.c).
+local function fill(to, from, copy)
+    local err, ok, double, map, set = rawget(from, 'err'), rawget(from, 'ok'), rawget(from, 'double'), rawget(from, 'map'), rawget(from, 'set')
+    local number, verbatim = rawget(from, 'big_number'), rawget(from, 'verbatim_string')
+    if type(err) == 'string' then
+        to.err, to.ignore_error_stats_update = sentence(err), rawget(from, 'ignore_error_stats_update') == true or nil
+    elseif type(ok) == 'string' then to.ok = on_one_line(ok)
+    elseif type(double) == 'number' then to.double = double
+    elseif type(map) == 'table' then
+        to.map = {}
+        for key, value in next, map do to.map[copy(key)] = copy(value) end
+    elseif type(set) == 'table' then
+        to.set = {}
+        for member in next, set do to.set[copy(member)] = true end
+    elseif type(number) == 'string' then to.big_number = on_one_line(number)
+    else
+        if type(verbatim) == 'table' then
+            local said, kind = rawget(verbatim, 'string'), rawget(verbatim, 'format')
+            if type(said) == 'string' and type(kind) == 'string' then
+                to.verbatim_string = { string = said, format = kind }
+                return
+            end
+        end
+        local i, item = 1, rawget(from, 1)
+        while item ~= nil do
+            to[i] = copy(item)
+            i = i + 1
+            item = rawget(from, i)
+        end
+    end
+end
+
+-- What a script returned, in tables of the wall's own: the server reads some fields through the metatable, and what that raises nothing catches.
+local function plain(value)
+    local copies, due, many, done = {}, {}, 0, 0
+    local function copy(value)
+        if type(value) ~= 'table' then return value end
+        local known = copies[value]
+        if not known then
+            known, many = {}, many + 1
+            copies[value], due[many] = known, value
+        end
+        return known
+    end
+    local whole = copy(value)
+    while done < many do
+        done = done + 1
+        fill(copies[due[done]], due[done], copy)
+    end
+    return whole
+end
+
+-- Runs what may raise what is the client's: that goes no further. Not by pcall: the server's looks into what was raised.
+local function guarded(run)
+    local done, reply = xpcall(run, function() end)
+    if done then return reply end
+    return { err = 'ERR what this script does is not understood by this proxy' }
 end

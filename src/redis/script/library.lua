@@ -1,5 +1,5 @@
 -- Behind register.lua: what answers a call of one of the library's functions.
-local failed = load_library()
+local failed = guarded(load_library)
 -- The line where an error was raised, of which the server's own handler knows more.
 local function handler(raised)
     local line = type(raised) == 'table' and rawget(raised, 'partywall_line')
@@ -9,8 +9,7 @@ local function handler(raised)
             line = tonumber(match(at or '', '^user_function:(%d+): $'))
         end
     end
-    local said = type(raised) == 'table' and raised.err or 'ERR ' .. tostring(raised)
-    return { err = said, partywall_line = line }
+    return { err = words(raised), partywall_line = line }
 end
 
 return function(name, given_keys, args)
@@ -20,8 +19,9 @@ return function(name, given_keys, args)
     local own_keys = {}
     for i = 1, #given_keys do own_keys[i] = strip(given_keys[i]) end
     begun = clock and clock()
-    local done, result = xpcall(function() return entry.callback(own_keys, args) end, handler)
-    unseed()
-    if done then return result end
-    return blame(result, name, 'user_function')
+    return guarded(function()
+        local done, result = xpcall(function() return entry.callback(own_keys, args) end, handler)
+        if done then return plain(result) end
+        return blame(result, name, 'user_function')
+    end)
 end

@@ -90,14 +90,13 @@ end
 local function load_library()
     current = while_loading
     local script, wrong = chunk(text, '@user_function')
-    if not script then return { err = 'ERR Error compiling function: ' .. wrong } end
+    if not script then return { err = sentence('ERR Error compiling function: ' .. wrong) } end
     -- The server's pcall makes a text of what was raised.
-    local done, result = xpcall(script, function(raised) return raised end)
+    local done, said = xpcall(script, words)
     loaded = true
     current = function(key) return own[key] end
     if not done then
-        local said = type(result) == 'table' and tostring(result.err) or 'ERR ' .. tostring(result)
-        return { err = 'ERR Error registering functions: ' .. said }
+        return { err = sentence('ERR Error registering functions: ' .. tostring(said)) }
     end
     if #order == 0 then return { err = 'ERR No functions registered' } end
 end

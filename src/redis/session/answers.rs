@@ -32,12 +32,20 @@ impl Session {
             if input.is_empty() {
                 return Ok(());
             }
-            if self.message.is_none() && self.stripper.at_rest() {
+            let interrupted = self.stripper.is_interrupted(input);
+            if self.message.is_none() && (self.stripper.at_rest() || interrupted) {
                 match self.begins(input)? {
                     Begins::Unclear => return Ok(()),
+                    Begins::Reply if interrupted => return Err(Close::UpstreamBroke("a message within a reply")),
                     Begins::Reply => {}
-                    Begins::Message(message, confirms) => self.message = Some((self.shape_of(message, confirms)?.into(), confirms)),
+                    Begins::Message(message, confirms) => {
+                        self.message = Some((self.shape_of(message, confirms)?.into(), confirms));
+                        self.notice = interrupted.then(Box::default);
+                    }
                 }
+            }
+            if self.message.is_none() && self.stripper.at_rest() && !matches!(self.awaited.front(), Some(Awaited::Mark(_))) {
+                self.failed = input.starts_with(b"-");
             }
             let (here, is_reply) = (input.len(), self.message.is_none());
             if is_reply {
@@ -53,17 +61,23 @@ impl Session {
                     self.passed();
                 }
             }
-            if !whole {
+            if !(whole || is_reply && self.stripper.is_interrupted(input)) {
                 return Ok(());
             }
         }
     }
 
     fn pass_message(&mut self, (reply, confirms): (Reply, bool), input: &mut BytesMut, turn: &mut Turn) -> Result<bool, Close> {
-        if !self.stripper.feed(&reply, &self.setup.names, input, &mut turn.to_client)? {
+        // The reply that it interrupts keeps its place.
+        let stripper = self.notice.as_deref_mut().unwrap_or(&mut self.stripper);
+        if !stripper.feed(&reply, &self.setup.names, input, &mut turn.to_client)? {
+            if stripper.is_interrupted(input) {
+                return Err(Close::UpstreamBroke("a message within a message"));
+            }
             self.message = Some((reply, confirms));
             return Ok(false);
         }
+        self.notice = None;
         if confirms {
             self.confirmed(turn);
         }
@@ -103,6 +117,7 @@ impl Session {
                 }
             }
             Some(Awaited::Step) => return self.step(input, turn),
+            Some(Awaited::Mark(_)) => return self.pass_mark(input),
             Some(Awaited::Login) => {
                 // Should it fail, what follows ran as somebody else: nobody hears of it.
                 const OK: &[u8] = b"+OK\r\n";
@@ -128,6 +143,7 @@ impl Session {
         if !self.stripper.feed(&reply, &self.setup.names, input, walk.scratch())? {
             return Ok(false);
         }
+        let mark = walk.take_mark();
         match walk.step(&self.setup, self.resp)? {
             Progress::More => walk.ask(&self.setup, &mut turn.to_upstream),
             Progress::Done(words) => {
@@ -139,13 +155,17 @@ impl Session {
                 turn.facts.push(Fact::Answered);
             }
         }
+        if let Some(mark) = mark {
+            self.awaited.push_front(Awaited::Mark(mark));
+        }
         Ok(true)
     }
 
     fn begins(&self, input: &[u8]) -> Result<Begins, Close> {
         let confirming = matches!(self.awaited.front(), Some(Awaited::Confirmations { .. }));
         let may = match input.first() {
-            Some(b'>') => self.hears == Resp::Three,
+            Some(b'>') if self.hears != Resp::Three => return Err(Close::UpstreamBroke("a message in another protocol")),
+            Some(b'>') => true,
             Some(b'*') => self.hears == Resp::Two && (self.listening > 0 || confirming),
             _ => false,
         };

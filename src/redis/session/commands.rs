@@ -128,6 +128,7 @@ impl Session {
         } else {
             encode::command(&mut turn.to_upstream, &["EXEC"]);
             self.awaited.push_back(Awaited::Reply(Shape::Exec(transaction.replies).into()));
+            self.mark(turn);
         }
         turn.facts.push(Fact::Permitted);
     }
@@ -222,7 +223,7 @@ impl Session {
     fn seed(&mut self) -> u64 {
         self.walks += 1;
         let mut hasher = DefaultHasher::new();
-        (self.setup.secret, self.setup.id, self.walks).hash(&mut hasher);
+        (self.setup.secret, self.setup.names.prefix(), self.setup.id, self.walks).hash(&mut hasher);
         hasher.finish()
     }
 

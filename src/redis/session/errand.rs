@@ -5,6 +5,7 @@ use crate::redis::commands::Entry;
 use crate::redis::encode::Resp;
 use crate::redis::keyspace::{Progress, Walk};
 use crate::redis::library::{self, Functional};
+use crate::redis::mark::Mark;
 use crate::redis::session::Setup;
 use crate::redis::shape::{Broken, Reply};
 use crate::redis::understand::Refusal;
@@ -36,6 +37,14 @@ impl Errand {
         }
     }
 
+    /// What stands behind the answer that is awaited.
+    pub(super) fn take_mark(&mut self) -> Option<Mark> {
+        match self {
+            Self::Keys(_) => None,
+            Self::Libraries(errand) => errand.take_mark(),
+        }
+    }
+
     pub(super) fn scratch(&mut self) -> &mut BytesMut {
         match self {
             Self::Keys(walk) => walk.scratch(),
@@ -54,6 +63,7 @@ impl Errand {
 impl Session {
     pub(super) fn function(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
         match library::command(entry, request, &self.setup, &mut turn.to_upstream)? {
+            Functional::Sent(reply) if entry.name.starts_with("fcall") => self.sent_script(reply, turn),
             Functional::Sent(reply) => self.sent(reply, turn),
             Functional::Errand(_) if self.transaction.is_some() => {
                 let name = entry.name.to_ascii_uppercase();

@@ -8,8 +8,9 @@ use super::inbox::Inbox;
 use super::replicas::Replicas;
 use super::{ConnectError, Connection, Target};
 use crate::redis::encode::Resp;
-use crate::redis::frames::{self, Measure};
+use crate::redis::frames::{Measure, Pieces, pieces};
 use crate::redis::line::LARGE_BYTES;
+use crate::redis::mark::Mark;
 use crate::redis::shape::Broken;
 use crate::redis::stateless::{may_read, may_share};
 use crate::redis::tenant::{End, LARGE_MAX};
@@ -98,9 +99,10 @@ struct State {
     made: HashSet<String>,
 }
 
-/// So many replies go to this client; without one they are to logins of the wall's.
+/// So many replies go to this client; without one it is a mark's echo, or they are to logins of the wall's.
 struct Ticket {
     owner: Option<Arc<Inbox>>,
+    mark: Option<Mark>,
     count: usize,
 }
 
@@ -126,9 +128,26 @@ impl State {
     fn expect(&mut self, owner: Option<&Arc<Inbox>>, count: usize) {
         self.under_way += count;
         match self.tickets.back_mut() {
-            Some(last) if last.owner.as_ref().map(Arc::as_ptr) == owner.map(Arc::as_ptr) => last.count += count,
-            _ => self.tickets.push_back(Ticket { owner: owner.cloned(), count }),
+            _ if count == 0 => {}
+            Some(last) if last.mark.is_none() && last.owner.as_ref().map(Arc::as_ptr) == owner.map(Arc::as_ptr) => last.count += count,
+            _ => self.tickets.push_back(Ticket { owner: owner.cloned(), mark: None, count }),
         }
+    }
+
+    /// Takes commands of one client; behind each whose reply its own code says, the connection's place is made sure of.
+    fn take(&mut self, commands: &[u8], Pieces { count, marked }: &Pieces, owner: &Arc<Inbox>) {
+        let (mut from, mut taken) = (0, 0);
+        for (number, end) in marked {
+            self.out.extend_from_slice(commands.get(from..*end).unwrap_or_default());
+            self.expect(Some(owner), number - taken);
+            (from, taken) = (*end, *number);
+            let mark = Mark::by_chance();
+            mark.ask(&mut self.out);
+            self.under_way += 1;
+            self.tickets.push_back(Ticket { owner: None, mark: Some(mark), count: 1 });
+        }
+        self.out.extend_from_slice(commands.get(from..).unwrap_or_default());
+        self.expect(Some(owner), count - taken);
     }
 }
 
@@ -157,7 +176,7 @@ impl Shared {
         owner: &Arc<Inbox>,
         seat: &mut Option<Arc<Queue>>,
     ) -> Poll<io::Result<()>> {
-        let Some(count) = count(commands, if self.replicas.is_some() { may_read } else { may_share }) else {
+        let Some(pieces) = pieces(commands, if self.replicas.is_some() { may_read } else { may_share }) else {
             tracing::error!("a command that keeps state was meant for a shared connection; its client is ended");
             return Poll::Ready(Err(io::Error::other("a command that keeps state for a shared connection")));
         };
@@ -182,12 +201,11 @@ impl Shared {
             state.waiting.push(cx.waker().clone());
             return Poll::Pending;
         }
-        owner.expect(count);
+        owner.expect(pieces.count);
         if let Some(users) = &owner.users {
             state.log_in(users);
         }
-        state.out.extend_from_slice(commands);
-        state.expect(Some(owner), count);
+        state.take(commands, &pieces, owner);
         let task = state.task.take();
         let begins = !std::mem::replace(&mut state.runs, true);
         drop(state);
@@ -254,19 +272,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// How many commands these are. None: not all of them may be shared.
-fn count(mut commands: &[u8], may_pass: fn(&[&[u8]]) -> bool) -> Option<usize> {
-    let (mut count, mut words) = (0, Vec::with_capacity(8));
-    while !commands.is_empty() {
-        let end = frames::command(commands, &mut words)?;
-        if !may_pass(&words) {
-            return None;
-        }
-        (count, commands) = (count + 1, commands.get(end..)?);
-    }
-    (count > 0).then_some(count)
 }
 
 /// From the first command to the end of the connection.
@@ -436,9 +441,10 @@ impl Flow {
         while !self.connection.input.is_empty() {
             let Some(ticket) = state.tickets.front() else { return Err(Broken("a reply to nothing")) };
             let (owner, count) = (ticket.owner.clone(), ticket.count);
-            let (bytes, whole) = match &owner {
-                Some(owner) => self.measure(owner, count)?,
-                None => logged_in(&self.connection.input)?,
+            let (bytes, whole) = match (&owner, &ticket.mark) {
+                (Some(owner), _) => self.measure(owner, count)?,
+                (None, Some(mark)) => (mark.echoed(&self.connection.input)?, 1),
+                (None, None) => logged_in(&self.connection.input)?,
             };
             if bytes == 0 {
                 break;

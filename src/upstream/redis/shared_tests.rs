@@ -4,6 +4,7 @@
 use super::*;
 use crate::config::Upstream;
 use crate::redis::encode;
+use crate::redis::frames;
 use std::future::Future;
 use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
@@ -180,6 +181,49 @@ fn what_is_no_reply_is_nobodys() {
         let [d, ..] = six(&shared).await;
         let first = taken(&d, 14).await.unwrap();
         assert!(!first.contains("secret") && a.is_empty() && b.is_empty() && c.is_empty(), "{first}");
+    });
+}
+
+/// A reply that a script ends early: what is left over is nobody's, and nothing behind it is another's.
+#[test]
+fn what_a_script_leaves_over_is_nobodys() {
+    async fn serve(mut stream: TcpStream, words: Vec<Vec<u8>>) {
+        let mut out = BytesMut::from(&b"$1\r\n1\r\n-ERR x\r\n$6\r\nFORGED\r\n"[..]);
+        words.iter().skip(2).for_each(|word| encode::bulk(&mut out, word));
+        out.extend_from_slice(b"+y\r\n");
+        stream.write_all(&out).await.unwrap();
+        std::future::pending::<()>().await;
+    }
+    async fn sound(mut stream: TcpStream, words: Vec<Vec<u8>>) {
+        let mut out = BytesMut::new();
+        words.iter().for_each(|word| encode::bulk(&mut out, word));
+        stream.write_all(&out).await.unwrap();
+        std::future::pending::<()>().await;
+    }
+    // With the mark it is the six commands that the server waits for.
+    async fn all(shared: &Arc<Shared>) -> [Arc<Inbox>; 3] {
+        let [a, b, c] = [inbox(), inbox(), inbox()];
+        send(shared, &a, &["1"]).await.unwrap();
+        let mut out = BytesMut::new();
+        encode::command(&mut out, &["EVAL", "2"]);
+        encode::command(&mut out, &["ECHO", "3"]);
+        poll_fn(|cx| shared.poll_send(cx, &out, &b, &mut None)).await.unwrap();
+        send(shared, &c, &["4", "5"]).await.unwrap();
+        [a, b, c]
+    }
+    play(serve, |shared| async move {
+        let [a, b, c] = all(&shared).await;
+        assert_eq!(taken(&a, 7).await.unwrap(), "$1\r\n1\r\n");
+        assert_eq!(taken(&b, 8 + LOST_TEXT.len()).await.unwrap(), format!("-ERR x\r\n{LOST_TEXT}"));
+        assert_eq!(taken(&c, 2 * LOST_TEXT.len()).await.unwrap(), LOST_TEXT.repeat(2));
+        assert!(a.is_empty() && b.is_empty() && c.is_empty());
+    });
+    play(sound, |shared| async move {
+        let [a, b, c] = all(&shared).await;
+        for (owner, said) in [(&a, "$1\r\n1\r\n"), (&b, "$1\r\n2\r\n$1\r\n3\r\n"), (&c, "$1\r\n4\r\n$1\r\n5\r\n")] {
+            assert_eq!(taken(owner, said.len()).await.unwrap(), said);
+        }
+        assert!(a.is_empty() && b.is_empty() && c.is_empty());
     });
 }
 
