@@ -1,6 +1,7 @@
 //! Redis' own tools and drivers of other languages through the wall, two tenants on one server with the same names.
 
 use super::redis::start;
+use super::redis_oracle::reply::{Client, Value, words};
 use super::support::{Redis, Wall};
 use std::process::{Command, Output};
 
@@ -122,4 +123,27 @@ fn numbers_of_connections_are_the_tenants_own() {
         }
         assert_eq!(number("acme"), "2");
     }
+}
+
+/// What needs a connection of its own comes before and behind a change of the protocol, in one write.
+#[test]
+fn the_protocol_changes_between_two_connections_of_ones_own() {
+    let (_redis, wall) = super::redis_multiplex::start();
+    let mut client = Client::connect(wall.port("redis"), Some("acme"));
+    client.ask(&words(&["HSET", "h", "f", "v"]));
+    for (hello, kind) in [("3", '%'), ("2", '*'), ("3", '%'), ("3", '%')] {
+        let asked = [&["INFO", "server"][..], &["HELLO", hello], &["MULTI"], &["HGETALL", "h"], &["EXEC"], &["ECHO", "x"]];
+        client.send(asked.map(words).iter());
+        (0..4).for_each(|_| drop(client.reply()));
+        assert!(matches!(client.reply().items(), [Value::Many(said, _)] if *said == kind), "RESP{hello}");
+        assert_eq!(client.reply(), Value::Bulk('$', b"x".to_vec()));
+    }
+    for (hello, kind) in [("2", '*'), ("3", '>')] {
+        client.send([&["INFO", "server"][..], &["HELLO", hello], &["SUBSCRIBE", "ch"], &["UNSUBSCRIBE"]].map(words).iter());
+        (0..2).for_each(|_| drop(client.reply()));
+        for _ in 0..2 {
+            assert!(matches!(client.reply(), Value::Many(said, _) if said == kind), "RESP{hello}");
+        }
+    }
+    quiet(&wall);
 }

@@ -458,29 +458,6 @@ fn a_connection_of_ones_own_is_given_back() {
     quiet(&wall);
 }
 
-/// What needs a connection of its own comes before and behind a change of the protocol, in one write.
-#[test]
-fn the_protocol_changes_between_two_connections_of_ones_own() {
-    let (_redis, wall) = start();
-    let mut client = Client::connect(wall.port("redis"), Some("acme"));
-    client.ask(&words(&["HSET", "h", "f", "v"]));
-    for (hello, kind) in [("3", '%'), ("2", '*'), ("3", '%'), ("3", '%')] {
-        let asked = [&["INFO", "server"][..], &["HELLO", hello], &["MULTI"], &["HGETALL", "h"], &["EXEC"], &["ECHO", "x"]];
-        client.send(asked.map(words).iter());
-        (0..4).for_each(|_| drop(client.reply()));
-        assert!(matches!(client.reply().items(), [Value::Many(said, _)] if *said == kind), "RESP{hello}");
-        assert_eq!(client.reply(), bulk("x"));
-    }
-    for (hello, kind) in [("2", '*'), ("3", '>')] {
-        client.send([&["INFO", "server"][..], &["HELLO", hello], &["SUBSCRIBE", "ch"], &["UNSUBSCRIBE"]].map(words).iter());
-        (0..2).for_each(|_| drop(client.reply()));
-        for _ in 0..2 {
-            assert!(matches!(client.reply(), Value::Many(said, _) if said == kind), "RESP{hello}");
-        }
-    }
-    quiet(&wall);
-}
-
 #[test]
 fn kill_and_wait_are_about_the_right_client() {
     let (_redis, wall) = start();
