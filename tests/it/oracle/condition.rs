@@ -16,13 +16,18 @@ impl Generator {
 
     fn condition_whole(&mut self, d: usize) -> String {
         if d > 0 {
-            match self.random.weighted(&[40, 12, 8, 5, 13, 12]) {
+            match self.random.weighted(&[40, 12, 8, 5, 13, 12, 5]) {
                 1 => return format!("({} AND {})", self.condition(d - 1), self.condition(d - 1)),
                 2 => return format!("({} OR {})", self.condition(d - 1), self.condition(d - 1)),
                 3 => return format!("(NOT {})", self.condition(d - 1)),
                 4 if self.budget > 0 => return self.subquery_condition(d - 1),
                 5 => {
                     if let Some(text) = self.poison(Ty::Bool) {
+                        return text;
+                    }
+                }
+                6 => {
+                    if let Some(text) = self.telling() {
                         return text;
                     }
                 }

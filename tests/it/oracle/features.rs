@@ -50,6 +50,8 @@ features! {
     Merge = "MERGE", Lock = "FOR UPDATE/SHARE", Transaction = "transaction", Savepoint = "savepoint", SetLocal = "SET LOCAL",
     Isolation = "isolation level", Cursor = "cursor", Prepare = "PREPARE/EXECUTE", CopyOut = "COPY TO", CopyQuery = "COPY (query)",
     Truncate = "TRUNCATE", SeveralStatements = "several statements", Forbidden = "what a tenant must not do", Wrong = "a statement that is wrong", Failing = "fails on own rows",
+    Effect = "an effect behind what only others' rows meet", Columnless = "a failure without a column behind it", LazySubquery = "a subquery that fails behind it",
+    FieldCall = "field notation that calls",
 }
 
 /// A set of features.

@@ -23,6 +23,7 @@ mod script;
 mod seed;
 mod shrink;
 mod tables;
+mod telling;
 
 pub(crate) use bench::{POLICY, SCHEMA};
 pub(crate) use seed::{TENANTS, rows};

@@ -52,6 +52,11 @@ const WAYS: &[(Tag, Ty, &str)] = &[
     (Tag::Strict, Ty::Int, "jsonb_array_length({} -> 'list')"),
     (Tag::Strict, Ty::Num, "round(({} -> 'n')::numeric, 2)"),
     (Tag::Strict, Ty::Bool, "(({} -> 'n')::int = 1)"),
+    (Tag::Digits, Ty::Int, "({}).int4"),
+    (Tag::Digits, Ty::Bool, "(({}).int8 > 3)"),
+    (Tag::JsonText, Ty::Json, "({}).jsonb"),
+    (Tag::DateText, Ty::Date, "({}).date"),
+    (Tag::UuidText, Ty::Uuid, "({}).uuid"),
     (Tag::Low, Ty::Bool, "(1 <@ int4range({}, {} + 9 - {}))"),
 ];
 
@@ -63,6 +68,9 @@ impl Generator {
         let fitting: Vec<_> = ways.iter().filter(|w| w.0 == column.tag).collect();
         let way = self.random.pick(&fitting).2;
         self.note(Feature::Raising);
+        if way.contains("({}).") {
+            self.note(Feature::FieldCall);
+        }
         Some(way.replace("{}", &text))
     }
 }

@@ -20,6 +20,7 @@ impl Case {
             6 => (vec![g.copy_or_script()], false),
             _ => (vec![g.forbidden()], true),
         };
+        let steps = if g.features & F::Effect.bit() == 0 { steps } else { g.with_numbers(steps) };
         Case { steps, transaction, forbidden: kind == 7, features: g.features }
     }
 }
@@ -45,6 +46,14 @@ const HIDDEN: &[&str] = &[
 ];
 
 impl Generator {
+    /// Between a first random number that is known and one that shows whether another was drawn or chosen.
+    fn with_numbers(&mut self, mut steps: Vec<Step>) -> Vec<Step> {
+        let at = steps.iter().take_while(|s| s.sql.starts_with("SET ")).count();
+        steps.insert(at, self.plain("SELECT setseed(0.125) IS NULL"));
+        steps.push(self.plain("SELECT random()"));
+        steps
+    }
+
     fn read(&mut self) -> Step {
         self.start();
         let query = self.top_query();
