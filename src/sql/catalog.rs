@@ -3,7 +3,9 @@
 //! The shell runs each of [`home::queries`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
 use super::catalogs::System;
+use super::columns;
 use super::conversions;
+use super::hazards::Hazards;
 use super::home;
 use super::links::{self, ForeignKey};
 use super::private::{Kin, TEMP};
@@ -14,6 +16,8 @@ use crate::policy::{Home, Place, Policy, TableRule};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+
+pub use super::columns::{Column, SYSTEM_COLUMNS};
 
 pub use super::queries::{CatalogQuery, QUERIES};
 
@@ -71,8 +75,8 @@ pub struct Catalog {
     pub converts: bool,
     /// Names of listed columns of types that make PostgreSQL convert what stands beside them.
     pub loose_columns: HashSet<String>,
-    /// Columns whose values cannot be compared without a chance to fail.
-    pub shapes: HashSet<String>,
+    /// What fails here and cannot elsewhere.
+    pub hazards: Hazards,
     /// User types (enums, domains) that listed columns use, by name.
     pub types: BTreeMap<String, String>,
     /// Deferrable constraints of listed tables, as (schema, name).
@@ -86,9 +90,6 @@ pub struct Catalog {
     /// Of the session's role; None where it may do all that its tenant may.
     pub rights: Option<Arc<Rights>>,
 }
-
-/// Columns that every table has and no list names (PostgreSQL manual, 5.5 "System Columns").
-pub const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
 /// A listed relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,27 +136,6 @@ pub struct Relation {
     pub rule: TableRule,
     /// Where it says so.
     pub place: Place,
-}
-
-/// A column.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Column {
-    /// Name.
-    pub name: String,
-    /// Type OID; of a domain its base's.
-    pub type_oid: u32,
-    /// False for a collation by which different texts can be equal.
-    pub deterministic: bool,
-    /// NOT NULL.
-    pub not_null: bool,
-    /// GENERATED … STORED, or identity ALWAYS.
-    pub generated: bool,
-    /// May hold a value of type json (itself, or inside a composite), whose operators can fail late.
-    pub json: bool,
-    /// GENERATED … AS (expression): nobody writes it.
-    pub computed: bool,
-    /// Has a DEFAULT, or is an identity.
-    pub default: bool,
 }
 
 /// A unique or exclusion constraint or index.
@@ -224,6 +204,7 @@ impl Catalog {
         let is_listed = |schema: &str, name: &str| catalog.functions.contains(&(schema.to_owned(), name.to_owned()));
         catalog.system = System::read(answers, &listed, &catalog.hiding(), is_listed, &catalog.search_path, home);
         catalog.aggregates = rows("aggregates").iter().map(|r| text(r, 0)).collect();
+        catalog.hazards.read(rows("types"), rows("collations"));
         catalog.read_names(rows("functions"), rows("operators"), rows("types"));
         if *home == Home::Rows {
             problems.extend(super::live::backstop::problems(policy, answers));
@@ -239,7 +220,7 @@ impl Catalog {
     /// The relations that exist here, and what is wrong with them or with the policy's entries.
     fn read_relations(&mut self, policy: &Policy, answers: &HashMap<&'static str, Rows>) -> Vec<CatalogProblem> {
         let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
-        let mut columns = read_columns(rows("columns"));
+        let mut columns = columns::read(rows("columns"));
         let mut keys = read_keys(rows("keys"));
         let mut foreign = links::read(rows("foreign"));
         let triggers: HashMap<u32, &Vec<_>> = rows("triggers").iter().map(|r| (number(r, 0), r)).collect();
@@ -279,7 +260,8 @@ impl Catalog {
             };
             problems.extend(check_relation(&relation));
             self.has_json |= relation.columns.iter().any(|c| c.json);
-            conversions::note(&relation, &mut self.converts, &mut self.loose_columns, &mut self.shapes);
+            conversions::note(&relation, &mut self.converts, &mut self.loose_columns);
+            self.hazards.note(&relation);
             relation.hide();
             if relation.rule != TableRule::Hidden {
                 let home = self.home.clone();
@@ -397,7 +379,8 @@ impl Catalog {
         let rows_mode = self.home == Home::Rows;
         let refused = rows.iter().filter(|r| !(known(r) || rows_mode && listed(r)));
         let refused: HashSet<String> = refused.map(|r| text(r, 0)).collect();
-        let extended = |r: &&Vec<Option<String>>| !known(r) || super::functions::find_operator(&text(r, 0)).is_none();
+        let fails = |r: &&Vec<Option<String>>| text(r, 4) == "t" && !Hazards::is_plain_operator(&text(r, 0));
+        let extended = |r: &&Vec<Option<String>>| !known(r) || fails(r) || super::functions::find_operator(&text(r, 0)).is_none();
         let allowed = rows.iter().filter(|r| rows_mode && extended(r)).map(|r| text(r, 0)).filter(|name| !refused.contains(name));
         self.operators = allowed.collect();
         self.user_operators = refused;
@@ -426,7 +409,7 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            (&self.home, &self.system.hidden, overloads, listed, returning),
+            (&self.home, &self.system.hidden, overloads, listed, returning, &self.hazards),
         )
             .hash(&mut hasher);
         hasher.finish()
@@ -457,23 +440,6 @@ fn check_relation(relation: &Relation) -> Option<CatalogProblem> {
         return problem(format!("{full}.{tenant} is generated"), "a tenant column must be writable by the wall");
     }
     None
-}
-
-fn read_columns(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Column>> {
-    let mut all: HashMap<u32, Vec<Column>> = HashMap::new();
-    for row in rows {
-        all.entry(number(row, 0)).or_default().push(Column {
-            name: text(row, 1),
-            type_oid: number(row, 5),
-            not_null: text(row, 3) == "t",
-            generated: text(row, 4) == "t",
-            deterministic: text(row, 6) != "f",
-            json: text(row, 7) == "t",
-            computed: text(row, 8) == "t",
-            default: text(row, 9) == "t",
-        });
-    }
-    all
 }
 
 fn read_keys(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Key>> {

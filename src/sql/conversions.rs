@@ -16,11 +16,7 @@ const LOOSE: &[u32] = &[
     2209, 2210, 2211, 3735, 3770, 4090, 4097, 4192,
 ];
 
-/// point, lseg, path, box, polygon, line, circle, arrays of them and of json: comparing two can fail, for areas and lengths go out of range and
-/// elements have no equality.
-const SHAPES: &[u32] = &[600, 601, 602, 603, 604, 628, 718, 1017, 1018, 1019, 1020, 1027, 629, 719, 199];
-
-/// Those of them that are no arrays, by their names.
+/// point, lseg, path, box, polygon, line, circle: comparing two can fail, for areas and lengths go out of range.
 pub const SHAPES_BY_NAME: &[(&str, u32)] =
     &[("point", 600), ("lseg", 601), ("path", 602), ("box", 603), ("polygon", 604), ("line", 628), ("circle", 718)];
 
@@ -112,10 +108,8 @@ pub fn can_fail(type_oid: u32) -> bool {
     FALLIBLE.contains(&type_oid)
 }
 
-/// Notes whether a `through` table's columns can fail so, and the names of columns beside which others are converted, and of those
-/// of which comparing values can fail.
-pub fn note(relation: &Relation, converts: &mut bool, loose: &mut HashSet<String>, shapes: &mut HashSet<String>) {
-    shapes.extend(relation.columns.iter().filter(|c| SHAPES.contains(&c.type_oid)).map(|c| c.name.clone()));
+/// Notes whether a `through` table's columns can fail so, and the names of columns beside which others are converted.
+pub fn note(relation: &Relation, converts: &mut bool, loose: &mut HashSet<String>) {
     *converts |= relation.through().is_some() && relation.columns.iter().any(|c| can_fail(c.type_oid));
     loose.extend(relation.columns.iter().filter(|c| is_loose(c.type_oid)).map(|c| c.name.clone()));
 }
@@ -123,6 +117,12 @@ pub fn note(relation: &Relation, converts: &mut bool, loose: &mut HashSet<String
 /// Whether a value of this type makes PostgreSQL convert what stands beside it; an unknown type may.
 pub fn is_loose(type_oid: u32) -> bool {
     type_oid == 0 || LOOSE.contains(&type_oid)
+}
+
+/// Whether it is an array of such a type, or of one that is not PostgreSQL's own.
+pub fn is_loose_array(type_oid: u32) -> bool {
+    const ARRAYS: &[u32] = &[1021, 1022, 1040, 1028, 1008, 2207, 2208, 2209, 2210, 2211, 3735, 3770, 4090, 4097, 4192];
+    ARRAYS.contains(&type_oid) || type_oid >= 16384
 }
 
 /// Whether a type of this name is certainly none of those.

@@ -93,7 +93,7 @@ pub enum Field {
 /// PostgreSQL reads `x.name` as the call `name(x)`, or as a cast to the type of that name, where it finds no such column (parse_func.c,
 /// ParseFuncOrColumn).
 pub fn field(name: &str) -> Field {
-    if has_effect(name) || name == "current_setting" {
+    if has_effect(name) || matches!(name, "age" | "current_setting") {
         return Field::Refused;
     }
     if FUNCTIONS.contains_key(name) || FUNCTIONS.contains_key(format!("{name}/1").as_str()) {
@@ -202,6 +202,33 @@ pub fn is_type(name: &str) -> bool {
 /// The domains of the information schema (information_schema.sql), over built-in types.
 pub fn is_information_domain(name: &str) -> bool {
     matches!(name, "cardinal_number" | "character_data" | "sql_identifier" | "time_stamp" | "yes_or_no")
+}
+
+/// Functions that give a day or a time, of whatever they are given.
+pub fn gives_time(name: &str) -> bool {
+    matches!(
+        name,
+        "clock_timestamp"
+            | "date_trunc"
+            | "make_date"
+            | "make_timestamp"
+            | "make_timestamptz"
+            | "now"
+            | "statement_timestamp"
+            | "to_date"
+            | "to_timestamp"
+            | "transaction_timestamp"
+    )
+}
+
+/// Whether a type is date, timestamp or timestamptz: its OID.
+pub fn is_time(type_oid: u32) -> bool {
+    matches!(type_oid, 1082 | 1114 | 1184)
+}
+
+/// The same by name.
+pub fn is_time_by_name(name: &str) -> bool {
+    matches!(name, "date" | "timestamp" | "timestamptz")
 }
 
 /// Whether it is certainly an aggregate: some that are may not be here.

@@ -20,10 +20,12 @@ macro_rules! left_out {
 mod cache;
 pub mod catalog;
 pub mod catalogs;
+mod columns;
 pub mod comments;
 pub mod conversions;
 mod explain;
 pub mod functions;
+pub mod hazards;
 mod hidden;
 pub mod home;
 mod kind;
@@ -248,7 +250,7 @@ impl Judge {
 
     /// One statement of the extended protocol. `declared` is the number of parameter types in the client's Parse.
     pub fn extended(&self, sql: &str, declared: u16, tenant: &TenantId) -> Result<Arc<Prepared>, Refusal> {
-        self.extended_for(sql, Declared { count: declared, loose: false }, tenant, &Temps::default())
+        self.extended_for(sql, Declared { count: declared, ..Declared::default() }, tenant, &Temps::default())
     }
 
     /// The same in a session that has temporary tables.
@@ -262,7 +264,7 @@ impl Judge {
         if let Some(judge) = self.elsewhere(temps) {
             return judge.extended_bare(sql, declared, tenant, temps);
         }
-        let loose_parameters = declared.loose && self.catalog.converts;
+        let loose_parameters = (declared.loose && self.catalog.converts) || declared.loose_array;
         let private = Private { tenant: Some(tenant.clone()), temps: temps.clone(), loose_parameters };
         let judged = self.judged(sql, Some(declared.count), &private, self.wants_rows())?;
         judged.statements.iter().try_for_each(|s| s.fits(tenant))?;

@@ -4,6 +4,7 @@
 use super::{Mutant, Mutation};
 use crate::policy::{Role, TenantId};
 use crate::sql::Judge;
+use crate::sql::hazards::tests::hazards_judge;
 use crate::sql::rights::tests::roles_judge;
 use crate::sql::tests::{hidden_judge, judge, through_judge};
 use crate::sql::views::tests::views_judge;
@@ -36,6 +37,7 @@ fn each_protection_is_missed_by_the_verifier() {
             ]),
         ),
         (through_judge(), statements(&[include_str!("../../tests/sql/through.txt"), include_str!("../../tests/sql/attacks/through.txt")])),
+        (hazards_judge(), statements(&[include_str!("../../tests/sql/attacks/hazards.txt")])),
         (views_judge(), statements(&[include_str!("../../tests/sql/views.txt"), include_str!("../../tests/sql/attacks/views.txt")])),
         (hidden_judge(), statements(&[include_str!("../../tests/sql/hidden.txt"), include_str!("../../tests/sql/attacks/hidden.txt")])),
     ];

@@ -3,38 +3,17 @@
 //! Nothing is served on such a catalog. What changes a relation in a way that is not read here is a problem, not a gap.
 
 use super::catalog::{Catalog, CatalogProblem, Rows};
-use super::{conversions, nodes};
+use super::nodes;
 use crate::policy::{Home, Policy, TableRule};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType, RangeVar, Token, TypeName};
+use pg_query::protobuf::{AlterTableType, ColumnDef, ConstrType, Constraint, Node, ObjectType, RangeVar, Token};
 use std::collections::HashMap;
+use types::Named;
+
+mod types;
 
 /// The OID of the first relation of a file; below are the server's own.
 const FIRST_OID: u32 = 16384;
-
-/// Built-in types by the names that the parser gives them; any other type has OID 0, which is no tenant column's.
-const TYPES: &[(&str, u32)] = &[
-    ("int2", 21),
-    ("int4", 23),
-    ("int8", 20),
-    ("text", 25),
-    ("varchar", 1043),
-    ("uuid", 2950),
-    ("smallserial", 21),
-    ("serial", 23),
-    ("bigserial", 20),
-    ("bool", 16),
-    ("bpchar", 1042),
-    ("numeric", 1700),
-    ("float4", 700),
-    ("float8", 701),
-    ("date", 1082),
-    ("timestamp", 1114),
-    ("timestamptz", 1184),
-    ("json", 114),
-    ("jsonb", 3802),
-    ("bytea", 17),
-];
 
 #[derive(Clone, Debug, Default)]
 struct Column {
@@ -44,6 +23,9 @@ struct Column {
     generated: bool,
     deterministic: bool,
     default: bool,
+    /// Comparing its values cannot fail.
+    comparable: bool,
+    collation: Option<String>,
     /// What it is computed from, as upstream tells it; empty where it is not.
     bases: String,
 }
@@ -79,8 +61,7 @@ struct Schema {
     tables: Vec<((String, String), Table)>,
     functions: Vec<Function>,
     operators: Vec<String>,
-    /// Schema, name, OID of the base type.
-    types: Vec<(String, String, u32)>,
+    types: Vec<Named>,
     loose_collations: Vec<String>,
     problems: Vec<CatalogProblem>,
 }
@@ -139,7 +120,7 @@ pub fn guessed(policy: &Policy, sql: &str) -> Option<Result<Catalog, Vec<Catalog
         }
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        let column = |name: String| Column { name, type_oid: 25, deterministic: true, ..Column::default() };
+        let column = |name: String| Column { name, type_oid: 25, deterministic: true, comparable: true, ..Column::default() };
         let columns = names.into_iter().map(column).collect();
         let table = Table { kind: "r", columns, keys, foreign, ..Table::default() };
         // A glob stands for the tables that the statement names; one that it does not name must not be missed.
@@ -273,10 +254,13 @@ impl Schema {
                 let returned = x.return_type.as_ref().and_then(|t| nodes::qualified(&t.names));
                 self.functions.extend(nodes::qualified(&x.funcname).map(|name| (name, returned)));
             }
-            NodeEnum::CreateEnumStmt(made) => self.types.extend(nodes::qualified(&made.type_name).map(|(s, n)| (s, n, 0))),
+            NodeEnum::CreateEnumStmt(made) => self.types.extend(nodes::qualified(&made.type_name).map(Named::of)),
             NodeEnum::CreateDomainStmt(domain) => {
-                let base = domain.type_name.as_ref().map_or(0, |t| self.type_oid(t));
-                self.types.extend(nodes::qualified(&domain.domainname).map(|(s, n)| (s, n, base)));
+                let base = domain.type_name.as_ref().map_or(0, |t| types::oid(&self.types, t));
+                let comparable = domain.type_name.as_ref().is_some_and(|t| types::is_comparable(&self.types, t));
+                let collation = domain.coll_clause.as_ref().and_then(|c| nodes::qualified(&c.collname)).map(|(_, name)| name);
+                let named = |name| Named { base: Some(base), collation, comparable, ..Named::of(name) };
+                self.types.extend(nodes::qualified(&domain.domainname).map(named));
             }
             NodeEnum::DefineStmt(define) if define.kind == ObjectType::ObjectOperator as i32 => {
                 self.operators.extend(nodes::qualified(&define.defnames).map(|(_, name)| name));
@@ -301,14 +285,26 @@ impl Schema {
     }
 
     fn column(&mut self, of: &(String, String), table: &mut Table, column: &ColumnDef) {
-        let type_oid = column.type_name.as_ref().map_or(0, |t| self.type_oid(t));
+        let of_type = column.type_name.as_ref();
+        let type_oid = of_type.map_or(0, |t| types::oid(&self.types, t));
+        let comparable = of_type.is_some_and(|t| types::is_comparable(&self.types, t));
         let collation = column.coll_clause.as_ref().and_then(|c| nodes::qualified(&c.collname)).map(|(_, name)| name);
-        let deterministic = collation.is_none_or(|c| !self.loose_collations.contains(&c));
+        let collation = collation.or_else(|| of_type.and_then(|t| types::collation(&self.types, t)).cloned());
+        let deterministic = collation.as_ref().is_none_or(|c| !self.loose_collations.contains(c));
         let name = column.colname.clone();
         let type_name = column.type_name.as_ref().and_then(|t| nodes::qualified(&t.names)).map(|(_, name)| name);
         let default = type_name.is_some_and(|t| t.ends_with("serial"));
         table.columns.retain(|c| c.name != name);
-        table.columns.push(Column { name, type_oid, not_null: column.is_not_null, deterministic, default, ..Column::default() });
+        table.columns.push(Column {
+            name,
+            type_oid,
+            not_null: column.is_not_null,
+            deterministic,
+            default,
+            comparable,
+            collation,
+            ..Column::default()
+        });
         for constraint in &column.constraints {
             if let Some(NodeEnum::Constraint(constraint)) = &constraint.node {
                 constrain(&of.1, table, constraint, Some(&column.colname));
@@ -351,15 +347,6 @@ impl Schema {
         self.tables.iter_mut().find(|(k, _)| k == key).map(|(_, t)| t)
     }
 
-    fn type_oid(&self, name: &TypeName) -> u32 {
-        let Some((_, base)) = nodes::qualified(&name.names) else { return 0 };
-        if !name.array_bounds.is_empty() {
-            return 0;
-        }
-        let built_in = TYPES.iter().chain(conversions::SHAPES_BY_NAME).find(|(n, _)| *n == base).map(|(_, oid)| *oid);
-        built_in.or_else(|| self.types.iter().find(|(_, n, _)| *n == base).map(|(_, _, oid)| *oid)).unwrap_or(0)
-    }
-
     /// The application's own file has its tables in `public`.
     fn at_home(&mut self, home: &Home) {
         let public = |schema: &mut String| {
@@ -371,7 +358,7 @@ impl Schema {
             public(&mut key.0);
             table.foreign.iter_mut().for_each(|f| public(&mut f.parent.0));
         });
-        self.types.iter_mut().for_each(|(schema, _, _)| public(schema));
+        self.types.iter_mut().for_each(|named| public(&mut named.schema));
     }
 
     fn catalog(mut self, policy: &Policy, home: &Home) -> Result<Catalog, Vec<CatalogProblem>> {
@@ -391,7 +378,9 @@ impl Schema {
             for c in &table.columns {
                 let type_oid = c.type_oid.to_string();
                 let first = [oid.as_str(), &c.name, &type_oid, flag(c.not_null), flag(c.generated), &type_oid];
-                let more = [flag(c.deterministic), "f", flag(!c.bases.is_empty()), flag(c.default)];
+                let collation = types::collation_number(c.collation.as_deref());
+                let more =
+                    [flag(c.deterministic), "f", flag(!c.bases.is_empty()), flag(c.default), "", flag(c.comparable), "f", &collation];
                 put("columns", &[&first[..], &more].concat());
             }
             for key in &table.foreign {
@@ -417,7 +406,11 @@ impl Schema {
             put("functions", &[name, schema, &table.map(oid_of).unwrap_or_default()]);
         }
         self.operators.iter().for_each(|name| put("operators", &[name]));
-        self.types.iter().for_each(|(schema, name, _)| put("types", &[name, schema, "f"]));
+        for named in &self.types {
+            let (domain, collation) = (flag(named.base.is_some()), types::collation_number(named.collation.as_deref()));
+            put("types", &[&named.name, &named.schema, "f", "", "", "", "", "", domain, &collation]);
+        }
+        self.loose_collations.iter().for_each(|name| put("collations", &[name]));
         Catalog::build_for(policy, home, &answers)
     }
 }

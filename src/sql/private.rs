@@ -27,13 +27,16 @@ pub struct Declared {
     pub count: u16,
     /// One of them makes PostgreSQL convert what stands beside it.
     pub loose: bool,
+    /// The same of an array.
+    pub loose_array: bool,
 }
 
 impl Declared {
     /// Of these OIDs, 0 where the client leaves one out; None if they are too many.
     pub fn of(types: &[u32]) -> Option<Self> {
         let loose = types.iter().any(|t| *t != 0 && conversions::is_loose(*t));
-        Some(Self { count: u16::try_from(types.len()).ok()?, loose })
+        let loose_array = types.iter().any(|t| conversions::is_loose_array(*t));
+        Some(Self { count: u16::try_from(types.len()).ok()?, loose, loose_array })
     }
 }
 

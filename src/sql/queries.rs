@@ -39,14 +39,19 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: "columns",
         sql: "SELECT a.attrelid, a.attname, a.atttypid, a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', \
-              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR base_type.typtype = 'c' OR e.typtype = 'c', a.attgenerated <> '', a.atthasdef OR a.attidentity <> '', a.attnum \
+              base_type.base, COALESCE(l.collisdeterministic, true), base_type.base IN (114, 199) OR b.typtype IN ('c', 'd') OR e.typtype IN ('c', 'd'), a.attgenerated <> '', a.atthasdef OR a.attidentity <> '', a.attnum, \
+              b.typtype = 'e' OR COALESCE(e.typtype = 'e', false) OR EXISTS (SELECT FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_extension s ON s.oid = x.refobjid \
+              WHERE x.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND x.objid IN (b.oid, e.oid) AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass \
+              AND x.deptype = 'e' AND s.extname IN ('citext', 'hstore', 'ltree')), a.attgenerated = 'v', NULLIF(a.attcollation, 100) \
               FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base, t.typtype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
+              JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid) AS base_type ON true \
+              JOIN pg_catalog.pg_type b ON b.oid = base_type.base \
               LEFT JOIN pg_catalog.pg_type e ON e.typarray = base_type.base \
               LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
               WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
               AND n.nspname NOT LIKE 'pg\\_%' ORDER BY a.attrelid, a.attnum",
     },
+    CatalogQuery { name: "collations", sql: "SELECT c.oid FROM pg_catalog.pg_collation c WHERE NOT c.collisdeterministic" },
     CatalogQuery {
         name: "views",
         // With an empty path each name in a definition is printed with its schema.
@@ -128,7 +133,10 @@ pub const QUERIES: &[CatalogQuery] = &[
         sql: concat!(
             "SELECT DISTINCT o.oprname, COALESCE(f.nspname, ''), COALESCE(p.proname, ''), ",
             known_extension!("pg_operator", "o.oid"),
-            " FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace \
+            // Those of ltree fail on arrays with NULL in them, and those of vector on different lengths.
+            ", EXISTS (SELECT FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid WHERE x.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass \
+              AND x.objid = o.oid AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND x.deptype = 'e' AND e.extname IN ('ltree', 'vector')) \
+              FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace \
               LEFT JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode LEFT JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace \
               WHERE n.nspname <> 'pg_catalog'"
         ),
@@ -144,7 +152,7 @@ pub const QUERIES: &[CatalogQuery] = &[
               (SELECT pg_catalog.string_agg(f.nspname || pg_catalog.chr(31) || p.proname, pg_catalog.chr(30)) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace \
               WHERE t.typtype = 'b' AND p.oid >= 16384 AND p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) AND NOT ",
             known_extension!("pg_type", "t.oid"),
-            ") \
+            "), t.typtype = 'd', CASE WHEN t.typtype = 'd' THEN NULLIF(t.typcollation, 100) END \
               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
               LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
             known_extension!("pg_proc", "c.castfunc"),

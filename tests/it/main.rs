@@ -15,6 +15,7 @@ mod drivers;
 mod dump;
 mod every_source;
 mod functions;
+mod hazards;
 mod hidden;
 mod hidden_catalogs;
 mod hostile;

@@ -21,6 +21,7 @@ impl Rewriter<'_> {
             return if name == "setval" { self.setval(call) } else { self.sequence_call(call, &name) }.map_err(|r| r.at(place));
         }
         self.own_rows(call, place)?;
+        self.counts_no_transactions(name, &call.args, place)?;
         let mut traits = Traits::varying();
         let aggregate = own && functions::is_aggregate(name) && !self.cx.catalog.user_functions.contains(name);
         self.aggregated += usize::from(aggregate);
@@ -84,7 +85,7 @@ impl Rewriter<'_> {
                     return Ok(traits.raising());
                 }
                 let converts = self.conversions.wanted && !conversions::is_firm_call(name);
-                Ok(if listed.raises || converts { traits.raising() } else { traits })
+                Ok(if listed.raises || converts || !self.calls_with_any_collation(name) { traits.raising() } else { traits })
             }
             None if self.cx.catalog.unsafe_fields.contains(name) && !self.cx.catalog.user_functions.contains(name) => {
                 Err(Refusal::not_allowed(format!("permission denied for function {name}")).at(place))

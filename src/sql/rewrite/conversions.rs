@@ -152,7 +152,7 @@ impl Rewriter<'_> {
     }
 
     /// Whether an expression gives none of the types that make others convert.
-    fn is_firm(&self, expr: &Node) -> bool {
+    pub(super) fn is_firm(&self, expr: &Node) -> bool {
         let all = |parts: &[Node]| parts.iter().all(|part| self.is_firm(part));
         let both = |left: &Option<Box<Node>>, right: &Option<Box<Node>>| [left, right].into_iter().flatten().all(|side| self.is_firm(side));
         match &expr.node {
@@ -185,7 +185,7 @@ impl Rewriter<'_> {
     }
 
     /// The types that a column may have; None if something whose columns are not known may be meant.
-    fn types_of(&self, column: &ColumnRef) -> Option<Vec<u32>> {
+    pub(super) fn types_of(&self, column: &ColumnRef) -> Option<Vec<u32>> {
         let names = nodes::names(&column.fields)?;
         let (name, item) = match names.as_slice() {
             [name] => (*name, None),

@@ -12,7 +12,11 @@ impl Rewriter<'_> {
     /// Rewrites an expression in place; says which columns it reads and whether it can raise on them.
     pub(super) fn expr(&mut self, expr: &mut Node) -> Res<Traits> {
         let (column, call) = (matches!(expr.node, Some(NodeEnum::ColumnRef(_))), matches!(expr.node, Some(NodeEnum::FuncCall(_))));
-        let traits = self.any_expr(expr)?;
+        let meets = self.meets_collations(expr);
+        let mut traits = self.any_expr(expr)?;
+        if meets {
+            traits = traits.raising();
+        }
         self.raisings += usize::from(traits.raises());
         if column || (call && traits.uses.contains(&Use::Any)) {
             self.reads.extend(traits.uses.iter().filter(|_| self.sublinks > 0).cloned());
@@ -52,11 +56,14 @@ impl Rewriter<'_> {
             }
             NodeEnum::BooleanTest(x) => self.optional(x.arg.as_mut()),
             NodeEnum::AIndirection(x) => self.indirection(x),
-            // Arrays of stored arrays fail where their dimensions differ.
-            NodeEnum::AArrayExpr(x) => self.exprs(&mut x.elements).map(Traits::raising),
+            NodeEnum::AArrayExpr(x) => self.array(x),
             NodeEnum::RowExpr(x) => self.row_parts(&mut x.args),
             NodeEnum::CoalesceExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
-            NodeEnum::MinMaxExpr(x) => self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args)),
+            NodeEnum::MinMaxExpr(x) => {
+                let shapes = self.may_be_shapes(&x.args);
+                let traits = self.exprs(&mut x.args).map(|traits| self.converted(traits, &x.args))?;
+                Ok(if shapes { traits.raising() } else { traits })
+            }
             NodeEnum::List(x) => self.no_own_star(&x.items).and_then(|()| self.exprs(&mut x.items)),
             NodeEnum::GroupingFunc(x) => self.exprs(&mut x.args),
             NodeEnum::GroupingSet(x) => self.exprs(&mut x.content),
@@ -103,7 +110,7 @@ impl Rewriter<'_> {
 
     fn case(&mut self, x: &mut CaseExpr) -> Res<Traits> {
         let row = x.arg.as_deref().is_some_and(is_row);
-        let quiet = x.arg.is_none() || (self.implicit_operators(&["="])? && !row);
+        let quiet = x.arg.is_none() || (self.implicit_operators(&["="])? && !row && !self.compares_shapes(x));
         let mut traits = self.optional(x.arg.as_mut())?;
         traits.add(self.exprs(&mut x.args)?);
         traits.add(self.optional(x.defresult.as_mut())?);
@@ -120,7 +127,7 @@ impl Rewriter<'_> {
             self.values_alone(x.arg.as_deref());
         }
         let mut traits = self.optional(x.arg.as_mut())?;
-        traits.varies |= !free::is_made_while_planning(x.arg.as_deref(), type_name);
+        traits.varies |= !self.is_made_while_planning(x.arg.as_deref(), type_name);
         self.type_name(type_name)?;
         Ok(if quiet { traits } else { traits.raising() })
     }
@@ -160,6 +167,7 @@ impl Rewriter<'_> {
                 if !nameless {
                     self.own_names(name, place)?;
                 }
+                self.tells_no_lock(None, name, place)?;
                 if passes_a_namesake(&self.levels, name) && !left_out!(self.cx, Namesake) {
                     return Err(Refusal::not_understood(format!(
                         "column \"{name}\" may be of a table behind a nearer one of the same name"
@@ -173,12 +181,13 @@ impl Rewriter<'_> {
             ([relation, field] | [_, relation, field], false) => {
                 let call = self.field(field, Some(relation), place)?;
                 let traits = Traits { uses: vec![Use::Of((*relation).to_owned())], ..Traits::default() };
-                return Ok(if call { traits.raising() } else { traits });
+                return Ok(if call || !self.is_stored(&names, star) { traits.raising() } else { traits });
             }
             ([_, relation], true) => Use::Of((*relation).to_owned()),
             _ => return Err(Refusal::not_understood("cross-database references are not supported").at(place)),
         };
-        Ok(Traits { uses: vec![used], ..Traits::default() })
+        let traits = Traits { uses: vec![used], ..Traits::default() };
+        Ok(if self.is_stored(&names, star) { traits } else { traits.raising() })
     }
 
     /// The operand of IS NULL, or of a cast to text: a whole row's values come out, not the names of its columns.
@@ -233,7 +242,11 @@ impl Rewriter<'_> {
 
     /// Whether an operation itself never raises on a stored value. Errors: it is not PostgreSQL's own.
     pub(super) fn is_quiet(&self, x: &AExpr) -> Res<bool> {
-        Ok(self.is_quiet_operation(x)? && self.compares_alike([x.lexpr.as_deref(), x.rexpr.as_deref()]))
+        let meets = self.collations && [&x.lexpr, &x.rexpr].into_iter().all(|side| side.as_deref().is_some_and(super::collations::brings));
+        Ok(!meets
+            && !self.meets_other_array(x)
+            && self.is_quiet_operation(x)?
+            && self.compares_alike([x.lexpr.as_deref(), x.rexpr.as_deref()]))
     }
 
     fn is_quiet_operation(&self, x: &AExpr) -> Res<bool> {
@@ -253,7 +266,9 @@ impl Rewriter<'_> {
         let pattern_is_plain = x.rexpr.as_ref().is_some_and(|r| plain_pattern(r));
         Ok(match kind {
             AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => self.quiet_operator(&name),
-            AExprKind::AexprLike | AExprKind::AexprIlike => pattern_is_plain && !self.cx.catalog.operators.contains(&name),
+            AExprKind::AexprLike | AExprKind::AexprIlike => {
+                pattern_is_plain && !self.cx.catalog.operators.contains(&name) && self.takes_any_collation(&name)
+            }
             AExprKind::AexprIn | AExprKind::AexprDistinct | AExprKind::AexprNotDistinct | AExprKind::AexprNullif => {
                 !self.cx.catalog.operators.contains(&name)
             }
@@ -280,7 +295,7 @@ impl Rewriter<'_> {
 
     /// Can this operator not fail on any stored value?
     pub(super) fn quiet_operator(&self, operator: &str) -> bool {
-        if self.cx.catalog.operators.contains(operator) {
+        if self.cx.catalog.operators.contains(operator) || !self.takes_any_collation(operator) {
             return false;
         }
         match functions::find_operator(operator) {
@@ -310,7 +325,7 @@ impl Rewriter<'_> {
         let name = if link.oper_name.is_empty() { "=".to_owned() } else { self.operator_name(&link.oper_name, link.location)? };
         let uncompared = [SubLinkType::ExistsSublink, SubLinkType::ExprSublink, SubLinkType::ArraySublink];
         let converts = self.conversions.wanted && !uncompared.iter().any(|kind| link.sub_link_type == *kind as i32);
-        let fails = converts || !self.quiet_operator(&name);
+        let fails = converts || !self.quiet_operator(&name) || self.test_fails(link);
         let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_mut().and_then(|s| s.node.as_mut()) else {
             return Err(Refusal::not_understood("this kind of subquery is not supported").at(self.at(link.location)));
         };

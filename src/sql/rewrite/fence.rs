@@ -37,10 +37,7 @@ impl Rewriter<'_> {
     /// Rewrites a condition (WHERE, ON); true if some part of it had to be fenced. The smallest part that raises is fenced, so that a
     /// comparison stays one that an index or a join can use. The value of a condition on a row that the guard removes does not matter.
     pub(super) fn condition(&mut self, condition: &mut Node) -> Res<bool> {
-        let costly = std::mem::take(&mut self.costly);
-        let fenced = self.condition_part(condition, true);
-        self.costly = costly;
-        fenced
+        self.condition_part(condition, true)
     }
 
     /// `apart`: PostgreSQL looks at it as a condition of its own, not as a part of one.
@@ -56,7 +53,7 @@ impl Rewriter<'_> {
             Some(NodeEnum::AExpr(x)) if !is_row_of(x.lexpr.as_deref()) && !is_row_of(x.rexpr.as_deref()) => {
                 return self.comparison(condition);
             }
-            Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_deref()) && x.oper_name.is_empty() => {
+            Some(NodeEnum::SubLink(x)) if !is_row_of(x.testexpr.as_deref()) && x.oper_name.is_empty() && !self.test_fails(x) => {
                 self.mark_test(x);
                 let mut test = x.testexpr.take();
                 let fenced = self.condition_of(test.as_mut());
@@ -76,14 +73,11 @@ impl Rewriter<'_> {
     fn connected(&mut self, x: &mut BoolExpr, apart: bool) -> Res<bool> {
         let kind = BoolExprType::try_from(x.boolop).unwrap_or(BoolExprType::Undefined);
         let exists = |n: &Node| matches!(&n.node, Some(NodeEnum::SubLink(l)) if l.sub_link_type == SubLinkType::ExistsSublink as i32);
-        let costly = self.costly;
-        self.costly |= apart && kind == BoolExprType::OrExpr && free::is_costly_or(&x.args);
         let mut fenced = false;
         for part in &mut x.args {
             let apart = apart && (kind == BoolExprType::AndExpr || (kind == BoolExprType::NotExpr && exists(part)));
             fenced |= self.condition_part(part, apart)?;
         }
-        self.costly = costly;
         Ok(fenced)
     }
 
@@ -99,7 +93,7 @@ impl Rewriter<'_> {
         self.mark_operands(x);
         self.told_from_null(x);
         self.resolve_beside(x)?;
-        let costly = [&x.lexpr, &x.rexpr].map(|side| side.as_ref().is_some_and(|s| free::is_costly(x, s)));
+        let costly = [&x.lexpr, &x.rexpr].map(|side| side.as_ref().is_some_and(|s| free::is_costly(&self.cx.catalog.hazards, x, s)));
         let mut left = self.optional(x.lexpr.as_mut())?;
         let right = self.optional(x.rexpr.as_mut())?;
         let list = matches!(x.rexpr.as_ref().and_then(|r| r.node.as_ref()), Some(NodeEnum::List(_)));
@@ -124,8 +118,7 @@ impl Rewriter<'_> {
     /// `costly`: the condition in which the part stands costs more than a guard, if the part costs anything.
     fn fence_if(&mut self, part: &mut Node, traits: &Traits, costly: bool) -> Res<bool> {
         self.raisings += usize::from(traits.raises());
-        let costly =
-            (costly || self.costly || self.full || left_out!(self.cx, Free)) && (self.full || !self.levels.iter().any(free::is_by_parent));
+        let costly = (costly || self.full || left_out!(self.cx, Free)) && (self.full || !self.levels.iter().any(free::is_by_parent));
         if costly && traits.raising.iter().all(|used| *used == Use::Free) {
             // The filter of a catalog may cost more.
             self.fences += usize::from(traits.raises() && !self.catalogs.items.is_empty());

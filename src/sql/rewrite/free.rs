@@ -4,27 +4,26 @@
 //! (equivclass.c), and the order is that of costs (order_qual_clauses in createplan.c; one for each function and operator, nothing for CASE,
 //! COALESCE, IS NULL, and for what a subquery gave). So what fails is fenced unless its condition certainly costs more than a guard.
 
-use super::Rewriter;
-use crate::sql::scope::{Scope, Thing, Use};
-use crate::sql::{functions, nodes};
+use super::{Res, Rewriter};
+use crate::sql::hazards::Hazards;
+use crate::sql::scope::{Scope, Thing, Traits, Use};
+use crate::sql::{conversions, functions, nodes};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AExpr, AExprKind, Node, SelectStmt, TypeName, a_const};
-
-/// A literal as a value of its type, which is made as the statement is read, or a number as one of these, as it is planned.
-pub(super) fn is_made_while_planning(operand: Option<&Node>, to: &TypeName) -> bool {
-    let constant = match operand.and_then(|n| n.node.as_ref()) {
-        Some(NodeEnum::AConst(constant)) => constant,
-        Some(NodeEnum::AArrayExpr(array)) => return array.elements.iter().all(|e| is_constant(e) && is_made_while_planning(Some(e), to)),
-        _ => return false,
-    };
-    let number = matches!(constant.val, Some(a_const::Val::Ival(_) | a_const::Val::Fval(_) | a_const::Val::Boolval(_)));
-    let named = nodes::names(&to.names).unwrap_or_default();
-    let plain = ["int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "bool"];
-    !number || named.last().is_some_and(|n| plain.contains(n))
-}
+use pg_query::protobuf::{AArrayExpr, AExpr, AExprKind, Node, SelectStmt, TypeName, a_const};
 
 fn is_constant(node: &Node) -> bool {
     matches!(node.node, Some(NodeEnum::AConst(_)))
+}
+
+/// An element that is certainly no array.
+fn is_no_array(node: &Node) -> bool {
+    match &node.node {
+        Some(NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_)) => true,
+        Some(NodeEnum::TypeCast(cast)) => cast.type_name.as_ref().is_some_and(|t| {
+            t.array_bounds.is_empty() && nodes::names(&t.names).is_some_and(|n| n.last().is_some_and(|n| conversions::is_firm_type(n)))
+        }),
+        _ => false,
+    }
 }
 
 /// An operator between numbers, from which the planner makes another where they are constants.
@@ -71,12 +70,13 @@ pub(super) fn is_short_span_from_now(x: &AExpr) -> bool {
 
 /// Whether a comparison costs more than a guard if this side of it costs anything: no constant makes less of it. `= true` goes away where what
 /// stands beside it is a condition itself.
-pub(super) fn is_costly(x: &AExpr, side: &Node) -> bool {
+pub(super) fn is_costly(hazards: &Hazards, x: &AExpr, side: &Node) -> bool {
     let Some(name) = nodes::names(&x.name).and_then(|n| n.last().map(|n| (*n).to_owned())) else { return false };
-    let element =
-        |n: &Node| matches!(n.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::ColumnRef(_))) || is_no_condition(n);
+    let element = |n: &Node| {
+        matches!(n.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::ColumnRef(_))) || is_no_condition(hazards, n)
+    };
     match AExprKind::try_from(x.kind) {
-        Ok(AExprKind::AexprOp) => !matches!(name.as_str(), "=" | "<>" | "!=") || is_no_condition(side),
+        Ok(AExprKind::AexprOp) => !matches!(name.as_str(), "=" | "<>" | "!=") || is_no_condition(hazards, side),
         Ok(AExprKind::AexprIn) => matches!(&side.node, Some(NodeEnum::List(list)) if list.items.iter().all(element)),
         Ok(AExprKind::AexprLike | AExprKind::AexprIlike) => true,
         Ok(AExprKind::AexprBetween | AExprKind::AexprNotBetween) => true,
@@ -84,40 +84,46 @@ pub(super) fn is_costly(x: &AExpr, side: &Node) -> bool {
     }
 }
 
-fn is_no_condition(side: &Node) -> bool {
+fn is_no_condition(hazards: &Hazards, side: &Node) -> bool {
     match &side.node {
         Some(NodeEnum::TypeCast(cast)) => {
             let parameter = matches!(cast.arg.as_ref().and_then(|a| a.node.as_ref()), Some(NodeEnum::ParamRef(_)));
             let names = cast.type_name.as_ref().and_then(|t| nodes::names(&t.names)).unwrap_or_default();
-            parameter || names.last() != Some(&"bool")
+            parameter || (names.last() != Some(&"bool") && !hazards.may_be_domain(&names))
         }
         Some(NodeEnum::AExpr(x)) => nodes::names(&x.name).is_some_and(|n| matches!(n.as_slice(), ["+" | "-" | "*" | "/" | "%" | "||"])),
         _ => false,
     }
 }
 
-/// A column beside a parameter or a constant that is not NULL.
-fn compares_column(part: &Node) -> bool {
-    let Some(NodeEnum::AExpr(x)) = &part.node else { return false };
-    let column = |n: &Option<Box<Node>>| matches!(n.as_ref().and_then(|n| n.node.as_ref()), Some(NodeEnum::ColumnRef(_)));
-    let value = |n: &Option<Box<Node>>| match n.as_ref().and_then(|n| n.node.as_ref()) {
-        Some(NodeEnum::ParamRef(_)) => true,
-        Some(NodeEnum::AConst(c)) => !c.isnull && !matches!(c.val, Some(a_const::Val::Boolval(_))),
-        Some(NodeEnum::TypeCast(cast)) => matches!(cast.arg.as_ref().and_then(|a| a.node.as_ref()), Some(NodeEnum::ParamRef(_))),
-        _ => false,
-    };
-    x.kind == AExprKind::AexprOp as i32 && ((column(&x.lexpr) && value(&x.rexpr)) || (column(&x.rexpr) && value(&x.lexpr)))
-}
-
-/// Whether one condition with these parts, joined by OR, costs more than a guard whatever else is in it.
-pub(super) fn is_costly_or(parts: &[Node]) -> bool {
-    parts.iter().any(compares_column)
-}
-
 impl Rewriter<'_> {
+    /// A literal as a value of its type, which is made as the statement is read, or a number as one of these, as it is planned.
+    pub(super) fn is_made_while_planning(&self, operand: Option<&Node>, to: &TypeName) -> bool {
+        let constant = match operand.and_then(|n| n.node.as_ref()) {
+            Some(NodeEnum::AConst(constant)) => constant,
+            Some(NodeEnum::AArrayExpr(array)) => {
+                return array.elements.iter().all(|e| is_constant(e) && self.is_made_while_planning(Some(e), to));
+            }
+            _ => return false,
+        };
+        let number = matches!(constant.val, Some(a_const::Val::Ival(_) | a_const::Val::Fval(_) | a_const::Val::Boolval(_)));
+        let named = nodes::names(&to.names).unwrap_or_default();
+        let plain = ["int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "bool"];
+        !self.cx.catalog.hazards.may_be_domain(&named) && (!number || named.last().is_some_and(|n| plain.contains(n)))
+    }
+
+    /// An array costs nothing and fails where its elements are arrays of different lengths, so that no condition around it has to cost more than a guard.
+    pub(super) fn array(&mut self, x: &mut AArrayExpr) -> Res<Traits> {
+        let flat = x.elements.iter().all(is_no_array);
+        let mut traits = self.exprs(&mut x.elements)?.raising();
+        traits.raising.extend((!flat && !left_out!(self.cx, Arrays)).then_some(Use::Any));
+        Ok(traits)
+    }
+
     /// `x.f` may be the call `f(x)` (true where that can fail): a field that is no column of the relation must not be the name of a function
     /// that is not listed, nor be given a row with a hidden column.
-    pub(super) fn field(&self, field: &str, relation: Option<&str>, place: Option<u32>) -> super::Res<bool> {
+    pub(super) fn field(&self, field: &str, relation: Option<&str>, place: Option<u32>) -> Res<bool> {
+        self.tells_no_lock(relation, field, place)?;
         let own = relation.and_then(|r| self.levels.iter().rev().flat_map(|l| &l.items).find(|i| i.name == r));
         if own.is_some_and(|item| item.has_column(field)) || relation.is_some_and(|r| self.is_catalog_column(r, field)) {
             return Ok(false);
@@ -130,7 +136,8 @@ impl Rewriter<'_> {
                 .detail("A field of this name would be read as a call of the function of that name.")
                 .at(place));
         }
-        let raises = call == functions::Field::Call { raises: true } && !left_out!(self.cx, FieldCall);
+        let quiet = call == functions::Field::Call { raises: false } && self.calls_with_any_collation(field);
+        let raises = !quiet && call != functions::Field::Nothing && !left_out!(self.cx, FieldCall);
         // Of what a subquery gives it is a column; what a function gives may be a value alone.
         let opaque = own.is_some_and(|i| matches!(i.thing, Thing::Opaque));
         Ok(raises && (!opaque || self.levels.iter().any(is_by_parent)))
@@ -146,7 +153,7 @@ impl Rewriter<'_> {
 
     /// Whether an operand may be a value that cannot be compared without a chance to fail: in a database with such columns, what is not plain may.
     pub(super) fn may_be_shape(&self, operand: &Node) -> bool {
-        let shapes = &self.cx.catalog.shapes;
+        let shapes = &self.cx.catalog.hazards.shapes;
         if shapes.is_empty() {
             return false;
         }
@@ -155,7 +162,7 @@ impl Rewriter<'_> {
             Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SqlvalueFunction(_)) | None => false,
             Some(NodeEnum::TypeCast(cast)) => {
                 let target = cast.type_name.as_ref().and_then(|t| nodes::names(&t.names).and_then(|n| n.last().map(|n| (*n).to_owned())));
-                !target.is_some_and(|name| crate::sql::conversions::is_firm_type(&name) && name != "json")
+                !target.is_some_and(|name| conversions::is_firm_type(&name) && name != "json")
             }
             Some(NodeEnum::List(list)) => list.items.iter().any(|item| self.may_be_shape(item)),
             _ => true,
@@ -175,7 +182,8 @@ impl Rewriter<'_> {
             || self.windows != windows
             || [&select.sort_clause, &select.group_clause, &select.distinct_clause, &select.window_clause].iter().any(|c| !c.is_empty());
         let here = self.levels.last().is_some_and(by_parent);
-        self.early |= keyed && here && self.raisings != before && !left_out!(self.cx, EarlyKeys);
+        let fails = self.raisings != before || self.collations || !self.cx.catalog.hazards.shapes.is_empty();
+        self.early |= keyed && here && fails && !left_out!(self.cx, EarlyKeys);
     }
 
     /// The uses that a fence has to guard against: all of a level whose rows are filtered by a join, so that nothing tells of its rows.

@@ -5,6 +5,7 @@
 mod arbiter;
 mod calls;
 mod catalogs;
+mod collations;
 mod conversions;
 mod copy;
 mod ddl;
@@ -14,6 +15,7 @@ mod fence;
 mod free;
 mod from;
 mod grouping;
+mod hazards;
 mod hidden;
 mod labels;
 mod linked_row;
@@ -141,6 +143,7 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
     rewriter.conversions = conversions::Conversions::of(&context, inner);
+    rewriter.collations = collations::may_meet(&context, inner);
     rewriter.rows_begin(inner);
     let kind = rewriter.statement(inner)?;
     let rows = rewriter.row_check(&kind, inner);
@@ -185,6 +188,8 @@ struct Rewriter<'a> {
     raised: bool,
     has_ctes: bool,
     conversions: conversions::Conversions,
+    /// The statement may bring two collations together.
+    collations: bool,
     mode: Mode,
     /// How many expressions can raise so far.
     raisings: usize,
@@ -195,8 +200,6 @@ struct Rewriter<'a> {
     early: bool,
     /// The subquery that is looked at next is a condition of its own, which becomes a join or is looked at before any row.
     alone: bool,
-    /// What is looked at stands in a condition that certainly costs more than a guard.
-    costly: bool,
     /// In how many aggregates' arguments the walk is: rows that come there have passed the filter of the aggregate's level, and a fence in it that names
     /// another level would make it one of that level.
     aggregated: usize,
@@ -261,13 +264,13 @@ impl<'a> Rewriter<'a> {
             raised: false,
             has_ctes: false,
             conversions: conversions::Conversions::default(),
+            collations: false,
             mode,
             raisings: 0,
             sublinks: 0,
             reads: Vec::new(),
             early: false,
             alone: false,
-            costly: false,
             full: false,
             aggregated: 0,
             arm: false,

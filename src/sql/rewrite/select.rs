@@ -205,11 +205,9 @@ impl Rewriter<'_> {
             let Some(query) = cte.ctequery.as_mut().and_then(|q| q.node.as_mut()) else {
                 return Err(Refusal::not_understood("WITH without a query"));
             };
-            // A WITH query sees no column of the levels around it.
-            let levels = std::mem::take(&mut self.levels);
-            let result = self.cte_query(query);
-            self.levels = levels;
-            let fragile = (result? || self.mode.cte_barriers) && !left_out!(self.cx, CteBarrier);
+            // It sees no column of its own level, and those of the levels around that.
+            let raises = self.cte_query(query)?;
+            let fragile = (raises || self.mode.cte_barriers) && !left_out!(self.cx, CteBarrier);
             if let NodeEnum::SelectStmt(select) = &mut *query
                 && fragile
                 && cte.ctematerialized != CteMaterialize::Always as i32

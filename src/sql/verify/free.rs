@@ -20,7 +20,6 @@ pub(super) struct Place {
 }
 
 const AND: i64 = 1;
-const OR: i64 = 2;
 const NOT: i64 = 3;
 
 impl Place {
@@ -30,21 +29,17 @@ impl Place {
     }
 
     /// Inside the field `key` of this node.
-    pub(super) fn inside(self, node: &Fields, key: &str, value: &Value) -> Self {
+    pub(super) fn inside(self, catalog: &Catalog, node: &Fields, key: &str, value: &Value) -> Self {
         let of = |name: &str| node.get(name).unwrap_or(&Value::Null);
         match (of("boolop").as_i64(), key) {
             (Some(AND), "args") => self,
-            (Some(OR), "args") if self.apart => {
-                let costly = self.costly || value.as_array().is_some_and(|parts| parts.iter().any(asks_column));
-                Self { apart: false, costly, ..self }
-            }
             (Some(NOT), "args") => {
                 let exists = |v: &Value| fields(v, "SubLink").is_some_and(|l| is_a(l, SubLinkType::ExistsSublink));
                 Self { apart: self.apart && value.as_array().is_some_and(|parts| parts.iter().all(exists)), ..self }
             }
             _ => {
                 let operator = matches!(key, "lexpr" | "rexpr") && !of("name").is_null();
-                Self { apart: false, costly: self.costly || (operator && stays(of("kind"), names_of(of("name")), value)), ..self }
+                Self { apart: false, costly: self.costly || (operator && stays(catalog, of("kind"), names_of(of("name")), value)), ..self }
             }
         }
     }
@@ -59,41 +54,29 @@ fn is_a(link: &Value, kind: SubLinkType) -> bool {
 }
 
 /// An operator that the planner keeps whatever its other side is: of equality only where this side is no truth value, for `x = true` is `x`.
-fn stays(form: &Value, name: Vec<&str>, side: &Value) -> bool {
+fn stays(catalog: &Catalog, form: &Value, name: Vec<&str>, side: &Value) -> bool {
     let of_kind = |kinds: &[AExprKind]| form.as_i64().is_some_and(|k| kinds.iter().any(|other| i64::from(*other as i32) == k));
     if of_kind(&[AExprKind::AexprLike, AExprKind::AexprIlike, AExprKind::AexprBetween, AExprKind::AexprNotBetween]) {
         return true;
     }
     if of_kind(&[AExprKind::AexprIn]) {
-        let plain = |v: &Value| matches!(kind(v), Some(("AConst" | "ParamRef" | "ColumnRef", _))) || is_no_truth_value(v);
+        let plain = |v: &Value| matches!(kind(v), Some(("AConst" | "ParamRef" | "ColumnRef", _))) || is_no_truth_value(catalog, v);
         return fields(side, "List").is_some_and(|all| list(all, "items").iter().all(plain));
     }
     if !of_kind(&[AExprKind::AexprOp]) {
         return false;
     }
     let equality = matches!(name.last(), Some(&("=" | "<>" | "!=")));
-    !equality || is_no_truth_value(side)
+    !equality || is_no_truth_value(catalog, side)
 }
 
-fn is_no_truth_value(side: &Value) -> bool {
+fn is_no_truth_value(catalog: &Catalog, side: &Value) -> bool {
     if let Some(cast) = fields(side, "TypeCast") {
-        return fields(&cast["arg"], "ParamRef").is_some() || names(list(&cast["type_name"], "names")).last() != Some(&"bool");
+        let to = names(list(&cast["type_name"], "names"));
+        return fields(&cast["arg"], "ParamRef").is_some() || (to.last() != Some(&"bool") && !catalog.hazards.may_be_domain(&to));
     }
     let bare = |x: &Value| matches!(names(list(x, "name")).as_slice(), ["+" | "-" | "*" | "/" | "%" | "||"]);
     fields(side, "AExpr").is_some_and(bare)
-}
-
-/// `column = $1` and the like, which costs as much as a guard.
-fn asks_column(part: &Value) -> bool {
-    let Some(x) = fields(part, "AExpr").filter(|x| x["kind"].as_i64() == Some(i64::from(AExprKind::AexprOp as i32))) else { return false };
-    let column = |v: &Value| fields(v, "ColumnRef").is_some();
-    let given = |v: &Value| match kind(v) {
-        Some(("ParamRef", _)) => true,
-        Some(("AConst", c)) => c["isnull"] != Value::Bool(true) && c["val"]["Boolval"].is_null(),
-        Some(("TypeCast", cast)) => fields(&cast["arg"], "ParamRef").is_some(),
-        _ => false,
-    };
-    (column(&x["lexpr"]) && given(&x["rexpr"])) || (column(&x["rexpr"]) && given(&x["lexpr"]))
 }
 
 fn is_number(value: &Value) -> bool {
@@ -122,7 +105,7 @@ pub(super) fn varies(catalog: &Catalog, value: &Value) -> bool {
                 let late = !is_arithmetic(x) && names(list(x, "name")).last().is_none_or(late);
                 late || varies(catalog, &x["lexpr"]) || varies(catalog, &x["rexpr"])
             }
-            Some(("TypeCast", cast)) => !is_made_at_once(cast),
+            Some(("TypeCast", cast)) => !is_made_at_once(catalog, cast),
             Some(("ParamRef" | "SqlvalueFunction" | "FuncCall" | "SubLink" | "AIndirection" | "XmlExpr" | "XmlSerialize", _)) => true,
             _ => map.values().any(|v| varies(catalog, v)),
         },
@@ -131,7 +114,11 @@ pub(super) fn varies(catalog: &Catalog, value: &Value) -> bool {
 }
 
 /// A literal of a type is read with the statement; a number becomes another, or text, in the planner.
-fn is_made_at_once(cast: &Value) -> bool {
+fn is_made_at_once(catalog: &Catalog, cast: &Value) -> bool {
+    // To a domain the value is brought as the statement runs.
+    if catalog.hazards.may_be_domain(&names(list(&cast["type_name"], "names"))) {
+        return false;
+    }
     if let Some(array) = fields(&cast["arg"], "AArrayExpr") {
         let target = cast["type_name"].clone();
         let each = |v: &Value| fields(v, "AConst").is_some_and(|c| is_made(c, &target));
@@ -164,20 +151,33 @@ pub(super) fn is_short_span_from_now(x: &Value) -> bool {
     now && short && matches!(names(list(x, "name")).as_slice(), ["+" | "-"])
 }
 
+/// An array of arrays fails where they differ in length, and costs nothing.
+pub(super) fn may_hold_arrays(array: &Value) -> bool {
+    let scalar = |v: &Value| match kind(v) {
+        Some(("AConst" | "SqlvalueFunction", _)) => true,
+        Some(("TypeCast", cast)) => {
+            let to = &cast["type_name"];
+            list(to, "array_bounds").is_empty() && names(list(to, "names")).last().is_some_and(|n| facts::is_firm_type(n))
+        }
+        _ => false,
+    };
+    !list(array, "elements").iter().all(scalar)
+}
+
 /// Values of some types fail as they are compared: where a column is of one, no operand passes of which the type is not certain.
 pub(super) fn may_be_shape(catalog: &Catalog, operand: &Value) -> bool {
     let certain = |name: &str, node: &Value| match name {
         "ColumnRef" => {
             let parts = list(node, "fields");
             let named = names(parts);
-            named.len() == parts.len() && named.last().is_some_and(|n| !catalog.shapes.contains(*n))
+            named.len() == parts.len() && named.last().is_some_and(|n| !catalog.hazards.shapes.contains(*n))
         }
         "AConst" | "ParamRef" | "SqlvalueFunction" => true,
         "TypeCast" => names(list(&node["type_name"], "names")).last().is_some_and(|n| *n != "json" && facts::is_firm_type(n)),
         "List" => !list(node, "items").iter().any(|item| may_be_shape(catalog, item)),
         _ => false,
     };
-    !catalog.shapes.is_empty() && !kind(operand).is_none_or(|(name, node)| certain(name, node))
+    !catalog.hazards.shapes.is_empty() && !kind(operand).is_none_or(|(name, node)| certain(name, node))
 }
 
 /// A function that only the wall makes something of, with the names in literals: what stands for it is proved where it stands.
@@ -234,7 +234,12 @@ impl Walk<'_> {
         }
         const KEYS: &[&str] = &["sort_clause", "group_clause", "distinct_clause", "window_clause"];
         let keyed = arm || KEYS.iter().any(|k| !list(c, k).is_empty()) || has_window(&c["target_list"]);
-        if keyed && (self.fails_anywhere(&c["target_list"]) || KEYS.iter().any(|k| self.fails_anywhere(&c[*k]))) {
+        if keyed
+            && (self.conditions.collations
+                || !self.catalog.hazards.shapes.is_empty()
+                || self.fails_anywhere(&c["target_list"])
+                || KEYS.iter().any(|k| self.fails_anywhere(&c[*k])))
+        {
             return disagree("a key that can fail may be made before a guard by way of a parent");
         }
         if list(c, "from_clause").iter().any(|item| self.item_fails(item)) {

@@ -143,6 +143,7 @@ impl Walk<'_> {
     /// The name is PostgreSQL's own or listed, and the client's up to its schema.
     fn function(&mut self, f: &Value, c: &Value) -> Res<()> {
         let (fname, cname) = (names(list(f, "funcname")), names(list(c, "funcname")));
+        self.is_age_of_time(c)?;
         // In FROM, `unnest` of several arrays is a form of its own, and PostgreSQL's whatever the path is.
         let several = list(f, "args").len() > 1 && !self.catalog.user_functions.contains("unnest");
         if fname == ["unnest"] && cname == fname && several {
@@ -294,6 +295,9 @@ impl Walk<'_> {
             self.field(Some(item), field)?;
         }
         self.visible(&named, named.len() < parts.len())?;
+        if let [name] = named.as_slice() {
+            self.shows_no_lock(None, name)?;
+        }
         if let [name] = names(list(c, "fields")).as_slice()
             && self.is_behind_a_namesake(name)
         {

@@ -5,6 +5,7 @@
 //! The tenant's parameters have numbers that the client's text cannot contain, so an addition is never mistaken for the client's.
 
 mod catalogs;
+mod collations;
 mod comments;
 mod conversions;
 mod copy;
@@ -12,6 +13,7 @@ mod ddl;
 mod fences;
 mod free;
 mod from;
+mod hazards;
 mod hidden;
 mod kinds;
 mod labels;
@@ -51,7 +53,7 @@ use super::rows::Checked;
 use super::tree::{self, Fields, Value};
 use crate::policy::TableRule;
 pub use comments::adds_only_comments;
-use parts::{fields, kind, list, names, text};
+use parts::{MATERIALIZED, fields, kind, list, names, text};
 use pg_query::protobuf::RawStmt;
 use scopes::Level;
 use std::collections::{HashMap, HashSet};
@@ -116,9 +118,6 @@ pub enum Hold {
 }
 
 type Res<T> = Result<T, Disagreement>;
-
-/// PostgreSQL's CTEMaterializeAlways as the tree has it.
-const MATERIALIZED: i64 = 2;
 
 fn disagree<T>(why: impl Into<String>) -> Res<T> {
     Err(Disagreement(why.into()))
@@ -321,7 +320,7 @@ impl Walk<'_> {
                 }
             } else if !done.contains(&key) {
                 let place = self.conditions.place;
-                self.conditions.place = place.inside(c, key, cv);
+                self.conditions.place = place.inside(self.catalog, c, key, cv);
                 let same = self.same_at(key, fv, cv);
                 self.conditions.place = place;
                 same.map_err(|d| Disagreement(format!("{key}: {d}")))?;

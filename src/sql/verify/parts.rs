@@ -2,6 +2,9 @@
 
 use crate::sql::tree::Value;
 
+/// PostgreSQL's CTEMaterializeAlways as the tree has it.
+pub(super) const MATERIALIZED: i64 = 2;
+
 /// The kind and fields of a wrapped node.
 pub(super) fn kind(value: &Value) -> Option<(&str, &Value)> {
     let inner = value.get("node")?.as_object()?;

@@ -19,11 +19,13 @@ pub(super) struct Conditions {
     /// References whose guards are in the fences around.
     behind: Vec<String>,
     /// How many parts of conditions can fail so far.
-    raising: usize,
+    pub(super) raising: usize,
     /// Some WITH query of the statement could be inlined.
     open: bool,
     /// Something in the statement may make PostgreSQL convert a column of a `through` table.
     pub(super) converts: bool,
+    /// Two collations may meet in the statement.
+    pub(super) collations: bool,
     /// It may read such a table.
     pub(super) mixes: bool,
     /// A parameter is of a type that does.
@@ -146,7 +148,7 @@ impl Walk<'_> {
         if late || self.fails(c) {
             used(self.catalog, c, &mut uses);
             uses.extend((uses.is_empty() && free::varies(self.catalog, c)).then_some(Use::Free));
-            uses.extend(late.then_some(Use::Any));
+            uses.extend((late || fields(c, "AArrayExpr").is_some_and(free::may_hold_arrays)).then_some(Use::Any));
         } else if self.may_convert(c) {
             uses.push(Use::Free);
         }
@@ -199,7 +201,7 @@ impl Walk<'_> {
     /// Whether this node itself can fail on some value.
     fn fails(&self, c: &Value) -> bool {
         let Some((name, node)) = kind(c) else { return false };
-        if self.conversion_fails(name, node) {
+        if self.conversion_fails(name, node) || self.orders_shapes(name, node) || self.meets_collations(name, node) {
             return true;
         }
         match name {
@@ -210,7 +212,7 @@ impl Walk<'_> {
             "AArrayExpr" | "XmlExpr" | "XmlSerialize" => true,
             "CaseExpr" => !node["arg"].is_null() && (self.catalog.operators.contains("=") || is_row(&node["arg"])),
             "AIndirection" => list(node, "indirection").iter().any(|s| fields(s, "AIndices").is_some()) || self.calls_by_field(node),
-            "ColumnRef" => self.calls_by_field(node),
+            "ColumnRef" => self.calls_by_field(node) || self.works_out(node),
             "FuncCall" => self.call_fails(node),
             "AExpr" => !free::is_short_span_from_now(node) && self.operation_fails(node),
             "SubLink" => {
@@ -226,7 +228,8 @@ impl Walk<'_> {
         match names(list(call, "funcname")).as_slice() {
             [name] | ["pg_catalog", name] => {
                 let listed = self.catalog.functions.iter().any(|(_, n)| n == name);
-                listed || functions::find_call(name, arguments).is_none_or(|f| f.raises) || has_effect(self.catalog, name)
+                let searches = self.catalog.hazards.collations && !functions::is_aggregate(name);
+                listed || searches || functions::find_call(name, arguments).is_none_or(|f| f.raises) || has_effect(self.catalog, name)
             }
             _ => true,
         }
@@ -240,14 +243,20 @@ impl Walk<'_> {
             matches!(name.as_deref(), Some([one]) if self.levels.iter().flat_map(|l| &l.items).any(|i| i.name == *one))
         };
         let shape = |side: &Value| free::may_be_shape(self.catalog, side);
-        if compares_rows(x) || whole(&x["lexpr"]) || whole(&x["rexpr"]) || shape(&x["lexpr"]) || shape(&x["rexpr"]) {
+        if self.meets_other_array(x)
+            || compares_rows(x)
+            || whole(&x["lexpr"])
+            || whole(&x["rexpr"])
+            || shape(&x["lexpr"])
+            || shape(&x["rexpr"])
+        {
             return true;
         }
         match x["kind"].as_i64().and_then(|k| K::try_from(i32::try_from(k).ok()?).ok()) {
             Some(K::AexprOp | K::AexprOpAny | K::AexprOpAll) => self.operator_fails(&operator),
             Some(K::AexprLike | K::AexprIlike) => {
                 let pattern = fields(&x["rexpr"], "AConst").and_then(|p| p["val"]["Sval"]["sval"].as_str());
-                pattern.is_none_or(|p| p.contains('\\')) || self.catalog.operators.contains(&operator)
+                pattern.is_none_or(|p| p.contains('\\')) || self.catalog.operators.contains(&operator) || self.minds_collations(&operator)
             }
             Some(K::AexprIn | K::AexprDistinct | K::AexprNotDistinct | K::AexprNullif) => self.catalog.operators.contains(&operator),
             Some(K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym) => {
@@ -258,7 +267,7 @@ impl Walk<'_> {
     }
 
     fn operator_fails(&self, name: &str) -> bool {
-        if self.catalog.operators.contains(name) {
+        if self.catalog.operators.contains(name) || self.minds_collations(name) {
             return true;
         }
         match functions::find_operator(name) {
@@ -349,7 +358,13 @@ impl Walk<'_> {
             return Ok(());
         };
         let operator = names(list(c, "oper_name")).last().copied().unwrap_or("=");
-        let fails = || self.operator_fails(operator) || self.conversion_fails("SubLink", c) || self.output_fails(client);
+        let fails = || {
+            self.operator_fails(operator)
+                || self.conversion_fails("SubLink", c)
+                || self.orders_shapes("SubLink", c)
+                || self.meets_collations("SubLink", c)
+                || self.output_fails(client)
+        };
         if any && !is_barrier(query) && fails() {
             return disagree("what can fail may be compared before the guard in a subquery");
         }

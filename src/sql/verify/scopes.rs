@@ -155,6 +155,7 @@ impl Walk<'_> {
 
     /// `x.f` is the call `f(x)` where `f` is no column of x: then `f` must not be the name of a function that is not allowed.
     pub(super) fn field(&self, item: Option<&str>, field: &str) -> Res<()> {
+        self.shows_no_lock(item, field)?;
         let item = item.and_then(|name| self.levels.iter().rev().find_map(|l| l.find(name)));
         if item.and_then(|i| i.relation.as_ref()).is_some_and(|r| r.has_column(field)) {
             return Ok(());
@@ -169,7 +170,8 @@ impl Walk<'_> {
 
     /// `x.f`, or `(x).f`, where f may be the call of a function that can fail.
     pub(super) fn calls_by_field(&self, node: &Value) -> bool {
-        let raises = |field: &str| functions::field(field) == Field::Call { raises: true };
+        let searches = self.catalog.hazards.collations;
+        let raises = |field: &str| matches!(functions::field(field), Field::Call { raises } if raises || searches);
         let find = |name: &str| self.levels.iter().rev().find_map(|l| l.find(name));
         let is_column = |item: &Seen, field: &str| item.relation.as_ref().is_some_and(|r| r.has_column(field));
         if node["indirection"].is_null() {

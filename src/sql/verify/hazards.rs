@@ -1,0 +1,144 @@
+//! What fails in some databases only (see `sql::hazards`), by rules of its own.
+
+use super::scopes::Level;
+use super::{Res, Walk, disagree, fields, free, kind, list, names};
+use crate::sql::conversions as facts;
+use crate::sql::functions;
+use crate::sql::hazards::Hazards;
+use crate::sql::private::TEMP;
+use crate::sql::tree::Value;
+use pg_query::protobuf::AExprKind;
+
+impl Walk<'_> {
+    /// A column that is worked out as it is read, or a row in which there may be one.
+    pub(super) fn works_out(&self, column: &Value) -> bool {
+        let computed = &self.catalog.hazards.computed;
+        if computed.is_empty() {
+            return false;
+        }
+        let parts = list(column, "fields");
+        let named = names(parts);
+        match named.as_slice() {
+            _ if named.len() < parts.len() => true,
+            [one] => computed.contains(*one) || self.levels.iter().any(|l| l.items.iter().any(|i| i.name == *one)),
+            [.., last] => computed.contains(*last),
+            [] => true,
+        }
+    }
+
+    /// No `xmax` of rows that all tenants read: it changes as one of them locks such a row.
+    pub(super) fn shows_no_lock(&self, item: Option<&str>, field: &str) -> Res<()> {
+        let all = self.levels.iter().flat_map(|l| &l.items);
+        let mut meant = all.filter(|i| item.is_none_or(|name| i.name == name));
+        if field == "xmax" && meant.any(|i| i.guard.is_none() && i.relation.as_ref().is_some_and(|r| r.is_shared())) {
+            return disagree("it shows who locks rows that all tenants read");
+        }
+        Ok(())
+    }
+
+    /// The one argument of `age` is a time, and no transaction id.
+    pub(super) fn is_age_of_time(&self, call: &Value) -> Res<()> {
+        match (names(list(call, "funcname")).last(), list(call, "args")) {
+            (Some(&"age"), [one]) if !self.is_time(one) => disagree("it may tell how old a transaction is"),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_time(&self, value: &Value) -> bool {
+        let Some((name, node)) = kind(value) else { return false };
+        match name {
+            "SqlvalueFunction" => true,
+            "ColumnRef" => self.types_of(node).is_some_and(|types| types.iter().all(|t| functions::is_time(*t))),
+            "TypeCast" => {
+                let to = names(list(&node["type_name"], "names"));
+                to.last().is_some_and(|n| functions::is_time_by_name(n)) && !self.catalog.hazards.may_be_domain(&to)
+            }
+            "FuncCall" => {
+                let called = names(list(node, "funcname")).last().copied().unwrap_or_default();
+                functions::gives_time(called) || (["max", "min"].contains(&called) && list(node, "args").iter().all(|a| self.is_time(a)))
+            }
+            "CoalesceExpr" => list(node, "args").iter().all(|a| self.is_time(a)),
+            _ => false,
+        }
+    }
+
+    /// What USING and NATURAL compare cannot fail.
+    pub(super) fn merged_is_quiet(&self, join: &Value) -> Res<()> {
+        let hazards = &self.catalog.hazards;
+        let collations = self.conditions.collations;
+        let natural = join["is_natural"] == Value::Bool(true) && (collations || !hazards.shapes.is_empty() || !hazards.computed.is_empty());
+        let named = names(list(join, "using_clause"));
+        if natural || named.iter().any(|name| collations || hazards.shapes.contains(*name) || hazards.computed.contains(*name)) {
+            return disagree("a join compares what can fail before a guard");
+        }
+        Ok(())
+    }
+
+    /// Where USING or NATURAL makes columns alike that are not, and that can fail, its tables are wrapped, and nothing moves into them.
+    pub(super) fn merged_is_alike(&mut self, join: &Value, level: &Level, first: usize) -> Res<()> {
+        let (natural, using) = (join["is_natural"] == Value::Bool(true), names(list(join, "using_clause")));
+        if !natural && using.is_empty() {
+            return Ok(());
+        }
+        let inside = level.items.get(first..).unwrap_or_default();
+        let tables: Vec<_> = inside.iter().filter_map(|i| i.relation.as_deref().filter(|r| r.schema != TEMP)).collect();
+        let known = tables.len() == inside.len();
+        let mut alike = true;
+        let columns = || tables.iter().flat_map(|t| &t.columns);
+        for column in columns().filter(|c| natural || using.contains(&c.name.as_str())) {
+            let others = columns().filter(|c| c.name == column.name && c.type_oid != column.type_oid).count();
+            alike &= (known && others == 0) || !facts::can_fail(column.type_oid);
+        }
+        if alike {
+            return Ok(());
+        }
+        self.conditions.raising += 1;
+        match inside.iter().any(|i| i.guard.is_some()) {
+            true => disagree("a join makes columns alike before a guard"),
+            false => Ok(()),
+        }
+    }
+
+    /// ANY and ALL over an array that may be empty cost nothing, but for what makes the column alike to its elements.
+    pub(super) fn meets_other_array(&self, x: &Value) -> bool {
+        let kinds = [AExprKind::AexprOpAny, AExprKind::AexprOpAll].map(|k| i64::from(k as i32));
+        if !x["kind"].as_i64().is_some_and(|k| kinds.contains(&k)) {
+            return false;
+        }
+        let fallible = match kind(&x["lexpr"]) {
+            None | Some(("AConst" | "ParamRef", _)) => false,
+            Some(("ColumnRef", column)) => self.types_of(column).is_none_or(|types| types.iter().any(|t| facts::can_fail(*t))),
+            Some(_) => true,
+        };
+        let firm = match kind(&x["rexpr"]) {
+            Some(("AConst", _)) => true,
+            Some(("ParamRef", _)) => !self.private.loose_parameters,
+            Some(("TypeCast", cast)) => names(list(&cast["type_name"], "names")).last().is_some_and(|n| facts::is_firm_type(n)),
+            Some(("AArrayExpr", array)) => !list(array, "elements").is_empty() && list(array, "elements").iter().all(|e| self.firm(e)),
+            _ => false,
+        };
+        fallible && !firm
+    }
+
+    /// Values that cannot be compared may be compared by this node, which names no operator.
+    pub(super) fn orders_shapes(&self, name: &str, node: &Value) -> bool {
+        let shape = |v: &Value| free::may_be_shape(self.catalog, v);
+        match name {
+            "MinMaxExpr" => list(node, "args").iter().any(shape),
+            "CaseExpr" if !node["arg"].is_null() => {
+                let arms = list(node, "args").iter().filter_map(|arm| fields(arm, "CaseWhen"));
+                shape(&node["arg"]) || arms.map(|arm| &arm["expr"]).any(shape)
+            }
+            "SubLink" if !node["testexpr"].is_null() => {
+                let untyped = matches!(kind(&node["testexpr"]), Some(("AConst" | "ParamRef", _)));
+                (untyped && !self.catalog.hazards.shapes.is_empty()) || shape(&node["testexpr"])
+            }
+            _ => false,
+        }
+    }
+
+    /// A collation that is not deterministic is one that this operator may not take.
+    pub(super) fn minds_collations(&self, operator: &str) -> bool {
+        self.catalog.hazards.collations && !Hazards::is_plain_operator(operator)
+    }
+}
