@@ -111,7 +111,7 @@ const MORE: &[&str] = &[
     "SELECT pg_get_viewdef('open_orders'::regclass) AS def",
     "SELECT pg_get_expr(adbin, adrelid) AS def FROM pg_attrdef ORDER BY 1",
     "SELECT 'public.orders'::regclass AS a, to_regclass('public.orders')::text AS b, 'public.mood'::regtype AS c",
-    "SELECT format_type(atttypid, atttypmod) AS t FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attnum > 0",
+    "SELECT format_type(atttypid, atttypmod) AS t FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attnum > 0 ORDER BY attnum",
     "INSERT INTO orders (customer) VALUES (77)",
     "INSERT INTO customers (id, name) VALUES (900, 'twin'), (901, 'twin')",
     "INSERT INTO customers (name) VALUES (NULL)",
