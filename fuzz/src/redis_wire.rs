@@ -352,6 +352,8 @@ impl Server {
             ("del" | "exists" | "incr" | "unlink", _) => say(":1\r\n"),
             ("ping", _) => say("+PONG\r\n"),
             ("select", _) => say("+OK\r\n"),
+            // What the client's words come back as, and where the wall has marked a reply's end.
+            ("echo", None) => self.out.put_slice(&[format!("${}\r\n", words[1].len()).as_bytes(), &words[1], b"\r\n"].concat()),
             ("blpop" | "brpop", _) => {
                 say(&format!("*2\r\n${}\r\n", words[1].len()));
                 self.out.put_slice(&words[1]);

@@ -53,6 +53,9 @@ pub struct Service {
     pub tenants: Mutex<HashMap<TenantId, Arc<Tenant>>>,
 }
 
+/// Wrong passwords of one connection; the last ends it.
+const ATTEMPTS_MAX: usize = 10;
+
 /// A client's way upstream.
 struct Way {
     stream: Stream,
@@ -167,7 +170,7 @@ impl Service {
                 }
             }
         }
-        let (mut stranger, mut out) = (Stranger::default(), BytesMut::new());
+        let (mut stranger, mut out, mut failed) = (Stranger::default(), BytesMut::new(), 0);
         loop {
             out.clear();
             let said = stranger.hear(&mut input, &mut out);
@@ -183,6 +186,14 @@ impl Service {
                     Err((reason, words)) => {
                         tracing::info!(listener = self.door.config.name, reason, "AUTH refused");
                         encode::error(&mut out, words.as_bytes());
+                        failed += 1;
+                        if failed == ATTEMPTS_MAX {
+                            stream.write_all(&out).await?;
+                            let _ = stream.shutdown().await;
+                            return Ok(None);
+                        }
+                        // A check takes a while; what the thread has for others comes first.
+                        tokio::task::yield_now().await;
                     }
                 },
                 Ok(Said::Answered) => {}

@@ -238,9 +238,7 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
     };
     // No id may hold the separator, or one tenant's prefix could begin another's.
     let separator = after.chars().next();
-    let ambiguous = separator
-        .is_none_or(|c| tenants.is_some_and(|t| ["", "a", "0", "aa", "a0"].iter().any(|p| t.accept(&format!("{p}{c}a")).is_some())));
-    if ambiguous {
+    if separator.is_none_or(|separator| tenants.is_some_and(|tenants| tenants.may_hold(separator))) {
         reader.say(
             place,
             "a tenant's id could hold what ends the prefix",

@@ -92,3 +92,20 @@ fn broken_yaml_and_duplicates_are_findings() {
     let (policy, findings) = read_text(&format!("{HEAD}name: y\n"));
     assert!(policy.is_none() && !findings.is_empty());
 }
+
+#[test]
+fn what_an_id_may_hold_is_told_by_its_pattern() {
+    for (pattern, holds) in [
+        ("[a-z]+", false),
+        ("[a-z]{2,}(:[a-z]{2,})?", true),
+        ("org-[0-9]+:team-[0-9]+", true),
+        ("[a-z]{9}:[a-z]", true),
+        ("(?i)[a-z0-9-]+", false),
+        ("[^:]+", false),
+        (".+", true),
+        (r"\S{3}", true),
+        (r"a\x3ab", true),
+    ] {
+        assert_eq!(TenantPattern::new(pattern).unwrap().may_hold(':'), holds, "{pattern}");
+    }
+}

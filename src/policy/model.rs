@@ -1,6 +1,7 @@
 //! The resolved policy: every name checked, every pattern compiled. Made only by `policy::file`.
 
 use super::identity::IdentitySources;
+use regex_syntax::hir::{Class, Hir, HirKind};
 use std::sync::Arc;
 
 /// Where in a policy file an entry stands; shown in hints (`policies/shop.yaml:14`).
@@ -66,6 +67,23 @@ impl TenantPattern {
     pub fn accept(&self, text: &str) -> Option<TenantId> {
         let sane = !text.is_empty() && text.len() <= 128 && !text.chars().any(char::is_control);
         (sane && self.0.is_match(text)).then(|| TenantId(text.into()))
+    }
+
+    /// Whether an id could hold this character, as far as the pattern's parts tell: where it does not say, it could.
+    pub fn may_hold(&self, character: char) -> bool {
+        regex_syntax::parse(self.0.as_str()).map_or(true, |pattern| part_holds(&pattern, character))
+    }
+}
+
+fn part_holds(part: &Hir, character: char) -> bool {
+    match part.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => std::str::from_utf8(&literal.0).map_or(true, |text| text.contains(character)),
+        HirKind::Class(Class::Unicode(class)) => class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&character)),
+        HirKind::Class(Class::Bytes(_)) => true,
+        HirKind::Repetition(repetition) => part_holds(&repetition.sub, character),
+        HirKind::Capture(capture) => part_holds(&capture.sub, character),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(|part| part_holds(part, character)),
     }
 }
 

@@ -71,7 +71,7 @@ fn explain_for(names: &Names, request: &wire::Request) -> Result<Explained, Refu
         Rule::Local => return Ok(Explained::Answered("the wall answers for the tenant alone")),
         _ => {}
     }
-    bounds::check(entry, request, names.growth_max_bytes())?;
+    names.check(entry, request)?;
     let plan = match entry.rule {
         Rule::Subscribe => session::subscription(entry, request.len()),
         _ => understand::plan(entry, request)?,

@@ -3,6 +3,7 @@
 use super::commands::Entry;
 use super::role::Rights;
 use super::understand::{Place, Refusal};
+use super::wire::Request;
 use super::{glob, slots};
 use crate::policy::{Granted, RedisPolicy, TenantId};
 use bytes::Bytes;
@@ -36,6 +37,10 @@ const ARGUMENTS: &[u8] = b"with args beginning with: ";
 impl Names {
     /// None where a key of this tenant could be one that all share: then the two cannot be told apart.
     pub fn new(policy: &RedisPolicy, tenant: &TenantId) -> Option<Self> {
+        // Whatever the pattern of ids lets pass: such a prefix could begin another's.
+        if policy.prefix.after.chars().next().is_none_or(|separator| tenant.as_str().contains(separator)) {
+            return None;
+        }
         let prefix = policy.prefix.of(tenant);
         let shared: Vec<Vec<u8>> = policy.shared.iter().map(|p| p.clone().into_bytes()).collect();
         if shared.iter().any(|pattern| glob::can_begin_with(pattern, &prefix)) {
@@ -84,6 +89,14 @@ impl Names {
     /// May it use this name there? Errors: NOPERM.
     pub fn may_name(&self, place: Place, name: &[u8]) -> Result<(), Refusal> {
         self.role.as_ref().map_or(Ok(()), |role| role.may_name(place, name))
+    }
+
+    /// What a command's arguments ask for beside keys. Errors: more than one tenant may have the server do at once, or when others read what all share.
+    pub fn check(&self, entry: &Entry, request: &Request) -> Result<(), Refusal> {
+        if ["object idletime", "object freq"].contains(&entry.name) && self.is_shared(request.arg(2)) {
+            return Err(Refusal::noperm(entry));
+        }
+        super::bounds::check(entry, request, self.growth_max_bytes)
     }
 
     /// How far an offset alone may make a string grow.

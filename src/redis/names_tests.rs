@@ -15,7 +15,7 @@ fn for_tenant(tenant: &str, shared: &[&str]) -> Option<Names> {
         reads_replicas: false,
         backstop: false,
     };
-    Names::new(&policy, &TenantPattern::new("[a-z*]+").unwrap().accept(tenant).unwrap())
+    Names::new(&policy, &TenantPattern::new("[a-z*:\\]]+").unwrap().accept(tenant).unwrap())
 }
 
 #[test]
@@ -28,6 +28,8 @@ fn patterns_hold_the_prefix_literally() {
 #[test]
 fn a_tenant_whose_keys_could_be_shared_is_none() {
     assert!(for_tenant("acme", &["config:*"]).is_some());
+    // Its prefix would begin that of `acme`'s neighbours.
+    assert!(for_tenant("acme]:x", &[]).is_none() && for_tenant("acme:x", &[]).is_some());
     for pattern in ["t*", "t\\[acme\\]:*", "?*", "t[[]acme]:x"] {
         assert!(for_tenant("acme", &[pattern]).is_none(), "{pattern}");
     }

@@ -139,7 +139,7 @@ pub struct Session {
     hears: Resp,
     rest: Option<Rest>,
     walk: Option<Errand>,
-    walks: u64,
+    walks: u32,
     replies: Replies,
     /// The answer of the walk is not wanted.
     walks_in_silence: bool,
@@ -396,7 +396,7 @@ impl Session {
             }
             Rule::Restore if !self.setup.sanitizes => Err(Refusal::noperm(entry)),
             _ => {
-                super::bounds::check(entry, request, self.setup.names.growth_max_bytes())?;
+                self.setup.names.check(entry, request)?;
                 let plan = understand::plan(entry, request)?;
                 if let Some(switch) = self.setup.switch.clone().filter(|_| acl::is_refused(entry, request.iter())) {
                     return self.send_as(&switch, request, plan, turn);

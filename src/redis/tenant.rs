@@ -3,7 +3,7 @@
 use super::script::Scripts;
 use super::slowlog::Slowlog;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,8 @@ pub struct Tenant {
     /// Its commands that were slow.
     pub slowlog: Slowlog,
     members: Mutex<BTreeMap<u64, Member>>,
+    /// Patterns that are listened to, and by how many.
+    heard: Mutex<HashMap<Bytes, usize>>,
     /// The last connection's number.
     last: AtomicU64,
     /// Libraries and functions, as they were seen last.
@@ -49,7 +51,7 @@ pub struct Member {
     pub queued: Option<usize>,
     /// Channels and shard channels it listens to.
     pub channels: usize,
-    /// Patterns it listens to.
+    /// Patterns it listens to, by [`Tenant::listen`].
     pub patterns: HashSet<Bytes>,
     /// How it is ended where it shares its connection upstream.
     pub end: Option<Arc<dyn End>>,
@@ -87,7 +89,41 @@ impl Tenant {
 
     /// It ended.
     pub fn leave(&self, id: u64) {
-        self.members().remove(&id);
+        let gone = self.members().remove(&id);
+        self.forget(gone.into_iter().flat_map(|member| member.patterns));
+    }
+
+    /// It listens to these patterns, too.
+    pub fn listen(&self, id: u64, patterns: &[Bytes]) {
+        let mut members = self.members();
+        let Some(member) = members.get_mut(&id) else { return };
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        for pattern in patterns {
+            if member.patterns.insert(pattern.clone()) {
+                *heard.entry(pattern.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    /// It listens to these no more, or to none.
+    pub fn ignore(&self, id: u64, patterns: Option<&[Bytes]>) {
+        let mut members = self.members();
+        let Some(member) = members.get_mut(&id) else { return };
+        let gone: Vec<Bytes> = match patterns {
+            None => member.patterns.drain().collect(),
+            Some(patterns) => patterns.iter().filter_map(|pattern| member.patterns.take(pattern)).collect(),
+        };
+        self.forget(gone.into_iter());
+    }
+
+    fn forget(&self, patterns: impl Iterator<Item = Bytes>) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        for pattern in patterns {
+            match heard.get_mut(&pattern) {
+                Some(many @ 2..) => *many -= 1,
+                _ => drop(heard.remove(&pattern)),
+            }
+        }
     }
 
     /// Changes what a connection shows.
@@ -105,7 +141,7 @@ impl Tenant {
 
     /// Patterns that anybody listens to, each once.
     pub fn patterns(&self) -> usize {
-        self.members().values().flat_map(|member| member.patterns.iter().cloned()).collect::<BTreeSet<_>>().len()
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Upstream's numbers of the connections that are wanted.

@@ -14,9 +14,15 @@ fn connections_come_and_go() {
     assert_eq!(tenant.list("acme", |_, _| true).lines().count(), 2);
     assert_eq!(tenant.upstream_ids(|_, member| member.blocked), [12]);
     for id in [1, 2] {
-        tenant.update(id, |m| _ = m.patterns.insert(Bytes::from_static(b"p*")));
+        tenant.listen(id, &[Bytes::from_static(b"p*"), Bytes::from_static(b"p*")]);
     }
-    assert_eq!(tenant.patterns(), 1);
+    tenant.listen(2, &[Bytes::from_static(b"q*"), Bytes::from_static(b"r*")]);
+    assert_eq!(tenant.patterns(), 3);
+    tenant.ignore(2, Some(&[Bytes::from_static(b"q*"), Bytes::from_static(b"x*")]));
+    assert_eq!(tenant.patterns(), 2);
     tenant.leave(2);
-    assert_eq!(tenant.counts(), (1, 0));
+    assert_eq!((tenant.counts(), tenant.patterns()), ((1, 0), 1));
+    tenant.ignore(1, None);
+    assert_eq!(tenant.patterns(), 0);
+    assert_eq!([tenant.number(), tenant.number()], [1, 2]);
 }

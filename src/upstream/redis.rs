@@ -2,6 +2,7 @@
 
 mod backstop;
 pub mod cluster;
+mod event;
 mod inbox;
 mod keeper;
 mod lane;

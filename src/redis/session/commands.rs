@@ -166,7 +166,8 @@ impl Session {
             self.awaited.push_back(Awaited::Hello(Shape::Silence.into(), Resp::Two));
             self.resp = Resp::Two;
         }
-        self.setup.peers.update(self.setup.id, |me| (me.channels, me.patterns, me.name) = Default::default());
+        self.setup.peers.ignore(self.setup.id, None);
+        self.setup.peers.update(self.setup.id, |me| (me.channels, me.name) = Default::default());
         self.say(Bytes::from_static(b"+RESET\r\n"), turn);
     }
 
@@ -188,7 +189,8 @@ impl Session {
         if !entry.name.contains("unsubscribe") {
             plan.places.iter().try_for_each(|(at, place)| self.setup.names.may_name(*place, request.arg(*at)))?;
         }
-        let names: Vec<Bytes> = (1..request.len()).map(|at| request.bytes(at)).collect();
+        // Copies: a name must not hold on to the bytes it came in.
+        let names: Vec<Bytes> = request.iter().skip(1).map(Bytes::copy_from_slice).collect();
         let set = match entry.name {
             "subscribe" | "unsubscribe" => &mut self.subscriptions.channels,
             "psubscribe" | "punsubscribe" => &mut self.subscriptions.patterns,
@@ -207,12 +209,14 @@ impl Session {
             if set.len() + names.len() > SUBSCRIPTIONS_MAX {
                 return Err(Refusal::early("ERR", "too many subscriptions"));
             }
-            // A copy: the name must not hold on to the bytes it came in.
-            set.extend(names.iter().map(|name| Bytes::copy_from_slice(name)));
+            set.extend(names.iter().cloned());
         }
-        let (channels, patterns) =
-            (self.subscriptions.channels.len() + self.subscriptions.shards.len(), self.subscriptions.patterns.clone());
-        self.setup.peers.update(self.setup.id, |me| (me.channels, me.patterns) = (channels, patterns));
+        let (peers, me) = (&self.setup.peers, self.setup.id);
+        match entry.name {
+            "psubscribe" => peers.listen(me, &names),
+            "punsubscribe" => peers.ignore(me, Some(names.as_slice()).filter(|names| !names.is_empty())),
+            _ => peers.update(me, |me| me.channels = self.subscriptions.channels.len() + self.subscriptions.shards.len()),
+        }
         rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
         turn.facts.push(Fact::Permitted);
         self.awaited.push_back(Awaited::Confirmations { left, shape, then: self.subscriptions.len(), silent: false });
@@ -221,7 +225,7 @@ impl Session {
 
     /// A number that nobody can foresee who does not know the secret.
     fn seed(&mut self) -> u64 {
-        self.walks += 1;
+        self.walks = self.walks.wrapping_add(1);
         let mut hasher = DefaultHasher::new();
         (self.setup.secret, self.setup.names.prefix(), self.setup.id, self.walks).hash(&mut hasher);
         hasher.finish()

@@ -33,7 +33,12 @@ impl Session {
             return Ok(false);
         }
         let _ = input.split_to(bytes);
-        self.awaited.pop_front();
+        // Within a walk it was put before what was counted.
+        if self.walk.is_some() {
+            self.awaited.pop_front()
+        } else {
+            self.pop_awaited()
+        };
         Ok(true)
     }
 }

@@ -64,11 +64,13 @@ impl Session {
         if self.transaction.is_some() && (queues || entry.name == "multi") || secret {
             return;
         }
-        let answered = self.awaited.len() <= before;
-        match self.awaited.back() {
+        // A mark behind it is not its answer.
+        let due = self.awaited.len() - usize::from(matches!(self.awaited.back(), Some(Awaited::Mark(_))));
+        let answered = due <= before;
+        match due.checked_sub(1).and_then(|at| self.awaited.get(at)) {
             Some(Awaited::Blocked(_)) if !answered => {}
             Some(Awaited::Reply(_) | Awaited::Hello(..) | Awaited::Login | Awaited::Step | Awaited::Confirmations { .. }) if !answered => {
-                let until = self.timing.come + self.awaited.len() as u64;
+                let until = self.timing.come + due as u64;
                 let under_way = self.timing.under_way.get_or_insert_default();
                 let mark = under_way.words.len();
                 if mark <= WORDS_BYTES {

@@ -1,6 +1,7 @@
 //! What SLOWLOG holds after conversations at times that are given.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
+use super::Awaited;
 use crate::redis::wire::Request;
 use crate::redis::{Session, Setup, cases, inline};
 use crate::session::{Session as _, Turn};
@@ -34,6 +35,12 @@ impl Talk {
     fn hear(&mut self, at: u64, bytes: &str) {
         NOW.set(at * 1000);
         self.session.from_upstream(&mut BytesMut::from(bytes), &mut self.turn).unwrap();
+        if let Some(Awaited::Mark(mark)) = self.session.awaited.front() {
+            let mut asked = BytesMut::new();
+            mark.ask(&mut asked);
+            let mut echo = asked.split_off(b"*2\r\n$4\r\nECHO\r\n".len());
+            self.session.from_upstream(&mut echo, &mut self.turn).unwrap();
+        }
     }
 
     /// Milliseconds and words of what was slow, oldest first.
@@ -100,7 +107,11 @@ fn waiting_is_not_slow_and_secrets_are_not_kept() {
     talk.hear(7000, "%1\r\n$5\r\nproto\r\n:3\r\n");
     talk.say(8000, "MULTI;GET k;EXEC");
     talk.hear(8050, "+OK\r\n+QUEUED\r\n*1\r\n$1\r\nv\r\n");
-    assert_eq!(talk.slow(), ["50 EXEC"]);
+    talk.say(9000, "EVAL x 0;GET a");
+    talk.hear(9030, "-ERR x\r\n");
+    talk.hear(9050, "$1\r\nv\r\n");
+    assert_eq!(talk.slow(), ["50 EXEC", "30 EVAL x 0", "20 GET a"]);
+    assert!(talk.session.timing.under_way.is_none());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! later is given to anybody.
 
 use super::backstop::{Users, logged_in};
+pub use super::event::{Event, Tell};
 use super::inbox::Inbox;
 use super::replicas::Replicas;
 use super::{ConnectError, Connection, Target};
@@ -42,26 +43,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 const UNAVAILABLE: &[u8] = b"-ERR the server is not available\r\n";
 const LOST: &[u8] = b"-ERR the connection to the server was lost; the command may have been carried out\r\n";
-
-/// What happens to connections upstream, for whoever counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A shared one was opened.
-    SharedOpened,
-    /// It ended.
-    SharedClosed,
-    /// It ended while commands were under way.
-    Lost,
-    /// A client took one of its own.
-    OwnTaken,
-    /// It let go of it.
-    OwnLeft,
-    /// A client was ended because it did not read.
-    CutOff,
-}
-
-/// Who is told.
-pub type Tell = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// A shared connection: one after the other, each opened when it is needed.
 pub struct Shared {
@@ -264,6 +245,11 @@ impl Shared {
         }
         for (at, ticket) in tickets.into_iter().enumerate() {
             let Some(owner) = ticket.owner else { continue };
+            if at == 0 && words == LOST {
+                // Its reply may be what the server ended the connection for (`client-output-buffer-limit`): it goes its own way from now on.
+                owner.line.set_large();
+                owner.tenant.add_large(1);
+            }
             if at == 0 && part {
                 // It has a part of a reply, which cannot be taken back.
                 owner.end();

@@ -146,6 +146,8 @@ fn a_break_within_a_reply_ends_its_client_and_tells_the_others() {
         let [a, b, c] = six(&shared).await;
         assert_eq!(taken(&a, 7 + LOST_TEXT.len()).await.unwrap(), format!("$1\r\n1\r\n{LOST_TEXT}"));
         assert!(taken(&b, 1000).await.is_err(), "it has a part of a reply");
+        // Should it be what it asked for, it ends nobody else's any more.
+        assert!(b.line.is_large() && !a.line.is_large() && !b.tenant.is_large());
         assert_eq!(taken(&c, 2 * LOST_TEXT.len()).await.unwrap(), LOST_TEXT.repeat(2));
         // The next command opens another connection.
         let [_, _, c] = six(&shared).await;
