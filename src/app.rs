@@ -1,6 +1,8 @@
 //! The only wiring: from the configuration to running listeners, reload and drain.
 
 use crate::config::{self, Config, Files, Protocol};
+use crate::listen::attempts::Attempts;
+use crate::listen::cancel::CancelKeys;
 use crate::listen::homes::{Ground, Homes, has_rows};
 use crate::listen::{Door, Service, Socket, Workers, redis, run};
 use crate::observe::{Metrics, Upstream};
@@ -24,6 +26,9 @@ use tokio::task::{JoinHandle, JoinSet};
 const DRAIN: Duration = Duration::from_secs(30);
 /// A stale catalog is read again at most this often: a client can cause it.
 const REFRESH: Duration = Duration::from_secs(2);
+
+/// Wrong requests to cancel in a minute that a source may send: some come too late.
+const CANCELS: u32 = 100;
 
 /// Without it set to 1 no listener has `unsafe_test_passthrough`.
 const PASSTHROUGH: &str = "PARTYWALL_UNSAFE_TEST_PASSTHROUGH";
@@ -59,7 +64,7 @@ pub async fn serve(path: &Path, workers: Workers) -> anyhow::Result<()> {
         // One that waits for its servers has nothing to drain.
         () = signals.end() => return Ok(()),
     };
-    wait_for_the_end(path, &running.services, &mut signals).await;
+    wait_for_the_end(path, &running.services, &mut signals, &drain).await;
     let _ = drain.send(1);
     tokio::select! {
         () = all(&mut running.tasks) => {}
@@ -170,7 +175,8 @@ async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, so
         door: Door::open(listener)?,
         shared: Arc::new(Ground::new(Home::Rows, target, judge).with_pool(&listener.upstream, &metrics)),
         homes: Homes::default(),
-        keys: Mutex::default(),
+        keys: CancelKeys::default(),
+        cancels: Attempts::new(CANCELS),
         metrics,
     })
 }
@@ -272,13 +278,17 @@ fn lines(problems: &[CatalogProblem]) -> String {
 }
 
 /// SIGHUP reloads, a stale catalog is read again; SIGTERM and SIGINT end it.
-async fn wait_for_the_end(path: &Path, services: &Services, signals: &mut Signals) {
+async fn wait_for_the_end(path: &Path, services: &Services, signals: &mut Signals, drain: &watch::Sender<u8>) {
     loop {
         tokio::select! {
             _ = signals.term.recv() => return,
             _ = signals.int.recv() => return,
             _ = signals.hup.recv() => match load(path) {
-                Ok(config) => reload(services, &config).await,
+                Ok(config) => {
+                    reload(services, &config).await;
+                    // The same again: who only listens looks at what holds now.
+                    drain.send_modify(|_| {});
+                }
                 Err(error) => tracing::error!(%error, "the new configuration is not used"),
             },
             () = tokio::time::sleep(REFRESH) => {

@@ -44,10 +44,19 @@ pub enum End {
     Drained,
 }
 
-/// When to stop: 0 serving, 1 draining (at rest), 2 now.
+/// When to stop: 0 serving, 1 draining (at rest), 2 now. It is told again, the same, when the policy is another: sessions that hear nothing from their
+/// clients look, too.
 pub type Drain = watch::Receiver<u8>;
 
-/// Pumps until one side ends. `refresh` is called before each client read, so that a reload reaches a live session.
+/// Until it is time to stop, and not when the policy is another.
+pub async fn stopping(drain: &mut Drain) {
+    // Nobody is left who could say so.
+    if drain.wait_for(|stop| *stop > 0).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Pumps until one side ends. `refresh` is called before each client read and when the drain is told again, so that a reload reaches a live session.
 ///
 /// The future has all that a connection at rest needs once, and nothing else: what it rarely does has a future of its own.
 pub fn pump<S: Session>(
@@ -66,6 +75,10 @@ pub fn pump<S: Session>(
     async move {
         while end.is_none() {
             let stop = *drain.borrow_and_update();
+            end = pump.renewed();
+            if end.is_some() {
+                break;
+            }
             let mut changed = pin!(drain.changed());
             let next = poll_fn(|cx| match pump.poll(stop, cx) {
                 Poll::Ready(next) => Poll::Ready(next),
@@ -88,7 +101,7 @@ pub fn pump<S: Session>(
 
 /// What the pump is left for.
 enum Next {
-    /// The drain has moved on.
+    /// The drain has moved on, or the policy.
     Again,
     /// The session has something to do that takes long.
     Labour,
@@ -240,8 +253,7 @@ where
                 heard = true;
                 self.client.ended = count == 0;
                 if count > 0 {
-                    (self.refresh)(&mut self.session);
-                    if let Some(end) = self.heard_client() {
+                    if let Some(end) = self.renewed().or_else(|| self.heard_client()) {
                         return Poll::Ready(Some(end));
                     }
                     // What it sent is on its way before anything else is done.
@@ -261,6 +273,12 @@ where
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Gives the session what holds now; why it is over, if that takes away what it has.
+    fn renewed(&mut self) -> Option<End> {
+        (self.refresh)(&mut self.session);
+        self.session.renewed(&mut self.turn).err().map(End::Session)
     }
 
     fn heard_client(&mut self) -> Option<End> {
@@ -301,7 +319,7 @@ where
 }
 
 /// Done on a thread for what takes long.
-async fn beside<T: Send + 'static>(labour: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn beside<T: Send + 'static>(labour: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(labour).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {

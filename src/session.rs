@@ -61,6 +61,10 @@ pub trait Session: Send + 'static {
     fn labour(&mut self, _turn: &mut Turn) -> Result<(), Close> {
         Ok(())
     }
+    /// The policy may be another than a moment ago, and the client may have said nothing since. Errors: what the session holds is not its any more.
+    fn renewed(&mut self, _turn: &mut Turn) -> Result<(), Close> {
+        Ok(())
+    }
     /// False while the session keeps the client's bytes back until upstream has answered: the pump then stops reading the client.
     fn wants_client(&self) -> bool {
         true

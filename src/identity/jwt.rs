@@ -1,14 +1,20 @@
 //! Signed tokens (RFC 7519) against a JWK set (RFC 7517). The key says which algorithms it serves, never the token (RFC 8725, 3.1).
 
 use crate::policy::JwtSource;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
 /// The longest token that is read, in bytes.
 const TOKEN_BYTES: usize = 8 << 10;
 /// So many keys a set has at most: a token without `kid` is tried with each.
 const KEYS_MAX: usize = 32;
+
+/// What is later than this is no time, but a mistake (milliseconds, most likely).
+const SECONDS_MAX: f64 = 1e11;
 
 /// Public keys that sign tokens.
 #[derive(Clone)]
@@ -41,7 +47,7 @@ pub struct Token {
 impl Keys {
     /// Reads a JWK set. Errors: what is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let document: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
+        let document: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
         let all = document.get("keys").and_then(|k| k.as_array()).ok_or("it has no `keys`")?;
         let mut keys = Vec::new();
         for (index, value) in all.iter().enumerate() {
@@ -61,12 +67,13 @@ impl Keys {
             return Err("the token is too long".into());
         }
         let header = decode_header(token).map_err(|e| e.to_string())?;
+        header_holds(token)?;
         let mut why = "no key of the set fits the token".to_owned();
         for key in &self.0 {
             if !key.algorithms.contains(&header.alg) || header.kid.is_some() && header.kid != key.id {
                 continue;
             }
-            match decode::<serde_json::Value>(token, &key.key, &validation(source, header.alg)) {
+            match decode::<Value>(token, &key.key, &validation(source, header.alg)) {
                 Ok(data) => return said(source, &data.claims),
                 Err(error) => why = error.to_string(),
             }
@@ -114,14 +121,52 @@ fn validation(source: &JwtSource, algorithm: Algorithm) -> Validation {
     validation
 }
 
-fn said(source: &JwtSource, claims: &serde_json::Value) -> Result<Token, String> {
+/// What the header asks for besides a signature, which the one who verifies it has to understand. Errors: it asks for something (RFC 7515, 4.1.11;
+/// RFC 7797, 3).
+fn header_holds(token: &str) -> Result<(), &'static str> {
+    const BROKEN: &str = "the token's header cannot be read";
+    let text = B64.decode(token.split('.').next().unwrap_or_default()).map_err(|_| BROKEN)?;
+    let header: Value = serde_json::from_slice(&text).map_err(|_| BROKEN)?;
+    let header = header.as_object().ok_or(BROKEN)?;
+    if header.contains_key("crit") {
+        return Err("the token's header has `crit`, which asks for what nobody here understands");
+    }
+    if header.get("b64").is_some_and(|b64| *b64 != Value::Bool(true)) {
+        return Err("the token's header has `b64`: its payload would be another");
+    }
+    Ok(())
+}
+
+/// Are the registered claims of the types that they have (RFC 7519, 4.1)? One of another type says nothing, and may mean to forbid. Errors: it is not.
+fn typed(claims: &Value) -> Result<(), String> {
+    let claims = claims.as_object().ok_or("the token's claims are no object")?;
+    for (name, value) in claims {
+        let texts = |all: &[Value]| all.iter().all(Value::is_string);
+        let good = match name.as_str() {
+            "exp" | "nbf" | "iat" => value.as_f64().is_some_and(|at| (0.0..SECONDS_MAX).contains(&at)),
+            "iss" | "sub" | "jti" => value.is_string(),
+            "aud" => value.is_string() || value.as_array().is_some_and(|all| texts(all)),
+            _ => true,
+        };
+        if !good {
+            return Err(format!("the token's `{name}` is none"));
+        }
+    }
+    Ok(())
+}
+
+fn said(source: &JwtSource, claims: &Value) -> Result<Token, String> {
+    typed(claims)?;
     let way = source.claim.join(".");
     let found = source.claim.iter().try_fold(claims, |at, key| at.get(key));
     let tenant = found.and_then(|v| v.as_str()).ok_or_else(|| format!("the token has no text at `{way}`"))?;
-    let ends = claims.get("exp").and_then(serde_json::Value::as_f64).filter(|e| (0.0..1e12).contains(e));
-    let ends = ends.map(|e| Duration::from_secs_f64(e) + source.leeway).and_then(|e| SystemTime::UNIX_EPOCH.checked_add(e));
+    let ends = claims
+        .get("exp")
+        .and_then(Value::as_f64)
+        .map(|e| Duration::from_secs_f64(e) + source.leeway)
+        .and_then(|e| SystemTime::UNIX_EPOCH.checked_add(e));
     let role = match source.role.as_ref().and_then(|way| way.iter().try_fold(claims, |at, key| at.get(key))) {
-        None | Some(serde_json::Value::Null) => None,
+        None | Some(Value::Null) => None,
         Some(role) => Some(role.as_str().ok_or("the role of the token is no text")?.to_owned()),
     };
     Ok(Token { tenant: tenant.to_owned(), role, ends })

@@ -3,10 +3,8 @@
 
 use super::*;
 use crate::policy::Expiry;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
 use jsonwebtoken::{EncodingKey, Header, encode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const FAR: u64 = 4_000_000_000;
 
@@ -86,6 +84,88 @@ fn claims_that_do_not_hold_are_refused() {
     let mut early = claims();
     early["nbf"] = json!(now + 3600);
     assert!(keys.verify(&source(), &sign(&one, None, &early)).is_err());
+}
+
+#[test]
+fn claims_of_the_wrong_type_are_refused_and_not_overheard() {
+    let one = signer("one");
+    let keys = Keys::parse(&json!({"keys": [one.jwk]}).to_string()).unwrap();
+    let strict = source();
+    // Types are the policy's affair no more than signatures are.
+    let plain = JwtSource { issuer: None, audience: None, ..source() };
+    let odd = [
+        json!(null),
+        json!(true),
+        json!({}),
+        json!([]),
+        json!(["https://id.example"]),
+        json!("4000000000"),
+        json!("soon"),
+        json!(5),
+        json!(-5),
+    ];
+    let fits = |name: &str, value: &Value| match name {
+        "exp" => false,
+        "nbf" | "iat" => *value == json!(5),
+        "aud" => value.is_string() || value.is_array(),
+        _ => value.is_string(),
+    };
+    for name in ["exp", "nbf", "iat", "iss", "sub", "jti", "aud"] {
+        for value in &odd {
+            let mut claims = claims();
+            claims[name] = value.clone();
+            let token = sign(&one, None, &claims);
+            assert_eq!(keys.verify(&plain, &token).is_ok(), fits(name, value), "{name} {value}");
+            assert!(fits(name, value) || keys.verify(&strict, &token).is_err(), "{name} {value}");
+        }
+    }
+    for exp in [json!(4e12), json!(1e300)] {
+        let mut claims = claims();
+        claims["exp"] = exp;
+        assert!(keys.verify(&plain, &sign(&one, None, &claims)).is_err());
+    }
+    for issuer in [json!(["https://id.example"]), json!(["https://evil.example", "https://id.example"])] {
+        let mut claims = claims();
+        claims["iss"] = issuer;
+        assert!(keys.verify(&strict, &sign(&one, None, &claims)).is_err());
+    }
+    for claims in [json!([]), json!("x"), json!(null)] {
+        assert!(keys.verify(&plain, &sign(&one, None, &claims)).is_err());
+    }
+}
+
+/// A token with this header, signed as it stands.
+fn with_header(signer: &Signer, header: &Value) -> String {
+    let said = format!("{}.{}", B64.encode(header.to_string()), B64.encode(claims().to_string()));
+    format!("{said}.{}", jsonwebtoken::crypto::sign(said.as_bytes(), &signer.key, Algorithm::ES256).unwrap())
+}
+
+#[test]
+fn a_header_that_asks_for_more_is_refused() {
+    let one = signer("one");
+    let keys = Keys::parse(&json!({"keys": [one.jwk]}).to_string()).unwrap();
+    for (more, good) in [
+        (json!({}), true),
+        (json!({"typ": "JWT"}), true),
+        (json!({"x": 1}), true),
+        (json!({"b64": true}), true),
+        (json!({"b64": false}), false),
+        (json!({"b64": "false"}), false),
+        (json!({"b64": null}), false),
+        (json!({"crit": ["x"], "x": 1}), false),
+        (json!({"crit": ["b64"], "b64": true}), false),
+        (json!({"crit": ["exp"], "exp": FAR}), false),
+        (json!({"crit": []}), false),
+        (json!({"crit": null}), false),
+        (json!({"crit": "x"}), false),
+        (json!({"typ": 1}), false),
+        (json!({"kid": 1}), false),
+        (json!({"kid": ["one"]}), false),
+    ] {
+        let mut header = json!({"alg": "ES256"});
+        header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(keys.verify(&source(), &with_header(&one, &header)).is_ok(), good, "{header}");
+    }
 }
 
 #[test]

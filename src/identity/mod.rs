@@ -183,7 +183,7 @@ fn one_named(all: impl IntoIterator<Item = Named>) -> Result<Option<Named>, Iden
 }
 
 /// The one name, if all agree. Errors: they do not.
-fn one(names: impl IntoIterator<Item = String>) -> Result<Option<String>, IdentityError> {
+pub fn one(names: impl IntoIterator<Item = String>) -> Result<Option<String>, IdentityError> {
     let mut names = names.into_iter();
     let first = names.next();
     if names.any(|name| Some(&name) != first.as_ref()) { Err(IdentityError::Conflict) } else { Ok(first) }
@@ -251,12 +251,11 @@ fn proxy(policy: &Policy, shown: &Shown) -> Result<Option<Named>, IdentityError>
 
 fn startup(policy: &Policy, evidence: &Evidence<'_>) -> Result<Option<Named>, IdentityError> {
     let Some(source) = &policy.identity.startup else { return Ok(None) };
-    let said = |name: &str| parameters::find(evidence.startup, name).map_err(|_| IdentityError::Invalid);
+    let said = |name: &str| one(parameters::values(evidence.startup, name).map_err(|_| IdentityError::Invalid)?);
     let mut names: Vec<Named> = said(&source.parameter)?.into_iter().map(|tenant| Named { tenant, role: None }).collect();
     let role = source.role.as_deref().map(said).transpose()?.flatten();
-    let plain = |wanted: &str| one(evidence.startup.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.clone()));
-    let user = plain("user")?;
-    let database = plain("database")?.or_else(|| user.clone());
+    let user = plain(evidence.startup, "user")?;
+    let database = plain(evidence.startup, "database")?.or_else(|| user.clone());
     for (template, value) in [(&source.user, &user), (&source.database, &database), (&source.sni, &evidence.shown.sni)] {
         if let (Some(template), Some(value)) = (template, value) {
             names.extend(template.named(value));
@@ -268,6 +267,11 @@ fn startup(policy: &Policy, evidence: &Evidence<'_>) -> Result<Option<Named>, Id
     let named = one_named(names)?;
     let role = one(named.iter().filter_map(|n| n.role.clone()).chain(role))?;
     Ok(named.map(|named| Named { role, ..named }))
+}
+
+/// The one value of a parameter that is none of the server's settings, in any case. Errors: it has two.
+pub fn plain(startup: &[(String, String)], wanted: &str) -> Result<Option<String>, IdentityError> {
+    one(startup.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone()))
 }
 
 fn peer(policy: &Policy, shown: &Shown) -> Result<Option<Named>, IdentityError> {

@@ -54,6 +54,51 @@ fn startup_names_the_tenant_where_it_is_trusted() {
     assert_eq!(ask(s, &Shown { peer: Peer::Unknown, ..named }, &[("user", "app")]), Err(IdentityError::Untrusted));
 }
 
+/// Every way to say a parameter a second time.
+fn twice(name: &str, first: &str, second: &str) -> Vec<Vec<(String, String)>> {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let option = |value: &str| pair("options", &format!("-c {name}={value}"));
+    let long = |value: &str| pair("options", &format!("--{}={value}", name.to_uppercase()));
+    let both = pair("options", &format!("-c {name}={first} -c {name}={second}"));
+    let upper = name.to_uppercase();
+    vec![
+        vec![pair(name, first), pair(name, second)],
+        vec![pair(name, first), pair(&upper, second)],
+        vec![pair(&upper, first), pair(name, second)],
+        vec![pair(name, first), option(second)],
+        vec![option(first), pair(name, second)],
+        vec![pair(&upper, first), long(second)],
+        vec![option(first), long(second)],
+        vec![both],
+    ]
+}
+
+#[test]
+fn who_says_two_things_is_nobody_by_any_spelling() {
+    let s = &[Source::Startup];
+    let ask = |startup: &[(String, String)], default: &str, more: &[(&str, &str)]| {
+        let all: Vec<(&str, &str)> = startup.iter().map(|(n, v)| (n.as_str(), v.as_str())).chain(more.iter().copied()).collect();
+        role_by(s, &at("127.0.0.1"), &all, default)
+    };
+    for (startup, agreed) in twice("partywall.tenant", "acme", "globex").iter().zip(twice("partywall.tenant", "acme", "acme")) {
+        assert_eq!(ask(startup, ", default: clerk", &[]), Err(IdentityError::Conflict), "{startup:?}");
+        assert_eq!(ask(&agreed, ", default: clerk", &[]), Ok(Role::Unsaid), "{agreed:?}");
+    }
+    let tenant = [("partywall.tenant", "acme")];
+    for (startup, agreed) in twice("partywall.role", "clerk", "admin").iter().zip(twice("partywall.role", "clerk", "clerk")) {
+        assert_eq!(ask(startup, "", &tenant), Err(IdentityError::Conflict), "{startup:?}");
+        assert_eq!(ask(&agreed, "", &tenant), Ok(Role::Named("clerk".into())), "{agreed:?}");
+    }
+    for name in ["user", "database"] {
+        for (one, other) in
+            [(name.to_owned(), name.to_uppercase()), (name.to_uppercase(), name.to_owned()), (name.to_owned(), name.to_owned())]
+        {
+            let said = [(one, "clerk.app@acme".to_owned()), (other, "clerk.app@globex".to_owned())];
+            assert_eq!(ask(&said, "", &[]), Err(IdentityError::Conflict), "{said:?}");
+        }
+    }
+}
+
 #[test]
 fn a_certificate_names_it_by_the_templates() {
     let shown = |uris: &[&str], dns: &[&str], cn: &[&str]| {

@@ -4,7 +4,7 @@
 use super::postgres::Client;
 use super::{HANDSHAKE, Service};
 use crate::identity::scram::Exchange;
-use crate::identity::{Evidence, IdentityError, Principal, chooses, hears_tokens};
+use crate::identity::{Evidence, IdentityError, Principal, chooses, hears_tokens, plain};
 use crate::policy::Named;
 use crate::postgres::encode;
 use crate::postgres::startup::STARTUP_BYTES;
@@ -13,13 +13,16 @@ use crate::sql::Refusal;
 use crate::upstream::Stream;
 use bytes::BytesMut;
 use std::io::{Error, Result};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Who it is; None where nothing says so but each statement will. Errors: the refusal.
-pub async fn identify(service: &Service, client: &mut Client) -> std::result::Result<Option<Principal>, Refusal> {
+pub async fn identify(service: &Arc<Service>, client: &mut Client) -> std::result::Result<Option<Principal>, Refusal> {
     let judge = service.shared.judge.load_full();
     let (door, policy) = (&service.door, judge.policy());
     let evidence = Evidence { shown: &client.shown, startup: &client.params, token: None, user: None };
+    // Whoever reads them, there is one of each.
+    let user = plain(&client.params, "user").and_then(|user| plain(&client.params, "database").map(|_| user)).map_err(refuse)?;
     let absent = match door.identify(policy, &evidence) {
         Err(IdentityError::Absent) => IdentityError::Absent,
         said => return said.map(Some).map_err(refuse),
@@ -33,15 +36,20 @@ pub async fn identify(service: &Service, client: &mut Client) -> std::result::Re
         }
         let asked = tokio::time::timeout(HANDSHAKE, token(&mut client.stream, &mut client.input)).await;
         let Ok(Ok(token)) = asked else { return Err(refuse(absent)) };
-        return door.identify(policy, &Evidence { token: Some(&token), ..evidence }).map(Some).map_err(refuse);
+        let (service, shown, startup, judge) = (service.clone(), client.shown.clone(), client.params.clone(), judge.clone());
+        // A signature is not for the thread that serves others.
+        let check =
+            move || service.door.identify(judge.policy(), &Evidence { shown: &shown, startup: &startup, token: Some(&token), user: None });
+        return door.attempts.check(client.shown.peer, check).await.map(Some).map_err(refuse);
     }
     let Some(users) = door.users() else { return Err(refuse(absent)) };
-    let user = client.params.iter().rev().find(|(name, _)| name == "user").map_or("", |(_, value)| value);
-    let exchange = Exchange::new(&users, user, client.shown.endpoint.as_deref());
+    door.attempts.wait(client.shown.peer).await;
+    let exchange = Exchange::new(&users, user.as_deref().unwrap_or_default(), client.shown.endpoint.as_deref());
     let asked = tokio::time::timeout(HANDSHAKE, sasl(exchange, &mut client.stream, &mut client.input)).await;
     let proved = asked.unwrap_or_else(|_| Err(Error::other("it takes too long")));
     let named = proved.map_err(|error| {
         tracing::info!(listener = door.config.name, %error, "a password proves nothing");
+        door.attempts.failed(client.shown.peer);
         refuse(IdentityError::Password)
     })?;
     door.identify(policy, &Evidence { user: Some(&named), ..evidence }).map(Some).map_err(refuse)

@@ -1,5 +1,6 @@
 //! What every connection comes through, whatever it speaks: its PROXY header, TLS, and the question who it is.
 
+use super::attempts::Attempts;
 use super::proxy;
 use super::tls::{ServerTls, Verifier};
 use crate::config::{Listener, Source};
@@ -20,10 +21,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::watch;
 
+/// So many wrong secrets a source may show in a minute before it waits.
+const FAILURES: u32 = 20;
+
 /// A listener's way in. Its files are read again when they change; connections that are in stay in.
 pub struct Door {
     /// As configured.
     pub config: Listener,
+    /// Secrets that clients show.
+    pub attempts: Attempts,
     tls: ArcSwapOption<ServerTls>,
     keys: ArcSwapOption<Keys>,
     users: ArcSwapOption<Users>,
@@ -41,6 +47,7 @@ impl Door {
     pub fn open(config: &Listener) -> anyhow::Result<Self> {
         let door = Self {
             config: config.clone(),
+            attempts: Attempts::new(FAILURES),
             tls: ArcSwapOption::empty(),
             keys: ArcSwapOption::empty(),
             users: ArcSwapOption::empty(),
@@ -201,6 +208,18 @@ pub fn until(drain: Drain, end: Option<SystemTime>) -> Drain {
     let Some(end) = end else { return drain };
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();
     ending(drain, tokio::time::sleep(left))
+}
+
+/// The drain of a session that has to end when a policy does not list it any more.
+pub fn listed(drain: Drain, is_listed: impl Fn() -> bool + Send + 'static) -> Drain {
+    let mut told = drain.clone();
+    ending(drain, async move {
+        while is_listed() {
+            if told.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    })
 }
 
 /// Does this certificate count? Errors: why not.

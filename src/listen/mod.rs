@@ -1,6 +1,8 @@
 //! Accepts connections: TLS, the first message, identity, limits; then hands over to the relay.
 
+pub mod attempts;
 mod authenticate;
+pub mod cancel;
 mod door;
 pub mod homes;
 mod operator;
@@ -23,9 +25,8 @@ use crate::identity::Shown;
 use crate::observe::Metrics;
 use crate::policy::Peer;
 use crate::relay::Drain;
-use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
@@ -34,9 +35,6 @@ use tokio::task::JoinSet;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections of one listener that are in their handshake or served at once.
 const CONNECTIONS_MAX: usize = 10_000;
-
-/// By a key of the wall's own: where to send what it asks for, and whom it means.
-type CancelKeys = Mutex<HashMap<(u32, Vec<u8>), (Arc<homes::Ground>, Whom)>>;
 
 /// Who is cancelled.
 #[derive(Clone)]
@@ -83,7 +81,9 @@ pub struct Service {
     /// The places of tenants that have their own.
     pub homes: homes::Homes,
     /// Cancel keys of live connections.
-    pub keys: CancelKeys,
+    pub keys: cancel::CancelKeys,
+    /// Requests to cancel, by where they come from.
+    pub cancels: attempts::Attempts,
     /// Of the process.
     pub metrics: Arc<Metrics>,
 }

@@ -4,7 +4,7 @@
 use super::postgres::{self, Client, Refused};
 use super::{Service, Whom, door};
 use crate::config::Source;
-use crate::identity::{Evidence, IdentityError, Principal, operator};
+use crate::identity::{Evidence, IdentityError, Principal, one, operator};
 use crate::observe::{Audit, Meter, Who};
 use crate::policy::{Role, TenantId};
 use crate::postgres::audit::{Audited, Unguarded};
@@ -12,7 +12,7 @@ use crate::postgres::parameters;
 use crate::relay::{self, Drain};
 use crate::sql::Refusal;
 use crate::upstream::login::For;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 
 /// The startup parameter by which an operator says why.
@@ -36,7 +36,10 @@ pub(super) fn acting(service: &Service, client: &Client) -> Result<Option<Acting
     let policy = judge.policy();
     let Some(principal) = operator(policy, &service.door.config.identity, &client.shown) else { return Ok(None) };
     let refuse = |why: &str| (Refusal::with_state("28000", why.to_owned()), "no_identity");
-    let find = |name: &str| parameters::find(&client.params, name).map_err(|refusal| (refusal, "parameters"));
+    let find = |name: &str| {
+        let all = parameters::values(&client.params, name).map_err(|refusal| (refusal, "parameters"))?;
+        one(all).map_err(|error| refuse(&error.to_string()))
+    };
     let parameter = policy.identity.startup.as_ref().map_or(TENANT, |s| &s.parameter);
     let reason: String = find(REASON)?.unwrap_or_default().chars().take(REASON_MAX).collect();
     let tenant = match find(parameter)? {
@@ -62,6 +65,9 @@ pub(super) fn acting(service: &Service, client: &Client) -> Result<Option<Acting
 pub(super) async fn serve(service: &Arc<Service>, client: Client, acting: Acting, connection: u64, drain: Drain) {
     let until = client.shown.certificate.as_ref().and_then(|names| names.ends);
     let drain = service.door.watch_always(door::until(drain, until), &client.shown);
+    let (own, shown) = (service.clone(), client.shown.clone());
+    let is_listed = move || operator(own.shared.judge.load().policy(), &own.door.config.identity, &shown).is_some();
+    let drain = door::listed(drain, is_listed);
     let result = match acting.tenant.clone() {
         Some(tenant) => delegated(service, &client.params, tenant, acting, connection).await,
         None => unguarded(service, &client.params, acting, connection).await,
@@ -71,16 +77,16 @@ pub(super) async fn serve(service: &Arc<Service>, client: Client, acting: Acting
         Err((refusal, outcome)) => return postgres::refuse(service, client, connection, &refusal, outcome).await,
     };
     let Client { mut stream, input, params, minor, .. } = client;
-    let key = postgres::new_key(&connection.to_be_bytes());
+    let Ok(key) = service.keys.issue() else { return };
     let mut out = bytes::BytesMut::new();
     if postgres::welcome(&mut out, (&params, minor), &told, &key).is_err() || stream.write_all(&out).await.is_err() {
-        return;
+        return service.keys.remove(&key);
     }
     let cancels = match &who {
         Begins::Guarded(begun, _) => begun.key(),
         Begins::Unguarded(upstream, _) => (service.shared.clone(), Whom::Backend(upstream.key.clone())),
     };
-    service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), cancels);
+    service.keys.point(&key, cancels);
     match who {
         Begins::Guarded(begun, audit) => postgres::converse_audited(stream, input, begun, audit, drain).await,
         Begins::Unguarded(upstream, meter) => {
@@ -89,7 +95,7 @@ pub(super) async fn serve(service: &Arc<Service>, client: Client, acting: Acting
             meter.ended(&end);
         }
     }
-    service.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    service.keys.remove(&key);
 }
 
 /// What an operator's connection is.

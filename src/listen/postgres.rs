@@ -3,10 +3,10 @@
 use super::homes::Ground;
 use super::prefixed::Prefixed;
 use super::ways::{self, Way};
-use super::{HANDSHAKE, Rest, Service, Whom, authenticate, door, operator, statement, tls};
+use super::{HANDSHAKE, Rest, Service, authenticate, cancel, door, operator, statement, tls};
 use crate::identity::{IdentityError, Principal, Shown, chooses};
 use crate::observe::{Audit, Meter, Who};
-use crate::policy::{Backstop, Granted, Home, Role, TenantId};
+use crate::policy::{Backstop, Granted, Home, Policy, Role, TenantId};
 use crate::postgres::audit::Audited;
 use crate::postgres::startup::{First, negotiate, read_first, wants_negotiation};
 use crate::postgres::{Session, encode, errors, own_schema, parameters};
@@ -18,8 +18,8 @@ use crate::upstream::Stream;
 use crate::upstream::login::For;
 use crate::upstream::postgres::Connection;
 use bytes::BytesMut;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A client that has said who it is.
@@ -52,8 +52,8 @@ pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: 
         Ok(Begins::Chooses(own)) => Box::pin(statement::serve(service, *client, own.map(|own| *own), connection, drain)).await,
         Ok(Begins::Session(begun)) => {
             let Client { mut stream, input, params, minor, .. } = *client;
-            let key = new_key(&connection.to_be_bytes());
-            service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), begun.key());
+            let Ok(key) = service.keys.issue() else { return None };
+            service.keys.point(&key, begun.key());
             let told = begun.told();
             let mut out = BytesMut::new();
             let welcomed = welcome(&mut out, (&params, minor), &told, &key).is_ok() && stream.write_all(&out).await.is_ok();
@@ -62,7 +62,7 @@ pub async fn serve(service: &Arc<Service>, stream: Stream, shown: Shown, drain: 
                 if welcomed {
                     converse(stream, input, begun, drain).await;
                 }
-                service.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                service.keys.remove(&key);
             }));
         }
     }
@@ -123,7 +123,7 @@ async fn first(service: &Service, mut stream: Stream, mut shown: Shown) -> std::
             }
             Some(First::Gss | First::Ssl) => stream.write_all(b"N").await?,
             Some(First::Cancel { pid, key }) => {
-                cancel(service, &(pid, key)).await;
+                cancel::cancel(service, shown.peer, &(pid, key)).await;
                 return Ok(None);
             }
             Some(First::Startup { params, minor }) => {
@@ -157,8 +157,6 @@ pub(super) struct Begun {
     upstream: Way,
     session: Session<crate::sql::Judge>,
     ground: Arc<Ground>,
-    /// Of the ground when the session took its judge.
-    generation: u64,
     /// Whose rights it has.
     role: Role,
     /// When the identity ends.
@@ -167,7 +165,7 @@ pub(super) struct Begun {
 
 impl Begun {
     /// What a cancel key stands for.
-    pub(super) fn key(&self) -> (Arc<Ground>, Whom) {
+    pub(super) fn key(&self) -> cancel::Means {
         (self.ground.clone(), self.upstream.whom())
     }
 
@@ -189,7 +187,7 @@ impl Begun {
 }
 
 /// Who it is, and what begins. Errors: as [`admit`].
-async fn begin(service: &Service, client: &mut Client, connection: u64) -> Result<Begins, Refused> {
+async fn begin(service: &Arc<Service>, client: &mut Client, connection: u64) -> Result<Begins, Refused> {
     if let Some(acting) = operator::acting(service, client)? {
         return Ok(Begins::Operator(Box::new(acting)));
     }
@@ -224,8 +222,10 @@ pub(super) async fn admit(
         settings.retain(|(name, _)| !name.eq_ignore_ascii_case(SETTING));
         settings.push((SETTING.to_owned(), principal.tenant.as_str().to_owned()));
     }
-    if matches!(judge.policy().granted(&principal.role), Granted::Nothing) {
-        return Err((Refusal::with_state("28000", IdentityError::Role.to_string()), "no_identity"));
+    if !is_served(judge.policy(), &principal.tenant, &principal.role) {
+        let known = judge.policy().tenants.accept(principal.tenant.as_str()).is_some();
+        let error = if known { IdentityError::Role } else { IdentityError::Invalid };
+        return Err((Refusal::with_state("28000", error.to_string()), "no_identity"));
     }
     let limit = judge.policy().limits.of(&principal.tenant).connections;
     let tenant = principal.tenant.as_str();
@@ -242,9 +242,8 @@ pub(super) async fn admit(
     }
     let upstream = ways::find(service, &ground, settings, (&principal.tenant, connection)).await?;
     meter.begun(&principal.source);
-    let generation = ground.generation.load(Ordering::Acquire);
     let session = upstream.with(Session::new(ground.judge.load_full().for_role(&principal.role), principal.tenant));
-    Ok(Box::new(Begun { meter, upstream, session, ground, generation, role: principal.role, until: principal.until }))
+    Ok(Box::new(Begun { meter, upstream, session, ground, role: principal.role, until: principal.until }))
 }
 
 /// A connection upstream. Errors: what of its error the client may know.
@@ -278,27 +277,6 @@ async fn ground(service: &Service, tenant: &TenantId, connection: u64) -> Result
     Err((Refusal::with_state("08006", "the database of this tenant is not available"), "upstream"))
 }
 
-/// A cancel key of the wall's own: the upstream's never reaches a client.
-pub(super) fn new_key(salt: &[u8]) -> (u32, Vec<u8>) {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    let process = NEXT.fetch_add(1, Ordering::Relaxed) & 0x7fff_ffff;
-    // RandomState is keyed by the system's randomness and hashes by SipHash: who does not know the key cannot guess the value.
-    let secret = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), (process, salt)) as u32;
-    (process, secret.to_be_bytes().to_vec())
-}
-
-async fn cancel(service: &Service, key: &(u32, Vec<u8>)) {
-    let found = service.keys.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-    let done = match found {
-        Some((ground, Whom::Backend(key))) => ground.target.cancel(&key).await,
-        Some((ground, Whom::Holder(holder))) => holder.cancel(&ground.target).await,
-        None => Ok(()),
-    };
-    if let Err(error) = done {
-        tracing::warn!(listener = service.door.config.name, %error, "cancel failed");
-    }
-}
-
 pub(super) fn welcome(
     out: &mut BytesMut,
     (params, minor): (&[(String, String)], u16),
@@ -318,22 +296,32 @@ pub(super) fn welcome(
     Ok(())
 }
 
-/// Gives a session the ground's judge when that is another than it had; `generation` is what it began with.
-fn renewal(ground: Arc<Ground>, mut generation: u64, role: Role) -> impl FnMut(&mut Session<crate::sql::Judge>) {
+/// Gives a session the ground's judge when that is another than it had. At first it may be: a reload does not wait for those who are coming in.
+fn renewal(ground: Arc<Ground>, role: Role) -> impl FnMut(&mut Session<crate::sql::Judge>) {
+    let mut generation = u64::MAX;
     move |session| {
         let now = ground.generation.load(Ordering::Acquire);
-        if now != generation {
+        if generation != now {
             generation = now;
-            session.set_judge(ground.judge.load_full().for_role(&role));
+            let judge = ground.judge.load_full();
+            if !is_served(judge.policy(), session.tenant(), &role) {
+                session.revoke();
+            }
+            session.set_judge(judge.for_role(&role));
         }
     }
 }
 
+/// Does the policy have this tenant, and the role anything?
+fn is_served(policy: &Policy, tenant: &TenantId, role: &Role) -> bool {
+    policy.tenants.accept(tenant.as_str()).is_some() && !matches!(policy.granted(role), Granted::Nothing)
+}
+
 /// As [`converse`]; what is run is told.
 pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box<Begun>, audit: Audit, drain: Drain) {
-    let Begun { mut meter, upstream, session, ground, generation, role, .. } = super::unboxed(begun);
+    let Begun { mut meter, upstream, session, ground, role, .. } = super::unboxed(begun);
     meter.audit(audit);
-    let mut renew = renewal(ground, generation, role);
+    let mut renew = renewal(ground, role);
     let refresh = |session: &mut Audited<Session<crate::sql::Judge>>| renew(&mut session.inner);
     // Checked before it was let in.
     let Way::Own(upstream) = upstream else { return };
@@ -344,9 +332,9 @@ pub(super) async fn converse_audited(stream: Stream, input: BytesMut, begun: Box
 
 /// Serves a client that was let in to the end.
 pub(super) async fn converse(stream: Stream, input: BytesMut, begun: Box<Begun>, drain: Drain) {
-    let Begun { meter, upstream, session, ground, generation, role, until } = super::unboxed(begun);
+    let Begun { meter, upstream, session, ground, role, until } = super::unboxed(begun);
     let drain = door::until(drain, until);
-    let refresh = renewal(ground, generation, role);
+    let refresh = renewal(ground, role);
     let end = match upstream {
         Way::Own(upstream) => {
             Box::pin(relay::pump(stream, upstream.stream, session, (input, upstream.input), drain, refresh, &meter)).await

@@ -1,12 +1,13 @@
 //! A Redis client from its first byte to the relay.
 
+use super::attempts;
 use super::door::{self, Door};
 use super::redis_operator::{self, Acting, Caller};
 use super::{HANDSHAKE, Rest, Serve};
 use crate::config::Source;
 use crate::identity::{Evidence, IdentityError, Principal, Shown, hears_tokens};
 use crate::observe::{Meter, Metrics, Who};
-use crate::policy::{Peer, Policy, Role, TenantId};
+use crate::policy::{Granted, Peer, Policy, Role, TenantId};
 use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
 use crate::redis::stranger::{Credentials, Said, Stranger, WRONGPASS};
@@ -52,9 +53,6 @@ pub struct Service {
     /// By tenant.
     pub tenants: Mutex<HashMap<TenantId, Arc<Tenant>>>,
 }
-
-/// Wrong passwords of one connection; the last ends it.
-const ATTEMPTS_MAX: usize = 10;
 
 /// A client's way upstream.
 struct Way {
@@ -153,7 +151,7 @@ type Greeted = Result<(Entrant, Option<Request>), Refused>;
 
 impl Service {
     /// TLS and identity. None where the client went away.
-    async fn greet(&self, mut stream: Stream, shown: &mut Shown) -> std::io::Result<Option<(Stream, BytesMut, Greeted)>> {
+    async fn greet(self: &Arc<Self>, mut stream: Stream, shown: &mut Shown) -> std::io::Result<Option<(Stream, BytesMut, Greeted)>> {
         // Within a tunnel TLS is the tunnel's.
         if self.door.speaks_tls() && !self.door.config.tunnel {
             stream = Box::new(self.door.secure(stream, shown).await?);
@@ -170,12 +168,12 @@ impl Service {
                 }
             }
         }
-        let (mut stranger, mut out, mut failed) = (Stranger::default(), BytesMut::new(), 0);
+        let (mut stranger, mut out, mut failures) = (Stranger::default(), BytesMut::new(), 0);
         loop {
             out.clear();
             let said = stranger.hear(&mut input, &mut out);
             match said {
-                Ok(Said::Named(credentials, hello)) => match self.named(operator.as_deref(), shown, &credentials) {
+                Ok(Said::Named(credentials, hello)) => match self.named(operator.as_deref(), shown, credentials).await {
                     Ok(entrant) => {
                         if hello.is_none() {
                             encode::simple(&mut out, "OK");
@@ -186,14 +184,8 @@ impl Service {
                     Err((reason, words)) => {
                         tracing::info!(listener = self.door.config.name, reason, "AUTH refused");
                         encode::error(&mut out, words.as_bytes());
-                        failed += 1;
-                        if failed == ATTEMPTS_MAX {
-                            stream.write_all(&out).await?;
-                            let _ = stream.shutdown().await;
-                            return Ok(None);
-                        }
-                        // A check takes a while; what the thread has for others comes first.
-                        tokio::task::yield_now().await;
+                        failures += 1;
+                        tokio::time::sleep(attempts::pause(failures)).await;
                     }
                 },
                 Ok(Said::Answered) => {}
@@ -209,18 +201,28 @@ impl Service {
                 }
             }
             stream.write_all(&out).await?;
+            if failures == attempts::FAILURES_MAX {
+                let _ = stream.shutdown().await;
+                return Err(std::io::Error::other("too many failed attempts"));
+            }
         }
     }
 
     /// Who says so by AUTH. Errors: why it is nobody, for the log and for the client.
-    fn named(&self, operator: Option<&str>, shown: &Shown, said: &Credentials) -> Result<Entrant, (String, String)> {
-        match operator {
-            Some(principal) => {
-                let acting = redis_operator::acting(self, principal, shown, said);
-                acting.map(Entrant::Operator).map_err(|why| (why.to_owned(), format!("NOAUTH {why}")))
-            }
-            None => self.identify(shown, Some(said)).map(Entrant::Tenant).map_err(|error| (error.to_string(), WRONGPASS.to_owned())),
+    async fn named(self: &Arc<Self>, operator: Option<&str>, shown: &Shown, said: Credentials) -> Result<Entrant, (String, String)> {
+        if let Some(principal) = operator {
+            let acting = redis_operator::acting(self, principal, shown, &said);
+            return acting.map(Entrant::Operator).map_err(|why| (why.to_owned(), format!("NOAUTH {why}")));
         }
+        // What takes a hash or a signature is not for the thread that serves others.
+        let is_secret = self.door.users().is_some() || hears_tokens(&self.policy.load(), &self.door.config.identity);
+        let identified = if is_secret {
+            let (service, own) = (self.clone(), shown.clone());
+            self.door.attempts.check(shown.peer, move || service.identify(&own, Some(&said))).await
+        } else {
+            self.identify(shown, Some(&said))
+        };
+        identified.map(Entrant::Tenant).map_err(|error| (error.to_string(), WRONGPASS.to_owned()))
     }
 
     /// May a client say by AUTH who it is?
@@ -345,10 +347,11 @@ impl Service {
 
     /// Gives a session the names of the policy as it is now, where that is another.
     pub(super) fn renewal(&self, role: Role) -> impl FnMut(&mut Session) {
-        let mut generation = self.generation.load(Ordering::Acquire);
+        // At first it may be another already: a reload does not wait for those who are coming in.
+        let mut generation = u64::MAX;
         move |session| {
             let now = self.generation.load(Ordering::Acquire);
-            if now != generation {
+            if generation != now {
                 generation = now;
                 let policy = self.policy.load();
                 let tenant = policy.tenants.accept(session.tenant());
@@ -369,7 +372,7 @@ pub async fn watch(service: Arc<Service>, mut drain: Drain) {
         tokio::select! {
             () = tokio::time::sleep(WATCH) => {}
             // Whoever waits for the end does not wait for this.
-            _ = drain.changed() => return,
+            () = relay::stopping(&mut drain) => return,
         }
         let servers = tokio::time::timeout(HANDSHAKE, service.target.servers()).await;
         let Ok(Ok(servers)) = servers else { continue };
@@ -407,7 +410,7 @@ pub async fn keep(service: Arc<Service>, mut keeper: Keeper, mut drain: Drain) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(service.backstop.pace()) => {}
-            _ = drain.changed() => break,
+            () = relay::stopping(&mut drain) => break,
         }
         if !wanted() && service.backstop.leases() == 0 {
             continue;
@@ -431,8 +434,11 @@ pub async fn keep(service: Arc<Service>, mut keeper: Keeper, mut drain: Drain) {
     }
 }
 
+/// None where the policy does not have the tenant so that it can be served, or the role has nothing.
 fn names(policy: &Policy, tenant: &TenantId, role: &Role) -> Option<Names> {
-    Some(Names::new(policy.redis.as_ref()?, tenant)?.with_role(&policy.granted(role)))
+    let granted = policy.granted(role);
+    let names = Names::new(policy.redis.as_ref()?, tenant)?;
+    (!matches!(granted, Granted::Nothing)).then(|| names.with_role(&granted))
 }
 
 pub(super) fn prepend(first: Option<BytesMut>, rest: BytesMut) -> BytesMut {

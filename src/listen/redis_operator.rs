@@ -72,9 +72,11 @@ pub(super) struct Caller<'c> {
 }
 
 /// Serves an operator to the end, which comes with its certificate's.
-pub(super) async fn serve(service: &Service, mut caller: Caller<'_>, acting: Acting, drain: Drain) {
+pub(super) async fn serve(service: &Arc<Service>, mut caller: Caller<'_>, acting: Acting, drain: Drain) {
     let ends = caller.shown.certificate.as_ref().and_then(|names| names.ends);
     let drain = service.door.watch_always(door::until(drain, ends), caller.shown);
+    let (own, shown) = (service.clone(), caller.shown.clone());
+    let drain = door::listed(drain, move || principal(&own, &shown).is_some());
     let Acting { tenant, audit } = acting;
     let served = match tenant {
         Some(tenant) => delegated(service, &mut caller, tenant, audit, drain).await,

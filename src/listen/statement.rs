@@ -5,7 +5,7 @@ use super::postgres::{self, Begun, Client, Refused};
 use super::{HANDSHAKE, Service, door};
 use crate::config::Source;
 use crate::identity::Principal;
-use crate::policy::{Comments, Role, TenantId};
+use crate::policy::{Comments, Role, TenantId, TenantPattern};
 use crate::postgres::errors;
 use crate::postgres::routing::{Next, Router, Rules};
 use crate::relay::Drain;
@@ -15,10 +15,11 @@ use crate::upstream::Stream;
 use crate::upstream::login::For;
 use bytes::BytesMut;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Bytes between the router and a session that neither has taken.
@@ -34,7 +35,7 @@ struct Branch {
     reader: ReadHalf<DuplexStream>,
     writer: WriteHalf<DuplexStream>,
     /// What a cancel key stands for while it is in charge.
-    key: (Arc<super::homes::Ground>, super::Whom),
+    key: super::cancel::Means,
     /// What it said and nobody has read.
     input: BytesMut,
     /// Grows with each time it is put in charge.
@@ -61,8 +62,12 @@ struct Hub<'s> {
     idle: HashMap<TenantId, Branch>,
     current: Option<(TenantId, Branch)>,
     tasks: JoinSet<()>,
+    /// Tells the sessions that the policy may be another.
+    nudge: watch::Sender<u8>,
+    /// The policy that the router has its rules from.
+    version: u64,
     /// The client's cancel key.
-    key: (u32, Vec<u8>),
+    key: super::cancel::Key,
     turns: u64,
     most: usize,
 }
@@ -78,20 +83,22 @@ pub(super) async fn serve(service: &Arc<Service>, client: Client, own: Option<Pr
         return postgres::refuse(service, client, connection, &refusal, "no_identity").await;
     };
     let Client { mut stream, input, params, minor, .. } = client;
-    let key = postgres::new_key(&connection.to_be_bytes());
+    let Ok(key) = service.keys.issue() else { return };
     let mut out = BytesMut::new();
     if postgres::welcome(&mut out, (&params, minor), &told, &key).is_err() || stream.write_all(&out).await.is_err() {
-        return;
+        return service.keys.remove(&key);
     }
     service.metrics.connection(&service.door.config.name, "chooses");
     tracing::info!(listener = service.door.config.name, connection, "connected; each statement says whose it is");
     let drain = door::until(drain, own.as_ref().and_then(|own| own.until));
     let router = Router::new(rules, &told);
     let (idle, current, tasks) = (HashMap::new(), None, JoinSet::new());
-    let mut hub = Hub { service, params, own, connection, drain, router, idle, current, tasks, key, turns: 0, most };
+    // At first it may be another already.
+    let (nudge, version) = (watch::Sender::new(0), 0);
+    let mut hub = Hub { service, params, own, connection, drain, router, idle, current, tasks, nudge, version, key, turns: 0, most };
     let end = hub.run(stream, input).await;
     tracing::info!(listener = service.door.config.name, connection, ?end, "connection ended");
-    service.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&hub.key);
+    service.keys.remove(&hub.key);
     hub.clear().await;
     let _ = tokio::time::timeout(GOODBYE, async { while hub.tasks.join_next().await.is_some() {} }).await;
 }
@@ -139,7 +146,14 @@ impl Hub<'_> {
             if ended && next == Next::Read && !self.router.owes() {
                 break self.finish(&mut writer, "client gone").await;
             }
-            let stop = *self.drain.borrow_and_update();
+            let (stop, again) = {
+                let now = self.drain.borrow_and_update();
+                (*now, now.has_changed())
+            };
+            if !self.renewed(again) {
+                self.router.farewell(&errors::sent_away());
+                break self.finish(&mut writer, "revoked").await;
+            }
             if stop == 2 || (stop == 1 && self.router.at_rest() && self.router.to_client.is_empty()) {
                 self.router.farewell(&errors::sent_away());
                 break self.finish(&mut writer, "drained").await;
@@ -162,13 +176,45 @@ impl Hub<'_> {
                 }
             };
             match event {
-                Event::Client(Ok(1..)) | Event::Session(Ok(1..)) | Event::ToSession(Ok(_)) | Event::Drain => {}
+                Event::Client(Ok(1..)) | Event::Session(Ok(1..)) | Event::ToSession(Ok(_)) => {}
+                Event::Drain => drop(self.renewed(true)),
                 Event::Client(Ok(0)) => ended = true,
                 Event::ToClient(Ok(wrote)) => unflushed = wrote > 0,
                 Event::Client(_) | Event::ToClient(Err(_)) => break "client gone",
                 Event::Session(_) | Event::ToSession(Err(_)) if !self.router.is_busy() => self.lost(),
                 Event::Session(_) | Event::ToSession(Err(_)) => break self.finish(&mut writer, "session ended").await,
             }
+        }
+    }
+
+    /// Takes the rules of the policy as it is now, and where it was `told` of one has the sessions look, too. False: it has no such source any more.
+    fn renewed(&mut self, told: bool) -> bool {
+        if told {
+            self.nudge.send_modify(|_| {});
+        }
+        let now = self.service.shared.judge.load().policy().version;
+        if now == self.version {
+            return true;
+        }
+        let Some((rules, most)) = rules(self.service, self.own.as_ref()) else { return false };
+        self.leave_out(&rules.tenants);
+        self.router.set_rules(rules);
+        (self.most, self.version) = (most, now);
+        true
+    }
+
+    /// Lets the sessions of those go who are no tenants any more. One in the midst of something ends by itself, and the connection with it.
+    fn leave_out(&mut self, tenants: &TenantPattern) {
+        let is_out = |tenant: &TenantId| tenants.accept(tenant.as_str()).is_none();
+        let out: Vec<TenantId> = self.idle.keys().filter(|tenant| is_out(tenant)).cloned().collect();
+        for tenant in out {
+            self.idle.remove(&tenant);
+            self.router.gone(&tenant);
+        }
+        if !self.router.is_busy()
+            && let Some((tenant, _)) = self.current.take_if(|(tenant, _)| is_out(tenant))
+        {
+            self.router.gone(&tenant);
         }
     }
 
@@ -218,7 +264,7 @@ impl Hub<'_> {
             }
         };
         branch.used = self.turns;
-        self.service.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(self.key.clone(), branch.key.clone());
+        self.service.keys.point(&self.key, branch.key.clone());
         self.router.opened(tenant.clone(), fresh.as_deref());
         self.current = Some((tenant.clone(), branch));
         Ok(())
@@ -234,8 +280,7 @@ impl Hub<'_> {
         let (key, told) = (begun.key(), begun.told());
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         // It ends with the client, or when it is told so: the drain is the client's.
-        let (_, never) = tokio::sync::watch::channel(0);
-        self.tasks.spawn(postgres::converse(Box::new(far), BytesMut::new(), begun, never));
+        self.tasks.spawn(postgres::converse(Box::new(far), BytesMut::new(), begun, self.nudge.subscribe()));
         let (reader, writer) = tokio::io::split(near);
         Ok((Branch { reader, writer, key, input: BytesMut::new(), used: 0, leaves }, told))
     }

@@ -3,7 +3,7 @@
 
 use super::{HANDSHAKE, Serve};
 use crate::identity::Shown;
-use crate::relay::Drain;
+use crate::relay::{self, Drain};
 use crate::upstream::Stream;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -55,7 +55,7 @@ pub async fn serve<S: Serve>(service: Arc<S>, stream: Stream, shown: Shown, drai
             }
             // Nobody has opened a tunnel, or none is left.
             () = idle.as_mut(), if sessions.is_empty() => return,
-            _ = stop.changed(), if !draining => {
+            () = relay::stopping(&mut stop), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
                 if sessions.is_empty() {

@@ -1,5 +1,6 @@
 //! `policies/*.yaml`: from the file as typed to the policy as it holds. The only maker of [`Policy`] outside tests.
 
+use super::TenantPattern;
 use super::layout_file;
 use super::model::*;
 use crate::config::document::{Fields, Node, Reader, Value, entries, items};
@@ -236,13 +237,12 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
         reader.say(place, "the prefix needs `{tenant}` exactly once", "write `'{tenant}:'`");
         return None;
     };
-    // No id may hold the separator, or one tenant's prefix could begin another's.
-    let separator = after.chars().next();
-    if separator.is_none_or(|separator| tenants.is_some_and(|tenants| tenants.may_hold(separator))) {
+    let prefix = RedisPrefix { before: before.into(), after: after.into() };
+    if tenants.is_some_and(|tenants| !prefix.is_sound_for(tenants)) {
         reader.say(
             place,
-            "a tenant's id could hold what ends the prefix",
-            "end the prefix with a character that no id holds, e.g. `'{tenant}:'`",
+            "a tenant's id could hold what ends the prefix, so that one tenant's keys would be another's",
+            "end the prefix with a character that stands nowhere in `tenants: { id }`, e.g. `'{tenant}:'`",
         );
         return None;
     }
@@ -258,7 +258,6 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
         reader.say(place, "`backstop: acl` cannot tell the server of names with blanks", "write prefix and shared keys without");
         return None;
     }
-    let prefix = RedisPrefix { before: before.into(), after: after.into() };
     let growth_max_bytes = growth.unwrap_or(RedisPolicy::GROWTH_MAX_BYTES);
     Some(RedisPolicy { prefix, shared, scripts, reads_replicas, backstop, growth_max_bytes, slow_micros })
 }

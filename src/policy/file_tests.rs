@@ -87,6 +87,25 @@ fn bad_policies_are_told_with_their_line() {
 }
 
 #[test]
+fn an_id_that_could_hold_what_ends_the_prefix_is_told() {
+    for (id, prefix, good) in [
+        ("[a-z]{2,}(:[a-z]{2,})?", "{tenant}:", false),
+        ("org-[0-9]+(:team-[0-9]+)?", "{tenant}:", false),
+        ("[0-9a-f]{8}(:[0-9a-f]{8}(:[0-9a-f]{8})?)?", "t:{tenant}:", false),
+        ("[a-z]{9}[^a]{30}", "{tenant}:", false),
+        (".*", "{tenant}|", false),
+        ("[a-z]+(:[a-z]+)?", "{tenant}::", false),
+        ("[a-z]+(:[a-z]+)?", "{tenant}:/", true),
+        ("[a-z]+(:[a-z]+)?", "{{tenant}}", true),
+        ("[a-z]+", "{tenant}:", true),
+    ] {
+        let (policy, findings) = read_text(&format!("version: 1\nname: x\ntenants: {{ id: '{id}' }}\nredis: {{ prefix: '{prefix}' }}\n"));
+        assert_eq!((policy.is_some(), findings.is_empty()), (good, good), "{id} {prefix}: {findings:?}");
+        assert!(good || findings[0].message.starts_with("a tenant's id could hold"), "{findings:?}");
+    }
+}
+
+#[test]
 fn broken_yaml_and_duplicates_are_findings() {
     assert!(read_text("version: [1").0.is_none());
     let (policy, findings) = read_text(&format!("{HEAD}name: y\n"));

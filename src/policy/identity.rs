@@ -191,7 +191,7 @@ pub enum Trust {
 }
 
 /// The far end of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// Not known: nobody.
     #[default]

@@ -1,7 +1,8 @@
 //! `postgres.layout` as typed.
 
+use super::TenantPattern;
 use super::layout::{DEFAULT_NAME, Home, Layout, Layouts, NAME_BYTES, NamePattern};
-use super::model::{TableEntry, TenantPattern};
+use super::model::TableEntry;
 use crate::config::document::{Node, Reader, Value, entries};
 use std::collections::BTreeMap;
 

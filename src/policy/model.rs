@@ -1,7 +1,7 @@
 //! The resolved policy: every name checked, every pattern compiled. Made only by `policy::file`.
 
+use super::TenantPattern;
 use super::identity::IdentitySources;
-use regex_syntax::hir::{Class, Hir, HirKind};
 use std::sync::Arc;
 
 /// Where in a policy file an entry stands; shown in hints (`policies/shop.yaml:14`).
@@ -42,48 +42,12 @@ pub struct Policy {
 
 /// A tenant's id: matched whole by the policy's pattern, so safe to be put into a prefix. Made only by [`TenantPattern::accept`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TenantId(Arc<str>);
+pub struct TenantId(pub(super) Arc<str>);
 
 impl TenantId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// The whole-match pattern of tenant ids.
-#[derive(Clone, Debug)]
-pub struct TenantPattern(regex::Regex);
-
-impl TenantPattern {
-    /// Compiles `pattern`, anchored at both ends (`\A(?:…)\z`). Errors are the regex crate's.
-    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
-        regex::Regex::new(pattern)?; // so that `a)(b` cannot escape the group below
-        regex::Regex::new(&format!(r"\A(?:{pattern})\z")).map(Self)
-    }
-
-    /// The tenant that `text` names, or None when it is no tenant. Never accepts an empty id, one over 128 bytes, or one
-    /// with a control character.
-    pub fn accept(&self, text: &str) -> Option<TenantId> {
-        let sane = !text.is_empty() && text.len() <= 128 && !text.chars().any(char::is_control);
-        (sane && self.0.is_match(text)).then(|| TenantId(text.into()))
-    }
-
-    /// Whether an id could hold this character, as far as the pattern's parts tell: where it does not say, it could.
-    pub fn may_hold(&self, character: char) -> bool {
-        regex_syntax::parse(self.0.as_str()).map_or(true, |pattern| part_holds(&pattern, character))
-    }
-}
-
-fn part_holds(part: &Hir, character: char) -> bool {
-    match part.kind() {
-        HirKind::Empty | HirKind::Look(_) => false,
-        HirKind::Literal(literal) => std::str::from_utf8(&literal.0).map_or(true, |text| text.contains(character)),
-        HirKind::Class(Class::Unicode(class)) => class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&character)),
-        HirKind::Class(Class::Bytes(_)) => true,
-        HirKind::Repetition(repetition) => part_holds(&repetition.sub, character),
-        HirKind::Capture(capture) => part_holds(&capture.sub, character),
-        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(|part| part_holds(part, character)),
     }
 }
 
@@ -290,6 +254,18 @@ impl RedisPrefix {
     /// The bytes that stand before each of this tenant's keys.
     pub fn of(&self, tenant: &TenantId) -> Vec<u8> {
         format!("{}{}{}", self.before, tenant.as_str(), self.after).into_bytes()
+    }
+
+    /// Whether no tenant's prefix can begin another's: a character of `after` stands in no id. Where two prefixes began alike, one id would end where
+    /// `after` begins, and the longer one would have that character there, or `after` would have it earlier than where it has it first.
+    pub fn is_sound_for(&self, tenants: &TenantPattern) -> bool {
+        self.after.chars().any(|c| !tenants.may_hold(c))
+    }
+
+    /// Whether no other tenant's prefix can begin this one's, whatever the pattern: `after` stands at its end and nowhere before.
+    pub fn takes(&self, tenant: &TenantId) -> bool {
+        let end = tenant.as_str().len();
+        format!("{}{}", tenant.as_str(), self.after).find(&self.after) == Some(end)
     }
 
     /// Whether it holds a hash tag of Redis Cluster, so that all of a tenant's keys are in one slot: braces with something between them.

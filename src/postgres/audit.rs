@@ -107,6 +107,10 @@ impl<S: Session> Session for Audited<S> {
         self.inner.labour(turn)
     }
 
+    fn renewed(&mut self, turn: &mut Turn) -> Result<(), Close> {
+        self.inner.renewed(turn)
+    }
+
     fn wants_client(&self) -> bool {
         self.inner.wants_client()
     }

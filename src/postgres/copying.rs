@@ -46,6 +46,21 @@ impl<J: Judging> Session<J> {
         self.queue.may_copy() && owed.sum::<usize>() > begun
     }
 
+    /// Does upstream read rows?
+    pub(super) fn reads_rows(&self) -> bool {
+        matches!(self.copying, Copying::In { .. })
+    }
+
+    /// Would the judge that holds now let the rows in that upstream reads? All else that was let through is looked at where it is used.
+    pub(super) fn may_copy_on(&self) -> bool {
+        let (sql, kinds) = match self.queue.peek() {
+            Some(Expect::Script { sql, script, .. }) => (sql, &script.kinds[..]),
+            Some(Expect::Execute { statement: Some(s), .. }) => (&s.sql, std::slice::from_ref(&s.prepared.kind)),
+            _ => return false,
+        };
+        self.judge.simple_for(sql, &self.tenant, &self.own.temps).is_ok_and(|again| again.kinds[..] == *kinds)
+    }
+
     /// A client's message while upstream reads rows.
     pub(super) fn copy_data(&mut self, frame: &Frame, turn: &mut Turn) -> Result<(), Close> {
         let Copying::In { injector, syncs, started } = &mut self.copying else { return Ok(()) };

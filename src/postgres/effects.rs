@@ -1,14 +1,44 @@
 //! What statements of SQL do to the names that the protocol knows: PREPARE and DEALLOCATE, DECLARE and CLOSE, EXECUTE and FETCH.
 
 use super::Judging;
+use super::errors;
 use super::expect::Expect;
 use super::names::{self, Found, Portal, Statement};
-use super::session::{Session, outdated};
+use super::session::Session;
+use crate::policy::TenantId;
+use crate::session::{Close, Turn};
 use crate::sql::private::Declared;
 use crate::sql::{Kind, Refusal};
 use std::sync::Arc;
 
+/// What PostgreSQL says when a plan cannot be used any more; drivers prepare again.
+pub(super) fn outdated() -> Refusal {
+    Refusal::not_understood("cached plan must not change result type")
+        .detail("The policy has changed since the statement was prepared.")
+        .hint("Prepare the statement again.")
+}
+
 impl<J: Judging> Session<J> {
+    /// Whose it is.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The policy does not have its tenant any more: it ends.
+    pub fn revoke(&mut self) {
+        self.revoked = true;
+    }
+
+    /// Errors: it has to end, for its tenant is gone, or the rows that upstream reads would not be let in by the judge that holds now.
+    pub(super) fn still_holds(&mut self, turn: &mut Turn) -> Result<(), Close> {
+        let copies = !self.reads_rows() || std::mem::replace(&mut self.copies_by, self.generation) == self.generation || self.may_copy_on();
+        if self.revoked || !copies {
+            self.last_words(&errors::sent_away(), turn);
+            return Err(Close::ClientBroke("revoked"));
+        }
+        Ok(())
+    }
+
     /// May these statements run one after another on what the session has? False where that hangs on replies. Errors: a name means
     /// something that was judged by another policy, or that takes the wall's own parameters.
     pub(super) fn may_run(&self, kinds: &[Kind]) -> Result<bool, Refusal> {

@@ -1,7 +1,7 @@
 //! The statement header: the sqlcommenter comment at the very start of a statement that says whose it is. Source: the specification of
 //! sqlcommenter (opentelemetry.io, "sqlcommenter"), section "Format".
 //!
-//! Strict: a comment there that speaks of a tenant and is not of the form is refused, never overheard; anywhere else a comment is a comment.
+//! Strict: a comment there that speaks of a tenant and is not of the form is refused, never overheard; and so is one of the form anywhere else.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -11,6 +11,8 @@ use std::ops::Range;
 const BYTES_MAX: usize = 4096;
 /// The shortest key, in bytes.
 const KEY_BYTES: usize = 32;
+/// So often a key may have been percent-encoded and is still known.
+const ENCODED_MAX: usize = 4;
 
 /// What a header says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,15 +32,20 @@ pub struct Said {
 /// Why a header or a signature counts for nothing; for the client and the log.
 pub type Bad = &'static str;
 
-/// Reads the header of a statement; None where it has none.
+/// Reads the header of a statement; None where it has none. Errors: a comment looks like one and is none.
 pub fn read(sql: &str) -> Result<Option<Said>, Bad> {
     let start = sql.len() - sql.trim_ascii_start().len();
-    let Some(rest) = sql.get(start..).and_then(|s| s.strip_prefix("/*")) else { return Ok(None) };
-    let Some((inside, _)) = rest.split_once("*/") else { return Ok(None) };
+    let behind = |at: usize| sql.get(at..).unwrap_or_default();
+    let Some(rest) = behind(start).strip_prefix("/*") else { return elsewhere(sql).map(|()| None) };
+    let Some(inside) = nested(rest.as_bytes()).and_then(|length| rest.get(..length)) else {
+        return if speaks_of_a_tenant(rest) { Err("the comment that names the tenant does not end") } else { Ok(None) };
+    };
+    let at = start..start + inside.len() + 4;
+    elsewhere(behind(at.end))?;
     let Some(pairs) = pairs(inside) else {
         return if speaks_of_a_tenant(inside) { Err("the comment that names the tenant cannot be read") } else { Ok(None) };
     };
-    let mut said = Said { at: start..start + inside.len() + 4, ..Said::default() };
+    let mut said = Said { at, ..Said::default() };
     let mut tenant = None;
     let mut others = Vec::new();
     for (key, value, raw) in pairs {
@@ -46,6 +53,7 @@ pub fn read(sql: &str) -> Result<Option<Said>, Bad> {
             "tenant" => &mut tenant,
             "tenant_exp" => &mut said.expires,
             "tenant_sig" => &mut said.signature,
+            _ if names_a_tenant(&key) => return Err("the comment names a tenant by another word than `tenant`"),
             _ => {
                 others.push(raw);
                 continue;
@@ -64,6 +72,15 @@ pub fn read(sql: &str) -> Result<Option<Said>, Bad> {
     }
 }
 
+/// Errors: a comment that does not count has the form of a header.
+fn elsewhere(sql: &str) -> Result<(), Bad> {
+    if !sql.contains("/*") && !sql.contains("--") {
+        return Ok(());
+    }
+    let is_header = |comment: &str| pairs(comment).is_some_and(|pairs| pairs.iter().any(|(key, ..)| names_a_tenant(key)));
+    if comments_in(sql).into_iter().any(is_header) { Err("a comment that names a tenant stands where none counts") } else { Ok(()) }
+}
+
 impl Said {
     /// The text with blanks in the place of what was said of the tenant, so that a signature reaches no log of the server's and places stay.
     pub fn blanked(&self, sql: &str, keep: bool) -> String {
@@ -75,13 +92,132 @@ impl Said {
     }
 }
 
-/// Errs on the side of yes.
+/// Is this a word for the tenant, spelled somehow? Errs on the side of yes: what holds `tenant` is none of a tracer's own keys.
+fn names_a_tenant(key: &str) -> bool {
+    plain(key).contains("tenant")
+}
+
+/// In small letters, decoded as often as it was encoded, without what cannot be seen.
+fn plain(text: &str) -> String {
+    let mut text = text.to_owned();
+    for _ in 0..ENCODED_MAX {
+        match unescaped(&text) {
+            Some(once) => text = once,
+            None => break,
+        }
+    }
+    text.chars().filter(|c| c.is_alphanumeric() || c.is_ascii_punctuation()).flat_map(char::to_lowercase).collect()
+}
+
+/// The text with each `%XX` that is one decoded; None where there is none.
+fn unescaped(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    let mut any = false;
+    for part in parts {
+        let decoded = part.as_bytes().split_first_chunk::<2>().and_then(|(digits, rest)| Some((hex(digits)?, rest)));
+        match decoded {
+            Some((byte, rest)) => {
+                any = true;
+                bytes.push(byte);
+                bytes.extend_from_slice(rest);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    any.then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Of a first comment that is not of the form. Errs on the side of yes.
 fn speaks_of_a_tenant(comment: &str) -> bool {
-    let text = comment.to_ascii_lowercase();
-    text.match_indices("tenant").any(|(at, _)| {
-        let behind = text.get(at + 6..).unwrap_or_default();
-        behind.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_').trim_start().starts_with(['=', ':', '%'])
-    })
+    let text = plain(comment);
+    let begins = text.trim_start_matches(|c: char| c.is_ascii_punctuation()).starts_with("tenant");
+    begins
+        || text.match_indices("tenant").any(|(at, word)| {
+            let behind = text.get(at + word.len()..).unwrap_or_default();
+            let behind = behind.trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+            behind.trim_start_matches(['"', '\'', '`', ')', ']', '\\']).starts_with(['=', ':', '%', '>'])
+        })
+}
+
+/// The comments of a text, by PostgreSQL's lexical rules (manual, "Lexical Structure"), with `standard_conforming_strings` on.
+fn comments_in(sql: &str) -> Vec<&str> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    let bytes = sql.as_bytes();
+    let rest = |at: usize| sql.get(at..).unwrap_or_default();
+    let word = |at: usize| at > 0 && bytes.get(at - 1).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'$' || *b >= 0x80);
+    while let Some(byte) = bytes.get(at) {
+        let next = bytes.get(at + 1);
+        at = match (byte, next) {
+            (b'-', Some(b'-')) => {
+                let inside = rest(at + 2).split(['\n', '\r']).next().unwrap_or_default();
+                found.push(inside);
+                at + 2 + inside.len()
+            }
+            (b'/', Some(b'*')) => {
+                let inside = rest(at + 2);
+                let inside = nested(inside.as_bytes()).and_then(|length| inside.get(..length)).unwrap_or(inside);
+                found.push(inside);
+                at + inside.len() + 4
+            }
+            (b'\'', _) => {
+                let escapes = at > 0 && matches!(bytes.get(at - 1), Some(b'e' | b'E')) && !word(at - 1);
+                at + 1 + quoted(rest(at + 1).as_bytes(), b'\'', escapes)
+            }
+            (b'"', _) => at + 1 + quoted(rest(at + 1).as_bytes(), b'"', false),
+            (b'$', _) if !word(at) => match dollar(rest(at)) {
+                Some(tag) => {
+                    let body = rest(at + tag.len());
+                    at + tag.len() + body.find(tag).map_or(body.len(), |end| end + tag.len())
+                }
+                None => at + 1,
+            },
+            _ => at + 1,
+        };
+    }
+    found
+}
+
+/// Bytes of a block comment up to the end that is its own; None where that is missing.
+fn nested(inside: &[u8]) -> Option<usize> {
+    let (mut depth, mut at) = (1, 0);
+    while let Some(pair) = inside.get(at..at + 2) {
+        match pair {
+            b"*/" if depth == 1 => return Some(at),
+            b"*/" => (depth, at) = (depth - 1, at + 2),
+            b"/*" => (depth, at) = (depth + 1, at + 2),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// Bytes of what is quoted, with the quote that ends it. One that is doubled ends it and begins it again.
+fn quoted(inside: &[u8], quote: u8, escapes: bool) -> usize {
+    let mut at = 0;
+    while let Some(byte) = inside.get(at) {
+        at += if *byte == b'\\' && escapes { 2 } else { 1 };
+        if *byte == quote {
+            // Of `''` in a text with escapes the second belongs to it, too.
+            if escapes && inside.get(at) == Some(&quote) {
+                at += 1;
+            } else {
+                return at;
+            }
+        }
+    }
+    inside.len()
+}
+
+/// `$tag$` where the text begins with one.
+fn dollar(text: &str) -> Option<&str> {
+    let tag = text.get(1..)?.split('$').next()?;
+    let name =
+        tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii()) && !tag.starts_with(|c: char| c.is_ascii_digit());
+    text.get(..tag.len() + 2).filter(|_| name)
 }
 
 /// `key='value',…`: each key and value decoded, and the pair as it stands; None for another form.

@@ -22,19 +22,23 @@ fn a_comment_at_the_very_start_names_it() {
 }
 
 #[test]
-fn anywhere_else_a_comment_is_a_comment() {
+fn what_speaks_of_no_tenant_is_a_comment() {
     for sql in [
-        "SELECT 1 /*tenant='acme'*/",
-        "SELECT /*tenant='acme'*/ 1",
-        "; /*tenant='acme'*/ SELECT 1",
-        "-- x\n/*tenant='acme'*/ SELECT 1",
-        "/* hello */ /*tenant='acme'*/ SELECT 1",
-        "/*traceparent='x'*/ /*tenant='acme'*/ SELECT 1",
-        "--tenant='acme'\nSELECT 1",
+        "SELECT 1 /* by the tenant's admin: tenant = 'acme' */",
+        "SELECT 1 -- tenant: acme",
+        "/* hello */ SELECT 1",
+        "/*traceparent='x'*/ /*db_driver='y'*/ SELECT 1",
+        "/*traceparent='tenant=acme',x='tenant%3D%27acme%27'*/ SELECT 1",
         "/*+ SeqScan(t) */ SELECT 1",
+        "/*+ Leading((orders tenants)) */ SELECT 1",
         "/* the tenant is acme */ SELECT 1",
-        "/*tenant='acme'",
         "SELECT '/*tenant=''acme''*/'",
+        "SELECT '--', '/*tenant=''acme''*/'",
+        "SELECT E'\\'/*tenant=\\'acme\\'*/' -- x",
+        "SELECT \"/*tenant='acme'*/\"",
+        "SELECT $$ /*tenant='acme'*/ $$",
+        "SELECT $a$ $$ /*tenant='acme'*/ $a$, $1 -- x",
+        "SELECT 'it''s' /* it's */, 'x' --it's",
         "",
     ] {
         assert_eq!(tenant(sql), Ok(None), "{sql}");
@@ -42,9 +46,83 @@ fn anywhere_else_a_comment_is_a_comment() {
 }
 
 #[test]
+fn a_header_anywhere_else_is_refused() {
+    for comment in [
+        "/*tenant='acme'*/",
+        "/*a='1',tenant='acme'*/",
+        "/* TENANT='acme' */",
+        "/*%74enant='acme'*/",
+        "/*tenant_id='7'*/",
+        "--tenant='acme'\n",
+    ] {
+        for sql in [
+            format!("SELECT 1 {comment}"),
+            format!("SELECT {comment} 1"),
+            format!("; {comment} SELECT 1"),
+            format!("-- x\n{comment} SELECT 1"),
+            format!("/* hello */ {comment} SELECT 1"),
+            format!("/*traceparent='x'*/{comment} SELECT 1"),
+            format!("\u{feff}{comment} SELECT 1"),
+            format!("/*tenant='acme'*/ SELECT 1; {comment} SELECT 2"),
+            format!("SELECT 'it''s', e'\\'', \"x'y\", $t$'$t$, a$b$ {comment}"),
+            format!("SELECT 1 /* ' /* \" */ $$ */ + 1 {comment}"),
+        ] {
+            assert!(tenant(&sql).is_err(), "{sql}");
+        }
+    }
+}
+
+#[test]
+fn no_spelling_of_the_key_is_overheard() {
+    let keys = [
+        "TENANT",
+        "Tenant",
+        "tEnAnT",
+        "tenant_id",
+        "tenantid",
+        "TENANT_ID",
+        "tenant-id",
+        "tenant.id",
+        "x_tenant",
+        "x-tenant-id",
+        "tenants",
+        "!tenant",
+        "+tenant",
+        "tenant!",
+        "@tenant",
+        "%54ENANT",
+        "%74enant_id",
+        "%2574enant",
+        "%252574enant",
+        "tenant%20",
+        "%20tenant",
+        "tenant%00",
+        "te%E2%80%8Bnant",
+        "%EF%BB%BFtenant",
+        "Tenant_Exp",
+        "TENANT_SIG",
+        "tenant_signature",
+        "`tenant`",
+        "partywall.tenant",
+    ];
+    for key in keys {
+        for sql in [
+            format!("/*{key}='acme'*/ SELECT 1"),
+            format!("/* {key}='acme' */ SELECT 1"),
+            format!("/*a='1',{key}='acme'*/ SELECT 1"),
+            format!("/*tenant='globex',{key}='acme'*/ SELECT 1"),
+            format!("/*{key}='acme',tenant='globex'*/ SELECT 1"),
+        ] {
+            assert!(tenant(&sql).is_err(), "{sql}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_of_the_form_is_not_overheard() {
     for sql in [
         "/*tenant=acme*/ SELECT 1",
+        "/*tenant='acme'",
         "/*tenant=\"acme\"*/ SELECT 1",
         "/*tenant='acme' x*/ SELECT 1",
         "/*tenant='acme',*/ SELECT 1",
@@ -56,6 +134,21 @@ fn what_is_not_of_the_form_is_not_overheard() {
         "/*/*tenant='acme'*/*/ SELECT 1",
         "/*tenant_sig='00'*/ SELECT 1",
         "/*x, TENANT = 'acme'*/ SELECT 1",
+        "/*tenant ='acme'*/ SELECT 1",
+        "/*tenant= 'acme'*/ SELECT 1",
+        "/*tenant\u{a0}='acme'*/ SELECT 1",
+        "/*\ttenant\n=\n'acme'*/ SELECT 1",
+        "/*tenant:'acme'*/ SELECT 1",
+        "/*tenant: acme*/ SELECT 1",
+        "/*{\"tenant\": \"acme\"}*/ SELECT 1",
+        "/*tenant => 'acme'*/ SELECT 1",
+        "/*tenant acme*/ SELECT 1",
+        "/*'tenant'='acme'*/ SELECT 1",
+        "/*tenant%3D'acme'*/ SELECT 1",
+        "/*tenant%3D%27acme%27*/ SELECT 1",
+        "/*%74%65nant = 'acme'*/ SELECT 1",
+        "/*x /* */ tenant='acme'*/ SELECT 1",
+        "/*a='1';tenant='acme'*/ SELECT 1",
     ] {
         assert!(tenant(sql).is_err(), "{sql}");
     }

@@ -28,7 +28,7 @@ pub fn upstream_parameters(client: &[(String, String)], identity: &[String]) -> 
     }
     let mut out: Vec<(String, String)> = PINNED.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     for (name, value) in settings {
-        if identity.iter().any(|own| own.eq_ignore_ascii_case(&name)) || name.eq_ignore_ascii_case(REASON) {
+        if identity.iter().any(|own| is_named(&name, own)) || is_named(&name, REASON) {
             continue;
         }
         let Some(value) = admit(&name, value)? else { continue };
@@ -54,23 +54,24 @@ pub fn unguarded(client: &[(String, String)]) -> Result<Vec<(String, String)>, R
     Ok(settings)
 }
 
-/// The value that `parameter` has in a startup message, also inside `options=-c name=value`; the last one counts. None where it
-/// is not named. Errors: `options` that cannot be read.
-pub fn find(client: &[(String, String)], parameter: &str) -> Result<Option<String>, Refusal> {
-    let mut found = None;
-    for (_, options) in client.iter().filter(|(name, _)| name == "options") {
-        for (name, value) in read_options(options)? {
-            if name.eq_ignore_ascii_case(parameter) {
-                found = Some(value);
-            }
-        }
-    }
-    for (name, value) in client.iter().filter(|(name, _)| name != "options") {
-        if name.eq_ignore_ascii_case(parameter) {
-            found = Some(value.clone());
+/// Every value that `parameter` has in a startup message, in any case and as often as it is said, also inside `options=-c name=value`. Who says two
+/// things is not the judge of which one counts. Errors: `options` that cannot be read.
+pub fn values(client: &[(String, String)], parameter: &str) -> Result<Vec<String>, Refusal> {
+    let mut found = Vec::new();
+    for (name, value) in client {
+        if name == "options" {
+            found.extend(read_options(value)?.into_iter().filter(|(name, _)| is_named(name, parameter)).map(|(_, value)| value));
+        } else if is_named(name, parameter) {
+            found.push(value.clone());
         }
     }
     Ok(found)
+}
+
+/// Names are compared in any case, and `options` turns their dashes into underscores.
+fn is_named(name: &str, parameter: &str) -> bool {
+    let plain = |name: &str| name.replace('-', "_");
+    name.eq_ignore_ascii_case(parameter) || plain(name).eq_ignore_ascii_case(&plain(parameter))
 }
 
 /// The value to send, None for one that is pinned already; pinned settings take only values that mean the pinned one.

@@ -75,14 +75,21 @@ fn pinned_settings_take_their_own_value_in_any_spelling() {
 
 #[test]
 fn the_tenant_is_found_where_it_is_named() {
-    let found = |client: &[(&str, &str)]| find(&owned(client), "partywall.tenant").map_err(|r| r.sqlstate);
-    assert_eq!(found(&[]), Ok(None));
-    assert_eq!(found(&[("partywall.tenant", "a")]), Ok(Some("a".into())));
-    assert_eq!(found(&[("options", "-c partywall.tenant=a")]), Ok(Some("a".into())));
-    assert_eq!(found(&[("options", "-cpartywall.tenant=a --Partywall.Tenant=b")]), Ok(Some("b".into())));
-    assert_eq!(found(&[("partywall.tenant", "c"), ("options", "--partywall.tenant=b")]), Ok(Some("c".into())));
-    assert_eq!(found(&[("options", "-c partywall.tenant=a\\ b")]), Ok(Some("a b".into())));
-    assert_eq!(found(&[("options", "-c application_name=-c\\ partywall.tenant=b")]), Ok(None), "inside another's value");
-    assert_eq!(found(&[("application_name", "-c partywall.tenant=b")]), Ok(None));
+    let found = |client: &[(&str, &str)]| values(&owned(client), "partywall.tenant").map(|all| all.join("|")).map_err(|r| r.sqlstate);
+    let said = |text: &str| Ok(text.to_owned());
+    assert_eq!(found(&[]), said(""));
+    assert_eq!(found(&[("partywall.tenant", "a")]), said("a"));
+    assert_eq!(found(&[("options", "-c partywall.tenant=a")]), said("a"));
+    assert_eq!(found(&[("options", "-cpartywall.tenant=a --Partywall.Tenant=b")]), said("a|b"));
+    assert_eq!(found(&[("partywall.tenant", "c"), ("options", "--partywall.tenant=b"), ("PARTYWALL.tenant", "d")]), said("c|b|d"));
+    assert_eq!(found(&[("options", "-c partywall.tenant=a"), ("options", "-c partywall.tenant=b")]), said("a|b"));
+    assert_eq!(found(&[("options", "-c partywall.tenant=a\\ b")]), said("a b"));
+    assert_eq!(found(&[("options", "-c application_name=-c\\ partywall.tenant=b")]), said(""), "inside another's value");
+    assert_eq!(found(&[("application_name", "-c partywall.tenant=b")]), said(""));
+    let dashed = |client: &[(&str, &str)]| values(&owned(client), "partywall.my-tenant").map(|all| all.join("|")).map_err(|r| r.sqlstate);
+    assert_eq!(
+        dashed(&[("partywall.my-tenant", "a"), ("options", "-c partywall.my-tenant=b"), ("partywall.my_tenant", "c")]),
+        said("a|b|c")
+    );
     assert_eq!(found(&[("options", "partywall.tenant=a")]), Err("42601"));
 }

@@ -48,10 +48,14 @@ pub struct Session<J> {
     /// The client's bytes that must wait for replies; see [`Step::Wait`].
     held: BytesMut,
     waiting: bool,
-    /// May take long, for nobody else waits; see [`Turn::laborious`].
+    /// May take long; see [`Turn::laborious`].
     beside: bool,
     /// A router stands before it, which may say what is refused.
     pub(super) routed: Option<Arc<AtomicBool>>,
+    /// The policy does not have this tenant any more.
+    pub(super) revoked: bool,
+    /// The judge by which the rows that the client sends were looked at last.
+    pub(super) copies_by: u64,
 }
 
 /// Where upstream stands in the extended protocol.
@@ -99,6 +103,8 @@ impl<J: Judging> Session<J> {
             waiting: false,
             beside: false,
             routed: None,
+            revoked: false,
+            copies_by: 0,
         }
     }
 
@@ -109,8 +115,7 @@ impl<J: Judging> Session<J> {
 
     /// From now on `judge` judges. What another policy or catalog let through, and has not been sent to run, is refused.
     pub fn set_judge(&mut self, judge: J) {
-        // What this transaction has made is known to its own judge only. A session that has made something asks itself: the others' catalog
-        // may have been read before.
+        // What a transaction has made only its own judge knows. Who has made something asks itself: the others' catalog may be from before.
         let same_policy = judge.version().0 == self.judge.version().0;
         if same_policy && self.made.ever {
             self.made.offered = true;
@@ -143,7 +148,7 @@ impl<J: Judging> Session<J> {
                     return Err(Close::ClientBroke("message length"));
                 }
             };
-            let text = matches!(frame.tag, b'Q' | b'P') && !matches!(self.copying, Copying::In { .. });
+            let text = matches!(frame.tag, b'Q' | b'P') && !self.reads_rows();
             texts += usize::from(text);
             turn.laborious = text && !self.beside && (frame.bytes.len() > LONG_TEXT_BYTES || texts > TEXTS_IN_A_ROW);
             let step = if turn.laborious { Step::Wait } else { self.message(&frame, turn)? };
@@ -179,7 +184,7 @@ impl<J: Judging> Session<J> {
                 self.last_words(&errors::unreadable(&wire::WireError::Trailing), turn);
                 return Err(Close::ClientBroke("message format"));
             }
-            _ if matches!(self.copying, Copying::In { .. }) => {
+            _ if self.reads_rows() => {
                 self.copy_data(frame, turn)?;
                 return Ok(Step::Done);
             }
@@ -393,7 +398,7 @@ impl<J: Judging> Session<J> {
         match found {
             Found::Statement(s) if s.generation == self.generation => Ok(Some(s)),
             Found::Statement(s) if self.judge.is_own_place() => self.judged_again(&s).map(Some),
-            Found::Statement(_) => Err(outdated()),
+            Found::Statement(_) => Err(effects::outdated()),
             Found::Nothing => Err(names::no_statement(name)),
             Found::Uncertain => Ok(None),
         }
@@ -463,6 +468,10 @@ impl<J: Judging + 'static> crate::session::Session for Session<J> {
         self.resume(turn)
     }
 
+    fn renewed(&mut self, turn: &mut Turn) -> Result<(), Close> {
+        self.still_holds(turn)
+    }
+
     fn wants_client(&self) -> bool {
         !self.waiting
     }
@@ -484,13 +493,6 @@ impl<J: Judging + 'static> crate::session::Session for Session<J> {
             self.last_words(&errors::upstream_failed(), turn);
         }
     }
-}
-
-/// What PostgreSQL says when a plan cannot be used any more; drivers prepare again.
-pub(super) fn outdated() -> Refusal {
-    Refusal::not_understood("cached plan must not change result type")
-        .detail("The policy has changed since the statement was prepared.")
-        .hint("Prepare the statement again.")
 }
 
 #[cfg(test)]

@@ -33,7 +33,9 @@ impl Judging for Fake {
         (self.0, 0)
     }
 
+    /// The ninth judge lets no rows in.
     fn simple(&self, sql: &str, tenant: &TenantId) -> Result<Arc<Script>, Refusal> {
+        Self::admit(if self.0 == 9 && sql.starts_with("copy_in") { "refuse 42501" } else { sql })?;
         sql.split(';').try_for_each(|s| Self::admit(s.trim()))?;
         let guard = |one: &str| if one.contains("guarded") { format!("{one} of {}", tenant.as_str()) } else { one.to_owned() };
         let outgoing = Outgoing::for_tests(&sql.split(';').map(guard).collect::<Vec<_>>().join(";"));
@@ -198,6 +200,14 @@ impl Run {
                 self.flush();
                 self.session.set_judge(Fake(rest.parse().unwrap()));
             }
+            "renewed" => {
+                self.flush();
+                self.close = self.session.renewed(&mut self.turn).err().or(self.close.take());
+            }
+            "revoked" => {
+                self.session.revoke();
+                self.line("renewed");
+            }
             "rest" => {
                 self.flush();
                 assert_eq!(self.session.at_rest().to_string(), rest);
@@ -289,6 +299,17 @@ fn a_row_passes_before_it_is_whole_and_nothing_is_said_inside_it() {
     assert_eq!(&run.turn.to_client[..], &row[..9], "last words would stand inside the row");
     run.give(1, &row[9..]);
     assert_eq!(&run.turn.to_client[..], &row[..]);
+}
+
+#[test]
+fn a_session_whose_tenant_is_gone_says_nothing_inside_a_row() {
+    let mut run = Run::new(Chunks::Messages);
+    run.give(0, &script::client("Query \"a\""));
+    let row = script::server("Row [\"0123456789\"]");
+    run.give(1, &row[..9]);
+    run.session.revoke();
+    assert_eq!(run.session.renewed(&mut run.turn), Err(Close::ClientBroke("revoked")));
+    assert_eq!(&run.turn.to_client[..], &row[..9]);
 }
 
 #[test]

@@ -35,10 +35,9 @@ const HAS: &[u8] = b" has ";
 const ARGUMENTS: &[u8] = b"with args beginning with: ";
 
 impl Names {
-    /// None where a key of this tenant could be one that all share: then the two cannot be told apart.
+    /// None where a key of this tenant could be one that all share, or another tenant's: then the two cannot be told apart.
     pub fn new(policy: &RedisPolicy, tenant: &TenantId) -> Option<Self> {
-        // Whatever the pattern of ids lets pass: such a prefix could begin another's.
-        if policy.prefix.after.chars().next().is_none_or(|separator| tenant.as_str().contains(separator)) {
+        if !policy.prefix.takes(tenant) {
             return None;
         }
         let prefix = policy.prefix.of(tenant);
@@ -79,6 +78,15 @@ impl Names {
     /// Whether replies are read by both alike: only what the role may do differs.
     pub fn differs_in_role_only(&self, other: &Self) -> bool {
         Self { role: None, ..self.clone() } == Self { role: None, ..other.clone() }
+    }
+
+    /// Whether its role may all that the other's may.
+    pub fn grants_all_of(&self, other: &Self) -> bool {
+        match (&self.role, &other.role) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(others)) => own.covers(others),
+        }
     }
 
     /// May the session's role run this command? Errors: NOPERM.

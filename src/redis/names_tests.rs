@@ -26,6 +26,33 @@ fn patterns_hold_the_prefix_literally() {
 }
 
 #[test]
+fn a_tenant_whose_keys_another_could_name_is_none() {
+    let for_tenant = |tenant: &str, after: &str| {
+        let prefix = RedisPrefix { before: String::new(), after: after.into() };
+        let policy = RedisPolicy {
+            prefix,
+            shared: Vec::new(),
+            growth_max_bytes: 1,
+            scripts: false,
+            reads_replicas: false,
+            backstop: false,
+            slow_micros: None,
+        };
+        Names::new(&policy, &TenantPattern::new(".+").unwrap().accept(tenant).unwrap()).is_some()
+    };
+    for (tenant, after, good) in [
+        ("acme", ":", true),
+        ("acme:eu", ":", false),
+        ("acme:", "::", false),
+        (":acme", "::", true),
+        ("a::b", "::", false),
+        ("ab", "ab", false),
+    ] {
+        assert_eq!(for_tenant(tenant, after), good, "{tenant} {after}");
+    }
+}
+
+#[test]
 fn a_tenant_whose_keys_could_be_shared_is_none() {
     assert!(for_tenant("acme", &["config:*"]).is_some());
     // Its prefix would begin that of `acme`'s neighbours.

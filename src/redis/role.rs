@@ -32,6 +32,16 @@ impl Rights {
         Some(Self { commands, names })
     }
 
+    /// Does it give everything that `other` gives? Errs on the side of no: a pattern counts where it is listed.
+    pub fn covers(&self, other: &Self) -> bool {
+        let names = match (&self.names, &other.names) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(others)) => others.iter().all(|pattern| own.contains(pattern)),
+        };
+        names && other.commands.is_subset(&self.commands)
+    }
+
     /// May this command be run? Errors: NOPERM. Scripts may not, for they run any command; and where names are bounded, nothing that tells or touches
     /// names without naming them, or tells what others of the tenant say.
     pub fn may_run(&self, entry: &Entry) -> Result<(), Refusal> {

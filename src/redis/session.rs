@@ -6,7 +6,6 @@ use super::encode::{self, Resp};
 use super::line::{LARGE_BYTES, Way};
 use super::local;
 use super::mark::Mark;
-use super::names::Names;
 use super::replies::Stripper;
 use super::rewrite;
 use super::script::Scripted;
@@ -24,6 +23,7 @@ mod commands;
 mod errand;
 mod marks;
 mod passthrough;
+mod renewal;
 mod setup;
 mod switch;
 mod timing;
@@ -155,7 +155,7 @@ pub struct Session {
     stains: way::Stains,
     /// Where invalidations go, by the client's own number; 0 is to itself.
     redirect: u64,
-    /// The policy does not have this tenant any more.
+    /// The policy does not have this tenant any more, or not with what the session holds.
     revoked: bool,
     timing: timing::Timing,
 }
@@ -203,22 +203,6 @@ impl Session {
     /// Whose it is.
     pub fn tenant(&self) -> &str {
         &self.setup.tenant
-    }
-
-    /// Takes the names of a new policy. A session that is in the midst of something under other names ends at its next command, and so does one
-    /// whose tenant is no tenant any more.
-    pub fn renew(&mut self, names: Option<Names>) {
-        let idle = self.awaited.is_empty() && self.transaction.is_none() && self.rest.is_none() && self.subscriptions.len() == 0;
-        match names {
-            Some(names) if names.differs_in_role_only(&self.setup.names) => (self.setup.names, self.revoked) = (names, false),
-            // Who its connection is on the server is settled.
-            Some(names) if names.has_backstop() || self.setup.names.has_backstop() => self.revoked = true,
-            // On a cluster its way leads to the node of one slot.
-            Some(names) if idle && self.message.is_none() && (!self.setup.cluster || names.slot() == self.setup.names.slot()) => {
-                self.setup.names = names;
-            }
-            _ => self.revoked = true,
-        }
     }
 
     fn takes(&self) -> bool {
@@ -402,6 +386,7 @@ impl Session {
                     return self.send_as(&switch, request, plan, turn);
                 }
                 rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
+                self.stains.hears_of_keys |= entry.name == "watch";
                 if entry.flags.contains(&"blocking") && self.transaction.is_none() {
                     self.setup.peers.update(self.setup.id, |me| (me.blocked, me.last) = (true, entry.name));
                     turn.facts.push(Fact::Permitted);

@@ -356,6 +356,9 @@ fn a_revoked_tenant_ends() {
     assert!(talk.closed.is_some());
 }
 
+#[path = "session/renewal_tests.rs"]
+mod renewal;
+
 /// A client whose connections upstream are shared: what it says, which way it goes then, and what upstream says; in turn.
 #[test]
 fn a_client_has_a_connection_of_its_own_while_it_holds_something() {

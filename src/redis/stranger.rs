@@ -89,19 +89,23 @@ fn credentials(request: &Request, at: usize, named: bool) -> Option<Credentials>
     Some(Credentials { user, password: super::whole(request.arg(at + usize::from(named)))? })
 }
 
-/// What a HELLO's AUTH says, if the server would get as far as that.
+/// What a HELLO's AUTH says, if the server would get as far as that. One that says two things says nothing.
 fn of_hello(request: &Request) -> Option<Credentials> {
-    let mut at = 2;
+    let (mut at, mut said) = (2, None);
     while at < request.len() {
         if is_word(request.arg(at), "auth") && at + 2 < request.len() {
-            return credentials(request, at + 1, true);
-        }
-        if !is_word(request.arg(at), "setname") {
+            let credentials = credentials(request, at + 1, true)?;
+            if said.get_or_insert_with(|| credentials.clone()) != &credentials {
+                return None;
+            }
+            at += 3;
+        } else if is_word(request.arg(at), "setname") && at + 1 < request.len() {
+            at += 2;
+        } else {
             return None;
         }
-        at += 2;
     }
-    None
+    said
 }
 
 #[cfg(test)]

@@ -25,6 +25,10 @@ fn nothing_else_is_heard() {
     for (line, words) in [
         ("GET k", "-NOAUTH Authentication required."),
         ("HELLO 3", "-NOAUTH HELLO must be called"),
+        ("HELLO 3 AUTH acme x AUTH globex x", "-NOAUTH HELLO must be called"),
+        ("HELLO 3 AUTH acme x SETNAME n auth acme y", "-NOAUTH HELLO must be called"),
+        ("HELLO 3 AUTH acme x AUTH globex", "-NOAUTH HELLO must be called"),
+        ("HELLO 3 AUTH acme x JUNK", "-NOAUTH HELLO must be called"),
         ("AUTH", "-ERR wrong number of arguments for 'auth' command"),
         ("AUTH x \"\\xff\"", "-WRONGPASS"),
         ("AUTH \"\\xff\" x", "-WRONGPASS"),

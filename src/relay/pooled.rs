@@ -40,6 +40,9 @@ pub async fn pooled<J: Judging + 'static>(
     let mut watched = true;
     let end = loop {
         let stop = *drain.borrow_and_update();
+        if let Some(end) = pump.renewed() {
+            break end;
+        }
         let next = {
             let mut changed = pin!(drain.changed());
             poll_fn(|cx| match pump.poll(stop, cx) {
@@ -68,7 +71,7 @@ pub async fn pooled<J: Judging + 'static>(
 
 /// What the pump is left for.
 enum Next {
-    /// The drain has moved on.
+    /// The drain has moved on, or the policy.
     Again,
     /// The session has something to do that takes long.
     Labour,
@@ -110,10 +113,8 @@ where
                 heard = true;
                 self.client.ended = count == 0;
                 if count > 0 {
-                    (self.refresh)(&mut self.session);
-                    if self.upstream.is_some()
-                        && let Some(end) = self.heard_client()
-                    {
+                    let lent = self.upstream.is_some();
+                    if let Some(end) = self.renewed().or_else(|| lent.then(|| self.heard_client()).flatten()) {
                         return Poll::Ready(Next::End(end));
                     }
                     continue;
@@ -199,6 +200,12 @@ where
             }
             _ => self.lender.holder.holds(None),
         }
+    }
+
+    /// Gives the session what holds now; why it is over, if that takes away what it has.
+    fn renewed(&mut self) -> Option<End> {
+        (self.refresh)(&mut self.session);
+        self.session.renewed(&mut self.turn).err().map(End::Session)
     }
 
     fn heard_client(&mut self) -> Option<End> {

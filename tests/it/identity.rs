@@ -386,3 +386,60 @@ fn redis_takes_tokens_and_tunnels() {
     assert_eq!(status, "HTTP/1.1 200 OK");
     assert_eq!(ask(&mut inner, "INCR k"), ":2");
 }
+
+/// What strangers try on a port with passwords holds up nobody on another one.
+#[test]
+fn a_flood_of_passwords_holds_up_nobody() {
+    let redis = Redis::start();
+    let config = format!(
+        "listeners:\n  - {{ name: fixed, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [static] }}\n\
+         \x20 - {{ name: users, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [password] }}\n\
+         upstreams:\n  r: {{ address: '127.0.0.1:{}' }}\npolicies: policies/test.yaml\n",
+        redis.port
+    );
+    let users = format!("app: {{ tenant: acme, password: {PENCIL} }}");
+    let policy = "version: 1\nname: test\ntenants: { id: '[a-z]+' }\nidentity: { static: { tenant: globex }, password: { users: users.yaml } }\n\
+                  redis: { prefix: '{tenant}:' }\n";
+    let wall = Wall::start(&config, &[("test.yaml", policy), ("policies/users.yaml", &users)]);
+    let mut other = socket(wall.port("fixed"));
+    assert_eq!(ask(&mut other, "SET k v"), "+OK");
+    let mut flood: Vec<TcpStream> = (0..4).map(|_| socket(wall.port("users"))).collect();
+    for stranger in &mut flood {
+        stranger.write_all("AUTH app wrong\r\n".repeat(400).as_bytes()).unwrap();
+    }
+    let mut longest = std::time::Duration::ZERO;
+    for _ in 0..40 {
+        let begun = std::time::Instant::now();
+        assert_eq!(ask(&mut other, "EXISTS k"), ":1");
+        longest = longest.max(begun.elapsed());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(longest < std::time::Duration::from_millis(1000), "{longest:?}");
+    // Each has its tries, and no more.
+    for mut stranger in flood {
+        let mut answers = String::new();
+        let _ = stranger.read_to_string(&mut answers);
+        assert!(answers.matches("-WRONGPASS").count() <= 10, "{answers}");
+    }
+    let mut listed = socket(wall.port("users"));
+    assert_eq!(ask(&mut listed, "AUTH app pencil"), "+OK", "who knows the password waits a little");
+}
+
+#[test]
+fn who_says_two_things_at_the_start_is_refused() {
+    let config = Wall::config(&shop(), "identity: [startup]", "user: postgres");
+    let wall = Wall::start(&config, &[("test.yaml", POLICY)]);
+    let connect = |more: &[(&str, &str)]| code(Client::connect(wall.port("pg"), &[USER, more].concat()));
+    for (first, second) in [
+        (("partywall.tenant", "acme"), ("PARTYWALL.TENANT", "globex")),
+        (("Partywall.Tenant", "acme"), ("partywall.tenant", "globex")),
+        (("partywall.tenant", "acme"), ("partywall.tenant", "globex")),
+        (("partywall.tenant", "globex"), ("options", "-c partywall.tenant=acme")),
+        (("options", "-c partywall.tenant=acme"), ("options", "--PARTYWALL.tenant=globex")),
+        (("partywall.tenant", "acme"), ("user", "other")),
+        (("partywall.tenant", "acme"), ("DATABASE", "other")),
+    ] {
+        assert_eq!(connect(&[first, second]), "28000", "{first:?} {second:?}");
+    }
+    assert_eq!(connect(&[("partywall.tenant", "acme"), ("options", "-c PARTYWALL.TENANT=acme")]), "served");
+}

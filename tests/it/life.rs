@@ -123,6 +123,44 @@ fn a_reload_reaches_live_sessions() {
     assert!(eventually(|| count(&mut client) == Ok("2".into())));
 }
 
+/// The tenant is one no more: who listens hears nothing more, and no transaction, cursor or COPY goes on.
+#[test]
+fn a_reload_that_takes_a_tenant_ends_its_sessions() {
+    let database = shop();
+    let sources = "  startup: { trust: [loopback] }\n";
+    let policy = POLICY.replace(sources, &format!("{sources}  statement: {{ trust: [loopback] }}\n"));
+    let chooses =
+        "listeners:\n  - { name: chooses, protocol: postgres, listen: '127.0.0.1:0', upstream: db, policy: test, identity: [statement] }\n";
+    let config = Wall::config(&database, "identity: [startup]", "user: postgres").replace("listeners:\n", chooses);
+    let wall = Wall::start(&config, &[("test.yaml", &policy)]);
+    let of = |tenant: &str| {
+        let mut client = Client::connect(wall.port("pg"), &[("user", "app"), ("partywall.tenant", tenant)]).unwrap();
+        // Not where connections are lent.
+        let _ = client.query("LISTEN news");
+        client
+    };
+    let (mut listens, mut stays, mut within) = (of("acme"), of("globex"), of("acme"));
+    for sql in ["BEGIN", "DECLARE c CURSOR FOR SELECT item FROM orders"] {
+        within.query(sql).unwrap();
+    }
+    let mut chooses = Client::connect(wall.port("chooses"), &[("user", "app")]).unwrap();
+    chooses.query("SET partywall.tenant = 'acme'").unwrap();
+    let _ = chooses.query("LISTEN news");
+    wall.rewrite("test.yaml", &policy.replace("tenants: { id: '", "tenants: { id: 'g"));
+    wall.signal("HUP");
+    for client in [&mut listens, &mut within] {
+        let (tag, body) = client.receive().unwrap();
+        assert_eq!((tag, String::from_utf8_lossy(&body).contains("57P01")), (b'E', true));
+        assert_eq!(client.receive(), None);
+    }
+    assert_eq!(stays.query("SELECT item FROM orders ORDER BY id").unwrap().text(), "laser\nwhale");
+    assert!(Client::connect(wall.port("pg"), &[("user", "app"), ("partywall.tenant", "acme")]).is_err());
+    // What was SET is taken back; another tenant's statement is served on the same connection.
+    assert_eq!(chooses.query("SELECT item FROM orders").unwrap_err().code, "28000");
+    assert_eq!(chooses.query("/*tenant='acme'*/ SELECT item FROM orders").unwrap_err().code, "28000");
+    assert_eq!(chooses.query("/*tenant='globex'*/ SELECT min(item) FROM orders").unwrap().text(), "laser");
+}
+
 #[test]
 fn a_changed_schema_is_read_again() {
     let database = shop();
@@ -193,6 +231,17 @@ fn cancel_works_by_the_walls_own_key() {
     drop(client);
     std::thread::sleep(std::time::Duration::from_millis(100));
     cancel(pid, secret); // a key of the past
+    let metrics = || get(wall.port("admin"), "/metrics").1;
+    assert!(eventually(|| metrics().contains("outcome=\"wrong_cancel\"} 5")), "{}", metrics());
+}
+
+#[test]
+fn a_cancel_key_tells_nothing_of_other_connections() {
+    let wall = Wall::for_database(&shop(), POLICY);
+    let numbers: Vec<u32> = (0..12).map(|at| Client::tenant(wall.port("pg"), ["acme", "globex"][at % 2]).key.0).collect();
+    let near = numbers.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 1 << 16).count();
+    assert!(near < 3, "{numbers:?}");
+    assert!(numbers.windows(2).any(|pair| pair[1] < pair[0]), "{numbers:?}");
 }
 
 #[test]

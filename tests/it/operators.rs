@@ -93,6 +93,21 @@ fn who_is_not_listed_is_none() {
 }
 
 #[test]
+fn who_is_listed_no_more_is_an_operator_no_more() {
+    let ours = Authority::new();
+    let listed = format!("{{ mtls: ['{MIGRATOR}'] }}");
+    let wall = wall(&ours, &listed, "mtls, startup");
+    let migrator = ours.client(MIGRATOR, false);
+    let mut client = connect(&wall, &ours, Some(&migrator), &[]).unwrap();
+    assert_eq!(client.query("SELECT count(*) FROM orders").unwrap().text(), "4");
+    wall.rewrite("test.yaml", &policy("{ mtls: ['spiffe://corp.example/another'] }"));
+    wall.signal("HUP");
+    let (tag, body) = client.receive().unwrap();
+    assert_eq!((tag, String::from_utf8_lossy(&body).contains("57P01")), (b'E', true));
+    assert_eq!(client.receive(), None);
+}
+
+#[test]
 fn acting_for_a_tenant_needs_a_reason_and_is_guarded() {
     let ours = Authority::new();
     let wall = wall(&ours, &format!("{{ mtls: ['{MIGRATOR}'] }}"), "mtls, startup");

@@ -441,3 +441,36 @@ fn a_role_of_redis_names_its_keys() {
     let _ = stream.read_to_string(&mut told);
     assert_eq!(admin.ask("GET other"), "\"b\"");
 }
+
+/// What a role listens to, has queued or waits for ends with the right to it, though its client says nothing; so does a tenant's with the tenant.
+#[test]
+fn a_reload_reaches_those_who_say_nothing() {
+    use crate::support::eventually;
+    let (_server, wall, mut admin) = redis_wall();
+    let mut hears = redis_role(&wall, "cart");
+    hears.ask("SUBSCRIBE cart:x");
+    let mut queues = redis_role(&wall, "cart");
+    assert_eq!((queues.ask("MULTI").as_str(), queues.ask("SET cart:1 late").as_str()), ("OK", "QUEUED"));
+    let mut waits = redis_role(&wall, "cart");
+    waits.say("BLPOP cart:q 0");
+    let mut reads = redis_role(&wall, "reader");
+    assert_eq!(reads.ask("GET other"), "\"b\"");
+    wall.rewrite("test.yaml", &REDIS.replace("['cart:*']", "['basket:*']"));
+    wall.signal("HUP");
+    assert!(eventually(|| wall.log().contains("policy renewed")), "{}", wall.log());
+    for client in [&mut hears, &mut waits] {
+        assert_eq!(client.reply(), "!NOAUTH Authentication required.");
+    }
+    assert_eq!(queues.reply(), "!NOAUTH Authentication required.");
+    assert_eq!(admin.ask("PUBLISH cart:x late"), "0");
+    assert_eq!(admin.ask("RPUSH cart:q v"), "1", "nobody waits for it");
+    assert_eq!(admin.ask("GET cart:1"), "\"a\"");
+    assert_eq!(reads.ask("GET other"), "\"b\"", "whose rights are as they were goes on");
+    // And the tenant itself.
+    let mut hears = redis_role(&wall, "admin");
+    hears.ask("SUBSCRIBE ch");
+    wall.rewrite("test.yaml", &REDIS.replace("'[a-z]+'", "'g[a-z]+'"));
+    wall.signal("HUP");
+    assert_eq!(hears.reply(), "!NOAUTH Authentication required.");
+    assert_eq!(reads.reply(), "!NOAUTH Authentication required.");
+}

@@ -46,12 +46,13 @@ fn each_statement_is_of_its_headers_tenant() {
         assert_eq!(c.extended(&of("acme", "SELECT item FROM orders WHERE id = $1"), &[Some("1")]).unwrap().text(), "anvil");
         assert_eq!(c.extended(&of("globex", "SELECT item FROM orders WHERE id = $1"), &[Some("1")]).unwrap().text(), "laser");
     }
-    // In one text the header is the whole text's; behind its start a comment is a comment.
-    assert_eq!(text(&mut c, &of("acme", "SELECT 1; /*tenant='globex'*/ SELECT min(item) FROM orders")), "anvil");
+    // In one text the header is the whole text's.
+    assert_eq!(text(&mut c, &of("acme", "SELECT 1; SELECT min(item) FROM orders")), "anvil");
     for (sql, state) in [
         (ITEMS.to_owned(), "28000"),
         (format!("{ITEMS} /*tenant='acme'*/"), "28000"),
         (of("Acme", ITEMS), "28000"),
+        (of("acme", "SELECT 1; /*tenant='globex'*/ SELECT min(item) FROM orders"), "28000"),
         (of("acme%27--", ITEMS), "28000"),
         ("/*tenant=acme*/ SELECT 1".to_owned(), "28000"),
         ("SET partywall.tenant = 'acme'; SELECT 1".to_owned(), "28000"),
@@ -65,6 +66,22 @@ fn each_statement_is_of_its_headers_tenant() {
     // A place in the client's text stays what it is.
     let sql = of("acme", "SELECT nothing FROM orders");
     assert_eq!(c.query(&sql).unwrap_err().position, Some(1 + sql.find("nothing").unwrap() as u32));
+}
+
+#[test]
+fn no_other_tenant_runs_what_looks_like_a_header() {
+    let wall = wall("{ trust: [loopback] }", "statement");
+    let mut c = client(&wall);
+    c.query("SET partywall.tenant = 'globex'").unwrap();
+    for header in
+        ["TENANT='acme'", "Tenant='acme',tenant='globex'", "tenant_id='acme'", "!tenant='acme'", "+tenant='acme'", "%54enant='acme'"]
+    {
+        for sql in [format!("/*{header}*/ {ITEMS}"), format!("{ITEMS} /*{header}*/"), format!("/*x='1'*/ /*{header}*/ {ITEMS}")] {
+            assert_eq!(code(c.query(&sql)), "28000", "{sql}");
+            assert_eq!(code(c.extended(&sql, &[])), "28000", "{sql}");
+        }
+    }
+    assert_eq!(text(&mut c, &format!("/*x='1'*/ {ITEMS}")), "laser\nwhale");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Messages that go to the session in charge, and what it lacks for them: a statement that the client has prepared is prepared there, too.
 
-use super::{Mark, Res, Router};
+use super::{Mark, Res, Router, Rules, Setting};
 use crate::policy::TenantId;
 use crate::postgres::wire::{self, Frame, Target};
 use crate::postgres::{encode, errors, names};
@@ -55,6 +55,17 @@ impl Names {
 }
 
 impl Router {
+    /// The policy is another: what was SET counts if it could be SET now.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+        let tenants = &self.rules.tenants;
+        let counts = |setting: &Setting| tenants.accept(setting.tenant.as_str()).is_some();
+        self.setting = self.setting.take().filter(counts);
+        for place in [&mut self.local, &mut self.lasting].into_iter().flatten() {
+            *place = place.take().filter(counts);
+        }
+    }
+
     /// To the session in charge, after what it lacks.
     pub(super) fn forward(&mut self, frame: &Frame, text: Option<String>, tenant: Option<TenantId>) -> Res<()> {
         let unreadable = |e| errors::unreadable(&e);

@@ -285,7 +285,11 @@ impl crate::session::Session for Session {
         self.next_held(turn);
         self.settle(turn)?;
         self.leave_own();
-        Ok(())
+        self.renewed(turn)
+    }
+
+    fn renewed(&mut self, turn: &mut Turn) -> Result<(), Close> {
+        self.still_holds(turn)
     }
 
     fn wants_client(&self) -> bool {

@@ -29,6 +29,7 @@ impl Session {
         rewrite::command(&mut turn.to_upstream, &Request::new(&words), &plan, &self.setup.names)?;
         if entry.name == "client tracking" {
             self.redirect = own.map_or(0, |(_, own, _)| own);
+            self.stains.hears_of_keys |= !is_word(request.arg(2), "off");
         }
         self.sent(plan.reply, turn)
     }

@@ -19,6 +19,8 @@ pub(super) struct Stains {
     watching: bool,
     /// A database, tracking, and the like: only RESET takes it off.
     lasting: bool,
+    /// It may hear of keys that it has named: CLIENT TRACKING, WATCH.
+    pub(super) hears_of_keys: bool,
     /// WAIT was asked for: what was written is to be read.
     waited: bool,
 }
