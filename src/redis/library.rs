@@ -93,7 +93,8 @@ fn call(request: &Request, names: &Names, out: &mut BytesMut) {
         (None, Some(_)) => b"1",
     };
     encode::header(out, b'*', if keys.is_some() { request.len() } else { 3 });
-    encode::bulk(out, if request.arg(0).len() == "FCALL".len() { b"FCALL" } else { b"FCALL_RO" });
+    // As the client spells it, for FUNCTION STATS says it again.
+    encode::bulk(out, request.arg(0));
     encode::joined(out, names.library(), request.arg(1));
     encode::bulk(out, words);
     let Some(keys) = keys else { return };
@@ -266,7 +267,7 @@ impl Errand {
                 }
                 Progress::Done(answer.clone())
             }
-            Job::Flush(None) | Job::Stats(None) if failed => Progress::Done(answer),
+            Job::Flush(None) | Job::Stats(None) | Job::Kill { found: false } if failed => Progress::Done(answer),
             Job::Flush(left) => {
                 let left = left.get_or_insert_with(|| libraries(value.as_ref()).filter_map(|library| library.0).collect());
                 if left.is_empty() { Progress::Done(Bytes::from_static(b"+OK\r\n")) } else { Progress::More }

@@ -237,8 +237,11 @@ fn clients_are_the_tenants_own() {
     assert_eq!(talk.say("CLIENT UNBLOCK 77;CLIENT UNBLOCK 7 ERROR;CLIENT KILL ID 77"), "CLIENT UNBLOCK 77 ERROR");
     assert_eq!(talk.heard(), ":0");
     assert_eq!(talk.hear(":0\r\n"), ":0 :0");
-    assert_eq!(talk.say("CLIENT KILL ID 7;CLIENT KILL 127.0.0.1:1;CLIENT KILL ID 7 SKIPME no"), "CLIENT KILL ID 77 SKIPME no");
-    assert_eq!(talk.hear(":1\r\n"), ":0 -ERR No such client :1");
+    talk.session.setup.peers.join(8, 78, "127.0.0.1:8".into());
+    assert_eq!(talk.say("CLIENT KILL ID 7;CLIENT KILL 127.0.0.1:1;CLIENT KILL SKIPME no"), "CLIENT KILL ID 78 SKIPME no");
+    // First the others, then itself.
+    assert_eq!(talk.hear(":1\r\n"), ":0 -ERR No such client :2");
+    assert_eq!(talk.closed, Some(Close::Bye));
 }
 
 #[test]

@@ -63,10 +63,9 @@ impl Session {
                 && filter.address.as_ref().is_none_or(|wanted| wanted == member.address.as_bytes())
                 && !(filter.skips_itself && id == me)
         };
-        // Where connections are shared, its own may not be open yet: it ends when it has been answered.
-        let shares = self.setup.line.is_some() || self.setup.cluster;
-        let itself = shares && self.setup.peers.contains(|id, member| id == me && wanted(id, member));
-        let others = |id: u64, member: &Member| wanted(id, member) && !(shares && id == me);
+        // It ends when it has been answered: its own connection may not be open yet, and with that one upstream would hear of no more.
+        let itself = self.setup.peers.contains(|id, member| id == me && wanted(id, member));
+        let others = |id: u64, member: &Member| wanted(id, member) && id != me;
         let ended = usize::from(itself) + self.setup.peers.end(others);
         let found = self.setup.peers.upstream_ids(others);
         for upstream in &found {
