@@ -94,11 +94,15 @@ impl Generator {
 
     fn any(&mut self) -> Command {
         let at = self.random.below(self.patterns.len());
-        let (tokens, alike, plain) = (self.patterns[at].tokens.clone(), self.patterns[at].alike, self.patterns[at].plain);
+        let (tokens, mut alike, plain) = (self.patterns[at].tokens.clone(), self.patterns[at].alike, self.patterns[at].plain);
         let mut words = Vec::new();
         self.all(&tokens, &mut words);
         if plain && self.random.below(25) == 0 {
             self.spoil(&mut words);
+            if words[0].ends_with(b"RANDMEMBER") || words[0].ends_with(b"HRANDFIELD") {
+                // With another count, or none, each server chooses.
+                alike = Alike::Count;
+            }
         }
         Command { words, alike, plain }
     }
