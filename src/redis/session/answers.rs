@@ -156,7 +156,7 @@ impl Session {
             }
         }
         if let Some(mark) = mark {
-            self.awaited.push_front(Awaited::Mark(mark));
+            self.await_first(Awaited::Mark(mark));
         }
         Ok(true)
     }

@@ -33,12 +33,7 @@ impl Session {
             return Ok(false);
         }
         let _ = input.split_to(bytes);
-        // Within a walk it was put before what was counted.
-        if self.walk.is_some() {
-            self.awaited.pop_front()
-        } else {
-            self.pop_awaited()
-        };
+        self.pop_awaited();
         Ok(true)
     }
 }

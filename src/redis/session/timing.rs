@@ -18,9 +18,9 @@ pub(super) struct Timing {
     /// The clock, when the session was last given bytes.
     now: u64,
     /// Of all that was ever awaited, how much has come.
-    come: u64,
-    /// When the reply that is passing began.
-    begun: Option<u64>,
+    come: i64,
+    /// When the reply that is passing began; 0 before it does.
+    begun: u64,
     /// Nothing where nothing is under way: a client at rest takes no room for it.
     under_way: Option<Box<UnderWay>>,
 }
@@ -37,7 +37,7 @@ struct UnderWay {
 #[derive(Debug)]
 struct Timed {
     /// It is answered when so much has come.
-    until: u64,
+    until: i64,
     sent: u64,
     words: usize,
 }
@@ -64,13 +64,13 @@ impl Session {
         if self.transaction.is_some() && (queues || entry.name == "multi") || secret {
             return;
         }
-        // A mark behind it is not its answer.
-        let due = self.awaited.len() - usize::from(matches!(self.awaited.back(), Some(Awaited::Mark(_))));
-        let answered = due <= before;
-        match due.checked_sub(1).and_then(|at| self.awaited.get(at)) {
+        let answered = self.awaited.len() <= before;
+        // A mark says where a reply ended, and is none.
+        let marks = usize::from(matches!(self.awaited.back(), Some(Awaited::Mark(_))));
+        match self.awaited.iter().rev().nth(marks) {
             Some(Awaited::Blocked(_)) if !answered => {}
             Some(Awaited::Reply(_) | Awaited::Hello(..) | Awaited::Login | Awaited::Step | Awaited::Confirmations { .. }) if !answered => {
-                let until = self.timing.come + due as u64;
+                let until = self.timing.come + (self.awaited.len() - marks) as i64;
                 let under_way = self.timing.under_way.get_or_insert_default();
                 let mark = under_way.words.len();
                 if mark <= WORDS_BYTES {
@@ -92,7 +92,7 @@ impl Session {
     /// Bytes of a reply are there.
     pub(super) fn begins_to_come(&mut self) {
         if self.timing.under_way.is_some() && self.passing == 0 && !matches!(self.awaited.front(), Some(Awaited::Step)) {
-            self.timing.begun = Some(self.timing.now);
+            self.timing.begun = self.timing.now;
         }
     }
 
@@ -100,7 +100,10 @@ impl Session {
     pub(super) fn pop_awaited(&mut self) -> Option<Awaited> {
         let oldest = self.awaited.pop_front()?;
         self.timing.come += 1;
-        let begun = self.timing.begun.take().unwrap_or(self.timing.now);
+        let begun = match std::mem::take(&mut self.timing.begun) {
+            0 => self.timing.now,
+            begun => begun,
+        };
         let Some(under_way) = &mut self.timing.under_way else { return Some(oldest) };
         let is_whole = under_way.commands.front().is_some_and(|timed| timed.until <= self.timing.come);
         if is_whole && let Some(timed) = under_way.commands.pop_front() {
@@ -115,6 +118,12 @@ impl Session {
             }
         }
         Some(oldest)
+    }
+
+    /// Awaits something before all else.
+    pub(super) fn await_first(&mut self, first: Awaited) {
+        self.awaited.push_front(first);
+        self.timing.come -= 1;
     }
 
     fn was_slow(&self, micros: u64, words: Bytes) {

@@ -130,3 +130,17 @@ fn a_walk_and_several_steps_are_one_command() {
     );
     assert_eq!(talk.slow(), ["16 DBSIZE", "20 SUBSCRIBE a b"]);
 }
+
+#[test]
+fn a_mark_of_one_walk_is_none_of_the_next() {
+    let mut talk = Talk::new();
+    talk.say(0, "FUNCTION LOAD \"#!lua name=l\\nx\"");
+    talk.session.from_upstream(&mut BytesMut::from("-ERR x\r\n"), &mut talk.turn).unwrap();
+    assert!(matches!(talk.session.awaited.front(), Some(Awaited::Mark(_))));
+    talk.say(10, "FUNCTION STATS");
+    talk.hear(20, "");
+    talk.hear(25, "*4\r\n$14\r\nrunning_script\r\n*-1\r\n$7\r\nengines\r\n*0\r\n");
+    talk.hear(35, "*0\r\n");
+    assert!(talk.session.timing.under_way.is_none());
+    assert_eq!(talk.slow(), ["25 FUNCTION STATS"]);
+}
