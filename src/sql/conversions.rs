@@ -119,10 +119,10 @@ pub fn is_loose(type_oid: u32) -> bool {
     type_oid == 0 || LOOSE.contains(&type_oid)
 }
 
-/// Whether it is an array of such a type, or of one that is not PostgreSQL's own.
+/// Whether it is an array of such a type, or one whose values may not compare.
 pub fn is_loose_array(type_oid: u32) -> bool {
     const ARRAYS: &[u32] = &[1021, 1022, 1040, 1028, 1008, 2207, 2208, 2209, 2210, 2211, 3735, 3770, 4090, 4097, 4192];
-    ARRAYS.contains(&type_oid) || type_oid >= 16384
+    ARRAYS.contains(&type_oid) || !super::hazards::is_plain_parameter(type_oid)
 }
 
 /// Whether a type of this name is certainly none of those.

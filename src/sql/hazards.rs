@@ -2,7 +2,6 @@
 //! whose values cannot be compared, collations that some functions do not take.
 
 use super::catalog::{Column, Relation, number, text};
-use super::conversions;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names, so that whoever names one by whatever way has to reckon with it.
@@ -10,6 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Hazards {
     /// Domains. A literal becomes a value of one as it is looked at, not as the statement is read (parse_coerce.c, coerce_to_domain).
     domains: BTreeSet<String>,
+    /// All types of the database's own, and information_schema's.
+    own_types: BTreeSet<String>,
+    /// Those of them that are no domains and no enums.
+    composites: BTreeSet<String>,
     /// Listed columns whose values cannot be compared without a chance to fail.
     pub shapes: BTreeSet<String>,
     /// Listed columns that are expressions: GENERATED … VIRTUAL (PostgreSQL 18).
@@ -37,6 +40,9 @@ impl Hazards {
     /// Notes types and collations, as the catalog's queries tell them.
     pub(super) fn read(&mut self, types: &[Vec<Option<String>>], collations: &[Vec<Option<String>>]) {
         self.domains.extend(types.iter().filter(|row| text(row, 8) == "t").map(|row| text(row, 0)));
+        self.composites.extend(types.iter().filter(|row| text(row, 8) != "t" && text(row, 10) != "t").map(|row| text(row, 0)));
+        self.own_types.extend(types.iter().map(|row| text(row, 0)));
+        self.own_types.extend(["cardinal_number", "character_data", "sql_identifier", "time_stamp", "yes_or_no"].map(str::to_owned));
         self.collations = !collations.is_empty();
         for row in types.iter().filter(|row| number(row, 9) != 0) {
             self.collated.entry(text(row, 0)).or_default().insert(number(row, 9));
@@ -47,6 +53,16 @@ impl Hazards {
     pub fn may_be_domain(&self, names: &[&str]) -> bool {
         let Some(name) = names.last() else { return true };
         names.first() == Some(&"information_schema") || self.domains.contains(*name) || self.domains.contains(name.trim_start_matches('_'))
+    }
+
+    /// Whether a word names what makes a shape: PostgreSQL's own, or a composite type of the database's.
+    pub fn makes_shape(&self, name: &str) -> bool {
+        makes_shape(name) || self.composites.contains(name) || self.composites.contains(name.trim_start_matches('_'))
+    }
+
+    /// Whether `x.name` may be a cast to a type of the database's own.
+    pub fn is_own_type(&self, name: &str) -> bool {
+        self.own_types.contains(name)
     }
 
     /// Whether nothing in the database has a collation of its own.
@@ -84,9 +100,59 @@ pub(super) fn is_comparable(type_oid: u32, firm: bool) -> bool {
     firm || COMPARABLE.contains(&type_oid)
 }
 
-/// Whether an expression makes a shape, whatever columns there are.
+/// Names of types whose values, or arrays of which, cannot be compared without a chance to fail, and of functions that give such.
+const ODD: &[&str] = &[
+    "bound_box",
+    "box",
+    "center",
+    "circle",
+    "diagonal",
+    "json",
+    "jsonpath",
+    "line",
+    "lseg",
+    "path",
+    "pclose",
+    "pg_snapshot",
+    "point",
+    "polygon",
+    "popen",
+    "refcursor",
+    "txid_snapshot",
+    "xml",
+    "xpath",
+    "_box",
+    "_circle",
+    "_json",
+    "_jsonpath",
+    "_line",
+    "_lseg",
+    "_path",
+    "_point",
+    "_polygon",
+    "_refcursor",
+    "_xml",
+    "record",
+    "_record",
+    "json_populate_record",
+    "json_populate_recordset",
+    "json_to_record",
+    "json_to_recordset",
+    "jsonb_populate_record",
+    "jsonb_populate_recordset",
+    "jsonb_to_record",
+    "jsonb_to_recordset",
+    "xmltable",
+];
+
+/// Whether a type, or a function, by this name makes values that cannot be compared without a chance to fail.
 pub fn makes_shape(name: &str) -> bool {
-    conversions::SHAPES_BY_NAME.iter().any(|(shape, _)| *shape == name)
+    ODD.contains(&name)
+}
+
+/// Whether a parameter declared as of this type is certainly compared without a chance to fail.
+pub fn is_plain_parameter(type_oid: u32) -> bool {
+    type_oid == 0 || COMPARABLE.contains(&type_oid) || type_oid == 705
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub(crate) fn hazards_judge() -> Judge {
     catalog.types.insert("posint".into(), "public".into());
     let hazards = &mut catalog.hazards;
     hazards.domains.insert("posint".into());
+    hazards.own_types.insert("posint".into());
     hazards.computed.insert("total".into());
     hazards.collated.insert("name".into(), [12547].into());
     let orders = catalog.relations.values_mut().find(|r| r.name == "orders").unwrap();

@@ -54,7 +54,7 @@ pub fn judge() -> Judge {
         ("functions", rows("lower pg_catalog\nquery_to_xml pg_catalog\npg_read_file pg_catalog\nleak public")),
         ("operators", rows("@#")),
         ("sequences", rows("1 public orders_id_seq id\n5 public secrets_id_seq id")),
-        ("types", rows("mood public f")),
+        ("types", rows("mood public f ~ ~ ~ ~ ~ f ~ t")),
         (
             "system",
             rows(

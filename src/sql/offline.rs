@@ -408,7 +408,7 @@ impl Schema {
         self.operators.iter().for_each(|name| put("operators", &[name]));
         for named in &self.types {
             let (domain, collation) = (flag(named.base.is_some()), types::collation_number(named.collation.as_deref()));
-            put("types", &[&named.name, &named.schema, "f", "", "", "", "", "", domain, &collation]);
+            put("types", &[&named.name, &named.schema, "f", "", "", "", "", "", domain, &collation, flag(named.base.is_none())]);
         }
         self.loose_collations.iter().for_each(|name| put("collations", &[name]));
         Catalog::build_for(policy, home, &answers)

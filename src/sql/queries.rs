@@ -152,7 +152,7 @@ pub const QUERIES: &[CatalogQuery] = &[
               (SELECT pg_catalog.string_agg(f.nspname || pg_catalog.chr(31) || p.proname, pg_catalog.chr(30)) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace \
               WHERE t.typtype = 'b' AND p.oid >= 16384 AND p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) AND NOT ",
             known_extension!("pg_type", "t.oid"),
-            "), t.typtype = 'd', CASE WHEN t.typtype = 'd' THEN NULLIF(t.typcollation, 100) END \
+            "), t.typtype = 'd', CASE WHEN t.typtype = 'd' THEN NULLIF(t.typcollation, 100) END, t.typtype = 'e' OR t.typname IN ('citext', 'hstore', 'ltree') \
               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
               LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
             known_extension!("pg_proc", "c.castfunc"),

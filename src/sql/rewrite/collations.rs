@@ -21,7 +21,7 @@ pub(super) fn may_meet(cx: &Context<'_>, statement: &NodeEnum) -> bool {
         let named = |field: &str| part[field].as_str().unwrap_or_default();
         match name {
             "String" => numbers.extend(hazards.collations_of(named("sval"))),
-            "CollateClause" => {
+            "CollateClause" | "coll_clause" => {
                 let last = part["collname"].as_array().and_then(|n| n.last()).and_then(|n| n.pointer("/node/String/sval")?.as_str());
                 names.extend(last.filter(|n| *n != "default" && *n != "C").map(str::to_owned));
             }

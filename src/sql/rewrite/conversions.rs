@@ -106,6 +106,12 @@ impl Rewriter<'_> {
         if self.may_convert(parts) {
             traits.raising.push(Use::Free);
         }
+        if self.may_convert_unseen(parts) {
+            let given = |part: &Node| matches!(part.node, Some(NodeEnum::TypeCast(_) | NodeEnum::ParamRef(_)));
+            let columns = parts.iter().any(|part| !given(part) && self.is_unseen(part));
+            traits = if columns { traits.raising() } else { traits };
+            traits.raising.push(Use::Free);
+        }
         traits
     }
 
@@ -121,6 +127,21 @@ impl Rewriter<'_> {
             _ => of_column(part).is_none_or(|types| types.iter().any(|t| fallible.iter().any(|f| f != t))),
         };
         !fallible.is_empty() && parts.iter().any(other)
+    }
+
+    /// The same of what nothing is known of: two parameters, what a subquery gives.
+    fn may_convert_unseen(&self, parts: &[Node]) -> bool {
+        let solid = || parts.iter().filter(|part| !matches!(part.node, Some(NodeEnum::AConst(_)) | None));
+        solid().count() > 1 && solid().any(|part| self.is_unseen(part))
+    }
+
+    fn is_unseen(&self, part: &Node) -> bool {
+        match &part.node {
+            Some(NodeEnum::AConst(_)) | None => false,
+            Some(NodeEnum::ColumnRef(column)) => self.types_of(column).is_none(),
+            Some(NodeEnum::FuncCall(call)) => !nodes::names(&call.funcname).is_some_and(|n| n.last().is_some_and(|n| is_firm_call(n))),
+            _ => true,
+        }
     }
 
     /// The columns that USING compares are looked at as soon as a row is read: where that may convert, `through` tables are wrapped.

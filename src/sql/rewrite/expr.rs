@@ -346,7 +346,10 @@ impl Rewriter<'_> {
             early = self.early_subquery(raisings);
             // It is run only once a row needs it, and then what fails in it tells that there is such a row.
             let tells = self.reads[reads..].contains(&Use::Any);
-            late = self.raisings != raisings && (tells || !alone) && !left_out!(self.cx, LazySublink);
+            // One that is no condition of its own fails, locks or takes its time for such a row, whatever is in it.
+            late = (!alone || (tells && self.raisings != raisings)) && !left_out!(self.cx, LazySublink);
+            // More than one row is an error.
+            self.raisings += usize::from(link.sub_link_type == SubLinkType::ExprSublink as i32);
         }
         if late {
             // Its cost is nothing, and what asks for it may be a condition of any level.

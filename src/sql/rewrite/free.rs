@@ -75,13 +75,24 @@ pub(super) fn is_costly(hazards: &Hazards, x: &AExpr, side: &Node) -> bool {
     let element = |n: &Node| {
         matches!(n.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::ColumnRef(_))) || is_no_condition(hazards, n)
     };
+    let other = |side: &Node| [&x.lexpr, &x.rexpr].into_iter().flatten().map(AsRef::as_ref).find(|s: &&Node| !std::ptr::eq(*s, side));
     match AExprKind::try_from(x.kind) {
-        Ok(AExprKind::AexprOp) => !matches!(name.as_str(), "=" | "<>" | "!=") || is_no_condition(hazards, side),
-        Ok(AExprKind::AexprIn) => matches!(&side.node, Some(NodeEnum::List(list)) if list.items.iter().all(element)),
+        // `x = x` becomes `x IS NOT NULL` (equivclass.c).
+        Ok(AExprKind::AexprOp) => match name.as_str() {
+            "=" | "<>" | "!=" => is_no_condition(hazards, side) && other(side).is_some_and(is_plain),
+            _ => true,
+        },
+        Ok(AExprKind::AexprIn) => {
+            x.lexpr.as_deref().is_some_and(is_plain) && matches!(&side.node, Some(NodeEnum::List(list)) if list.items.iter().all(element))
+        }
         Ok(AExprKind::AexprLike | AExprKind::AexprIlike) => true,
         Ok(AExprKind::AexprBetween | AExprKind::AexprNotBetween) => true,
         _ => false,
     }
+}
+
+fn is_plain(side: &Node) -> bool {
+    matches!(side.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::ColumnRef(_)))
 }
 
 fn is_no_condition(hazards: &Hazards, side: &Node) -> bool {
@@ -137,7 +148,8 @@ impl Rewriter<'_> {
                 .at(place));
         }
         let quiet = call == functions::Field::Call { raises: false } && self.calls_with_any_collation(field);
-        let raises = !quiet && call != functions::Field::Nothing && !left_out!(self.cx, FieldCall);
+        let cast = self.cx.catalog.hazards.is_own_type(field);
+        let raises = !quiet && (cast || call != functions::Field::Nothing) && !left_out!(self.cx, FieldCall);
         // Of what a subquery gives it is a column; what a function gives may be a value alone.
         let opaque = own.is_some_and(|i| matches!(i.thing, Thing::Opaque));
         Ok(raises && (!opaque || self.levels.iter().any(is_by_parent)))
@@ -154,12 +166,14 @@ impl Rewriter<'_> {
     /// Whether an operand may be a value that cannot be compared without a chance to fail: in a database with such columns, what is not plain may.
     pub(super) fn may_be_shape(&self, operand: &Node) -> bool {
         let shapes = &self.cx.catalog.hazards.shapes;
-        if shapes.is_empty() {
+        if shapes.is_empty() && !self.odd {
             return false;
         }
         match &operand.node {
+            Some(NodeEnum::ParamRef(_)) => self.odd,
+            Some(NodeEnum::ColumnRef(c)) if self.types_of(c).is_none() => true,
             Some(NodeEnum::ColumnRef(c)) => nodes::names(&c.fields).is_none_or(|n| n.last().is_none_or(|n| shapes.contains(*n))),
-            Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SqlvalueFunction(_)) | None => false,
+            Some(NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_)) | None => false,
             Some(NodeEnum::TypeCast(cast)) => {
                 let target = cast.type_name.as_ref().and_then(|t| nodes::names(&t.names).and_then(|n| n.last().map(|n| (*n).to_owned())));
                 !target.is_some_and(|name| conversions::is_firm_type(&name) && name != "json")
@@ -182,7 +196,7 @@ impl Rewriter<'_> {
             || self.windows != windows
             || [&select.sort_clause, &select.group_clause, &select.distinct_clause, &select.window_clause].iter().any(|c| !c.is_empty());
         let here = self.levels.last().is_some_and(by_parent);
-        let fails = self.raisings != before || self.collations || !self.cx.catalog.hazards.shapes.is_empty();
+        let fails = self.raisings != before || self.collations || self.odd || !self.cx.catalog.hazards.shapes.is_empty();
         self.early |= keyed && here && fails && !left_out!(self.cx, EarlyKeys);
     }
 

@@ -1,20 +1,58 @@
 //! What fails in some databases only (see `sql::hazards`).
 
-use super::{Res, Rewriter, collations};
+use super::{Context, Res, Rewriter, collations};
+use crate::policy::Home;
 use crate::sql::catalog::Relation;
 use crate::sql::hazards::Hazards;
 use crate::sql::scope::Thing;
+use crate::sql::tree::{self, Value};
 use crate::sql::{Refusal, conversions, functions, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AExpr, AExprKind, CaseExpr, JoinExpr, Node, SubLink, TypeName};
 use std::sync::Arc;
+
+/// Whether a statement may make values that cannot be compared without a chance to fail, of no column: by a parameter, a type or a function.
+pub(super) fn is_odd(cx: &Context<'_>, statement: &NodeEnum) -> bool {
+    let hazards = &cx.catalog.hazards;
+    let words = cx.source.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
+    let named = cx.source.contains("U&") || cx.source.contains("u&") || words.into_iter().any(|w| hazards.makes_shape(&w.to_lowercase()));
+    let prepared = matches!(statement, NodeEnum::PrepareStmt(x) if !x.argtypes.is_empty());
+    if cx.private.loose_parameters {
+        return true;
+    }
+    if !named && !prepared {
+        return false;
+    }
+    let Ok(tree) = tree::of(statement) else { return true };
+    let last =
+        |names: &Value| names.as_array().and_then(|n| n.last()).and_then(|n| n.pointer("/node/String/sval")?.as_str()).map(str::to_owned);
+    tree.has(&mut |name, part| match name {
+        "TypeName" | "type_name" => last(&part["names"]).is_some_and(|n| hazards.makes_shape(&n)),
+        "FuncCall" => last(&part["funcname"]).is_some_and(|n| hazards.makes_shape(&n)),
+        _ => false,
+    })
+}
+
+/// Makes a temporary relation of which nothing later would know that comparing its columns can fail.
+pub(super) fn is_misfit(cx: &Context<'_>, statement: &NodeEnum) -> bool {
+    let makes = match statement {
+        NodeEnum::CreateStmt(_) | NodeEnum::CreateTableAsStmt(_) | NodeEnum::ViewStmt(_) | NodeEnum::AlterTableStmt(_) => true,
+        NodeEnum::SelectStmt(select) => select.into_clause.is_some(),
+        _ => false,
+    };
+    makes && cx.catalog.home == Home::Rows
+}
 
 impl Rewriter<'_> {
     /// Whether a reference certainly stands for stored values: a column that is computed as it is read can fail, and so can a row that has one.
     pub(super) fn is_stored(&self, names: &[&str], star: bool) -> bool {
         let computed = &self.cx.catalog.hazards.computed;
         let row = |name: &str| names.len() == 1 && self.levels.iter().flat_map(|l| &l.items).any(|i| i.name == name);
-        let named = |names: &[&str]| names.last().is_some_and(|name| computed.contains(*name) || row(name));
+        let item = (names.len() > 1).then(|| names[names.len() - 2]);
+        let opaque = || {
+            self.levels.iter().flat_map(|l| &l.items).any(|i| matches!(i.thing, Thing::Opaque) && item.is_none_or(|name| i.name == name))
+        };
+        let named = |names: &[&str]| names.last().is_some_and(|name| computed.contains(*name) || row(name)) || opaque();
         computed.is_empty() || left_out!(self.cx, Computed) || !(star || named(names))
     }
 
@@ -90,10 +128,10 @@ impl Rewriter<'_> {
         let types = |name: &str| tables.iter().flat_map(|t| &t.columns).filter(|c| c.name == name).map(|c| c.type_oid).collect::<Vec<_>>();
         let alike = |name: &str| {
             let found = types(name);
-            (known && found.windows(2).all(|pair| pair[0] == pair[1])) || !found.into_iter().any(conversions::can_fail)
+            known && (found.windows(2).all(|pair| pair[0] == pair[1]) || !found.into_iter().any(conversions::can_fail))
         };
         let used = nodes::names(&join.using_clause).unwrap_or_default();
-        used.into_iter().all(alike) && (!join.is_natural || tables.iter().flat_map(|t| &t.columns).all(|c| alike(&c.name)))
+        known && used.into_iter().all(alike) && (!join.is_natural || tables.iter().flat_map(|t| &t.columns).all(|c| alike(&c.name)))
     }
 
     /// The listed relations that a side of a join is made of; false where there is something else in it.
@@ -152,7 +190,7 @@ impl Rewriter<'_> {
     /// The same of what stands before IN and a subquery: its columns are like it.
     fn tests_shape(&self, test: Option<&Node>) -> bool {
         let untyped = |n: &Node| matches!(n.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)));
-        let any = !self.cx.catalog.hazards.shapes.is_empty();
+        let any = self.odd || !self.cx.catalog.hazards.shapes.is_empty();
         any && test.is_some_and(|t| untyped(t) || self.may_be_shape(t))
     }
 

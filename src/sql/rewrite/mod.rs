@@ -144,6 +144,11 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
     rewriter.conversions = conversions::Conversions::of(&context, inner);
     rewriter.collations = collations::may_meet(&context, inner);
+    rewriter.odd = hazards::is_odd(&context, inner);
+    if (rewriter.odd || rewriter.collations) && hazards::is_misfit(&context, inner) {
+        return Err(Refusal::not_understood("temporary relations with a collation or a type of this kind are not supported")
+            .detail("Comparing values of their columns can fail, and later statements would not know."));
+    }
     rewriter.rows_begin(inner);
     let kind = rewriter.statement(inner)?;
     let rows = rewriter.row_check(&kind, inner);
@@ -188,6 +193,8 @@ struct Rewriter<'a> {
     raised: bool,
     has_ctes: bool,
     conversions: conversions::Conversions,
+    /// The statement may make values that cannot be compared without a chance to fail.
+    odd: bool,
     /// The statement may bring two collations together.
     collations: bool,
     mode: Mode,
@@ -265,6 +272,7 @@ impl<'a> Rewriter<'a> {
             has_ctes: false,
             conversions: conversions::Conversions::default(),
             collations: false,
+            odd: false,
             mode,
             raisings: 0,
             sublinks: 0,

@@ -6,7 +6,7 @@ use super::{Res, Rewriter, labels};
 use crate::sql::scope::{Item, Scope, Thing, Traits, Use};
 use crate::sql::{Refusal, nodes};
 use pg_query::NodeEnum;
-use pg_query::protobuf::{CteMaterialize, Node, SelectStmt, WithClause};
+use pg_query::protobuf::{CteMaterialize, Node, SelectStmt, WithClause, a_const};
 
 impl Rewriter<'_> {
     /// Rewrites a query; the traits are those of its target list (can its output columns raise?).
@@ -148,6 +148,13 @@ impl Rewriter<'_> {
         for sort in select.sort_clause.iter_mut().filter(|n| !by(n)) {
             self.expr(sort)?;
         }
+        // A negative one fails.
+        let sure = |n: &Option<Box<Node>>| match n.as_ref().and_then(|n| n.node.as_ref()) {
+            None => true,
+            Some(NodeEnum::AConst(c)) => c.isnull || matches!(&c.val, Some(a_const::Val::Ival(i)) if i.ival >= 0),
+            _ => false,
+        };
+        self.raisings += usize::from(!sure(&select.limit_count) || !sure(&select.limit_offset));
         self.optional(select.limit_count.as_mut())?;
         self.optional(select.limit_offset.as_mut())?;
         Ok(())
@@ -155,8 +162,13 @@ impl Rewriter<'_> {
 
     /// Row locks: those named by OF, or all; none of them on rows that all tenants share. True where one reaches into a table with a hidden
     /// column.
-    fn locking(&self, select: &SelectStmt, scope: &Scope) -> Res<bool> {
+    fn locking(&mut self, select: &SelectStmt, scope: &Scope) -> Res<bool> {
         let mut reaches_in = false;
+        if !select.locking_clause.is_empty() {
+            // A lock is seen from outside.
+            self.raisings += 1;
+            self.reads.extend((self.sublinks > 0).then_some(Use::Any));
+        }
         for clause in &select.locking_clause {
             let Some(NodeEnum::LockingClause(clause)) = &clause.node else {
                 return Err(Refusal::not_understood("this row lock is not supported"));

@@ -89,7 +89,7 @@ fn what_stands_twice_is_the_same_twice() {
         ("", "$1", "$1"),
         ("", "length('x')", "pg_catalog.length('x')"),
         (" FROM (SELECT 4 AS x) s", "s.x", "s.x"),
-        (" FROM (SELECT 4 AS x WHERE 1 = (SELECT 1)) s", "x", "x"),
+        (" FROM (SELECT 4 AS x WHERE EXISTS (SELECT 1)) s", "x", "x"),
     ] {
         assert!(proved(from, operand, theirs), "{operand}{from}");
     }

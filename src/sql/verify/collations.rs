@@ -12,7 +12,7 @@ impl Walk<'_> {
         let (mut by_number, mut by_name): (BTreeSet<u32>, BTreeSet<&str>) = ([C_COLLATION].into(), BTreeSet::new());
         let mut view = false;
         client.has(&mut |name, part| {
-            if name == "CollateClause" {
+            if matches!(name, "CollateClause" | "coll_clause") {
                 by_name.extend(names(list(part, "collname")).last().filter(|n| !["default", "C"].contains(*n)));
             } else if name == "String" {
                 by_number.extend(hazards.collations_of(text(part, "sval")));

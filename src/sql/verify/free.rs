@@ -39,7 +39,13 @@ impl Place {
             }
             _ => {
                 let operator = matches!(key, "lexpr" | "rexpr") && !of("name").is_null();
-                Self { apart: false, costly: self.costly || (operator && stays(catalog, of("kind"), names_of(of("name")), value)), ..self }
+                Self {
+                    apart: false,
+                    costly: self.costly
+                        || (operator
+                            && stays(catalog, of("kind"), names_of(of("name")), value, of(if key == "lexpr" { "rexpr" } else { "lexpr" }))),
+                    ..self
+                }
             }
         }
     }
@@ -54,20 +60,22 @@ fn is_a(link: &Value, kind: SubLinkType) -> bool {
 }
 
 /// An operator that the planner keeps whatever its other side is: of equality only where this side is no truth value, for `x = true` is `x`.
-fn stays(catalog: &Catalog, form: &Value, name: Vec<&str>, side: &Value) -> bool {
+fn stays(catalog: &Catalog, form: &Value, name: Vec<&str>, side: &Value, other: &Value) -> bool {
+    let bare = |v: &Value| matches!(kind(v), Some(("AConst" | "ParamRef" | "ColumnRef", _)));
     let of_kind = |kinds: &[AExprKind]| form.as_i64().is_some_and(|k| kinds.iter().any(|other| i64::from(*other as i32) == k));
     if of_kind(&[AExprKind::AexprLike, AExprKind::AexprIlike, AExprKind::AexprBetween, AExprKind::AexprNotBetween]) {
         return true;
     }
     if of_kind(&[AExprKind::AexprIn]) {
         let plain = |v: &Value| matches!(kind(v), Some(("AConst" | "ParamRef" | "ColumnRef", _))) || is_no_truth_value(catalog, v);
-        return fields(side, "List").is_some_and(|all| list(all, "items").iter().all(plain));
+        return bare(other) && fields(side, "List").is_some_and(|all| list(all, "items").iter().all(plain));
     }
     if !of_kind(&[AExprKind::AexprOp]) {
         return false;
     }
     let equality = matches!(name.last(), Some(&("=" | "<>" | "!=")));
-    !equality || is_no_truth_value(catalog, side)
+    // What is equal to itself is only looked at for NULL.
+    !equality || (bare(other) && is_no_truth_value(catalog, side))
 }
 
 fn is_no_truth_value(catalog: &Catalog, side: &Value) -> bool {
@@ -151,6 +159,30 @@ pub(super) fn is_short_span_from_now(x: &Value) -> bool {
     now && short && matches!(names(list(x, "name")).as_slice(), ["+" | "-"])
 }
 
+/// What fails as it is run though no expression in it does: a limit that may be negative, a sample of no such share, a subquery of more than one
+/// row; a lock, which is seen.
+pub(super) fn fails_by_itself(node: &Value) -> bool {
+    let sure = |v: &Value| match kind(v) {
+        None => true,
+        Some(("AConst", c)) => {
+            c["isnull"] == Value::Bool(true)
+                || c["val"]["Ival"]["ival"].as_i64().is_some_and(|n| n >= 0)
+                || !c["val"]["Ival"].is_null() && c["val"]["Ival"]["ival"].is_null()
+        }
+        Some(_) => false,
+    };
+    match kind(node) {
+        Some(("SelectStmt", s)) => !sure(&s["limit_count"]) || !sure(&s["limit_offset"]) || !list(s, "locking_clause").is_empty(),
+        Some(("RangeTableSample", sample)) => {
+            let share =
+                |v: &Value| fields(v, "AConst").is_some_and(|c| c["val"]["Ival"]["ival"].as_i64().is_some_and(|n| (0..=100).contains(&n)));
+            !list(sample, "args").iter().all(share) || !(sample["repeatable"].is_null() || share(&sample["repeatable"]))
+        }
+        Some(("SubLink", link)) => is_a(link, SubLinkType::ExprSublink),
+        _ => false,
+    }
+}
+
 /// An array of arrays fails where they differ in length, and costs nothing.
 pub(super) fn may_hold_arrays(array: &Value) -> bool {
     let scalar = |v: &Value| match kind(v) {
@@ -162,22 +194,6 @@ pub(super) fn may_hold_arrays(array: &Value) -> bool {
         _ => false,
     };
     !list(array, "elements").iter().all(scalar)
-}
-
-/// Values of some types fail as they are compared: where a column is of one, no operand passes of which the type is not certain.
-pub(super) fn may_be_shape(catalog: &Catalog, operand: &Value) -> bool {
-    let certain = |name: &str, node: &Value| match name {
-        "ColumnRef" => {
-            let parts = list(node, "fields");
-            let named = names(parts);
-            named.len() == parts.len() && named.last().is_some_and(|n| !catalog.hazards.shapes.contains(*n))
-        }
-        "AConst" | "ParamRef" | "SqlvalueFunction" => true,
-        "TypeCast" => names(list(&node["type_name"], "names")).last().is_some_and(|n| *n != "json" && facts::is_firm_type(n)),
-        "List" => !list(node, "items").iter().any(|item| may_be_shape(catalog, item)),
-        _ => false,
-    };
-    !catalog.hazards.shapes.is_empty() && !kind(operand).is_none_or(|(name, node)| certain(name, node))
 }
 
 /// A function that only the wall makes something of, with the names in literals: what stands for it is proved where it stands.
@@ -199,7 +215,7 @@ impl Walk<'_> {
             raises::used(self.catalog, &link["subselect"], &mut uses);
             uses.contains(&raises::Use::Any)
         };
-        self.fails_anywhere(&link["subselect"]) && (!alone || seen())
+        !alone || (self.fails_anywhere(&link["subselect"]) && seen())
     }
 
     /// COALESCE, CASE and GREATEST of a column that may fail to become of another's type.
@@ -211,6 +227,30 @@ impl Walk<'_> {
                 let results = arms().map(|a| &a["result"]).chain([&x["defresult"]]).collect();
                 let compared = arms().map(|a| &a["expr"]).chain([&x["arg"]]).collect();
                 self.converts_one(results) || (!x["arg"].is_null() && self.converts_one(compared))
+            }
+            _ => false,
+        }
+    }
+
+    /// The same of what is of no known type: two parameters, what a subquery gives.
+    /// `columns`: of more than casts and parameters.
+    pub(super) fn may_convert_unseen(&self, c: &Value, columns: bool) -> bool {
+        let unseen = |parts: Vec<&Value>| {
+            let solid: Vec<&Value> = parts.into_iter().filter(|v| !matches!(kind(v), None | Some(("AConst", _)))).collect();
+            let unknown = |v: &&Value| match kind(v) {
+                Some(("ColumnRef", c)) => self.types_of(c).is_none(),
+                Some(("FuncCall", call)) => !names(list(call, "funcname")).last().is_some_and(|n| facts::is_firm_call(n)),
+                Some(("TypeCast" | "ParamRef", _)) => !columns,
+                _ => true,
+            };
+            solid.len() > 1 && solid.iter().any(unknown)
+        };
+        match kind(c) {
+            Some(("CoalesceExpr" | "MinMaxExpr", x)) => unseen(list(x, "args").iter().collect()),
+            Some(("CaseExpr", x)) => {
+                let arms = || list(x, "args").iter().filter_map(|a| fields(a, "CaseWhen"));
+                unseen(arms().map(|a| &a["result"]).chain([&x["defresult"]]).collect())
+                    || (!x["arg"].is_null() && unseen(arms().map(|a| &a["expr"]).chain([&x["arg"]]).collect()))
             }
             _ => false,
         }

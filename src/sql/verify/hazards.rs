@@ -1,7 +1,9 @@
 //! What fails in some databases only (see `sql::hazards`), by rules of its own.
 
+use super::raises::is_row;
 use super::scopes::Level;
-use super::{Res, Walk, disagree, fields, free, kind, list, names};
+use super::{Res, Walk, disagree, fields, kind, list, names};
+use crate::policy::Home;
 use crate::sql::conversions as facts;
 use crate::sql::functions;
 use crate::sql::hazards::Hazards;
@@ -10,6 +12,43 @@ use crate::sql::tree::Value;
 use pg_query::protobuf::AExprKind;
 
 impl Walk<'_> {
+    /// Before a statement of the client's is walked: types and functions in it whose values do not compare, and parameters of such.
+    pub(super) fn look_for_shapes(&mut self, client: &Value) {
+        let makes = |names: Vec<&str>| names.last().is_some_and(|n| self.catalog.hazards.makes_shape(n));
+        let found = client.has(&mut |name, part| match name {
+            "FuncCall" => makes(names(list(part, "funcname"))),
+            "TypeName" | "type_name" => makes(names(list(part, "names"))),
+            _ => false,
+        });
+        self.conditions.odd = found || self.private.loose_parameters;
+        let made = ["CreateStmt", "CreateTableAsStmt", "ViewStmt", "AlterTableStmt"].iter().any(|name| fields(client, name).is_some());
+        let into = fields(client, "SelectStmt").is_some_and(|s| !s["into_clause"].is_null());
+        let rows = self.catalog.home == Home::Rows;
+        self.conditions.misfit = rows && (made || into) && (self.conditions.odd || self.conditions.collations);
+    }
+
+    /// Values of some types fail as they are compared: where there are such, no operand passes of which the type is not certain.
+    pub(super) fn may_be_shape(&self, operand: &Value) -> bool {
+        let (shapes, odd) = (&self.catalog.hazards.shapes, self.conditions.odd);
+        if shapes.is_empty() && !odd {
+            return false;
+        }
+        let Some((name, node)) = kind(operand) else { return false };
+        match name {
+            "AConst" | "SqlvalueFunction" => false,
+            "ParamRef" => odd,
+            "ColumnRef" => {
+                let parts = list(node, "fields");
+                let named = names(parts);
+                let listed = self.types_of(node).is_some();
+                !listed || named.len() != parts.len() || named.last().is_none_or(|n| shapes.contains(*n))
+            }
+            "TypeCast" => !names(list(&node["type_name"], "names")).last().is_some_and(|n| *n != "json" && facts::is_firm_type(n)),
+            "List" => list(node, "items").iter().any(|item| self.may_be_shape(item)),
+            _ => true,
+        }
+    }
+
     /// A column that is worked out as it is read, or a row in which there may be one.
     pub(super) fn works_out(&self, column: &Value) -> bool {
         let computed = &self.catalog.hazards.computed;
@@ -18,7 +57,12 @@ impl Walk<'_> {
         }
         let parts = list(column, "fields");
         let named = names(parts);
+        let unknown = |item: Option<&str>| {
+            self.levels.iter().flat_map(|l| &l.items).any(|i| i.relation.is_none() && item.is_none_or(|n| i.name == n))
+        };
         match named.as_slice() {
+            [.., item, _] if unknown(Some(item)) => true,
+            [_] if unknown(None) => true,
             _ if named.len() < parts.len() => true,
             [one] => computed.contains(*one) || self.levels.iter().any(|l| l.items.iter().any(|i| i.name == *one)),
             [.., last] => computed.contains(*last),
@@ -83,11 +127,11 @@ impl Walk<'_> {
         let inside = level.items.get(first..).unwrap_or_default();
         let tables: Vec<_> = inside.iter().filter_map(|i| i.relation.as_deref().filter(|r| r.schema != TEMP)).collect();
         let known = tables.len() == inside.len();
-        let mut alike = true;
+        let mut alike = known;
         let columns = || tables.iter().flat_map(|t| &t.columns);
         for column in columns().filter(|c| natural || using.contains(&c.name.as_str())) {
             let others = columns().filter(|c| c.name == column.name && c.type_oid != column.type_oid).count();
-            alike &= (known && others == 0) || !facts::can_fail(column.type_oid);
+            alike &= others == 0 || !facts::can_fail(column.type_oid);
         }
         if alike {
             return Ok(());
@@ -122,7 +166,7 @@ impl Walk<'_> {
 
     /// Values that cannot be compared may be compared by this node, which names no operator.
     pub(super) fn orders_shapes(&self, name: &str, node: &Value) -> bool {
-        let shape = |v: &Value| free::may_be_shape(self.catalog, v);
+        let shape = |v: &Value| self.may_be_shape(v);
         match name {
             "MinMaxExpr" => list(node, "args").iter().any(shape),
             "CaseExpr" if !node["arg"].is_null() => {
@@ -131,7 +175,7 @@ impl Walk<'_> {
             }
             "SubLink" if !node["testexpr"].is_null() => {
                 let untyped = matches!(kind(&node["testexpr"]), Some(("AConst" | "ParamRef", _)));
-                (untyped && !self.catalog.hazards.shapes.is_empty()) || shape(&node["testexpr"])
+                (untyped && (self.conditions.odd || !self.catalog.hazards.shapes.is_empty())) || shape(&node["testexpr"])
             }
             _ => false,
         }
@@ -140,5 +184,19 @@ impl Walk<'_> {
     /// A collation that is not deterministic is one that this operator may not take.
     pub(super) fn minds_collations(&self, operator: &str) -> bool {
         self.catalog.hazards.collations && !Hazards::is_plain_operator(operator)
+    }
+}
+
+/// Rows are compared as values unless two that are written out, without others in them, stand on both sides: then their columns are.
+pub(super) fn compares_rows(x: &Value) -> bool {
+    let flat = |v: &Value| fields(v, "RowExpr").is_some_and(|row| !list(row, "args").iter().any(is_row));
+    let apart = |l: &Value, r: &Value| (is_row(l) || is_row(r)) && !(flat(l) && flat(r));
+    let (left, right) = (&x["lexpr"], &x["rexpr"]);
+    if x["kind"].as_i64() == Some(i64::from(AExprKind::AexprNullif as i32)) {
+        return is_row(left) || is_row(right);
+    }
+    match fields(right, "List") {
+        Some(all) => list(all, "items").iter().any(|item| apart(left, item)),
+        None => apart(left, right),
     }
 }

@@ -4,6 +4,7 @@
 //! to the scans in it. So in WHERE and ON each part that can raise an error on a guarded relation's row stands in a fence of that relation's guard,
 //! and each query into which such a condition could be moved, or whose own output can fail, is one into which nothing is moved.
 
+use super::hazards::compares_rows;
 use super::scopes::Level;
 use super::{MATERIALIZED, Pairs, Res, Walk, disagree, fields, free, kind, list, names};
 use crate::sql::catalog::Catalog;
@@ -24,6 +25,10 @@ pub(super) struct Conditions {
     open: bool,
     /// Something in the statement may make PostgreSQL convert a column of a `through` table.
     pub(super) converts: bool,
+    /// Values that cannot be compared may be in the statement.
+    pub(super) odd: bool,
+    /// A temporary relation is made with columns that nothing later would know to be such.
+    pub(super) misfit: bool,
     /// Two collations may meet in the statement.
     pub(super) collations: bool,
     /// It may read such a table.
@@ -149,7 +154,10 @@ impl Walk<'_> {
             used(self.catalog, c, &mut uses);
             uses.extend((uses.is_empty() && free::varies(self.catalog, c)).then_some(Use::Free));
             uses.extend((late || fields(c, "AArrayExpr").is_some_and(free::may_hold_arrays)).then_some(Use::Any));
-        } else if self.may_convert(c) {
+        } else if self.may_convert_unseen(c, true) {
+            used(self.catalog, c, &mut uses);
+            uses.push(Use::Free);
+        } else if self.may_convert(c) || self.may_convert_unseen(c, false) {
             uses.push(Use::Free);
         }
         (!uses.is_empty()).then_some(uses)
@@ -242,7 +250,7 @@ impl Walk<'_> {
             let name = fields(v, "ColumnRef").map(|c| names(list(c, "fields")));
             matches!(name.as_deref(), Some([one]) if self.levels.iter().flat_map(|l| &l.items).any(|i| i.name == *one))
         };
-        let shape = |side: &Value| free::may_be_shape(self.catalog, side);
+        let shape = |side: &Value| self.may_be_shape(side);
         if self.meets_other_array(x)
             || compares_rows(x)
             || whole(&x["lexpr"])
@@ -336,7 +344,8 @@ impl Walk<'_> {
             Value::Array(all) => all.iter().any(|v| self.fails_anywhere(v)),
             // What is in a subquery is looked at part by part, once.
             Value::Object(map) => {
-                (kind(c).is_some() && self.uses_of(c, false).is_some()) || map.values().any(|inner| self.fails_anywhere(inner))
+                (kind(c).is_some() && (free::fails_by_itself(c) || self.uses_of(c, false).is_some()))
+                    || map.values().any(|inner| self.fails_anywhere(inner))
             }
             _ => false,
         }
@@ -386,6 +395,9 @@ impl Walk<'_> {
     /// At the end of a statement: no condition that can fail is moved into a WITH query.
     pub(super) fn statement_is_fenced(&mut self) -> Res<()> {
         let conditions = std::mem::take(&mut self.conditions);
+        if conditions.misfit {
+            return disagree("a temporary relation has columns whose comparison can fail");
+        }
         if conditions.raising > 0 && conditions.open {
             return disagree("a condition that can fail may be moved into a WITH query");
         }
@@ -451,6 +463,8 @@ pub(super) fn used<'v>(catalog: &Catalog, value: &'v Value, out: &mut Vec<Use<'v
             match kind(value) {
                 Some(("ColumnRef", column)) => return out.push(column_use(column)),
                 Some(("SubLink", _)) => out.push(Use::Near),
+                // A lock is seen from outside.
+                Some(("LockingClause", _)) => out.push(Use::Any),
                 Some(("FuncCall", call)) if names(list(call, "funcname")).last().is_some_and(|n| has_effect(catalog, n)) => {
                     out.push(Use::Any);
                 }
@@ -473,22 +487,8 @@ fn column_use(column: &Value) -> Use<'_> {
     }
 }
 
-fn is_row(value: &Value) -> bool {
+pub(super) fn is_row(value: &Value) -> bool {
     fields(value, "RowExpr").is_some()
-}
-
-/// Rows are compared as values unless two that are written out, without others in them, stand on both sides: then their columns are.
-fn compares_rows(x: &Value) -> bool {
-    let flat = |v: &Value| fields(v, "RowExpr").is_some_and(|row| !list(row, "args").iter().any(is_row));
-    let apart = |l: &Value, r: &Value| (is_row(l) || is_row(r)) && !(flat(l) && flat(r));
-    let (left, right) = (&x["lexpr"], &x["rexpr"]);
-    if x["kind"].as_i64() == Some(i64::from(AExprKind::AexprNullif as i32)) {
-        return is_row(left) || is_row(right);
-    }
-    match fields(right, "List") {
-        Some(all) => list(all, "items").iter().any(|item| apart(left, item)),
-        None => apart(left, right),
-    }
 }
 
 #[cfg(test)]

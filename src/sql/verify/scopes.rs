@@ -171,7 +171,8 @@ impl Walk<'_> {
     /// `x.f`, or `(x).f`, where f may be the call of a function that can fail.
     pub(super) fn calls_by_field(&self, node: &Value) -> bool {
         let searches = self.catalog.hazards.collations;
-        let raises = |field: &str| matches!(functions::field(field), Field::Call { raises } if raises || searches);
+        let own = |field: &str| self.catalog.hazards.is_own_type(field);
+        let raises = |field: &str| own(field) || matches!(functions::field(field), Field::Call { raises } if raises || searches);
         let find = |name: &str| self.levels.iter().rev().find_map(|l| l.find(name));
         let is_column = |item: &Seen, field: &str| item.relation.as_ref().is_some_and(|r| r.has_column(field));
         if node["indirection"].is_null() {
