@@ -32,6 +32,7 @@ INSERT INTO countries VALUES ('DE');
 CREATE TABLE uses (id int NOT NULL, tenant_id text NOT NULL, code text REFERENCES countries, PRIMARY KEY (tenant_id, id));
 CREATE TABLE hidden (id int NOT NULL, org text NOT NULL, stars int, PRIMARY KEY (org, id));
 INSERT INTO hidden VALUES (1, 'acme', 1);
+INSERT INTO uses VALUES (8, 'acme', NULL), (9, 'acme', NULL);
 INSERT INTO orders (id, tenant_id, note, flag) VALUES (1, 'acme', 'a', false);
 ";
 
@@ -91,6 +92,25 @@ const ASKED: &[(&str, &[Option<&str>])] = &[
     ("SELECT id FROM orders WHERE amount = SOME (NULL::float8[])", &[]),
     ("SELECT id FROM orders WHERE big = ANY ('{}'::oid[])", &[]),
     ("SELECT id FROM orders WHERE note > 'y' AND (WITH w AS (SELECT 1 / (note = 'z')::int - 1 AS x) SELECT 1 / x FROM w) > 0", &[]),
+    ("SELECT id FROM orders WHERE CASE WHEN note > 'y' THEN (SELECT id FROM uses) IS NULL END", &[]),
+    ("SELECT id FROM orders WHERE CASE WHEN note > 'y' THEN (VALUES (1), (2)) IS NULL END", &[]),
+    ("SELECT id FROM orders WHERE CASE WHEN note > 'y' THEN (SELECT 1 LIMIT -1) IS NULL END", &[]),
+    ("SELECT id FROM orders WHERE CASE WHEN note > 'y' THEN EXISTS (SELECT 1 OFFSET -1) END", &[]),
+    ("SELECT id FROM orders WHERE CASE WHEN note > 'y' THEN (SELECT count(*) FROM uses TABLESAMPLE bernoulli (200)) IS NULL END", &[]),
+    ("SELECT count(*) FROM orders WHERE CASE WHEN note > 'y' THEN (SELECT id FROM uses WHERE id = 9 FOR UPDATE) IS NULL END", &[]),
+    ("SELECT xmax = '0' FROM uses WHERE id = 9", &[]),
+    ("SELECT id FROM orders WHERE note > 'y' AND (NOT flag OR $1::circle < $2::circle)", &[Some("<(0,0),1e200>"), Some("<(0,0),1e200>")]),
+    ("SELECT id FROM orders WHERE note > 'y' AND (NOT flag OR ARRAY[$1::json] < ARRAY[$2::json])", &[Some("1"), Some("2")]),
+    (
+        "SELECT id FROM orders WHERE note > 'y' AND (CASE WHEN flag THEN format('%z', 1) END)::text = (CASE WHEN flag THEN format('%z', 1) END)::text",
+        &[],
+    ),
+    ("SELECT id FROM orders WHERE CASE WHEN note > 'y' THEN COALESCE($1::numeric, $2::float8) IS NULL END", &[Some("1e400"), None]),
+    ("SELECT id FROM orders WHERE COALESCE(CASE WHEN flag THEN amount END, 7::float8) IS NULL", &[]),
+    ("SELECT id FROM (SELECT *, amount AS q FROM orders) s WHERE COALESCE(s.q, 7::float8) IS NULL", &[]),
+    ("SELECT s.id FROM (SELECT id, amount FROM orders) s LEFT JOIN floats USING (amount) WHERE amount IS NULL", &[]),
+    ("SELECT id FROM orders WHERE note > 'y' AND ('-1'::int4).posint IS NULL", &[]),
+    ("SELECT id FROM (SELECT id, note, a AS zz FROM orders) s WHERE note > 'y' AND zz < zz", &[]),
 ];
 
 #[test]

@@ -73,9 +73,9 @@ const SAME: &[&str] = &[
     "SELECT nextval('s')",
     "SELECT nextval('counted_n_seq')",
     // Names, indexes, options, exclusion.
-    "CREATE TEMP TABLE t (x int PRIMARY KEY WITH (fillfactor = 50), c circle, EXCLUDE USING gist (c WITH &&)) WITH (fillfactor = 30)",
-    "INSERT INTO t VALUES (1, '<(0,0),1>')",
-    "INSERT INTO t VALUES (2, '<(1,0),1>')",
+    "CREATE TEMP TABLE t (x int PRIMARY KEY WITH (fillfactor = 50), c int4range, EXCLUDE USING gist (c WITH &&)) WITH (fillfactor = 30)",
+    "INSERT INTO t VALUES (1, '[0,3)')",
+    "INSERT INTO t VALUES (2, '[1,4)')",
     "ALTER TABLE t RENAME TO u",
     "ALTER TABLE u RENAME x TO y",
     "SELECT y FROM u",
