@@ -49,7 +49,7 @@ INSERT INTO items VALUES ('acme', 1, 1, 'i', 5);
 const PRIVATE: &str = "
 CREATE TABLE items (order_id integer NOT NULL, line integer NOT NULL, name text, cost integer, PRIMARY KEY (order_id, line));
 INSERT INTO items VALUES (1, 1, 'i', 5);
-DO $$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+DO $$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 GRANT SELECT (id, tenant_id, note), INSERT (id, note, price), UPDATE (note) ON orders TO clerk;
 GRANT SELECT (order_id, line, name), INSERT (order_id, line, name), DELETE ON items TO clerk;
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON notes TO clerk;
