@@ -186,7 +186,7 @@ impl Rewriter<'_> {
     /// Rows of a level are still to be filtered by a join, and something else of FROM can fail: whether it is looked at tells of them.
     pub(super) fn early_items(&mut self, scope: &Scope) {
         let lazy = scope.items.iter().any(|i| matches!(i.thing, Thing::Opaque));
-        self.early |= lazy && self.raisings > 0 && by_parent(scope) && !left_out!(self.cx, EarlyParents);
+        self.early |= lazy && (self.raisings > 0 || self.sorts_oddly()) && by_parent(scope) && !left_out!(self.cx, EarlyParents);
     }
 
     /// Keys by which rows are sorted may be made before a join (since PostgreSQL 13, below Gather Merge): where one can fail, tables whose guard is

@@ -199,6 +199,11 @@ impl Rewriter<'_> {
         link.testexpr.is_some() && (self.collations || self.tests_shape(link.testexpr.as_deref()))
     }
 
+    /// Whether a DISTINCT, GROUP BY, ORDER BY or UNION, which name no operator, may compare what cannot be compared.
+    pub(super) fn sorts_oddly(&self) -> bool {
+        self.odd || self.collations
+    }
+
     /// Whether an operator never looks into texts by a collation that does not let it.
     pub(super) fn takes_any_collation(&self, operator: &str) -> bool {
         !self.cx.catalog.hazards.collations || Hazards::is_plain_operator(operator)

@@ -75,7 +75,8 @@ impl Rewriter<'_> {
     /// first thing a scan looks at, but a parent's is a join. Then such tables are wrapped; true where that is done and one stands there
     /// still, the target of a write. `before` is how many expressions raised before the subquery.
     pub(super) fn early_subquery(&mut self, before: usize) -> bool {
-        let due = self.raisings != before && !left_out!(self.cx, EarlyParents) && self.levels.iter().any(is_by_parent);
+        let due =
+            (self.raisings != before || self.sorts_oddly()) && !left_out!(self.cx, EarlyParents) && self.levels.iter().any(is_by_parent);
         self.early |= due;
         due && self.mode.wrapped_through
     }

@@ -300,9 +300,9 @@ impl Walk<'_> {
             Some(("JoinExpr", join)) => self.item_fails(&join["larg"]) || self.item_fails(&join["rarg"]),
             Some(("RangeVar", var)) => {
                 let named = text(var, "schemaname").is_empty() && self.ctes.iter().flatten().any(|n| n == text(var, "relname"));
-                named && self.conditions.with_fails
+                named && (self.sorts_oddly() || self.conditions.with_fails)
             }
-            _ => self.fails_anywhere(item),
+            _ => self.sorts_oddly() || self.fails_anywhere(item),
         }
     }
 }

@@ -49,6 +49,11 @@ impl Walk<'_> {
         }
     }
 
+    /// What names no operator, a DISTINCT or a UNION, may compare what cannot be compared.
+    pub(super) fn sorts_oddly(&self) -> bool {
+        self.conditions.odd || self.conditions.collations
+    }
+
     /// A column that is worked out as it is read, or a row in which there may be one.
     pub(super) fn works_out(&self, column: &Value) -> bool {
         let computed = &self.catalog.hazards.computed;

@@ -318,7 +318,7 @@ impl Walk<'_> {
 
     /// A guard by way of a parent is a join, so a subquery beside it may run first: then nothing in it can fail, or it stands in a fence.
     pub(super) fn not_before_parents(&self, query: &Value) -> Res<()> {
-        if self.is_before_parents() && self.fails_anywhere(query) {
+        if self.is_before_parents() && (self.sorts_oddly() || self.fails_anywhere(query)) {
             return disagree("what can fail may run before a guard by way of a parent");
         }
         Ok(())
