@@ -207,7 +207,7 @@ impl Rewriter<'_> {
             JoinType::JoinFull if left_out!(self.cx, FullAbove) => (above, above),
             JoinType::JoinFull if above == Filter::Unseen => (above, above),
             // No fence may stand in its condition.
-            JoinType::JoinFull if self.conversions.wanted => (Filter::Unseen, Filter::Unseen),
+            JoinType::JoinFull if self.conversions.wanted || self.compares_oddly() => (Filter::Unseen, Filter::Unseen),
             JoinType::JoinFull => (Filter::None, Filter::None),
             _ => return Err(Refusal::not_understood("this kind of join is not supported")),
         };

@@ -204,6 +204,11 @@ impl Rewriter<'_> {
         self.odd || self.collations
     }
 
+    /// Whether some comparison in the statement may fail in this database.
+    pub(super) fn compares_oddly(&self) -> bool {
+        self.sorts_oddly() || !self.cx.catalog.hazards.shapes.is_empty()
+    }
+
     /// Whether an operator never looks into texts by a collation that does not let it.
     pub(super) fn takes_any_collation(&self, operator: &str) -> bool {
         !self.cx.catalog.hazards.collations || Hazards::is_plain_operator(operator)
