@@ -17,15 +17,15 @@ const MET_BY_OTHERS: &[(Tag, &str)] = &[
     (Tag::Positive, "{} IS NOT NULL AND {} < 0"),
 ];
 
-/// They fail whenever they run, not before: none is constant.
+/// They fail whenever they run, not before: what changes within a statement is not worked out to estimate how many rows there are.
 const FAILURES: &[&str] = &[
-    "(to_char(now(), 'Mon'))::int > 0",
-    "(current_date::text)::int > 0",
-    "1 / (extract(year from now())::int * 0) = 1",
+    "(to_char(clock_timestamp(), 'Mon'))::int > 0",
+    "(clock_timestamp()::date::text)::int > 0",
+    "1 / (extract(year from clock_timestamp())::int * 0) = 1",
     "(SELECT (to_char(now(), 'Mon'))::int) > 0",
     "EXISTS (SELECT 1 WHERE (now()::text)::int > 0)",
     "3 IN (SELECT (now()::text)::int FROM generate_series(1, 2))",
-    "current_setting('TimeZone')::int > 0",
+    "(clock_timestamp()::text)::int > 0",
     "(('x' || random()::text)::int > 0)",
 ];
 
