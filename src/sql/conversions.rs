@@ -10,11 +10,11 @@ use std::collections::HashSet;
 /// int8, numeric, date, timestamp, macaddr8, and arrays of them: some implicit cast of these fails on some value.
 const FALLIBLE: &[u32] = &[20, 1700, 1082, 1114, 774, 1016, 1231, 1182, 1115, 775];
 
-/// What they fail to become, and arrays of it: float4, float8, macaddr, oid and what is stored like one; lseg and path, whose lengths are such.
-const LOOSE: &[u32] = &[
-    700, 701, 829, 601, 602, 26, 24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191, 1021, 1022, 1040, 1028, 1008, 2207, 2208,
-    2209, 2210, 2211, 3735, 3770, 4090, 4097, 4192,
-];
+/// What they fail to become: float4, float8, macaddr, oid and what is stored like one; lseg and path, whose lengths are such.
+const LOOSE: &[u32] = &[700, 701, 829, 601, 602, 26, 24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191];
+
+/// Arrays of them, but for lseg and path.
+const LOOSE_ARRAYS: &[u32] = &[1021, 1022, 1040, 1028, 1008, 2207, 2208, 2209, 2210, 2211, 3735, 3770, 4090, 4097, 4192];
 
 /// point, lseg, path, box, polygon, line, circle: comparing two can fail, for areas and lengths go out of range.
 pub const SHAPES_BY_NAME: &[(&str, u32)] =
@@ -116,13 +116,12 @@ pub fn note(relation: &Relation, converts: &mut bool, loose: &mut HashSet<String
 
 /// Whether a value of this type makes PostgreSQL convert what stands beside it; an unknown type may.
 pub fn is_loose(type_oid: u32) -> bool {
-    type_oid == 0 || LOOSE.contains(&type_oid)
+    type_oid == 0 || LOOSE.contains(&type_oid) || LOOSE_ARRAYS.contains(&type_oid)
 }
 
 /// Whether it is an array of such a type, or one whose values may not compare.
 pub fn is_loose_array(type_oid: u32) -> bool {
-    const ARRAYS: &[u32] = &[1021, 1022, 1040, 1028, 1008, 2207, 2208, 2209, 2210, 2211, 3735, 3770, 4090, 4097, 4192];
-    ARRAYS.contains(&type_oid) || !super::hazards::is_plain_parameter(type_oid)
+    LOOSE_ARRAYS.contains(&type_oid) || !super::hazards::is_plain_parameter(type_oid)
 }
 
 /// Whether a type of this name is certainly none of those.

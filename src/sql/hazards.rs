@@ -2,6 +2,7 @@
 //! whose values cannot be compared, collations that some functions do not take.
 
 use super::catalog::{Column, Relation, number, text};
+use super::functions;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names, so that whoever names one by whatever way has to reckon with it.
@@ -9,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Hazards {
     /// Domains. A literal becomes a value of one as it is looked at, not as the statement is read (parse_coerce.c, coerce_to_domain).
     domains: BTreeSet<String>,
-    /// All types of the database's own, and information_schema's.
+    /// All types of the database's own.
     own_types: BTreeSet<String>,
     /// Those of them that are no domains and no enums.
     composites: BTreeSet<String>,
@@ -42,7 +43,6 @@ impl Hazards {
         self.domains.extend(types.iter().filter(|row| text(row, 8) == "t").map(|row| text(row, 0)));
         self.composites.extend(types.iter().filter(|row| text(row, 8) != "t" && text(row, 10) != "t").map(|row| text(row, 0)));
         self.own_types.extend(types.iter().map(|row| text(row, 0)));
-        self.own_types.extend(["cardinal_number", "character_data", "sql_identifier", "time_stamp", "yes_or_no"].map(str::to_owned));
         self.collations = !collations.is_empty();
         for row in types.iter().filter(|row| number(row, 9) != 0) {
             self.collated.entry(text(row, 0)).or_default().insert(number(row, 9));
@@ -60,9 +60,9 @@ impl Hazards {
         makes_shape(name) || self.composites.contains(name) || self.composites.contains(name.trim_start_matches('_'))
     }
 
-    /// Whether `x.name` may be a cast to a type of the database's own.
+    /// Whether `x.name` may be a cast to a type of the database's own, or of information_schema's.
     pub fn is_own_type(&self, name: &str) -> bool {
-        self.own_types.contains(name)
+        self.own_types.contains(name) || functions::is_information_domain(name)
     }
 
     /// Whether nothing in the database has a collation of its own.
@@ -80,6 +80,9 @@ impl Hazards {
         matches!(name, "=" | "<>" | "!=" | "<" | ">" | "<=" | ">=" | "+" | "-" | "*" | "/" | "%" | "||")
     }
 }
+
+/// Type `unknown`: what becomes of it is told by what stands beside it.
+const UNKNOWN: u32 = 705;
 
 /// The collation of type `name` (pg_collation.dat).
 pub const C_COLLATION: u32 = 950;
@@ -152,7 +155,7 @@ pub fn makes_shape(name: &str) -> bool {
 
 /// Whether a parameter declared as of this type is certainly compared without a chance to fail.
 pub fn is_plain_parameter(type_oid: u32) -> bool {
-    type_oid == 0 || COMPARABLE.contains(&type_oid) || type_oid == 705
+    type_oid == 0 || is_comparable(type_oid, type_oid == UNKNOWN)
 }
 
 #[cfg(test)]

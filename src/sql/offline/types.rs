@@ -1,6 +1,6 @@
 //! Types of a schema file: of built-in ones what the server would tell, of its own what stands there.
 
-use crate::sql::{conversions, functions, nodes};
+use crate::sql::{conversions, functions, hazards, nodes};
 use pg_query::protobuf::TypeName;
 
 /// Built-in types by the names that the parser gives them; any other type has OID 0, which is no tenant column's.
@@ -26,9 +26,6 @@ const TYPES: &[(&str, u32)] = &[
     ("jsonb", 3802),
     ("bytea", 17),
 ];
-
-/// Types that have no comparison: arrays of them fail as they are compared.
-const UNEQUAL: &[&str] = &["json", "jsonpath", "pg_snapshot", "refcursor", "txid_snapshot", "xml"];
 
 /// An enum or a domain.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +60,7 @@ pub(super) fn is_comparable(own: &[Named], name: &TypeName) -> bool {
     let array = !name.array_bounds.is_empty();
     match find(own, &base) {
         Some(named) => named.comparable,
-        None if conversions::SHAPES_BY_NAME.iter().any(|(shape, _)| *shape == base) || (array && UNEQUAL.contains(&base.as_str())) => false,
+        None if conversions::SHAPES_BY_NAME.iter().any(|(shape, _)| *shape == base) || (array && hazards::makes_shape(&base)) => false,
         None => functions::is_type(&base) || base.ends_with("serial") || matches!(base.as_str(), "citext" | "hstore" | "ltree"),
     }
 }
@@ -81,7 +78,7 @@ fn find<'t>(own: &'t [Named], name: &str) -> Option<&'t Named> {
 pub(super) fn collation_number(name: Option<&str>) -> String {
     match name {
         None | Some("default") => String::new(),
-        Some("C") => crate::sql::hazards::C_COLLATION.to_string(),
+        Some("C") => hazards::C_COLLATION.to_string(),
         // Others are told apart by their names.
         Some(name) => name.bytes().fold(16384_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)) | 16384).to_string(),
     }

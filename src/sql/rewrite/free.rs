@@ -196,7 +196,7 @@ impl Rewriter<'_> {
             || self.windows != windows
             || [&select.sort_clause, &select.group_clause, &select.distinct_clause, &select.window_clause].iter().any(|c| !c.is_empty());
         let here = self.levels.last().is_some_and(by_parent);
-        let fails = self.raisings != before || self.collations || self.odd || !self.cx.catalog.hazards.shapes.is_empty();
+        let fails = self.raisings != before || self.compares_oddly();
         self.early |= keyed && here && fails && !left_out!(self.cx, EarlyKeys);
     }
 

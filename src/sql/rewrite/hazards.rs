@@ -14,13 +14,13 @@ use std::sync::Arc;
 /// Whether a statement may make values that cannot be compared without a chance to fail, of no column: by a parameter, a type or a function.
 pub(super) fn is_odd(cx: &Context<'_>, statement: &NodeEnum) -> bool {
     let hazards = &cx.catalog.hazards;
-    let words = cx.source.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
-    let named = cx.source.contains("U&") || cx.source.contains("u&") || words.into_iter().any(|w| hazards.makes_shape(&w.to_lowercase()));
-    let prepared = matches!(statement, NodeEnum::PrepareStmt(x) if !x.argtypes.is_empty());
     if cx.private.loose_parameters {
         return true;
     }
-    if !named && !prepared {
+    // As it is written, and as PostgreSQL folds it; an escaped name is in no word.
+    let folded = cx.source.to_lowercase();
+    let words = |text: &str| text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|word| hazards.makes_shape(word));
+    if !folded.contains("u&") && !words(cx.source) && !words(&folded) {
         return false;
     }
     let Ok(tree) = tree::of(statement) else { return true };

@@ -274,12 +274,7 @@ impl Walk<'_> {
         }
         const KEYS: &[&str] = &["sort_clause", "group_clause", "distinct_clause", "window_clause"];
         let keyed = arm || KEYS.iter().any(|k| !list(c, k).is_empty()) || has_window(&c["target_list"]);
-        if keyed
-            && (self.conditions.collations
-                || !self.catalog.hazards.shapes.is_empty()
-                || self.fails_anywhere(&c["target_list"])
-                || KEYS.iter().any(|k| self.fails_anywhere(&c[*k])))
-        {
+        if keyed && (self.compares_oddly() || self.fails_anywhere(&c["target_list"]) || KEYS.iter().any(|k| self.fails_anywhere(&c[*k]))) {
             return disagree("a key that can fail may be made before a guard by way of a parent");
         }
         if list(c, "from_clause").iter().any(|item| self.item_fails(item)) {

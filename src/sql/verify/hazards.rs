@@ -54,6 +54,11 @@ impl Walk<'_> {
         self.conditions.odd || self.conditions.collations
     }
 
+    /// Some comparison may fail in this database, or in this statement.
+    pub(super) fn compares_oddly(&self) -> bool {
+        self.sorts_oddly() || !self.catalog.hazards.shapes.is_empty()
+    }
+
     /// A column that is worked out as it is read, or a row in which there may be one.
     pub(super) fn works_out(&self, column: &Value) -> bool {
         let computed = &self.catalog.hazards.computed;
