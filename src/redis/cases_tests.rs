@@ -25,6 +25,8 @@ pub(crate) fn names() -> Names {
 
 /// A session's, of Redis 7.0.15 and without a shared connection.
 pub(super) fn setup() -> Setup {
+    let peers = tenant::Tenant::default();
+    peers.libraries.are_none();
     Setup {
         names: names(),
         tenant: "acme".into(),
@@ -32,7 +34,7 @@ pub(super) fn setup() -> Setup {
         version: "7.0.15".into(),
         lacks: Default::default(),
         secret: 1,
-        peers: Default::default(),
+        peers: peers.into(),
         address: "127.0.0.1:9".into(),
         upstream_id: 77,
         sanitizes: false,

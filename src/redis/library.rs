@@ -1,33 +1,29 @@
 //! Functions: a library goes upstream under a name of the tenant's own, as a text of the wall's that has the client's as a string. At the first call
 //! of one of its functions that string is compiled as a script's is (`script/core.lua`), so that `redis.call` is the tenant's own. What the
 //! client's text registers is found out before, by a script, and registered by the wall: none of the client's code runs while upstream loads a library.
+//! Which wall's text it is stands in the name (`version`), so that what another version wrapped is never called; `renewal.rs` wraps it anew.
 
 use super::commands::Entry;
 use super::encode;
-use super::inline;
 use super::keyspace::Progress;
 use super::mark::Mark;
 use super::names::Names;
-use super::script::{FLAGS, core, seed};
 use super::session::Setup;
-use super::shape::{Broken, Reply, Shape};
+use super::shape::{Reply, Shape};
 use super::understand::{Refusal, c_string, is_word};
 use super::value::Value;
 use super::wire::{Request, integer};
 use bytes::{Bytes, BytesMut};
 
+mod renewal;
 mod running;
+mod text;
 
+pub use renewal::Libraries;
+use renewal::Renewal;
 use running::{Running, stats};
-
-/// The longest library text; it goes upstream as a string with escapes, and comes back so in FUNCTION LIST.
-const CODE_MAX_BYTES: usize = 1 << 20;
-/// The longest library as upstream has it.
-const WRAPPED_MAX_BYTES: usize = 8 << 20;
-/// Functions of one library.
-const FUNCTIONS_MAX: usize = 10_000;
-/// What stands before the client's text in a library, behind the first line.
-const CODE: &[u8] = b"local CODE='";
+use text::{Load, WRAPPED_MAX_BYTES, functions};
+pub(super) use text::{code, version};
 
 /// What a command about functions comes to.
 #[derive(Debug)]
@@ -38,14 +34,22 @@ pub enum Functional {
     Errand(Errand),
 }
 
+/// Whether there are functions at all.
+pub fn are_there(setup: &Setup) -> bool {
+    setup.names.allows_scripts() && super::script::supported(&setup.version)
+}
+
 /// Writes such a command for upstream, or says what is to be done. Errors: the server's own.
 pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesMut) -> Result<Functional, Refusal> {
-    if !setup.names.allows_scripts() || !super::script::supported(&setup.version) {
+    if !are_there(setup) {
         return Err(Refusal::noperm(entry));
     }
     let names = &setup.names;
     match entry.name {
         "fcall" | "fcall_ro" => {
+            if let Some(why) = setup.peers.libraries.why_not(request.arg(1)) {
+                return Err(Refusal::late(why));
+            }
             call(request, names, out);
             Ok(Functional::Sent(Reply { shape: Shape::Plain, quotes: vec![Bytes::copy_from_slice(request.arg(1))] }))
         }
@@ -136,6 +140,11 @@ fn list_own(names: &Names, pattern: &[u8], code: bool, out: &mut BytesMut) {
     }
 }
 
+/// FUNCTION LIST of all the tenant's, whichever wall wrapped them, under their full names.
+fn list_all(names: &Names, out: &mut BytesMut) {
+    encode::command(out, &[b"FUNCTION".as_slice(), b"LIST", b"LIBRARYNAME", &names.all_libraries()]);
+}
+
 /// What takes several steps, for which the client waits.
 #[derive(Debug)]
 pub struct Errand {
@@ -150,8 +159,14 @@ pub struct Errand {
 #[derive(Debug)]
 enum Job {
     Load(Load),
-    /// How many there are after this answer.
-    Count(Bytes),
+    /// What another version wrapped of the tenant's libraries, before anything is done with them.
+    Renew(Renewal),
+    /// How many there are after this answer, and copies of the library of this name that another version wrapped, which go.
+    Count {
+        answer: Bytes,
+        name: String,
+        olds: Option<Vec<Bytes>>,
+    },
     /// The libraries that are still there.
     Flush(Option<Vec<Bytes>>),
     /// What runs of the tenant's own, once that is known.
@@ -162,27 +177,12 @@ enum Job {
     },
 }
 
-/// A library that is to be loaded.
-#[derive(Debug)]
-struct Load {
-    replaces: bool,
-    name: String,
-    code: Bytes,
-    /// Where its first line ends.
-    head: usize,
-    /// What it registers, once that is known.
-    functions: Option<Vec<Function>>,
-}
-
-/// A function as a library registers it.
-#[derive(Debug, PartialEq, Eq)]
-struct Function {
-    name: String,
-    description: Option<Bytes>,
-    flags: Vec<&'static str>,
-}
-
 impl Errand {
+    /// Before a command about functions: what another version wrapped is wrapped anew.
+    pub fn renew() -> Self {
+        Self::new(Job::Renew(Renewal::default()))
+    }
+
     fn new(job: Job) -> Self {
         Self { job, scratch: BytesMut::new(), mark: None, over: false }
     }
@@ -191,25 +191,20 @@ impl Errand {
     pub fn ask(&mut self, setup: &Setup, out: &mut BytesMut) {
         let names = &setup.names;
         match &mut self.job {
-            Job::Load(load) => match &load.functions {
-                None => {
-                    let text = load.code.get(load.head..).unwrap_or_default();
-                    encode::command(out, &[b"EVAL".as_slice(), &probe(), b"0", names.prefix(), names.escaped(), text, seed().as_bytes()]);
+            Job::Load(load) => {
+                if load.ask(names, out) {
                     self.mark.insert(Mark::by_chance()).ask(out);
                 }
-                Some(functions) => {
-                    let text = wrapped(names, &load.name, &load.code, functions);
-                    let words: &[&[u8]] = if load.replaces { &[b"FUNCTION", b"LOAD", b"REPLACE"] } else { &[b"FUNCTION", b"LOAD"] };
-                    encode::command(out, &[words, &[&text]].concat());
-                }
-            },
-            Job::Flush(Some(left)) => {
-                encode::header(out, b'*', 3);
-                encode::bulk(out, b"FUNCTION");
-                encode::bulk(out, b"DELETE");
-                encode::joined(out, names.library(), &left.pop().unwrap_or_default());
             }
-            Job::Flush(None) | Job::Stats(Some(_)) | Job::Count(_) => list_own(names, b"*", false, out),
+            Job::Renew(renewal) => {
+                if renewal.ask(names, out) {
+                    self.mark.insert(Mark::by_chance()).ask(out);
+                }
+            }
+            Job::Flush(Some(left)) | Job::Count { olds: Some(left), .. } => {
+                encode::command(out, &[b"FUNCTION".as_slice(), b"DELETE", &left.pop().unwrap_or_default()]);
+            }
+            Job::Flush(None) | Job::Stats(Some(_)) | Job::Count { olds: None, .. } => list_all(names, out),
             Job::Stats(None) => encode::command(out, &["FUNCTION", "STATS"]),
             Job::Kill { found } => encode::command(out, &["FUNCTION", if *found { "KILL" } else { "STATS" }]),
         }
@@ -226,8 +221,8 @@ impl Errand {
             Job::Load(Load { functions: Some(_), name, .. }) => {
                 Reply { shape: Shape::Library, quotes: vec![Bytes::copy_from_slice(name.as_bytes())] }
             }
-            Job::Flush(None) | Job::Stats(Some(_)) | Job::Count(_) => Shape::Libraries.into(),
-            Job::Load(_) | Job::Flush(_) | Job::Stats(None) | Job::Kill { .. } => Reply::default(),
+            // Lists of libraries the wall itself reads, with what stands before their names.
+            Job::Load(_) | Job::Renew(_) | Job::Count { .. } | Job::Flush(_) | Job::Stats(_) | Job::Kill { .. } => Reply::default(),
         }
     }
 
@@ -257,19 +252,24 @@ impl Errand {
                 None => Progress::Done(Bytes::from_static(b"-ERR Error registering functions: not understood by this proxy\r\n")),
             },
             Job::Load(_) if failed => Progress::Done(answer),
-            Job::Load(_) => {
-                self.job = Job::Count(answer);
+            Job::Load(load) => {
+                self.job = Job::Count { answer, name: std::mem::take(&mut load.name), olds: None };
                 Progress::More
             }
-            Job::Count(answer) => {
-                if !failed {
-                    setup.peers.keep_functions(count(value.as_ref()));
-                }
-                Progress::Done(answer.clone())
+            Job::Renew(renewal) => renewal.step(&answer, value.filter(|_| !over), setup),
+            Job::Count { answer, name, olds } => {
+                let names = &setup.names;
+                let left = olds.get_or_insert_with(|| {
+                    setup.peers.keep_functions(count(value.as_ref(), names));
+                    let is_old = |full: &Bytes| !is_current(full, names) && names.own_library(full) == Some(name.as_bytes());
+                    libraries(value.as_ref()).filter_map(|library| library.0).filter(is_old).collect()
+                });
+                if left.is_empty() { Progress::Done(answer.clone()) } else { Progress::More }
             }
             Job::Flush(None) | Job::Stats(None) | Job::Kill { found: false } if failed => Progress::Done(answer),
             Job::Flush(left) => {
-                let left = left.get_or_insert_with(|| libraries(value.as_ref()).filter_map(|library| library.0).collect());
+                let is_own = |full: &Bytes| setup.names.own_library(full).is_some();
+                let left = left.get_or_insert_with(|| libraries(value.as_ref()).filter_map(|library| library.0).filter(is_own).collect());
                 if left.is_empty() { Progress::Done(Bytes::from_static(b"+OK\r\n")) } else { Progress::More }
             }
             Job::Stats(running @ None) => {
@@ -280,7 +280,7 @@ impl Errand {
             Job::Stats(Some(running)) => {
                 let peers = &setup.peers;
                 if !failed {
-                    peers.keep_functions(count(value.as_ref()));
+                    peers.keep_functions(count(value.as_ref(), &setup.names));
                 }
                 Progress::Done(stats(running, peers.functions(), resp))
             }
@@ -299,7 +299,7 @@ const KEPT_OF_STATS_BYTES: usize = 64 << 10;
 /// Whether the function that runs is the tenant's own.
 fn is_own(stats: &Value, names: &Names) -> bool {
     let running = stats.field("running_script").and_then(|running| running.field("name"));
-    running.and_then(Value::text).is_some_and(|name| name.starts_with(names.library()))
+    running.and_then(Value::text).is_some_and(|name| names.own_library(name).is_some())
 }
 
 /// The names of libraries, and how many functions they have.
@@ -310,172 +310,15 @@ fn libraries(list: Option<&Value>) -> impl Iterator<Item = (Option<Bytes>, usize
     })
 }
 
-/// How many libraries and functions these are.
-fn count(list: Option<&Value>) -> (usize, usize) {
-    libraries(list).fold((0, 0), |(count, functions), library| (count + 1, functions + library.1))
+/// Whether this wall's own text is about it.
+fn is_current(full: &[u8], names: &Names) -> bool {
+    full.starts_with(names.library())
 }
 
-/// What the probe says that a library registers. It ran the client's code and may say anything: names and flags are looked over.
-fn functions(answer: &Value) -> Option<Vec<Function>> {
-    let items = answer.items();
-    if items.is_empty() || items.len() > FUNCTIONS_MAX {
-        return None;
-    }
-    items.iter().map(function).collect()
-}
-
-fn function(item: &Value) -> Option<Function> {
-    let (name, rest) = item.items().split_first()?;
-    let (description, flags) = rest.split_first()?;
-    let name = String::from_utf8(name.text()?.to_vec()).ok().filter(|name| is_name(name.as_bytes()))?;
-    let known = |flag: &Value| FLAGS.iter().copied().find(|known| flag.text().is_some_and(|flag| flag == known.as_bytes()));
-    Some(Function { name, description: description.text().cloned(), flags: flags.iter().map(known).collect::<Option<_>>()? })
-}
-
-/// `functionsVerifyName` of the server's functions.c.
-fn is_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
-}
-
-impl Load {
-    /// The arguments and the library's first line; `functionLoadCommand` and `functionExtractLibMetaData` in the server's functions.c.
-    fn read(request: &Request) -> Result<Self, Refusal> {
-        let last = request.len() - 1;
-        for word in (2..last).map(|at| request.arg(at)) {
-            if !is_word(word, "replace") {
-                return Err(Refusal::late(format!("Unknown option given: {}", super::lossy(c_string(word)))));
-            }
-        }
-        let code = request.bytes(last);
-        if code.len() > CODE_MAX_BYTES {
-            return Err(Refusal::late("library code is too long for this proxy"));
-        }
-        if !code.starts_with(b"#!") {
-            return Err(Refusal::late("Missing library metadata"));
-        }
-        let invalid = || Refusal::late("Invalid library metadata");
-        let head = c_string(&code).iter().position(|b| *b == b'\n').ok_or_else(invalid)?;
-        let words = code.get(..head).and_then(inline::split).filter(|words| !words.is_empty()).ok_or_else(invalid)?;
-        let mut name = None;
-        for word in words.iter().skip(1) {
-            match word.split_at_checked("name=".len()) {
-                Some((key, value)) if key.eq_ignore_ascii_case(b"name=") => {
-                    if name.replace(value).is_some() {
-                        return Err(Refusal::late("Invalid metadata value, name argument was given multiple times"));
-                    }
-                }
-                _ => return Err(Refusal::late(format!("Invalid metadata value given: {}", super::lossy(c_string(word))))),
-            }
-        }
-        let name = name.ok_or_else(|| Refusal::late("Library name was not given"))?;
-        if !is_name(name) {
-            let words = "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
-            return Err(Refusal::late(words));
-        }
-        let engine = words.first().and_then(|word| word.strip_prefix(b"#!")).unwrap_or_default();
-        if !engine.eq_ignore_ascii_case(b"lua") {
-            return Err(Refusal::late(format!("Engine '{}' not found", super::lossy(engine))));
-        }
-        // A copy: it must not hold on to the bytes it came in while it is kept.
-        let (name, code) = (super::lossy(name), Bytes::copy_from_slice(&code));
-        Ok(Self { replaces: last > 2, name, code, head, functions: None })
-    }
-}
-
-/// The script that finds out what a library registers.
-fn probe() -> Vec<u8> {
-    let parts = [
-        "#!lua flags=no-writes\n",
-        include_str!("script/probe_head.lua"),
-        core(),
-        include_str!("script/register.lua"),
-        include_str!("script/probe.lua"),
-    ];
-    parts.concat().into_bytes()
-}
-
-/// The library as upstream has it.
-fn wrapped(names: &Names, name: &str, code: &[u8], functions: &[Function]) -> Vec<u8> {
-    let own = names.library();
-    let mut out = [b"#!lua name=", own.as_ref(), name.as_bytes(), b"\n", CODE].concat();
-    let string = |out: &mut Vec<u8>, text: &[u8]| {
-        literal(out, text);
-        out.push(b'\'');
-    };
-    string(&mut out, code);
-    out.extend_from_slice(b"\nlocal prefix,escaped='");
-    string(&mut out, names.prefix());
-    out.extend_from_slice(b",'");
-    string(&mut out, names.escaped());
-    out.extend_from_slice(format!("\nlocal SEED={}\nlocal function boot()\n", seed()).as_bytes());
-    let parts = [include_str!("script/library_head.lua"), core(), include_str!("script/register.lua"), include_str!("script/library.lua")];
-    out.extend_from_slice(parts.concat().as_bytes());
-    out.extend_from_slice(
-        b"end\nlocal ready\nlocal function invoke(name, keys, args)\nif not ready then ready = boot() end\n\
-        if type(ready) == 'table' then return ready end\nreturn ready(name, keys, args)\nend\n",
-    );
-    for function in functions {
-        out.extend_from_slice(b"redis.register_function{function_name='");
-        string(&mut out, &[own.as_ref(), function.name.as_bytes()].concat());
-        out.extend_from_slice(b",callback=function(keys, args) return invoke('");
-        string(&mut out, function.name.as_bytes());
-        out.extend_from_slice(b", keys, args) end,flags={");
-        for flag in &function.flags {
-            out.push(b'\'');
-            string(&mut out, flag.as_bytes());
-            out.push(b',');
-        }
-        out.push(b'}');
-        if let Some(description) = &function.description {
-            out.extend_from_slice(b",description='");
-            string(&mut out, description);
-        }
-        out.extend_from_slice(b"}\n");
-    }
-    out
-}
-
-/// The inside of a Lua string: letters, digits and some signs as they are, all else as three digits.
-fn literal(out: &mut Vec<u8>, text: &[u8]) {
-    for byte in text {
-        if byte.is_ascii_alphanumeric() || b" _-.,:;()[]{}=+*/<>#!".contains(byte) {
-            out.push(*byte);
-        } else {
-            out.extend_from_slice(format!("\\{byte:03}").as_bytes());
-        }
-    }
-}
-
-/// The client's text of the library that is due. None: it is not there yet.
-pub(super) fn code(input: &mut BytesMut, length: u64) -> Result<Option<Vec<u8>>, Broken> {
-    let length = usize::try_from(length).ok().filter(|length| *length <= WRAPPED_MAX_BYTES).ok_or(Broken("a library too long"))?;
-    if input.len() < length + 2 {
-        return Ok(None);
-    }
-    let library = input.split_to(length + 2);
-    unwrapped(&library).map(Some).ok_or(Broken("a library of somebody else"))
-}
-
-/// The client's text of a library that upstream has. None: it is not the wall's.
-fn unwrapped(library: &[u8]) -> Option<Vec<u8>> {
-    let end = library.iter().position(|b| *b == b'\n')?;
-    let mut rest = library.get(end + 1..)?.strip_prefix(CODE)?;
-    let mut code = Vec::new();
-    loop {
-        match rest {
-            [b'\'', ..] => return Some(code),
-            [b'\\', digits @ ..] => {
-                let digits = digits.get(..3)?;
-                code.push(std::str::from_utf8(digits).ok()?.parse().ok()?);
-                rest = rest.get(4..)?;
-            }
-            [byte, behind @ ..] => {
-                code.push(*byte);
-                rest = behind;
-            }
-            [] => return None,
-        }
-    }
+/// How many of this wall's libraries and functions there are.
+fn count(list: Option<&Value>, names: &Names) -> (usize, usize) {
+    let current = libraries(list).filter(|library| library.0.as_ref().is_some_and(|full| is_current(full, names)));
+    current.fold((0, 0), |(count, functions), library| (count + 1, functions + library.1))
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! How a library goes upstream and comes back, and what its text can do to that. What runs in it is tested against a server.
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+use super::text::{CODE_MAX_BYTES, Function, unwrapped, wrapped};
 use super::*;
 use crate::redis::cases::{names, setup};
 use crate::redis::commands::{Found, find};
 
-/// `pw`, the prefix in hexadecimal, `_`.
-const OWN: &str = "pw61636d653a_";
+/// `pw`, the prefix in hexadecimal, `v`, the version, `_`.
+fn own() -> String {
+    format!("pw61636d653av{}_", version())
+}
 
 fn ask<A: AsRef<[u8]>>(args: &[A]) -> Result<(String, Functional), String> {
     let request = Request::new(args);
@@ -27,27 +30,30 @@ fn sent(args: &[&str]) -> String {
 
 #[test]
 fn names_and_keys_are_the_tenants_own() {
-    assert_eq!(sent(&["FCALL", "f", "1", "k", "a"]), format!("FCALL {OWN}f 1 acme:k a"));
-    assert_eq!(sent(&["fcall_ro", "f", "0", "a"]), format!("fcall_ro {OWN}f 0 a"));
-    assert_eq!(sent(&["FUNCTION", "DELETE", "x*"]), format!("FUNCTION DELETE {OWN}x*"));
-    assert_eq!(sent(&["FUNCTION", "LIST"]), format!("FUNCTION LIST LIBRARYNAME {OWN}*"));
-    assert_eq!(sent(&["function", "list", "withcode", "libraryname", "a*"]), format!("FUNCTION LIST LIBRARYNAME {OWN}a* WITHCODE"));
+    let own = own();
+    assert_eq!(sent(&["FCALL", "f", "1", "k", "a"]), format!("FCALL {own}f 1 acme:k a"));
+    assert_eq!(sent(&["fcall_ro", "f", "0", "a"]), format!("fcall_ro {own}f 0 a"));
+    assert_eq!(sent(&["FUNCTION", "DELETE", "x*"]), format!("FUNCTION DELETE {own}x*"));
+    assert_eq!(sent(&["FUNCTION", "LIST"]), format!("FUNCTION LIST LIBRARYNAME {own}*"));
+    assert_eq!(sent(&["function", "list", "withcode", "libraryname", "a*"]), format!("FUNCTION LIST LIBRARYNAME {own}a* WITHCODE"));
 }
 
 #[test]
 fn errors_name_the_tenants_own() {
+    let own = own();
     let said = |line: &str| String::from_utf8(names().unquote(line.as_bytes(), &[Bytes::from_static(b"f")])).unwrap();
-    assert_eq!(said(&format!("-ERR Function {OWN}f already exists\r\n")), "-ERR Function f already exists\r\n");
-    assert_eq!(said(&format!("-ERR Library '{OWN}l' already exists\r\n")), "-ERR Library 'l' already exists\r\n");
-    let killed = format!("-ERR Script killed by user with FUNCTION KILL. script: {OWN}f, on @user_function:506.\r\n");
+    assert_eq!(said(&format!("-ERR Function {own}f already exists\r\n")), "-ERR Function f already exists\r\n");
+    assert_eq!(said(&format!("-ERR Library '{own}l' already exists\r\n")), "-ERR Library 'l' already exists\r\n");
+    let killed = format!("-ERR Script killed by user with FUNCTION KILL. script: {own}f, on @user_function:506.\r\n");
     assert_eq!(said(&killed), "-ERR Script killed by user with FUNCTION KILL. script: f, on @user_function:506.\r\n");
     assert!(!ask(&["FCALL", "f", "0"]).map(|(_, said)| matches!(said, Functional::Sent(reply) if reply.quotes.is_empty())).unwrap());
 }
 
 #[test]
 fn a_count_that_is_none_leaves_no_keys() {
+    let own = own();
     for (count, words) in [("x", "x"), (" 1", "x"), ("+1", "x"), ("01", "x"), ("-5", "-1"), ("3", "1"), ("9223372036854775808", "x")] {
-        assert_eq!(sent(&["FCALL", "f", count, "a", "b"]), format!("FCALL {OWN}f {words}"), "{count}");
+        assert_eq!(sent(&["FCALL", "f", count, "a", "b"]), format!("FCALL {own}f {words}"), "{count}");
     }
 }
 
@@ -105,6 +111,7 @@ fn asks(errand: &mut Errand) -> String {
 
 #[test]
 fn a_library_is_looked_at_and_then_wrapped() {
+    let own = own();
     let code = b"#!lua name=lib\nredis.register_function('f', function() return 'x' end)";
     let mut errand = load(code);
     let first = asks(&mut errand);
@@ -112,11 +119,11 @@ fn a_library_is_looked_at_and_then_wrapped() {
     assert_eq!(answer(&mut errand, "*1\r\n*3\r\n$1\r\nf\r\n$2\r\na'\r\n$9\r\nno-writes\r\n"), None);
     let second = asks(&mut errand);
     let ends = format!(
-        "redis.register_function{{function_name='{OWN}f',callback=function(keys, args) return invoke('f', keys, args) end,\
+        "redis.register_function{{function_name='{own}f',callback=function(keys, args) return invoke('f', keys, args) end,\
          flags={{'no-writes',}},description='a\\039'}}\n\r\n"
     );
     assert!(
-        second.contains("$7\r\nREPLACE\r\n") && second.contains(&format!("#!lua name={OWN}lib\nlocal CODE='")) && second.ends_with(&ends)
+        second.contains("$7\r\nREPLACE\r\n") && second.contains(&format!("#!lua name={own}lib\nlocal CODE='")) && second.ends_with(&ends)
     );
     assert_eq!(errand.awaits().shape, Shape::Library);
     assert_eq!(answer(&mut errand, "$3\r\nlib\r\n"), None);
@@ -146,7 +153,7 @@ fn a_function_that_runs_is_told_in_the_clients_own_words() {
     };
     let own = "*4\r\n$14\r\nrunning_script\r\n*6\r\n$4\r\nname\r\n$1\r\nf\r\n$7\r\ncommand\r\n*5\r\n$5\r\nFCALL\r\n$1\r\nf\r\n$1\r\n1\r\n\
                $1\r\nk\r\n$6\r\nacme:v\r\n$11\r\nduration_ms\r\n:6000\r\n";
-    assert_eq!(said(&running(&format!("{OWN}f"))), format!("{own}{counted}"));
+    assert_eq!(said(&running(&format!("{}f", self::own()))), format!("{own}{counted}"));
     // Another tenant's is nobody's business.
     assert_eq!(said(&running("pw61636d653b_f")), format!("*4\r\n$14\r\nrunning_script\r\n$-1\r\n{counted}"));
     // The server itself says so of a script.
@@ -199,15 +206,20 @@ fn any_text_stays_within_its_string_and_comes_back() {
 
 #[test]
 fn flush_deletes_one_after_another() {
+    let own = own();
     let Functional::Errand(mut errand) = ask(&["FUNCTION", "FLUSH"]).unwrap().1 else { unreachable!() };
-    assert!(asks(&mut errand).contains(&format!("{OWN}*")));
-    let list = "*2\r\n*2\r\n$12\r\nlibrary_name\r\n$1\r\na\r\n*2\r\n$12\r\nlibrary_name\r\n$1\r\nb\r\n";
-    assert_eq!(answer(&mut errand, list), None);
-    assert!(asks(&mut errand).contains(&format!("{OWN}b\r\n")));
+    assert!(asks(&mut errand).contains("pw61636d653a[_v]*"));
+    let library = |name: &str| format!("*2\r\n$12\r\nlibrary_name\r\n${}\r\n{name}\r\n", name.len());
+    // Those of other versions, too, and none of somebody else.
+    let list = ["pw61636d653a_old", "pw61636d653b_x", &format!("{own}a"), &format!("{own}b")].map(library).concat();
+    assert_eq!(answer(&mut errand, &format!("*4\r\n{list}")), None);
+    assert!(asks(&mut errand).contains(&format!("{own}b\r\n")));
     assert_eq!(answer(&mut errand, "+OK\r\n"), None);
-    assert!(asks(&mut errand).contains(&format!("{OWN}a\r\n")));
+    assert!(asks(&mut errand).contains(&format!("{own}a\r\n")));
     // Somebody else was faster.
-    assert_eq!(answer(&mut errand, "-ERR Library not found\r\n").as_deref(), Some("+OK\r\n"));
+    assert_eq!(answer(&mut errand, "-ERR Library not found\r\n"), None);
+    assert!(asks(&mut errand).contains("pw61636d653a_old\r\n"));
+    assert_eq!(answer(&mut errand, "+OK\r\n").as_deref(), Some("+OK\r\n"));
 }
 
 #[test]

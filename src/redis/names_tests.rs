@@ -86,3 +86,26 @@ fn errors_quote_the_clients_own_key() {
         assert_eq!(unquote(&line, b"k"), format!("-{begins} this user has no permissions to run the 'georadius' command\r\n"));
     }
 }
+
+#[test]
+fn a_library_is_ones_own_whichever_version_wrapped_it() {
+    let names = for_tenant("a", &[]).unwrap();
+    let current = String::from_utf8(names.library().to_vec()).unwrap();
+    let base = "pw745b615d3a";
+    assert!(current.starts_with(&format!("{base}v")) && current.ends_with('_'));
+    for (full, own) in [
+        (format!("{current}l"), Some("l")),
+        (format!("{base}_l"), Some("l")),
+        (format!("{base}_v1_l"), Some("v1_l")),
+        (format!("{base}v0_l_l"), Some("l_l")),
+        (format!("{base}v0"), None),
+        (format!("{base}l"), None),
+        // Of a longer prefix, which another tenant could have.
+        (format!("{base}61_l"), None),
+        (format!("{base}61v0_l"), None),
+        ("l".to_owned(), None),
+    ] {
+        assert_eq!(names.own_library(full.as_bytes()), own.map(str::as_bytes), "{full}");
+    }
+    assert_eq!(names.all_libraries(), format!("{base}[_v]*").into_bytes());
+}

@@ -152,6 +152,8 @@ pub struct Session {
     ending: bool,
     /// A command that waits until nothing is under way.
     held: Option<Request>,
+    /// Before it libraries of other versions were looked for.
+    looked: bool,
     stains: way::Stains,
     /// Where invalidations go, by the client's own number; 0 is to itself.
     redirect: u64,
@@ -193,6 +195,7 @@ impl Session {
             failed: false,
             ending: false,
             held: None,
+            looked: false,
             stains: way::Stains::default(),
             redirect: 0,
             revoked: false,
@@ -277,7 +280,11 @@ impl Session {
     /// One whole command: now, or when nothing is under way any more.
     fn next(&mut self, request: Request, turn: &mut Turn) {
         let found = lookup(&request, &self.setup.lacks);
-        if self.find_way(&found, &request) { self.take(found, &request, turn) } else { self.held = Some(request) }
+        if !self.find_way(&found, &request) || self.renews_libraries(&found, &request, turn) {
+            self.held = Some(request);
+        } else {
+            self.take(found, &request, turn);
+        }
     }
 
     /// The command that waited, if it need not any longer.

@@ -1,5 +1,6 @@
 //! What the connections of one tenant know of each other: their scripts, names and what they wait for. Of other tenants they know nothing.
 
+use super::library::Libraries;
 use super::script::Scripts;
 use super::slowlog::Slowlog;
 use bytes::Bytes;
@@ -15,6 +16,8 @@ pub const LARGE_MAX: usize = 8;
 pub struct Tenant {
     /// Its scripts.
     pub scripts: Scripts,
+    /// Its libraries that other versions of the wall wrapped.
+    pub libraries: Libraries,
     /// Its commands that were slow.
     pub slowlog: Slowlog,
     members: Mutex<BTreeMap<u64, Member>>,

@@ -37,6 +37,7 @@ mod redis_backstop;
 mod redis_clients;
 mod redis_cluster;
 mod redis_hostile;
+mod redis_libraries;
 mod redis_multiplex;
 mod redis_operators;
 mod redis_oracle;

@@ -39,11 +39,27 @@ local function range(args, first, last, step)
     for i = first, last, step do args[i] = prefix .. args[i] end
 end
 
-local function counted(args, at)
-    local number = args[at] and match(args[at], '^[1-9]%d*$')
-    number = number and #number < 10 and tonumber(number)
+-- A number as the server reads it: of 64 bits, with nothing before or behind it.
+local function integer(arg)
+    local minus, digits = match(arg, '^(%-?)(%d+)$')
+    if not digits or byte(digits) == 48 and (minus == '-' or #digits > 1) then return nil end
+    local most = minus == '-' and '9223372036854775808' or '9223372036854775807'
+    if #digits > 19 or #digits == 19 and digits > most then return nil end
+    return tonumber(arg)
+end
+
+-- The keys behind a count, which the server looks at in this order.
+local function counted(args, at, name)
+    local number, behind = integer(args[at] or ''), #args - at
+    local pops = find(name, '^b?[lz]mpop$')
+    if pops or name == 'sintercard' then
+        if not number or number < 1 then return { err = 'ERR numkeys should be greater than 0' } end
+        if pops and number >= behind then return wrong_syntax() end
+        if number > behind then return { err = "ERR Number of keys can't be greater than number of args" } end
+    end
     if not number then return { err = 'ERR value is not an integer or out of range' } end
-    if number > #args - at then return wrong_syntax() end
+    if number < 1 then return { err = "ERR at least 1 input key is needed for '" .. name .. "' command" } end
+    if number > behind then return wrong_syntax() end
     range(args, at + 1, at + number, 1)
 end
 
@@ -203,7 +219,7 @@ local function place(args, name, rule)
             first, last = first + 1, tonumber(last)
             range(args, first, last < 0 and #args + 1 + last or first + last, tonumber(step))
         elseif at then
-            local wrong = counted(args, at + 1)
+            local wrong = counted(args, at + 1, name)
             if wrong then return wrong end
         elseif spec == 'own' then
             local wrong = PLACES[name](args)

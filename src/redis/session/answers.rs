@@ -46,6 +46,7 @@ impl Session {
             }
             if self.message.is_none() && self.stripper.at_rest() && !matches!(self.awaited.front(), Some(Awaited::Mark(_))) {
                 self.failed = input.starts_with(b"-");
+                self.may_miss_a_library(input);
             }
             let (here, is_reply) = (input.len(), self.message.is_none());
             if is_reply {

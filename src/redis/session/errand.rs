@@ -1,7 +1,7 @@
 //! What takes the wall several steps, for which the client's further commands wait.
 
-use super::{Awaited, Session};
-use crate::redis::commands::Entry;
+use super::{Awaited, Found, Session};
+use crate::redis::commands::{Entry, Rule};
 use crate::redis::encode::Resp;
 use crate::redis::keyspace::{Progress, Walk};
 use crate::redis::library::{self, Functional};
@@ -61,6 +61,37 @@ impl Errand {
 }
 
 impl Session {
+    /// Before a command about functions: libraries that another version of the wall wrapped are wrapped anew, once, or when there may be some again.
+    /// True: the command waits. Within a transaction none are looked for, and those are not there.
+    pub(super) fn renews_libraries(&mut self, found: &Found, request: &Request, turn: &mut Turn) -> bool {
+        let Ok(entry) = found else { return false };
+        let about = entry.rule == Rule::Function && !["function stats", "function kill"].contains(&entry.name);
+        if !about || std::mem::take(&mut self.looked) || self.revoked || self.transaction.is_some() || self.setup.cluster {
+            return false;
+        }
+        let function = Some(request.arg(1)).filter(|_| entry.name.starts_with("fcall"));
+        let may = self.setup.names.may_run(entry).is_ok() && library::are_there(&self.setup);
+        if !may || !self.setup.peers.libraries.are_due(function) {
+            return false;
+        }
+        let mut errand = library::Errand::renew();
+        errand.ask(&self.setup, &mut turn.to_upstream);
+        self.awaited.push_back(Awaited::Step);
+        self.walk = Some(Errand::Libraries(errand));
+        self.looked = true;
+        true
+    }
+
+    /// An error begins that says why a call failed: the function may be one of a library that another version wrapped.
+    pub(super) fn may_miss_a_library(&self, input: &[u8]) {
+        if let Some(Awaited::Reply(reply)) = self.awaited.front()
+            && input.starts_with(b"-ERR Function not found")
+            && !reply.quotes.is_empty()
+        {
+            self.setup.peers.libraries.look_again();
+        }
+    }
+
     pub(super) fn function(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
         match library::command(entry, request, &self.setup, &mut turn.to_upstream)? {
             Functional::Sent(reply) if entry.name.starts_with("fcall") => self.sent_script(reply, turn),
