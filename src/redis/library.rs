@@ -160,7 +160,7 @@ pub struct Errand {
 enum Job {
     Load(Load),
     /// What another version wrapped of the tenant's libraries, before anything is done with them.
-    Renew(Renewal),
+    Renew(Box<Renewal>),
     /// How many there are after this answer, and copies of the library of this name that another version wrapped, which go.
     Count {
         answer: Bytes,
@@ -180,7 +180,7 @@ enum Job {
 impl Errand {
     /// Before a command about functions: what another version wrapped is wrapped anew.
     pub fn renew() -> Self {
-        Self::new(Job::Renew(Renewal::default()))
+        Self::new(Job::Renew(Box::default()))
     }
 
     fn new(job: Job) -> Self {

@@ -14,7 +14,6 @@ use std::sync::Arc;
 pub struct Names {
     prefix: Bytes,
     escaped: Bytes,
-    libraries: Bytes,
     library: Bytes,
     shared: Vec<Vec<u8>>,
     growth_max_bytes: u64,
@@ -53,13 +52,11 @@ impl Names {
         let (growth_max_bytes, scripts, backstop) = (policy.growth_max_bytes.into(), policy.scripts, policy.backstop);
         // Letters, digits and underscores are all that the server takes; no such name is the beginning of another tenant's.
         let hexadecimal: String = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
-        let libraries: Bytes = format!("pw{hexadecimal}").into();
-        let library = [libraries.as_ref(), b"v", super::library::version().as_bytes(), b"_"].concat().into();
+        let library = format!("pw{hexadecimal}v{}_", super::library::version()).into();
         let slot = slots::of_prefix(&prefix);
         Some(Self {
             escaped: glob::escape(&prefix).into(),
             prefix: prefix.into(),
-            libraries,
             library,
             shared,
             growth_max_bytes,
@@ -160,14 +157,20 @@ impl Names {
         &self.library
     }
 
+    /// What the names of any version begin with; `v` and the version, or nothing, and `_` follow.
+    fn libraries(&self) -> &[u8] {
+        let behind = super::library::version().len() + "v_".len();
+        self.library.get(..self.library.len().saturating_sub(behind)).unwrap_or_default()
+    }
+
     /// The pattern of all the tenant's libraries, whichever wall wrapped them.
     pub fn all_libraries(&self) -> Vec<u8> {
-        [&self.libraries, b"[_v]*".as_slice()].concat()
+        [self.libraries(), b"[_v]*"].concat()
     }
 
     /// The client's name of a library or function, whichever wall wrapped it. None: it is not the tenant's.
     pub fn own_library<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
-        let rest = name.strip_prefix(self.libraries.as_ref())?;
+        let rest = name.strip_prefix(self.libraries())?;
         // Before there were versions nothing stood there.
         rest.strip_prefix(b"_").or_else(|| {
             let end = rest.strip_prefix(b"v")?.iter().position(|b| *b == b'_')?;
