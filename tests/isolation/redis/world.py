@@ -102,11 +102,19 @@ class World:
         """The physical name of a tenant's key."""
         return self.prefix.replace("{tenant}", tenant) + name
 
+    def library(self, tenant):
+        """What stands before the names of a tenant's libraries, as its own have it upstream."""
+        own = b"pw" + self.raw(tenant).encode().hex().encode()
+        for library in self.admin.ask([b"FUNCTION", b"LIST", b"LIBRARYNAME", own + b"v*"]) or []:
+            return re.match(rb"pw[0-9a-f]*v[0-9a-f]*_", library[1])[0]
+        return own + b"v0123456789abcdef_"
+
     def fill(self, text, tenant=None):
-        """`{RAW:b:k}` in words."""
+        """`{RAW:b:k}` and `{LIBRARY:b}` in words."""
         def put(match):
             owner, _, name = match[1].decode().partition(":")
             return self.raw(owner, name).encode()
+        text = re.sub(rb"\{LIBRARY:(\w+)\}", lambda match: self.library(match[1].decode()), text)
         return re.sub(rb"\{RAW:([^}]*)\}", put, text)
 
     def words(self, line):

@@ -132,6 +132,15 @@ impl Pair {
         Self { sides, listeners }
     }
 
+    /// Nobody listens any more, which the next pair would be told of: an end of a connection takes its time.
+    fn end(mut self) {
+        for client in &mut self.listeners {
+            client.send([words(&["UNSUBSCRIBE"]), words(&["PUNSUBSCRIBE"])].iter());
+            let end = Value::Bulk('$', b"punsubscribe".to_vec());
+            while client.reply().items().first() != Some(&end) {}
+        }
+    }
+
     /// Plays steps on both sides; what differs.
     fn play(&mut self, steps: &[Step], differences: &mut Vec<String>) {
         for client in &mut self.sides {
@@ -264,6 +273,7 @@ fn play((_shared, wall): (impl Sized, Wall), count: usize, fits: fn(&[Vec<u8>]) 
         if let Some(first) = differences.get(before) {
             println!("seed {seed}, segment {segment}, RESP{}: {first}", if resp3 { 3 } else { 2 });
         }
+        pair.end();
         done += here;
         segment += 1;
         if segment % 100 == 0 {
