@@ -203,7 +203,7 @@ fn both(kind: u8) -> (Session, Server) {
         secret: 1,
         peers: Default::default(),
         address: "127.0.0.1:9".into(),
-        upstream_id: 77,
+        upstream: partywall::redis::tenant::Number { id: 77, run: 1 },
         sanitizes: true,
         test_passthrough: false,
         cluster: false,

@@ -11,7 +11,7 @@ use crate::policy::{Granted, Peer, Policy, Role, TenantId};
 use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
 use crate::redis::stranger::{Credentials, Said, Stranger, WRONGPASS};
-use crate::redis::tenant::{End, Tenant};
+use crate::redis::tenant::{End, Number, Tenant};
 use crate::redis::wire::Request;
 use crate::redis::{Names, Session, Setup, encode};
 use crate::relay::{self, Drain};
@@ -60,7 +60,7 @@ struct Way {
     /// What came past its opening.
     input: BytesMut,
     /// The server's number of it.
-    upstream_id: u64,
+    upstream: Number,
     /// What the session chooses its connection by, where they are shared.
     line: Option<Arc<Line>>,
     /// How CLIENT KILL ends it then.
@@ -283,7 +283,7 @@ impl Service {
             secret: self.secret,
             peers: peers.clone(),
             address,
-            upstream_id: way.upstream_id,
+            upstream: way.upstream,
             cluster: self.target.cluster().is_some(),
             sanitizes: self.sanitizes || self.door.config.unsafe_test_passthrough,
             test_passthrough: self.door.config.unsafe_test_passthrough,
@@ -306,17 +306,24 @@ impl Service {
             let lanes = self.multiplex.clone().zip(line.clone());
             let open = Routed::open(self.target.clone(), cluster.clone(), whose, lanes);
             let (routed, end) = self.opened(tokio::time::timeout(HANDSHAKE, open).await)?;
-            return Ok(Way { stream: Box::new(routed), input: BytesMut::new(), upstream_id: 0, line, end: Some(end), lease: None });
+            return Ok(Way {
+                stream: Box::new(routed),
+                input: BytesMut::new(),
+                upstream: Number::default(),
+                line,
+                end: Some(end),
+                lease: None,
+            });
         }
         let lease = names.has_backstop().then(|| self.backstop.lease(name, names));
         let users = lease.as_ref().map(|lease| lease.users().clone());
         if let Some(multiplex) = &self.multiplex {
             let lane = multiplex.lane(id, tenant, users);
             let (line, end) = (Some(lane.line()), Some(lane.end()));
-            return Ok(Way { stream: Box::new(lane), input: BytesMut::new(), upstream_id: 0, line, end, lease });
+            return Ok(Way { stream: Box::new(lane), input: BytesMut::new(), upstream: Number::default(), line, end, lease });
         }
         let own = self.opened(tokio::time::timeout(HANDSHAKE, self.target.open_own(encode::Resp::Two, users.as_deref())).await)?;
-        Ok(Way { stream: own.stream, input: own.input, upstream_id: own.id, line: None, end: None, lease })
+        Ok(Way { stream: own.stream, input: own.input, upstream: own.number, line: None, end: None, lease })
     }
 
     /// What was opened. Errors: the refusal.

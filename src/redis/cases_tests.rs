@@ -36,7 +36,7 @@ pub(super) fn setup() -> Setup {
         secret: 1,
         peers: peers.into(),
         address: "127.0.0.1:9".into(),
-        upstream_id: 77,
+        upstream: tenant::Number { id: 77, run: 1 },
         sanitizes: false,
         test_passthrough: false,
         cluster: false,

@@ -171,7 +171,7 @@ impl Drop for Session {
 impl Session {
     /// A new conversation.
     pub fn new(setup: Setup) -> Self {
-        setup.peers.join(setup.id, setup.upstream_id, setup.address.clone());
+        setup.peers.join(setup.id, setup.upstream, setup.address.clone());
         Self {
             setup,
             resp: Resp::Two,
@@ -280,7 +280,7 @@ impl Session {
     /// One whole command: now, or when nothing is under way any more.
     fn next(&mut self, request: Request, turn: &mut Turn) {
         let found = lookup(&request, &self.setup.lacks);
-        if !self.find_way(&found, &request) || self.renews_libraries(&found, &request, turn) {
+        if !self.find_way(&found, &request, turn) || self.renews_libraries(&found, &request, turn) {
             self.held = Some(request);
         } else {
             self.take(found, &request, turn);

@@ -5,6 +5,7 @@ use super::*;
 use crate::redis::cases::{names, setup};
 use crate::redis::inline;
 use crate::redis::line::Line;
+use crate::redis::tenant::Number;
 use crate::session::Session as _;
 use std::sync::Arc;
 
@@ -202,7 +203,7 @@ fn tracking_is_of_own_keys() {
 #[test]
 fn invalidations_go_to_own_connections_only() {
     let mut talk = Talk::new();
-    talk.session.setup.peers.join(8, 88, "127.0.0.1:8".into());
+    talk.session.setup.peers.join(8, Number { id: 88, run: 1 }, "127.0.0.1:8".into());
     let sent = talk.say(
         "CLIENT TRACKING ON REDIRECT 88;CLIENT TRACKING ON REDIRECT 8 REDIRECT 8;CLIENT TRACKING ON REDIRECT -8;\
          CLIENT TRACKING ON REDIRECT 8 BCAST;CLIENT TRACKINGINFO;CLIENT GETREDIR",
@@ -223,7 +224,7 @@ fn invalidations_go_to_own_connections_only() {
 #[test]
 fn a_connection_that_is_gone_is_told_by_its_own_number() {
     let mut talk = Talk::new();
-    talk.session.setup.peers.join(8, 88, "127.0.0.1:8".into());
+    talk.session.setup.peers.join(8, Number { id: 88, run: 1 }, "127.0.0.1:8".into());
     talk.say("HELLO 3");
     talk.hear("%1\r\n+a\r\n+b\r\n");
     talk.say("CLIENT TRACKING ON REDIRECT 8");
@@ -237,7 +238,7 @@ fn clients_are_the_tenants_own() {
     assert_eq!(talk.say("CLIENT UNBLOCK 77;CLIENT UNBLOCK 7 ERROR;CLIENT KILL ID 77"), "CLIENT UNBLOCK 77 ERROR");
     assert_eq!(talk.heard(), ":0");
     assert_eq!(talk.hear(":0\r\n"), ":0 :0");
-    talk.session.setup.peers.join(8, 78, "127.0.0.1:8".into());
+    talk.session.setup.peers.join(8, Number { id: 78, run: 1 }, "127.0.0.1:8".into());
     assert_eq!(talk.say("CLIENT KILL ID 7;CLIENT KILL 127.0.0.1:1;CLIENT KILL SKIPME no"), "CLIENT KILL ID 78 SKIPME no");
     // First the others, then itself.
     assert_eq!(talk.hear(":1\r\n"), ":0 -ERR No such client :2");

@@ -37,11 +37,20 @@ pub trait End: Send + Sync {
     fn end(&self);
 }
 
+/// Upstream's number of a connection (CLIENT ID), which means another's on another server, and on the same one once it was started anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Number {
+    /// 0: there is none.
+    pub id: u64,
+    /// What says which server it is of, and since which of its starts (`run_id`); 0: it is not known.
+    pub run: u64,
+}
+
 /// What a connection shows of itself.
 #[derive(Clone, Default)]
 pub struct Member {
     /// Upstream's number of the connection.
-    pub upstream_id: u64,
+    pub upstream: Number,
     /// `host:port` of the client.
     pub address: String,
     /// `CLIENT SETNAME`
@@ -68,6 +77,18 @@ impl std::fmt::Debug for Member {
     }
 }
 
+impl Number {
+    /// Whether it says anything.
+    pub fn is_known(&self) -> bool {
+        self.id != 0 && self.run != 0
+    }
+
+    /// Whether both are of one server, which has not started anew in between.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.is_known() && other.is_known() && self.run == other.run
+    }
+}
+
 impl Member {
     /// Whether it listens to channels.
     pub fn listens(&self) -> bool {
@@ -86,8 +107,8 @@ impl Tenant {
     }
 
     /// A connection begins.
-    pub fn join(&self, id: u64, upstream_id: u64, address: String) {
-        self.members().insert(id, Member { upstream_id, address, resp: 2, ..Member::default() });
+    pub fn join(&self, id: u64, upstream: Number, address: String) {
+        self.members().insert(id, Member { upstream, address, resp: 2, ..Member::default() });
     }
 
     /// It ended.
@@ -147,14 +168,18 @@ impl Tenant {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Upstream's numbers of the connections that are wanted.
-    pub fn upstream_ids(&self, wanted: impl Fn(u64, &Member) -> bool) -> Vec<u64> {
-        self.members()
-            .iter()
-            .filter(|(id, member)| wanted(**id, member))
-            .map(|(_, member)| member.upstream_id)
-            .filter(|id| *id != 0)
-            .collect()
+    /// Whether upstream's number of a connection is known.
+    pub fn is_numbered(&self, id: u64) -> bool {
+        self.members().get(&id).is_some_and(|member| member.upstream.is_known())
+    }
+
+    /// Upstream's numbers of the connections that are wanted, for the one that will say them to its own server: those of another server are left out,
+    /// for there they are other clients', of any tenant.
+    pub fn upstream_ids(&self, by: u64, wanted: impl Fn(u64, &Member) -> bool) -> Vec<u64> {
+        let members = self.members();
+        let Some(own) = members.get(&by).map(|member| member.upstream) else { return Vec::new() };
+        let found = members.iter().filter(|(id, member)| own.is_beside(&member.upstream) && wanted(**id, member));
+        found.map(|(_, member)| member.upstream.id).collect()
     }
 
     /// Whether there is one that is wanted.
@@ -162,10 +187,11 @@ impl Tenant {
         self.members().iter().any(|(id, member)| wanted(*id, member))
     }
 
-    /// Ends the connections that are wanted and have no number upstream; how many.
-    pub fn end(&self, wanted: impl Fn(u64, &Member) -> bool) -> usize {
+    /// Ends the connections that are wanted and that [`Tenant::upstream_ids`] leaves out; how many.
+    pub fn end(&self, by: u64, wanted: impl Fn(u64, &Member) -> bool) -> usize {
         let members = self.members();
-        let sharing = members.iter().filter(|(id, member)| member.upstream_id == 0 && wanted(**id, member));
+        let own = members.get(&by).map(|member| member.upstream).unwrap_or_default();
+        let sharing = members.iter().filter(|(id, member)| !own.is_beside(&member.upstream) && wanted(**id, member));
         let found: Vec<_> = sharing.filter_map(|(_, member)| member.end.clone()).collect();
         drop(members);
         found.iter().for_each(|connection| connection.end());

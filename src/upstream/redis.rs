@@ -22,6 +22,7 @@ use crate::config::Upstream;
 use crate::redis::commands::Lacks;
 use crate::redis::encode::{self, Resp};
 use crate::redis::frames::Measure;
+use crate::redis::tenant::Number;
 use crate::redis::value::Value;
 use bytes::{Buf, BytesMut};
 use cluster::Cluster;
@@ -71,8 +72,8 @@ pub struct Connection {
     pub stream: Stream,
     /// Bytes read past the last answer.
     pub input: BytesMut,
-    /// The server's number of the connection; 0 where it does not say, as while a script keeps it busy.
-    pub id: u64,
+    /// The server's number of the connection; none where it does not say, as while a script keeps it busy.
+    pub number: Number,
 }
 
 /// What a server says of itself at the start.
@@ -164,16 +165,18 @@ impl Target {
     }
 
     async fn login(&self, stream: Stream, who: &Who) -> Result<Connection, ConnectError> {
-        let mut connection = Connection { stream, input: BytesMut::new(), id: 0 };
+        let mut connection = Connection { stream, input: BytesMut::new(), number: Number::default() };
         self.authenticate(&mut connection, who).await?;
         let mut out = BytesMut::new();
         encode::command(&mut out, &["CLIENT", "ID"]);
+        encode::command(&mut out, &["INFO", "server"]);
         connection.stream.write_all(&out).await?;
-        connection.id = match connection.line().await {
+        let id = match connection.line().await {
             Ok(line) => line.strip_prefix(':').and_then(|id| id.parse().ok()).ok_or(ConnectError::Protocol)?,
             Err(ConnectError::Server(_)) => 0,
             Err(error) => return Err(error),
         };
+        connection.number = Number { id, run: run(&connection.reply().await?) };
         Ok(connection)
     }
 
@@ -264,6 +267,13 @@ impl Target {
         let lacks = connection.commands().await?;
         Ok(About { version: version.trim().to_owned(), sanitizes, replies_unbounded, lacks })
     }
+}
+
+/// What tells this start of a server from all others: the beginning of its `run_id`, 40 hexadecimal digits by chance. 0: INFO does not say.
+fn run(info: &[u8]) -> u64 {
+    let lines = info.split(|b| *b == b'\n').filter_map(|line| line.strip_prefix(b"run_id:"));
+    let digits = lines.filter_map(|id| std::str::from_utf8(id.get(..16)?).ok());
+    digits.filter_map(|digits| u64::from_str_radix(digits, 16).ok()).next().unwrap_or(0)
 }
 
 /// Whether a version is above another.

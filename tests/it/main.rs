@@ -39,6 +39,7 @@ mod redis_cluster;
 mod redis_hostile;
 mod redis_libraries;
 mod redis_multiplex;
+mod redis_numbers;
 mod redis_operators;
 mod redis_oracle;
 mod redis_replicas;

@@ -1,4 +1,5 @@
-//! CLIENT KILL and CLIENT UNBLOCK: the tenant's own clients only, by way of upstream's connection of each.
+//! CLIENT KILL and CLIENT UNBLOCK: the tenant's own clients only, by way of upstream's connection of each. Upstream's numbers hold on the server that gave
+//! them only, and until it is started anew: who asks names to its own server those that are that one's, and nobody else.
 
 use super::{Awaited, Session};
 use crate::redis::commands::Entry;
@@ -38,7 +39,7 @@ impl Session {
             _ => return Err(Refusal::late("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         };
         let id = integer(request.arg(2)).ok_or_else(|| Refusal::late("value is not an integer or out of range"))?;
-        let found = self.setup.peers.upstream_ids(|peer, _| i64::try_from(peer) == Ok(id));
+        let found = self.setup.peers.upstream_ids(self.setup.id, |peer, _| i64::try_from(peer) == Ok(id));
         match found.first() {
             Some(upstream) => {
                 encode::command(&mut turn.to_upstream, &[b"CLIENT".as_slice(), b"UNBLOCK", upstream.to_string().as_bytes(), how]);
@@ -66,8 +67,8 @@ impl Session {
         // It ends when it has been answered: its own connection may not be open yet, and with that one upstream would hear of no more.
         let itself = self.setup.peers.contains(|id, member| id == me && wanted(id, member));
         let others = |id: u64, member: &Member| wanted(id, member) && id != me;
-        let ended = usize::from(itself) + self.setup.peers.end(others);
-        let found = self.setup.peers.upstream_ids(others);
+        let ended = usize::from(itself) + self.setup.peers.end(me, others);
+        let found = self.setup.peers.upstream_ids(me, others);
         for upstream in &found {
             encode::command(&mut turn.to_upstream, &["CLIENT", "KILL", "ID", &upstream.to_string(), "SKIPME", "no"]);
             turn.facts.push(Fact::Permitted);

@@ -4,7 +4,7 @@ use crate::redis::acl::Switch;
 use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
 use crate::redis::names::Names;
-use crate::redis::tenant::Tenant;
+use crate::redis::tenant::{Number, Tenant};
 use std::sync::Arc;
 
 /// What a session is made with.
@@ -27,7 +27,7 @@ pub struct Setup {
     /// The client's `host:port`.
     pub address: String,
     /// Upstream's number of its connection.
-    pub upstream_id: u64,
+    pub upstream: Number,
     /// Upstream looks over what RESTORE gives it.
     pub sanitizes: bool,
     /// Upstream is a node of a cluster: its number of a connection says nothing where the client goes on to another.

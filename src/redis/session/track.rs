@@ -45,7 +45,7 @@ impl Session {
                     return Err(Refusal::late("A client can only redirect to a single other client"));
                 }
                 let number = integer(request.arg(at + 1)).ok_or_else(|| Refusal::late("value is not an integer or out of range"))?;
-                let peers = self.setup.peers.upstream_ids(|peer, _| i64::try_from(peer) == Ok(number));
+                let peers = self.setup.peers.upstream_ids(self.setup.id, |peer, _| i64::try_from(peer) == Ok(number));
                 let nobody = || Refusal::late("The client ID you want redirect to does not exist");
                 let upstream = peers.first().copied().ok_or_else(nobody)?;
                 found = Some((at, u64::try_from(number).map_err(|_| nobody())?, upstream));

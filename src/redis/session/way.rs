@@ -1,16 +1,26 @@
 //! Whether a client's next command may go over a connection that others use too, or needs one of the client's own; and when that one holds nothing
 //! of it any more. Between two ways the session waits until every reply of the first has come, so that order is the server's own.
 
-use super::{Found, LARGE_BYTES, Need, Session, Stain, Way};
+use super::{Awaited, Found, LARGE_BYTES, Need, Session, Stain, Way};
+use crate::redis::commands::{Entry, Rule};
 use crate::redis::line::Line;
+use crate::redis::shape::Shape;
+use crate::redis::tenant::Number;
+use crate::redis::understand::is_word;
 use crate::redis::wire::Request;
-use crate::redis::{acl, stateless};
+use crate::redis::{acl, encode, stateless};
+use crate::session::Turn;
 
 /// A command of more bytes than this does not go over a shared connection.
 const SHARED_REQUEST_BYTES: usize = 64 << 10;
 
 /// Replies awaited at once of a client over one.
 const SHARED_AWAITED_MAX: usize = 128;
+
+/// Whether a command names connections by the server's numbers, so that it must be known which server hears it.
+fn names_connections(entry: &Entry, request: &Request) -> bool {
+    entry.rule == Rule::Clients || (entry.name == "client tracking" && request.iter().any(|word| is_word(word, "redirect")))
+}
 
 /// What is left on a connection of the client's own, beside what the session knows anyway.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,10 +37,14 @@ pub(super) struct Stains {
 
 impl Session {
     /// Goes the way that a command needs. False: it must wait until nothing is under way.
-    pub(super) fn find_way(&mut self, found: &Found, request: &Request) -> bool {
+    pub(super) fn find_way(&mut self, found: &Found, request: &Request, turn: &mut Turn) -> bool {
         let Some(line) = self.setup.line.clone() else { return true };
         let Ok(entry) = found else { return true };
+        let numbers = names_connections(entry, request) && !self.setup.cluster;
         if line.is_own() {
+            if numbers && !self.awaited.is_empty() && !self.setup.peers.is_numbered(self.setup.id) {
+                return false;
+            }
             self.stain(stateless::stain(entry, request.iter()), entry.name);
             return true;
         }
@@ -42,6 +56,12 @@ impl Session {
             Need::Quiet => true,
             Need::Any | Need::Own => {
                 line.go(Way::Own(self.resp));
+                if numbers {
+                    // It is opened first: to which server it leads is known then.
+                    encode::command(&mut turn.to_upstream, &["PING"]);
+                    self.awaited.push_back(Awaited::Reply(Shape::Silence.into()));
+                    return false;
+                }
                 self.stain(stateless::stain(entry, request.iter()), entry.name);
                 true
             }
@@ -118,6 +138,8 @@ impl Session {
             || self.hears != self.resp
             || !self.stripper.at_rest();
         if line.is_own() && !held && !self.is_large() {
+            // The next one of its own is another connection.
+            self.setup.peers.update(self.setup.id, |me| me.upstream = Number::default());
             line.go(Way::Shared(self.resp));
         }
     }
@@ -139,3 +161,7 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "way_tests.rs"]
+mod tests;

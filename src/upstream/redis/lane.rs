@@ -8,7 +8,7 @@ use super::shared::{Event, Queue, Shared, Tell};
 use super::{ConnectError, Connection, Target};
 use crate::redis::encode::Resp;
 use crate::redis::line::{Line, Way};
-use crate::redis::tenant::Tenant;
+use crate::redis::tenant::{Number, Tenant};
 use bytes::Buf;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -207,7 +207,7 @@ impl Lane {
                 io::Error::other(error.to_string())
             })?;
             if self.numbered {
-                self.tenant.update(self.id, |me| me.upstream_id = connection.id);
+                self.tenant.update(self.id, |me| me.upstream = connection.number);
             }
             (self.set.tell)(Event::OwnTaken);
             self.own = Own::Open(connection);
@@ -229,7 +229,7 @@ impl Lane {
     fn leave(&mut self) {
         if let Own::Open(connection) = std::mem::replace(&mut self.own, Own::None) {
             // Before it is anybody else's, nobody finds it under this client any more.
-            self.tenant.update(self.id, |me| me.upstream_id = 0);
+            self.tenant.update(self.id, |me| me.upstream = Number::default());
             (self.set.tell)(Event::OwnLeft);
             tokio::spawn(self.set.clone().leave(self.tenant.clone(), connection));
         }

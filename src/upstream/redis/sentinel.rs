@@ -103,7 +103,7 @@ impl Sentinels {
     }
 
     async fn open(&self, sentinel: &str) -> Result<Connection, ConnectError> {
-        Ok(Connection { stream: super::dial(sentinel, self.tls.as_ref()).await?, input: BytesMut::new(), id: 0 })
+        Ok(Connection { stream: super::dial(sentinel, self.tls.as_ref()).await?, input: BytesMut::new(), number: Default::default() })
     }
 
     async fn ask(&self, connection: &mut Connection) -> Result<String, ConnectError> {

@@ -36,9 +36,9 @@ where
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let first = said(&mut stream, 1).await;
-                assert_eq!(first[0], b"CLIENT");
-                stream.write_all(b":7\r\n").await.unwrap();
+                let first = said(&mut stream, 2).await;
+                assert_eq!(first, [b"CLIENT".as_slice(), b"server"]);
+                stream.write_all(b":7\r\n$-1\r\n").await.unwrap();
                 let words = said(&mut stream, 6).await;
                 tokio::spawn(serve(stream, words));
             }

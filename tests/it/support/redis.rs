@@ -21,31 +21,20 @@ impl Redis {
 
     /// Starts one with further arguments (`["--requirepass", "secret"]`).
     pub fn start_with(arguments: &[&str]) -> Self {
-        for _ in 0..5 {
-            let port = free_port();
-            let text = port.to_string();
-            let mut program = vec!["redis-server", "--port", &text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-            // No file that another server left.
-            let file = format!("partywall-{port}.rdb");
-            program.extend([
-                "--daemonize",
-                "no",
-                "--logfile",
-                "/dev/null",
-                "--dir",
-                "/tmp",
-                "--dbfilename",
-                &file,
-                "--protected-mode",
-                "no",
-            ]);
-            program.extend(arguments);
-            let leash = Leash::start("KILL", None, &program, Path::new("/"), &[]);
-            if eventually(|| leash.has_ended() || answers(port)) && !leash.has_ended() {
-                return Self { port, _leash: leash };
-            }
-        }
-        panic!("Redis does not start");
+        (0..5).find_map(|_| Self::start_on(free_port(), arguments)).expect("Redis does not start")
+    }
+
+    /// Starts one on a port. None: it is taken, most likely.
+    pub fn start_on(port: u16, arguments: &[&str]) -> Option<Self> {
+        let text = port.to_string();
+        let mut program = vec!["redis-server", "--port", &text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        // No file that another server left.
+        let file = format!("partywall-{port}.rdb");
+        program.extend(["--daemonize", "no", "--logfile", "/dev/null", "--dir", "/tmp", "--dbfilename", &file, "--protected-mode", "no"]);
+        program.extend(arguments);
+        let leash = Leash::start("KILL", None, &program, Path::new("/"), &[]);
+        let stands = eventually(|| leash.has_ended() || answers(port)) && !leash.has_ended();
+        stands.then_some(Self { port, _leash: leash })
     }
 }
 
