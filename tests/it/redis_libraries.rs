@@ -103,6 +103,20 @@ fn a_library_of_another_version_is_wrapped_anew() {
 }
 
 #[test]
+fn one_is_there_within_the_first_transaction() {
+    let (redis, _wall, _) = loaded();
+    let stale = old(&redis, &format!("{ACME}_"));
+    for way in ["", ", multiplex: { connections: 1 }"] {
+        put(&redis, &[&stale]);
+        let wall = another_wall(&redis, way);
+        let mut acme = Client::connect(wall.port("redis"), Some("acme"));
+        acme.send([words(&["GET", "k"]), words(&["MULTI"]), words(&["FCALL", "f", "1", "k"]), words(&["EXEC"])].iter());
+        let said = [acme.reply(), acme.reply(), acme.reply(), acme.reply()].map(|reply| format!("{reply:?}"));
+        assert_eq!(said, ["\"own\"", "+OK", "+QUEUED", "*[\"own\"]"]);
+    }
+}
+
+#[test]
 fn one_that_comes_later_is_never_called_and_is_found() {
     let (redis, _wall, mut acme) = loaded();
     let stale = old(&redis, &format!("{ACME}_"));

@@ -108,7 +108,8 @@ impl Renewal {
     pub(super) fn step(&mut self, answer: &Bytes, value: Option<Value>, setup: &Setup) -> Progress {
         let failed = answer.strip_prefix(b"-").map(|words| words.strip_suffix(b"\r\n").unwrap_or(words));
         match (std::mem::take(&mut self.step), failed) {
-            (Step::List, Some(_)) => return Progress::Done(Bytes::new()),
+            // Whoever may not ask is not asked again and again.
+            (Step::List, Some(_)) => {}
             (Step::List, None) => self.olds = value.as_ref().map(|list| olds(list, &setup.names)).unwrap_or_default(),
             (Step::Text, None) => match value.as_ref().map(text) {
                 // Somebody was faster.

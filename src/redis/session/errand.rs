@@ -62,10 +62,10 @@ impl Errand {
 
 impl Session {
     /// Before a command about functions: libraries that another version of the wall wrapped are wrapped anew, once, or when there may be some again.
-    /// True: the command waits. Within a transaction none are looked for, and those are not there.
+    /// True: the command waits. Within a transaction none are looked for, but before one.
     pub(super) fn renews_libraries(&mut self, found: &Found, request: &Request, turn: &mut Turn) -> bool {
         let Ok(entry) = found else { return false };
-        let about = entry.rule == Rule::Function && !["function stats", "function kill"].contains(&entry.name);
+        let about = entry.name == "multi" || entry.rule == Rule::Function && !["function stats", "function kill"].contains(&entry.name);
         if !about || std::mem::take(&mut self.looked) || self.revoked || self.transaction.is_some() || self.setup.cluster {
             return false;
         }
