@@ -21,7 +21,8 @@ fn wall(redis: &Redis, upstream: &str, policy: &str, env: &[(&str, &str)]) -> Re
     Wall::attempt_in(&config, &[("test.yaml", policy)], env)
 }
 
-fn policy() -> String {
+/// With users of the server's.
+pub fn policy() -> String {
     POLICY.replace("redis: { prefix: '{tenant}:',", "redis: { prefix: '{tenant}:', backstop: acl, scripts: with_backstop,")
 }
 

@@ -54,12 +54,16 @@ fn put(redis: &Redis, libraries: &[&str]) {
 }
 
 fn another_wall(redis: &Redis, upstream: &str) -> Wall {
+    wall(redis, upstream, super::redis::POLICY)
+}
+
+fn wall(redis: &Redis, upstream: &str, policy: &str) -> Wall {
     let config = format!(
         "listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [startup] }}\n\
          upstreams:\n  r: {{ address: '127.0.0.1:{}'{upstream} }}\npolicies: policies/\n",
         redis.port
     );
-    Wall::start(&config, &[("test.yaml", super::redis::POLICY)])
+    Wall::start(&config, &[("test.yaml", policy)])
 }
 
 /// A server with a library of acme's, and what its key holds.
@@ -106,9 +110,11 @@ fn a_library_of_another_version_is_wrapped_anew() {
 fn one_is_there_within_the_first_transaction() {
     let (redis, _wall, _) = loaded();
     let stale = old(&redis, &format!("{ACME}_"));
-    for way in ["", ", multiplex: { connections: 1 }"] {
+    let (plain, backstop) = (super::redis::POLICY.to_owned(), super::redis_backstop::policy());
+    let shared = ", multiplex: { connections: 1 }";
+    for (way, policy) in [("", &plain), (shared, &plain), ("", &backstop), (shared, &backstop)] {
         put(&redis, &[&stale]);
-        let wall = another_wall(&redis, way);
+        let wall = wall(&redis, way, policy);
         let mut acme = Client::connect(wall.port("redis"), Some("acme"));
         acme.send([words(&["GET", "k"]), words(&["MULTI"]), words(&["FCALL", "f", "1", "k"]), words(&["EXEC"])].iter());
         let said = [acme.reply(), acme.reply(), acme.reply(), acme.reply()].map(|reply| format!("{reply:?}"));
