@@ -104,53 +104,56 @@ pub(super) fn is_comparable(type_oid: u32, firm: bool) -> bool {
 }
 
 /// Names of types whose values, or arrays of which, cannot be compared without a chance to fail, and of functions that give such.
-const ODD: &[&str] = &[
-    "bound_box",
-    "box",
-    "center",
-    "circle",
-    "diagonal",
-    "json",
-    "jsonpath",
-    "line",
-    "lseg",
-    "path",
-    "pclose",
-    "pg_snapshot",
-    "point",
-    "polygon",
-    "popen",
-    "refcursor",
-    "txid_snapshot",
-    "xml",
-    "xpath",
-    "_box",
-    "_circle",
-    "_json",
-    "_jsonpath",
-    "_line",
-    "_lseg",
-    "_path",
-    "_point",
-    "_polygon",
-    "_refcursor",
-    "_xml",
-    "record",
-    "_record",
-    "json_populate_record",
-    "json_populate_recordset",
-    "json_to_record",
-    "json_to_recordset",
-    "jsonb_populate_record",
-    "jsonb_populate_recordset",
-    "jsonb_to_record",
-    "jsonb_to_recordset",
-    "xmltable",
-];
+fn is_odd_name(name: &str) -> bool {
+    matches!(
+        name,
+        "bound_box"
+            | "box"
+            | "center"
+            | "circle"
+            | "diagonal"
+            | "json"
+            | "jsonpath"
+            | "line"
+            | "lseg"
+            | "path"
+            | "pclose"
+            | "pg_snapshot"
+            | "point"
+            | "polygon"
+            | "popen"
+            | "refcursor"
+            | "txid_snapshot"
+            | "xml"
+            | "xpath"
+            | "_box"
+            | "_circle"
+            | "_json"
+            | "_jsonpath"
+            | "_line"
+            | "_lseg"
+            | "_path"
+            | "_point"
+            | "_polygon"
+            | "_refcursor"
+            | "_xml"
+            | "record"
+            | "_record"
+            | "json_populate_record"
+            | "json_populate_recordset"
+            | "json_to_record"
+            | "json_to_recordset"
+            | "jsonb_populate_record"
+            | "jsonb_populate_recordset"
+            | "jsonb_to_record"
+            | "jsonb_to_recordset"
+            | "xmltable"
+    )
+}
 
 /// Whether a type, or a function, by this name makes values that cannot be compared without a chance to fail.
 pub fn makes_shape(name: &str) -> bool {
-    ODD.contains(&name)
+    is_odd_name(name)
 }
 
 /// Whether a parameter declared as of this type is certainly compared without a chance to fail.

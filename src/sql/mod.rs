@@ -310,14 +310,18 @@ impl Judge {
         if declared.is_some() && stmts.len() > 1 {
             return Err(Refusal::syntax("cannot insert multiple commands into a prepared statement"));
         }
-        let (mut done, first) = self.rewritten(sql, &stmts, declared, private, rows)?;
+        let trees = tree::statements(&stmts).map_err(|e| unproved(e.to_string()))?;
+        let (mut done, first) = self.rewritten(sql, (&stmts, &trees), declared, private, rows)?;
         let text = parse::deparse(done.iter_mut().map(|d| std::mem::take(&mut d.stmt)).collect())?;
-        let client = verify::Client { text: sql, stmts: &stmts };
-        let (places, assurance) = self.prove(client, &text, first, private, &done)?;
+        let client = verify::Client { text: sql, stmts: &trees };
+        let (proof, assurance) = self.prove(client, &text, first, private, &done)?;
 
         let assurance = Arc::new(assurance);
         let private = done.iter().any(|d| d.private);
-        let template = Arc::new(outgoing::Template::new(text, first, places)?);
+        let template = Arc::new(match proof {
+            Some(proof) => outgoing::Template::proved(text, first, proof.places, &proof.parameters)?,
+            None => outgoing::Template::new(text, first, Vec::new())?,
+        });
         let mut prepared = None;
         let mut statements = Vec::with_capacity(done.len());
         let mut kinds = Vec::with_capacity(done.len());
@@ -339,7 +343,7 @@ impl Judge {
     fn rewritten(
         &self,
         sql: &str,
-        stmts: &[pg_query::protobuf::RawStmt],
+        (stmts, trees): (&[pg_query::protobuf::RawStmt], &[tree::Value]),
         declared: Option<u16>,
         private: &Private,
         rows: bool,
@@ -351,13 +355,14 @@ impl Judge {
             let mut now = private.clone();
             now.temps.begin_text();
             let mut done = Vec::with_capacity(stmts.len());
-            for stmt in stmts {
+            for (stmt, tree) in stmts.iter().zip(trees) {
                 let elsewhere = self.elsewhere(&now.temps);
                 let context = rewrite::Context {
                     policy: &self.policy,
                     catalog: elsewhere.as_ref().map_or(&self.catalog, |j| &j.catalog),
                     private: &now,
                     source: sql,
+                    tree: &tree["stmt"]["node"],
                     parameters: declared.is_some(),
                     first,
                     rows,
@@ -380,7 +385,7 @@ impl Judge {
         }
     }
 
-    /// Nothing enters the cache unproved. Gives the places of the same tokens in the final and in the client's text.
+    /// Nothing enters the cache unproved, but in a build for the mutation check.
     fn prove(
         &self,
         client: verify::Client<'_>,
@@ -388,14 +393,13 @@ impl Judge {
         first: u16,
         private: &Private,
         done: &[rewrite::Rewritten],
-    ) -> Result<(Vec<(usize, usize)>, Assurance), Refusal> {
+    ) -> Result<(Option<verify::Proof>, Assurance), Refusal> {
         let rows: Vec<RowCheck> = done.iter().map(|d| d.rows.clone()).collect();
         #[cfg(feature = "mutants")]
         if self.mutation.is_some_and(|m| m.unproved) {
             let traces = Traces::of(text, done.iter().map(|d| &d.kind), &[], &self.catalog);
-            return Ok((Vec::new(), Assurance { alone: false, rows, traces }));
+            return Ok((None, Assurance { alone: false, rows, traces }));
         }
-        let unproved = |why: String| Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why);
         let proof = verify::verify_read(client, text, &self.catalog, first, private).map_err(|d| unproved(d.to_string()))?;
         if !every_own_is_checked(done, &proof) {
             return Err(unproved("A value of the tenant column would not be checked.".into()));
@@ -416,7 +420,7 @@ impl Judge {
                 let refusal = unproved("The second parser cannot read it.".into());
                 Err(refusal.hint(format!("{} says `second_opinion: required`.", self.policy.file)))
             }
-            _ => Ok((proof.places, assurance)),
+            _ => Ok((Some(proof), assurance)),
         }
     }
 }
@@ -444,6 +448,10 @@ impl Statement {
 fn open_path() -> Refusal {
     Refusal::not_understood("a statement after the end of a transaction that has set search_path is not supported in the same query")
         .hint("Send it by itself.")
+}
+
+fn unproved(why: String) -> Refusal {
+    Refusal::not_understood("statement could not be proved to stay within the tenant").detail(why)
 }
 
 fn foreign_tenant() -> Refusal {

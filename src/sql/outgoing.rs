@@ -54,13 +54,31 @@ impl Template {
         Self::with_holes(text, |number| (number >= first).then_some(None), places)
     }
 
+    /// The same where the verifier has seen the parameters: the places and numbers of those from `first` on.
+    pub fn proved(text: String, first: u16, places: Vec<(usize, usize)>, parameters: &[(usize, i64)]) -> Result<Self, Refusal> {
+        let first = i64::from(first);
+        let mut holes = Vec::with_capacity(parameters.len());
+        for (start, number) in parameters {
+            let written = text.get(*start..).and_then(|t| leading_number(t.strip_prefix('$')?)).filter(|(n, _)| n == number);
+            let Some((_, digits)) = written else { return Err(Refusal::not_understood("token out of place")) };
+            holes.push(Hole { start: *start, end: start + 1 + digits, constant: None });
+        }
+        holes.sort_unstable_by_key(|hole| hole.start);
+        // In a literal it may look like one, too, or the tree have lost one: the scanner tells.
+        let looks = text.split('$').skip(1).filter_map(leading_number).filter(|(n, _)| *n >= first).count();
+        if looks != holes.len() || holes.windows(2).any(|two| matches!(two, [one, next] if one.end > next.start)) {
+            return Self::new(text, u16::try_from(first).unwrap_or_default(), places);
+        }
+        Ok(Self::of(text, holes, places))
+    }
+
     /// The same where the parameters before `first` stand for constants of the client's.
     pub fn with_constants(&self, first: u16) -> Result<Self, Refusal> {
         let constant = |number: u16| usize::from(number).checked_sub(1).filter(|_| number < first);
         Self::with_holes(self.text.to_string(), |number| Some(constant(number)), self.places.clone())
     }
 
-    fn with_holes(text: String, hole: impl Fn(u16) -> Option<Option<usize>>, mut places: Vec<(usize, usize)>) -> Result<Self, Refusal> {
+    fn with_holes(text: String, hole: impl Fn(u16) -> Option<Option<usize>>, places: Vec<(usize, usize)>) -> Result<Self, Refusal> {
         let mut holes = Vec::new();
         for token in parse::scan(&text)?.tokens.iter().filter(|t| t.token == Token::Param as i32) {
             let (start, end) = (token.start as usize, token.end as usize);
@@ -69,9 +87,13 @@ impl Template {
                 holes.push(Hole { start, end, constant });
             }
         }
+        Ok(Self::of(text, holes, places))
+    }
+
+    fn of(text: String, holes: Vec<Hole>, mut places: Vec<(usize, usize)>) -> Self {
         places.sort_unstable();
         places.dedup_by_key(|(here, _)| *here);
-        Ok(Self { text: text.into(), holes, places })
+        Self { text: text.into(), holes, places }
     }
 
     /// The text with its parameters.
@@ -186,6 +208,12 @@ impl Outgoing {
     pub fn for_tests(text: &str) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
+}
+
+/// The number that a text begins with, and how many digits it has; None too where it is beyond all numbers.
+fn leading_number(text: &str) -> Option<(i64, usize)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    Some((text.get(..digits)?.parse().ok()?, digits))
 }
 
 /// A string literal that reads the same whatever `standard_conforming_strings` is.

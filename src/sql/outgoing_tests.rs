@@ -33,3 +33,19 @@ fn places_are_found_before_between_and_behind_the_holes() {
     }
     assert_eq!(template.filled("acme").client_position(client, 32), None);
 }
+
+#[test]
+fn parameters_stand_where_the_verifier_saw_them_or_the_scanner_tells() {
+    let proved = |text: &str, seen: &[(usize, i64)]| Template::proved(text.to_owned(), 2, Vec::new(), seen);
+    let text = "SELECT a FROM t WHERE b = $2 AND c = $10 AND d = $1";
+    assert_eq!(proved(text, &[(37, 10), (26, 2)]).unwrap(), *template(text, 2, &[]));
+    // What looks like one in a literal, and one that was not seen.
+    let text = "SELECT '$2', a FROM t WHERE b = $2";
+    assert_eq!(proved(text, &[(32, 2)]).unwrap(), *template(text, 2, &[]));
+    assert_eq!(proved(text, &[(8, 2)]).unwrap(), *template(text, 2, &[]));
+    assert_eq!(proved("SELECT $2, $3", &[(7, 2)]).unwrap(), *template("SELECT $2, $3", 2, &[]));
+    for seen in [(6, 2), (8, 2), (7, 3), (99, 2), (usize::MAX, 2)] {
+        assert!(proved("SELECT $2", &[seen]).is_err(), "{seen:?}");
+    }
+    assert!(proved("SELECT $22", &[(7, 2)]).is_err());
+}

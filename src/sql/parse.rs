@@ -20,17 +20,18 @@ pub fn parse(text: &str) -> Result<Vec<RawStmt>, Refusal> {
     if text.contains('\0') {
         return Err(Refusal::with_state("22021", "invalid byte sequence for encoding \"UTF8\": 0x00"));
     }
-    if nesting(text) > NESTING_MAX {
+    // A text that has no room for as much needs no count.
+    if text.len() > NESTING_MAX && nesting(text) > NESTING_MAX {
         return Err(
             Refusal::with_state("54001", "statement is nested too deeply").detail(format!("At most {NESTING_MAX} levels are read."))
         );
     }
-    if tokens(text) > TOKENS_MAX {
+    if text.len() > TOKENS_MAX && tokens(text) > TOKENS_MAX {
         return Err(Refusal::with_state("54001", "statement is too complex")
             .detail(format!("At most {TOKENS_MAX} words, numbers and signs are read."))
             .hint("Send fewer rows at a time, or use COPY."));
     }
-    if rescanned(text) > RESCANNED_MAX {
+    if text.len().saturating_mul(text.len()) > RESCANNED_MAX / 2 && rescanned(text) > RESCANNED_MAX {
         return Err(Refusal::with_state("54001", "statement has too many operators or nested comments in a row"));
     }
     match pg_query::parse(text, pg_query::ParserOptions::default()) {

@@ -34,10 +34,17 @@ pub struct NoTree(String);
 
 /// Types that are nothing in the generic form: where the second parser's words stand.
 const LEFT_OUT: [&str; 2] = ["Span", "AttachedToken"];
+/// The second parser's expressions that are a name or a constant: they hold no query, so no relation.
+const LEAVES: [&str; 3] = ["Identifier", "CompoundIdentifier", "Value"];
 
 /// The generic form. Errors: [`NoTree`].
 pub fn of(value: &impl Serialize) -> Result<Value, NoTree> {
     value.serialize(Maker)
+}
+
+/// The generic form of each of several. Errors: [`NoTree`].
+pub fn statements(stmts: &[impl Serialize]) -> Result<Vec<Value>, NoTree> {
+    stmts.iter().map(of).collect()
 }
 
 impl Fields {
@@ -46,14 +53,14 @@ impl Fields {
         self.0.len()
     }
 
-    /// The field of this name.
+    /// The field of this name. There are few, and most names differ in length already.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.place(name).ok().and_then(|at| self.0.get(at)).map(|(_, value)| value)
+        self.0.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
     /// The same, to be changed.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
-        self.place(name).ok().and_then(|at| self.0.get_mut(at)).map(|(_, value)| value)
+        self.0.iter_mut().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
     /// All of them, by name.
@@ -74,10 +81,6 @@ impl Fields {
     /// All values, by their names.
     pub fn values(&self) -> impl Iterator<Item = &Value> {
         self.0.iter().map(|(_, value)| value)
-    }
-
-    fn place(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(own, _)| (*own).cmp(name))
     }
 }
 
@@ -353,7 +356,10 @@ impl ser::Serializer for Maker {
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Made {
         if LEFT_OUT.contains(&name) { Ok(Value::Null) } else { value.serialize(self) }
     }
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(self, _: &'static str, _: u32, variant: &'static str, value: &T) -> Made {
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(self, name: &'static str, _: u32, variant: &'static str, value: &T) -> Made {
+        if name == "Expr" && LEAVES.contains(&variant) {
+            return Ok(Value::Null);
+        }
         Ok(Value::object(vec![(variant, value.serialize(Self)?)]))
     }
     fn serialize_seq(self, length: Option<usize>) -> Result<Making<Value>, NoTree> {

@@ -35,6 +35,20 @@ fn leave_out(value: &mut serde_json::Value) {
     }
 }
 
+/// Equal but for expressions that are left out: names and constants.
+fn assert_same(made: &serde_json::Value, wanted: &serde_json::Value, sql: &str) {
+    use serde_json::Value::{Array, Null, Object};
+    match (made, wanted) {
+        (Null, Object(leaf)) => assert!(leaf.len() == 1 && LEAVES.iter().any(|l| leaf.contains_key(*l)), "{sql}: {leaf:?}"),
+        (Array(made), Array(wanted)) if made.len() == wanted.len() => made.iter().zip(wanted).for_each(|(m, w)| assert_same(m, w, sql)),
+        (Object(made), Object(wanted)) => {
+            assert!(made.keys().eq(wanted.keys()), "{sql}");
+            made.values().zip(wanted.values()).for_each(|(m, w)| assert_same(m, w, sql));
+        }
+        (made, wanted) => assert_eq!(made, wanted, "{sql}"),
+    }
+}
+
 #[test]
 fn a_tree_is_what_serde_json_makes() {
     let mut seen = 0;
@@ -45,7 +59,7 @@ fn a_tree_is_what_serde_json_makes() {
             if let Ok(tree) = sqlparser::parser::Parser::parse_sql(&dialect, sql) {
                 let mut wanted = serde_json::to_value(&tree).unwrap();
                 leave_out(&mut wanted);
-                assert_eq!(json(&of(&tree).unwrap()), wanted, "{sql}");
+                assert_same(&json(&of(&tree).unwrap()), &wanted, sql);
             }
             let Ok(parsed) = pg_query::parse(sql, pg_query::ParserOptions::default()) else { continue };
             assert_eq!(json(&of(&parsed.protobuf.stmts).unwrap()), serde_json::to_value(&parsed.protobuf.stmts).unwrap(), "{sql}");

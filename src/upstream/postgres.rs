@@ -307,7 +307,7 @@ impl Connection {
                 b'D' => {
                     let mut reader = wire::Reader::new(frame.body());
                     let count = reader.u16()?;
-                    let mut row = Vec::new();
+                    let mut row = Vec::with_capacity(usize::from(count));
                     for _ in 0..count {
                         let value = wire::value(&mut reader)?;
                         row.push(value.map(wire::utf8).transpose()?.map(str::to_owned));

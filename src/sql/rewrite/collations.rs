@@ -3,21 +3,19 @@
 use super::Context;
 use crate::sql::hazards::C_COLLATION;
 use crate::sql::tree::{self, Value};
-use pg_query::NodeEnum;
 use pg_query::protobuf::Node;
 use std::collections::BTreeSet;
 
 /// Whether a statement may bring two collations together. Type `name` has one of its own, and is everywhere.
-pub(super) fn may_meet(cx: &Context<'_>, statement: &NodeEnum) -> bool {
+pub(super) fn may_meet(cx: &Context<'_>) -> bool {
     let hazards = &cx.catalog.hazards;
     let written = cx.source.as_bytes().windows(7).any(|word| word.eq_ignore_ascii_case(b"collate"));
     if (!written && hazards.has_one_collation()) || left_out!(cx, Collations) {
         return false;
     }
-    let Ok(tree) = tree::of(statement) else { return true };
     let (mut numbers, mut names) = (BTreeSet::from([C_COLLATION]), BTreeSet::new());
     let mut hidden = false;
-    tree.has(&mut |name, part| {
+    cx.tree.has(&mut |name, part| {
         let named = |field: &str| part[field].as_str().unwrap_or_default();
         match name {
             "String" => numbers.extend(hazards.collations_of(named("sval"))),

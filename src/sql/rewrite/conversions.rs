@@ -5,7 +5,7 @@ use crate::sql::catalog::{Relation, SYSTEM_COLUMNS};
 use crate::sql::conversions::{can_fail, is_firm_call, is_firm_operator, is_firm_type, is_loose};
 use crate::sql::nodes;
 use crate::sql::scope::{Item, Scope, Thing, Traits, Use};
-use crate::sql::tree::{self, Value};
+use crate::sql::tree::Value;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{ColumnRef, Node, TypeName};
 use std::sync::Arc;
@@ -27,10 +27,9 @@ impl Conversions {
         if !cx.catalog.converts || left_out!(cx, Conversions) {
             return Self::default();
         }
-        let Ok(tree) = tree::of(statement) else { return Self { through: true, wanted: true, loose_parameters: true } };
         let loose_parameters = has_loose_parameters(cx, statement);
-        let through = tree.has(&mut |name, part| matches!(name, "RangeVar" | "relation") && may_be_through(cx, part));
-        Self { through, wanted: through && (loose_parameters || makes_convert(cx, &tree)), loose_parameters }
+        let through = cx.tree.has(&mut |name, part| matches!(name, "RangeVar" | "relation") && may_be_through(cx, part));
+        Self { through, wanted: through && (loose_parameters || makes_convert(cx)), loose_parameters }
     }
 }
 
@@ -54,9 +53,9 @@ fn has_loose_parameters(cx: &Context<'_>, statement: &NodeEnum) -> bool {
     cx.private.loose_parameters || declared
 }
 
-fn makes_convert(cx: &Context<'_>, tree: &Value) -> bool {
+fn makes_convert(cx: &Context<'_>) -> bool {
     let (mut starred, mut shows_loose) = (false, false);
-    let found = tree.has(&mut |name, part| match name {
+    let found = cx.tree.has(&mut |name, part| match name {
         "TypeName" | "type_name" => !part.is_null() && !last_of(&part["names"]).is_some_and(is_firm_type),
         "ColumnRef" => match last_of(&part["fields"]) {
             Some(column) => cx.catalog.loose_columns.contains(column) || SYSTEM_COLUMNS.contains(&column),

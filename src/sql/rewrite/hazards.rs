@@ -5,14 +5,14 @@ use crate::policy::Home;
 use crate::sql::catalog::Relation;
 use crate::sql::hazards::Hazards;
 use crate::sql::scope::Thing;
-use crate::sql::tree::{self, Value};
+use crate::sql::tree::Value;
 use crate::sql::{Refusal, conversions, functions, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AExpr, AExprKind, CaseExpr, JoinExpr, Node, SubLink, TypeName};
 use std::sync::Arc;
 
 /// Whether a statement may make values that cannot be compared without a chance to fail, of no column: by a parameter, a type or a function.
-pub(super) fn is_odd(cx: &Context<'_>, statement: &NodeEnum) -> bool {
+pub(super) fn is_odd(cx: &Context<'_>) -> bool {
     let hazards = &cx.catalog.hazards;
     if cx.private.loose_parameters {
         return true;
@@ -20,13 +20,12 @@ pub(super) fn is_odd(cx: &Context<'_>, statement: &NodeEnum) -> bool {
     // As it is written, and as PostgreSQL folds it; an escaped name is in no word.
     let folded = cx.source.to_lowercase();
     let words = |text: &str| text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|word| hazards.makes_shape(word));
-    if !folded.contains("u&") && !words(cx.source) && !words(&folded) {
+    if !folded.contains("u&") && !words(cx.source) && (folded == cx.source || !words(&folded)) {
         return false;
     }
-    let Ok(tree) = tree::of(statement) else { return true };
     let last =
         |names: &Value| names.as_array().and_then(|n| n.last()).and_then(|n| n.pointer("/node/String/sval")?.as_str()).map(str::to_owned);
-    tree.has(&mut |name, part| match name {
+    cx.tree.has(&mut |name, part| match name {
         "TypeName" | "type_name" => last(&part["names"]).is_some_and(|n| hazards.makes_shape(&n)),
         "FuncCall" => last(&part["funcname"]).is_some_and(|n| hazards.makes_shape(&n)),
         _ => false,

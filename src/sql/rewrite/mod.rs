@@ -56,6 +56,7 @@ use super::catalog::{Catalog, Relation};
 use super::private::Private;
 use super::rows::{RowCheck, RowType};
 use super::scope::{Guard, Scope, Use};
+use super::tree::Value;
 use super::{Kind, OwnParameter, Refusal, parse, settings};
 use crate::policy::{Policy, TableRule};
 use pg_query::NodeEnum;
@@ -102,6 +103,8 @@ pub struct Context<'a> {
     pub private: &'a Private,
     /// The client's text, to point into.
     pub source: &'a str,
+    /// The statement as the client sent it, in its generic form.
+    pub tree: &'a Value,
     /// Whether `$n` may stand in the text.
     pub parameters: bool,
     /// Number of the first parameter that carries the tenant.
@@ -143,8 +146,8 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
     rewriter.conversions = conversions::Conversions::of(&context, inner);
-    rewriter.collations = collations::may_meet(&context, inner);
-    rewriter.odd = hazards::is_odd(&context, inner);
+    rewriter.collations = collations::may_meet(&context);
+    rewriter.odd = hazards::is_odd(&context);
     if (rewriter.odd || rewriter.collations) && hazards::is_misfit(&context, inner) {
         return Err(Refusal::not_understood("temporary relations with a collation or a type of this kind are not supported")
             .detail("Comparing values of their columns can fail, and later statements would not know."));
@@ -309,7 +312,7 @@ impl<'a> Rewriter<'a> {
     }
 
     fn statement(&mut self, node: &mut NodeEnum) -> Res<Kind> {
-        self.look_for_catalogs(node);
+        self.look_for_catalogs(node, self.cx.tree);
         self.outermost = true;
         match node {
             NodeEnum::SelectStmt(select) if select.into_clause.is_some() => {

@@ -5,14 +5,14 @@ use super::shape::{has_star, is_name_or_null, place_of_named};
 use super::{Res, Rewriter};
 use crate::sql::Refusal;
 use crate::sql::scope::Scope;
-use crate::sql::tree::{self, Value};
+use crate::sql::tree::Value;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, Node, SelectStmt};
 use std::collections::BTreeSet;
 
 impl Rewriter<'_> {
     /// A first look at a whole statement, before anything is rewritten.
-    pub(super) fn look_for_catalogs(&mut self, node: &NodeEnum) {
+    pub(super) fn look_for_catalogs(&mut self, node: &NodeEnum, tree: &Value) {
         let inner = match node {
             NodeEnum::PrepareStmt(x) => x.query.as_ref(),
             NodeEnum::DeclareCursorStmt(x) => x.query.as_ref(),
@@ -21,9 +21,10 @@ impl Rewriter<'_> {
             _ => None,
         };
         if let Some(inner) = inner.and_then(|n| n.node.as_ref()) {
-            return self.look_for_catalogs(inner);
+            let within = tree.as_object().and_then(|kind| kind.values().next()).map(|fields| &fields["query"]["node"]);
+            return self.look_for_catalogs(inner, within.unwrap_or(tree));
         }
-        self.catalogs.worked_out = tree::of(node).map_or(true, |tree| self.works_out_columns(&tree));
+        self.catalogs.worked_out = self.works_out_columns(tree);
         let returning = match node {
             NodeEnum::InsertStmt(x) => x.returning_clause.as_ref(),
             NodeEnum::UpdateStmt(x) => x.returning_clause.as_ref(),
@@ -35,7 +36,7 @@ impl Rewriter<'_> {
         let NodeEnum::SelectStmt(select) = node else { return };
         let lower = self.cx.source.to_ascii_lowercase();
         if lower.contains("tableoid") {
-            tree::of(node).iter().for_each(|tree| tableoids(tree, &mut self.catalogs.tableoid));
+            tableoids(tree, &mut self.catalogs.tableoid);
             self.catalogs.star = has_star(node) || lower.contains("natural");
         }
         self.catalogs.only = super::rows_calls::only_call(select);

@@ -15,6 +15,10 @@ impl Walk<'_> {
         let prepared = fields(client, "PrepareStmt").map(|p| list(p, "argtypes")).unwrap_or_default();
         let firm = |t: &Value| fields(t, "TypeName").and_then(|t| names(list(t, "names")).last().copied()).is_some_and(facts::is_firm_type);
         self.conditions.loose = self.private.loose_parameters || !prepared.iter().all(firm);
+        (self.conditions.mixes, self.conditions.converts) = (false, false);
+        if !self.catalog.converts {
+            return;
+        }
         let mut found = self.conditions.loose;
         let (mut star, mut loose) = (false, false);
         client.has(&mut |name, part| {
@@ -29,7 +33,7 @@ impl Walk<'_> {
             let named = || self.catalog.find(text(part, "schemaname"), text(part, "relname"));
             matches!(name, "RangeVar" | "relation") && named().is_some_and(|r| r.through().is_some() || r.is_expanded())
         });
-        self.conditions.mixes = self.catalog.converts && through;
+        self.conditions.mixes = through;
         self.conditions.converts = self.conditions.mixes && found;
     }
 

@@ -9,6 +9,7 @@ use super::write::Target;
 use super::{Res, Walk, disagree, fields, is_zero, kind, list, names, text};
 use crate::sql::catalog::Relation;
 use crate::sql::tree::Value;
+use std::borrow::Cow;
 
 impl Walk<'_> {
     /// Whether the subquery in a table's place shows its columns one by one, in order, under their names, and which system columns behind them.
@@ -80,14 +81,20 @@ impl Walk<'_> {
         disagree("a hidden column may be named")
     }
 
-    /// Both RETURNING lists without the client's stars, each of which must stand written out in `f`.
-    pub(super) fn without_stars(&self, f: &Value, c: &Value, level: &Level, from: &[Value]) -> Res<(Value, Value)> {
-        let (mut left, mut client) = (f.clone(), c.clone());
+    /// Both with RETURNING lists without the client's stars, each of which must stand written out in `f`.
+    pub(super) fn without_stars<'v>(
+        &self,
+        f: &'v Value,
+        c: &'v Value,
+        level: &Level,
+        from: &[Value],
+    ) -> Res<(Cow<'v, Value>, Cow<'v, Value>)> {
+        let (mut left, mut client) = (Cow::Borrowed(f), Cow::Borrowed(c));
         let (exprs, theirs) = (list(&f["returning_clause"], "exprs"), list(&c["returning_clause"], "exprs"));
         if level.items.first().is_some_and(|i| i.hides.is_some()) && !(exprs.is_empty() && theirs.is_empty()) {
             let (kept, asked) = self.without_own_stars(exprs, theirs, level, from)?;
-            left["returning_clause"]["exprs"] = kept;
-            client["returning_clause"]["exprs"] = asked;
+            left.to_mut()["returning_clause"]["exprs"] = kept;
+            client.to_mut()["returning_clause"]["exprs"] = asked;
         }
         Ok((left, client))
     }

@@ -8,6 +8,7 @@ use crate::sql::catalog::Relation;
 use crate::sql::links::key_type;
 use crate::sql::tree::Value;
 use serde_json::json;
+use std::borrow::Cow;
 
 /// PostgreSQL's SubLinkType as the tree has it.
 const SCALAR: i64 = 5;
@@ -311,8 +312,7 @@ impl Walk<'_> {
     }
 
     /// What SET assigns to a column that leads to a parent is checked; gives the assignments as the client wrote them.
-    pub(super) fn checked_assignments(&mut self, targets: &Value, target: &Target) -> Res<Value> {
-        let mut plain = targets.clone();
+    pub(super) fn checked_assignments<'v>(&mut self, targets: &'v Value, target: &Target) -> Res<Cow<'v, Value>> {
         let needed = self.needed(&target.relation);
         if self.computed_keys(&target.relation, targets.as_array().map(Vec::as_slice).unwrap_or_default()) {
             return disagree("a generated column would refer to another row, which is not checked");
@@ -321,7 +321,7 @@ impl Walk<'_> {
         let sets: Vec<&Value> = targets.as_array().into_iter().flatten().filter_map(|t| fields(t, "ResTarget")).collect();
         let names: Vec<String> = sets.iter().map(|t| text(t, "name").to_owned()).collect();
         if !names.iter().any(|n| leads(n)) {
-            return Ok(plain);
+            return Ok(Cow::Borrowed(targets));
         }
         if sets.iter().any(|t| leads(text(t, "name")) && !list(t, "indirection").is_empty()) {
             return disagree("a part of a key is assigned");
@@ -333,16 +333,17 @@ impl Walk<'_> {
         let row =
             Row { names, values: sets.iter().map(|t| &t["val"]).collect(), kept: target.reference.clone(), several: moves, new: false };
         let values = self.checked_row(target, &row)?;
+        let mut plain = targets.clone();
         for (index, value) in values.into_iter().enumerate() {
             plain[index]["node"]["ResTarget"]["val"] = value;
         }
-        Ok(plain)
+        Ok(Cow::Owned(plain))
     }
 
     /// The source of an INSERT without the checks of its rows.
-    pub(super) fn unchecked_source(&mut self, f: &Value, c: &Value, target: &Target) -> Res<Value> {
+    pub(super) fn unchecked_source<'v>(&mut self, f: &'v Value, c: &Value, target: &Target) -> Res<Cow<'v, Value>> {
         if self.needed(&target.relation).is_empty() {
-            return Ok(f["select_stmt"].clone());
+            return Ok(Cow::Borrowed(&f["select_stmt"]));
         }
         let name = |v: &Value| fields(v, "ResTarget").map(|t| text(t, "name").to_owned()).unwrap_or_default();
         let names: Vec<String> = list(f, "cols").iter().map(name).collect();
@@ -353,12 +354,12 @@ impl Walk<'_> {
         let mut plain = f["select_stmt"].clone();
         let Some(select) = fields(&f["select_stmt"], "SelectStmt") else {
             let row = Row { names, values: Vec::new(), kept: String::new(), several: false, new: false };
-            return self.checked_row(target, &row).map(|_| plain);
+            return self.checked_row(target, &row).map(|_| Cow::Owned(plain));
         };
         if list(select, "values_lists").is_empty() || !select["larg"].is_null() {
             let Some(theirs) = fields(&c["select_stmt"], "SelectStmt") else { return disagree("the source of an INSERT differs") };
             plain["node"]["SelectStmt"] = self.checked_query(target, select, theirs, &names)?;
-            return Ok(plain);
+            return Ok(Cow::Owned(plain));
         }
         let rows = list(select, "values_lists");
         // Anything else but OVERRIDING USER VALUE, which puts another value in an identity's place.
@@ -371,7 +372,7 @@ impl Walk<'_> {
             let row = Row { names: names.clone(), values, kept: String::new(), several: rows.len() > 1, new };
             plain["node"]["SelectStmt"]["values_lists"][index]["node"]["List"]["items"] = self.checked_row(target, &row)?.into();
         }
-        Ok(plain)
+        Ok(Cow::Owned(plain))
     }
 
     /// Notes the checks of an INSERT.

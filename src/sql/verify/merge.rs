@@ -53,7 +53,7 @@ impl Walk<'_> {
                 self.keeps_its_rows(&target.relation, None)?;
             }
             let mut plain = f.clone();
-            plain["target_list"] = self.checked_assignments(&f["target_list"], target)?;
+            plain["target_list"] = self.checked_assignments(&f["target_list"], target)?.into_owned();
             return self.rest(&plain, c, &[]);
         }
         let mut plain = f.clone();

@@ -54,7 +54,6 @@ use super::tree::{self, Fields, Value};
 use crate::policy::TableRule;
 pub use comments::adds_only_comments;
 use parts::{MATERIALIZED, fields, kind, list, names, text};
-use pg_query::protobuf::RawStmt;
 use scopes::Level;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -81,6 +80,8 @@ pub struct Proof {
     pub rows: Vec<Checked>,
     /// How many of them each statement has.
     pub row_counts: Vec<usize>,
+    /// Byte offset in the final text and number of each parameter of the tenant's.
+    pub parameters: Vec<(usize, i64)>,
 }
 
 /// An addition that was proved.
@@ -130,7 +131,7 @@ pub fn verify(client: &str, outgoing: &str, catalog: &Catalog, first: u16) -> Re
 
 /// The same for a session that has something of its own.
 pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, private: &Private) -> Res<Proof> {
-    verify_read(Client { text: client, stmts: &parsed(client)? }, outgoing, catalog, first, private)
+    verify_read(Client { text: client, stmts: &statements(client)? }, outgoing, catalog, first, private)
 }
 
 /// The client's text, and what PostgreSQL's grammar reads in it.
@@ -138,21 +139,22 @@ pub fn verify_for(client: &str, outgoing: &str, catalog: &Catalog, first: u16, p
 pub struct Client<'a> {
     /// The text.
     pub text: &'a str,
-    /// Its tree, as it was before anything was done to it.
-    pub stmts: &'a [RawStmt],
+    /// Its statements in their generic form, as they were before anything was done to them.
+    pub stmts: &'a [Value],
 }
 
-/// The same where the client's text has been read; the final text is read here.
+/// The same where the client's text has been read, whose tree is only looked at; the final text is read here, and nowhere else.
 pub fn verify_read(client: Client<'_>, outgoing: &str, catalog: &Catalog, first: u16, private: &Private) -> Res<Proof> {
-    let source = client.text;
-    let (client, mut outgoing) = (generic(client.stmts)?, generic(&parsed(outgoing)?)?);
+    let Client { text: source, stmts: client } = client;
+    let mut outgoing = statements(outgoing)?;
     if client.len() != outgoing.len() {
         return disagree("the number of statements differs");
     }
     let mut walk = Walk::new(catalog, first, private);
-    for (f, c) in outgoing.iter_mut().zip(&client) {
+    for (f, c) in outgoing.iter_mut().zip(client) {
         walk.look_for_catalogs(&c["stmt"]);
         walk.look_for_conversions(&c["stmt"]);
+        walk.note_parameters(f);
         walk.detach_rows(f, &c["stmt"], source)?;
         rights::granted(catalog, &walk.private, &c["stmt"])?;
         let before = walk.proof.rows.len();
@@ -171,19 +173,8 @@ pub fn verify_read(client: Client<'_>, outgoing: &str, catalog: &Catalog, first:
 }
 
 fn statements(text: &str) -> Res<Vec<Value>> {
-    generic(&parsed(text)?)
-}
-
-fn parsed(text: &str) -> Res<Vec<RawStmt>> {
     let parsed = pg_query::parse(text, pg_query::ParserOptions::default()).or_else(|_| disagree("the text is not PostgreSQL's"))?;
-    Ok(parsed.protobuf.stmts)
-}
-
-fn generic(stmts: &[RawStmt]) -> Res<Vec<Value>> {
-    match tree::of(&stmts) {
-        Ok(Value::Array(all)) => Ok(all),
-        _ => disagree("the tree has no generic form"),
-    }
+    tree::statements(&parsed.protobuf.stmts).or_else(|_| disagree("the tree has no generic form"))
 }
 
 /// A guard found in a filter, not yet matched with the relation it is for.

@@ -5,6 +5,19 @@ use super::{Res, Walk, disagree, fields, kind, list, names, text};
 use crate::sql::tree::Value;
 
 impl Walk<'_> {
+    /// Where the tenant's parameters stand.
+    pub(super) fn note_parameters(&mut self, f: &Value) {
+        let (first, parameters) = (self.first, &mut self.proof.parameters);
+        f.has(&mut |name, part| {
+            if name == "ParamRef"
+                && let Some(number) = part["number"].as_i64().filter(|n| *n >= first)
+            {
+                parameters.push((part["location"].as_u64().unwrap_or(u64::MAX) as usize, number));
+            }
+            false
+        });
+    }
+
     /// Where the client names the tenant column: each arm's value at that place is sound; a checked column is put back as it was.
     pub(super) fn own_arms(&mut self, f: &mut Value, c: &Value, position: usize, target: &Target) -> Res<()> {
         if !c["larg"].is_null() {

@@ -6,6 +6,7 @@ use super::{Found, Held, Hold, Listed, Res, Walk, disagree, fields, hold, is_zer
 use crate::sql::catalog::{Key, Relation};
 use crate::sql::tree::Value;
 use crate::sql::views::Event;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The target of a write: it is scoped.
@@ -116,9 +117,11 @@ impl Walk<'_> {
         if f.get("target_list").is_none() {
             self.keeps_its_rows(&target.relation, None)?;
         }
-        let mut plain = f.clone();
-        if !list(f, "target_list").is_empty() {
-            plain["target_list"] = self.checked_assignments(&f["target_list"], &target)?;
+        let mut plain = Cow::Borrowed(f);
+        if !list(f, "target_list").is_empty()
+            && let Cow::Owned(unchecked) = self.checked_assignments(&f["target_list"], &target)?
+        {
+            plain.to_mut()["target_list"] = unchecked;
         }
         if utility::is_current_of(&f["where_clause"], &c["where_clause"]) && list(f, from).is_empty() && f["with_clause"].is_null() {
             let level = Level { items: vec![target.seen()], passed: false };
@@ -170,11 +173,11 @@ impl Walk<'_> {
             hold(&mut self.proof, how, &f["relation"], &c["relation"], &target.reference);
         }
         self.hold_checks(&f["relation"], &c["relation"], &target);
-        let (fs, cs) = (&self.unchecked_source(f, c, &target)?, &c["select_stmt"]);
+        let (fs, cs) = (&*self.unchecked_source(f, c, &target)?, &c["select_stmt"]);
         match (fields(fs, "SelectStmt"), fields(cs, "SelectStmt"), added) {
             (Some(f), None, true) if cs.is_null() => match list(f, "values_lists") {
                 [row] if fields(row, "List").is_some_and(|r| list(r, "items").len() == 1) && f["with_clause"].is_null() => {
-                    self.tenant_value(&list(&fields(row, "List").unwrap_or(&Value::Null).clone(), "items")[0])?;
+                    self.tenant_value(&list(fields(row, "List").unwrap_or(&Value::Null), "items")[0])?;
                 }
                 _ => return disagree("DEFAULT VALUES became something else"),
             },
@@ -311,8 +314,10 @@ impl Walk<'_> {
         let reference = target.reference.clone();
         self.proof.held.push(Held { hold: Hold::Upsert, relation: String::new(), reference, client });
         self.upsert(&f["where_clause"], &c["where_clause"], target)?;
-        let mut plain = f.clone();
-        plain["target_list"] = self.checked_assignments(&f["target_list"], target)?;
+        let mut plain = Cow::Borrowed(f);
+        if let Cow::Owned(unchecked) = self.checked_assignments(&f["target_list"], target)? {
+            plain.to_mut()["target_list"] = unchecked;
+        }
         self.behind(vec![target.reference.clone()], |walk| walk.rest(&plain, c, &["infer", "where_clause"]))
     }
 
