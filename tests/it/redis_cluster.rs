@@ -314,6 +314,59 @@ fn slots_move_under_load() {
     walls.iter().for_each(quiet);
 }
 
+/// Whether the connection ends, and not only keeps silent.
+fn ends(client: &mut Client) -> bool {
+    let began = Instant::now();
+    let mut ended = false;
+    while !ended {
+        ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.reply())).is_err();
+    }
+    began.elapsed() < Duration::from_secs(15)
+}
+
+/// Whatever the protocol, and however long the command that it was held by.
+#[test]
+fn what_a_client_holds_is_not_lost_unheard() {
+    let cluster = Cluster::start(false);
+    for wall in cluster.walls() {
+        let connect = || Client::connect(wall.port("redis"), Some("acme"));
+        for kib in [100, 131, 150, 180, 250, 1500] {
+            assert_eq!(connect().ask(&words(&["SET", "big", &"x".repeat(kib << 10)])), ok(), "{kib} KiB");
+        }
+        let mut listeners = Vec::new();
+        for (hello, count) in [("2", 1), ("2", 20_000), ("3", 1), ("3", 20_000)] {
+            let mut client = connect();
+            client.ask(&words(&["HELLO", hello]));
+            let names: Vec<String> = (0..count).map(|n| format!("c{n}")).collect();
+            client.send([words(&[&["SUBSCRIBE"], &names.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat())].iter());
+            (0..count).for_each(|_| assert_eq!(client.reply().items().len(), 3));
+            listeners.push((client, hello, count));
+        }
+        let (mut watcher, mut refused, mut other) = (connect(), connect(), connect());
+        let names: Vec<String> = (0..200).map(|n| format!("{n}{}", "x".repeat(1000))).collect();
+        assert_eq!(watcher.ask(&words(&[&["WATCH", "w"], &names.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat())), ok());
+        assert_eq!(refused.ask(&words(&["SET", "a", "1"])), ok());
+        let (slot, from) = (SLOTS[0].1, cluster.owner(SLOTS[0].1));
+        let to = (from + 1) % 3;
+        cluster.begin(slot, from, to);
+        while cluster.carry(slot, from, to, 100) > 0 {}
+        cluster.finish(slot, from, to);
+        // A subscription that the node refused leaves no mark.
+        let _ = refused.ask(&words(&["SSUBSCRIBE", "shard"])).is_error() && {
+            assert_eq!(refused.ask(&words(&["GET", "a"])), bulk("1"));
+            true
+        };
+        assert_eq!(other.ask(&words(&["SET", "w", "2"])), ok());
+        let commands = [&["MULTI"][..], &["SET", "w", "lost"], &["EXEC"]].map(words);
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commands.iter().for_each(|command| drop(watcher.ask(command)))));
+        assert_eq!(other.ask(&words(&["GET", "w"])), bulk("2"));
+        for (client, hello, count) in &mut listeners {
+            assert!(ends(client), "RESP{hello}, {count} channels");
+        }
+        quiet(&wall);
+    }
+}
+
 #[test]
 fn a_cluster_fails_over() {
     let mut cluster = Cluster::start(true);

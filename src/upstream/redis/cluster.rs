@@ -1,6 +1,7 @@
 //! Redis Cluster: which node has a tenant's slot, as the nodes themselves say (CLUSTER NODES; redis.io, "Redis cluster specification"). A tenant's keys
 //! are all in one slot, so each client has one node at a time; `route` carries its commands there, and goes with the slot.
 
+mod due;
 mod dues;
 mod leg;
 pub mod route;

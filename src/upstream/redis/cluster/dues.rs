@@ -4,6 +4,7 @@
 //! SCAN is no command of a slot, so a node answers it whether or not it has all of the slot's keys. Before and behind each one the wall asks for
 //! a key that is not there: as long as the node has the slot, and is not giving it away, the answer is 0, and only then the page counts.
 
+use super::due::{Due, Role, State};
 use crate::redis::encode::{self, Resp};
 use crate::redis::frames::{self, Measure};
 use crate::redis::shape::Broken;
@@ -11,7 +12,7 @@ use crate::redis::slots::{self, MOVING, Redirect, redirect};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 
-/// A longer command passes as it comes, and is not kept.
+/// A longer command passes as it comes, and is not kept; it is known by its first words.
 const LONG_BYTES: usize = 128 << 10;
 /// What is kept of commands at once.
 const KEPT_BYTES: usize = 4 << 20;
@@ -19,45 +20,6 @@ const KEPT_BYTES: usize = 4 << 20;
 const LINE_BYTES: usize = 64 << 10;
 /// Replies that wait for an earlier one.
 const WAITING_BYTES: usize = 64 << 20;
-
-const ABORTED: &[u8] = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
-
-/// What a command is, as far as it matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Plain,
-    /// It may say itself what looks like a redirection, after it has done something.
-    Script,
-    Exec,
-    Hello(Resp),
-    /// Asks whether the node has all of the slot.
-    Probe,
-    /// Between two of those; from the beginning, and by the node with this mark.
-    Scan {
-        begins: bool,
-        mark: u8,
-    },
-    /// A PING of the wall's behind a subscription: when it is answered, all before it is.
-    Fence,
-}
-
-#[derive(Debug)]
-enum State {
-    Sent,
-    Answered,
-    Again(Redirect),
-}
-
-#[derive(Debug)]
-struct Due {
-    role: Role,
-    /// To be said again, if need be.
-    kept: Option<Bytes>,
-    /// The connection holds something that elsewhere there is not: it cannot be said there.
-    held: bool,
-    state: State,
-    reply: BytesMut,
-}
 
 /// Where what is coming goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +55,8 @@ pub struct Dues {
     waiting: usize,
     measure: Measure,
     passing: Option<Passing>,
-    /// A long command passes.
-    long: Option<Measure>,
+    /// A long command passes, and whether a fence is due behind it.
+    long: Option<(Measure, bool)>,
     multi: bool,
     watching: bool,
     tracking: bool,
@@ -137,6 +99,26 @@ impl Dues {
         self.is_empty() && self.long.is_none() && !self.multi && !self.watching && !self.tracking && !self.listening
     }
 
+    /// The end of a long command is still to be taken.
+    pub fn is_in_a_command(&self) -> bool {
+        self.long.is_some()
+    }
+
+    /// The session goes on over another connection, which speaks this; on the one before nothing is held any more, and nothing under way but the answer
+    /// to a fence, which nobody will hear: then it is true. Errors: there is more.
+    pub fn begin_anew(&mut self, resp: Resp) -> Result<bool, Broken> {
+        let fenced = self.all.front().is_some_and(|due| due.role == Role::Fence);
+        if fenced {
+            self.pop();
+        }
+        if !self.is_empty() || self.long.is_some() || self.passing.is_some() {
+            return Err(Broken("another way while replies are under way"));
+        }
+        (self.resp, self.greeted) = (resp, false);
+        (self.multi, self.watching, self.tracking, self.listening) = (false, false, false, false);
+        Ok(fenced)
+    }
+
     /// Nothing is under way.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
@@ -162,29 +144,21 @@ impl Dues {
         if self.redirected || self.all.back().is_some_and(|due| due.role == Role::Fence) || input.is_empty() {
             return Ok(false);
         }
-        if let Some(measure) = &mut self.long {
-            let (bytes, whole) = measure.feed(input, Resp::Two)?;
-            out.extend_from_slice(&input.split_to(bytes));
-            if whole {
-                self.long = None;
-            }
-            return Ok(bytes > 0);
+        if self.long.is_some() {
+            return self.take_more(input, out);
         }
         let mut words = Vec::with_capacity(8);
-        let Some(end) = frames::command(input, &mut words) else {
-            if input.len() < LONG_BYTES {
-                return Ok(false);
-            }
-            self.long = Some(Measure::default());
-            self.push(Role::Plain, None);
-            return Ok(true);
-        };
+        let end = frames::command(input, &mut words);
+        if end.is_none() && input.len() < LONG_BYTES {
+            return Ok(false);
+        }
         let name = words.first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
         let subscribes = name.ends_with(b"subscribe");
         if subscribes && !self.is_empty() {
             return Ok(false);
         }
         if name == b"scan" && !self.multi {
+            let end = end.ok_or(Broken("a SCAN that is too long"))?;
             let cursor =
                 words.get(1).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).ok_or(Broken("a cursor that is none"))?;
             self.scan(slots::cursor_for(cursor, mark), mark, words.get(2..).unwrap_or_default(), out);
@@ -192,17 +166,42 @@ impl Dues {
             return Ok(true);
         }
         let role = self.role(&name, &words);
-        let command = input.split_to(end).freeze();
-        out.extend_from_slice(&command);
+        let command = end.map(|end| input.split_to(end).freeze());
+        out.extend_from_slice(command.as_deref().unwrap_or_default());
+        if command.is_none() {
+            self.long = Some((Measure::default(), subscribes));
+        }
         if subscribes {
-            encode::command(out, &["PING", &self.nonce]);
             self.listening = true;
-            self.push(Role::Fence, None);
+            if command.is_some() {
+                self.fence_off(out);
+            }
         } else if !(self.listening && self.resp == Resp::Two) {
-            self.push(role, Some(command));
+            self.push(role, command);
             self.remember(&name);
         }
         Ok(true)
+    }
+
+    /// Takes what there is of a long command.
+    fn take_more(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<bool, Broken> {
+        let Some((measure, subscribes)) = &mut self.long else { return Ok(false) };
+        let (bytes, whole) = measure.feed(input, Resp::Two)?;
+        out.extend_from_slice(&input.split_to(bytes));
+        if whole {
+            let subscribes = *subscribes;
+            self.long = None;
+            if subscribes {
+                self.fence_off(out);
+            }
+        }
+        Ok(bytes > 0)
+    }
+
+    /// Behind a subscription.
+    fn fence_off(&mut self, out: &mut BytesMut) {
+        encode::command(out, &["PING", &self.nonce]);
+        self.push(Role::Fence, None);
     }
 
     /// What a command is; what it leaves on the connection before it is sent is noted.
@@ -448,21 +447,6 @@ impl Dues {
     /// All has been said again.
     pub fn go_on(&mut self) {
         self.redirected = false;
-    }
-}
-
-impl Due {
-    /// What becomes of a command that was not carried out.
-    fn redirected(&mut self, why: Redirect) -> State {
-        let words = match self.role {
-            Role::Exec => ABORTED,
-            Role::Probe | Role::Scan { .. } => return State::Again(why),
-            Role::Script if why != Redirect::Moved => MOVING,
-            _ if self.held || self.kept.is_none() => MOVING,
-            _ => return State::Again(why),
-        };
-        self.reply = words.into();
-        State::Answered
     }
 }
 

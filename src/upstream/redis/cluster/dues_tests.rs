@@ -174,3 +174,63 @@ fn what_is_nobodys_breaks_the_connection() {
     let mut talk = Talk::new();
     assert!(talk.dues.take(&mut BytesMut::from("*2\r\n$4\r\nSCAN\r\n$1\r\nx\r\n"), &mut talk.out, 7).is_err());
 }
+
+/// A command of 200 names of 1 kB.
+fn long(name: &str) -> BytesMut {
+    let (mut input, filler) = (BytesMut::new(), "x".repeat(1000));
+    let names: Vec<String> = (0..200).map(|n| format!("{{acme}}:{n}{filler}")).collect();
+    encode::command(&mut input, &[&[name], &names.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
+    input
+}
+
+/// All of it, in two parts.
+fn take(talk: &mut Talk, mut whole: BytesMut) -> String {
+    let mut input = whole.split_to(150 << 10);
+    while talk.dues.take(&mut input, &mut talk.out, 7).unwrap() {}
+    input.unsplit(whole);
+    while talk.dues.take(&mut input, &mut talk.out, 7).unwrap() {}
+    assert!(input.is_empty());
+    text(&mut talk.out)
+}
+
+#[test]
+fn a_long_command_is_known_by_its_first_words() {
+    let mut talk = Talk::new();
+    take(&mut talk, long("WATCH"));
+    assert_eq!(talk.hear("+OK\r\n"), "+OK\r\n");
+    assert!(!talk.dues.at_rest(), "it watches");
+    talk.say(&["MULTI", "EXEC"]);
+    assert_eq!(talk.hear("+OK\r\n-MOVED 5 x:1\r\n"), "+OK\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
+    for resp in [Resp::Two, Resp::Three] {
+        talk.dues.begin_anew(resp).unwrap();
+        assert!(talk.dues.at_rest());
+        assert!(take(&mut talk, long("SUBSCRIBE")).ends_with(&format!("*2\r\n$4\r\nPING\r\n$16\r\n{NONCE}\r\n")));
+        let (kind, pong) = if resp == Resp::Two { ('*', "*2\r\n$4\r\npong\r\n") } else { ('>', "") };
+        let confirmed = format!("{kind}3\r\n$9\r\nsubscribe\r\n$8\r\n{{acme}}:0\r\n:1\r\n");
+        assert_eq!(talk.hear(&format!("{confirmed}{pong}$16\r\n{NONCE}\r\n")), confirmed);
+        assert!(talk.dues.hears_unasked() && !talk.dues.at_rest());
+    }
+    let mut talk = Talk::new();
+    talk.say(&["CLIENT TRACKING ON"]);
+    talk.hear("+OK\r\n");
+    assert!(talk.dues.take(&mut long("SCAN"), &mut talk.out, 7).is_err());
+}
+
+#[test]
+fn another_connection_holds_nothing_of_the_last() {
+    let mut talk = Talk::new();
+    talk.dues.begin_anew(Resp::Three).unwrap();
+    talk.say(&["SUBSCRIBE {acme}:c"]);
+    let confirmed = ">3\r\n$9\r\nsubscribe\r\n$8\r\n{acme}:c\r\n:1\r\n";
+    // No HELLO went by: the connection spoke so from its beginning.
+    assert_eq!(talk.hear(&format!("{confirmed}$16\r\n{NONCE}\r\n")), confirmed);
+    assert!(talk.dues.hears_unasked());
+    talk.say(&["UNSUBSCRIBE"]);
+    let over = ">3\r\n$11\r\nunsubscribe\r\n$8\r\n{acme}:c\r\n:0\r\n";
+    assert_eq!(talk.hear(over), over);
+    // The session has heard all, and leaves before the answer to the fence.
+    assert!(talk.dues.begin_anew(Resp::Two).unwrap());
+    assert!(talk.dues.at_rest());
+    talk.say(&["GET a"]);
+    assert!(talk.dues.begin_anew(Resp::Two).is_err());
+}

@@ -151,6 +151,8 @@ struct Route {
     dues: Dues,
     /// From the client.
     input: BytesMut,
+    /// Over shared connections: which way the last command went.
+    way: Option<(Way, u8)>,
     /// The client says no more.
     closed: bool,
     /// For the node.
@@ -176,6 +178,7 @@ impl Route {
             leg: None,
             dues,
             input: BytesMut::new(),
+            way: None,
             closed: false,
             out: BytesMut::new(),
             unflushed: false,
@@ -240,7 +243,7 @@ impl Route {
                 return Poll::Ready(Ok(Next::Open));
             }
             moved |= self.take().map_err(broken)?;
-            self.write(cx)?;
+            moved |= self.write(cx)?;
             moved |= self.hear_node(cx)?;
             moved |= self.answer_client(cx)?;
             if self.dues.is_to_be_said_again() && self.out.is_empty() {
@@ -270,12 +273,27 @@ impl Route {
         }
     }
 
+    /// Another connection speaks another protocol, perhaps, and what a client has left on the last one is not on it.
+    fn look_at_way(&mut self) -> Result<(), Broken> {
+        let Some((_, line)) = &self.lanes else { return Ok(()) };
+        let (way @ (Way::Shared(resp) | Way::Read(resp) | Way::Own(resp)), turn) = (line.way(), line.turn());
+        if self.way.replace((way, turn)) != Some((way, turn))
+            && self.dues.begin_anew(resp)?
+            && let Some(leg) = &mut self.leg
+        {
+            leg.input.clear();
+        }
+        Ok(())
+    }
+
     fn take(&mut self) -> Result<bool, Broken> {
+        self.look_at_way()?;
         let Some(mark) = self.leg.as_ref().map(|leg| leg.mark) else { return Ok(false) };
         let mut any = false;
         while self.out.len() <= WAITING_BYTES {
             let careful = self.careful.is_some_and(|until| Instant::now() < until);
-            if (careful && !self.dues.is_empty()) || !self.dues.take(&mut self.input, &mut self.out, mark)? {
+            let waits = careful && !self.dues.is_empty() && !self.dues.is_in_a_command();
+            if waits || !self.dues.take(&mut self.input, &mut self.out, mark)? {
                 break;
             }
             any = true;
@@ -283,15 +301,17 @@ impl Route {
         Ok(any)
     }
 
-    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(leg) = &mut self.leg else { return Ok(()) };
+    /// Whether there is room again for what was not taken.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let Some(leg) = &mut self.leg else { return Ok(false) };
+        let mut any = false;
         while !self.out.is_empty() {
             match Pin::new(&mut leg.stream).poll_write(cx, &self.out) {
-                Poll::Pending => return Ok(()),
+                Poll::Pending => return Ok(any),
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
                     self.out.advance(count);
-                    self.unflushed = true;
+                    (any, self.unflushed) = (true, true);
                 }
                 Poll::Ready(Err(error)) => return Err(error),
             }
@@ -302,7 +322,7 @@ impl Route {
             done?;
             self.unflushed = false;
         }
-        Ok(())
+        Ok(any)
     }
 
     fn hear_node(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
