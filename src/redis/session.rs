@@ -65,8 +65,8 @@ pub(super) enum Awaited {
     Mark(Mark),
     /// The answer to HELLO, after which it speaks this.
     Hello(Reply, Resp),
-    /// So many confirmations of subscriptions; then the client has this many.
-    Confirmations { left: usize, shape: Message, then: usize, silent: bool },
+    /// So many confirmations of subscriptions; then the client has this many. Should an error come instead, it has not these.
+    Confirmations { left: usize, shape: Message, then: usize, silent: bool, added: Vec<Bytes> },
     /// The next step of a walk.
     Step,
     /// The end.
@@ -394,7 +394,7 @@ impl Session {
                 }
                 rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
                 self.stains.hears_of_keys |= entry.name == "watch";
-                if entry.flags.contains(&"blocking") && self.transaction.is_none() {
+                if (entry.flags.contains(&"blocking") || entry.name == "wait") && self.transaction.is_none() {
                     self.setup.peers.update(self.setup.id, |me| (me.blocked, me.last) = (true, entry.name));
                     turn.facts.push(Fact::Permitted);
                     self.awaited.push_back(Awaited::Blocked(plan.reply));

@@ -130,8 +130,10 @@ impl Session {
                 return Ok(true);
             }
         }
-        if let Some(Awaited::Blocked(_)) = self.pop_awaited() {
-            self.setup.peers.update(self.setup.id, |me| me.blocked = false);
+        match self.pop_awaited() {
+            Some(Awaited::Blocked(_)) => self.setup.peers.update(self.setup.id, |me| me.blocked = false),
+            Some(Awaited::Confirmations { shape, added, .. }) => self.was_refused(shape, &added),
+            _ => {}
         }
         turn.facts.push(Fact::Answered);
         Ok(true)
@@ -297,9 +299,10 @@ impl crate::session::Session for Session {
         self.takes()
     }
 
-    /// The server closes a client that is gone while a command blocks, and one that listens.
+    /// The server closes a client that is gone while a command blocks, and one that listens. The last reply is to a command whose rest does not come.
     fn owes(&self) -> bool {
-        self.rest.is_some() || self.walk.is_some() || self.awaited.front().is_some_and(|a| !matches!(a, Awaited::Blocked(_)))
+        let due = self.awaited.len() > usize::from(self.rest.is_some());
+        self.walk.is_some() || (due && self.awaited.front().is_some_and(|a| !matches!(a, Awaited::Blocked(_))))
     }
 
     fn at_rest(&self) -> bool {

@@ -135,7 +135,10 @@ impl Session {
 
     /// As RESET does, without its change of user: step by step, in silence.
     fn reset(&mut self, turn: &mut Turn) {
-        self.replies = Replies::On;
+        // A SKIP is for this very answer.
+        if self.replies == Replies::Off {
+            self.replies = Replies::On;
+        }
         self.name = Bytes::new();
         if self.shares() {
             self.resp = Resp::Two;
@@ -154,7 +157,7 @@ impl Session {
         ];
         for (command, left, shape) in kinds.into_iter().filter(|(_, left, _)| *left > 0) {
             encode::command(&mut turn.to_upstream, &[command]);
-            self.awaited.push_back(Awaited::Confirmations { left, shape, then: 0, silent: true });
+            self.awaited.push_back(Awaited::Confirmations { left, shape, then: 0, silent: true, added: Vec::new() });
         }
         let discard: &[&[&str]] = if self.transaction.take().is_some() { &[&["DISCARD"]] } else { &[] };
         for command in discard.iter().chain(&[["UNWATCH"].as_slice(), &["SELECT", "0"], &["CLIENT", "TRACKING", "OFF"]]) {
@@ -196,7 +199,7 @@ impl Session {
             "psubscribe" | "punsubscribe" => &mut self.subscriptions.patterns,
             _ => &mut self.subscriptions.shards,
         };
-        let mut left = names.len();
+        let (mut left, mut added) = (names.len(), Vec::new());
         if entry.name.contains("unsubscribe") {
             if names.is_empty() {
                 left = set.len().max(1);
@@ -209,7 +212,7 @@ impl Session {
             if set.len() + names.len() > SUBSCRIPTIONS_MAX {
                 return Err(Refusal::early("ERR", "too many subscriptions"));
             }
-            set.extend(names.iter().cloned());
+            added.extend(names.iter().filter(|name| set.insert((*name).clone())).cloned());
         }
         let (peers, me) = (&self.setup.peers, self.setup.id);
         match entry.name {
@@ -219,8 +222,23 @@ impl Session {
         }
         rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
         turn.facts.push(Fact::Permitted);
-        self.awaited.push_back(Awaited::Confirmations { left, shape, then: self.subscriptions.len(), silent: false });
+        self.awaited.push_back(Awaited::Confirmations { left, shape, then: self.subscriptions.len(), silent: false, added });
         Ok(())
+    }
+
+    /// Upstream has refused a subscription, as a node of a cluster does that has the slot no more: the client listens to none of these names.
+    pub(super) fn was_refused(&mut self, shape: Message, names: &[Bytes]) {
+        let set = match shape {
+            Message::Heard => &mut self.subscriptions.channels,
+            Message::Pattern => &mut self.subscriptions.patterns,
+            _ => &mut self.subscriptions.shards,
+        };
+        set.retain(|name| !names.contains(name));
+        let (peers, me) = (&self.setup.peers, self.setup.id);
+        if shape == Message::Pattern && !names.is_empty() {
+            peers.ignore(me, Some(names));
+        }
+        peers.update(me, |me| me.channels = self.subscriptions.channels.len() + self.subscriptions.shards.len());
     }
 
     /// A number that nobody can foresee who does not know the secret.
