@@ -143,8 +143,11 @@ impl Hub<'_> {
                 Ok(next) => next,
                 Err(end) => break self.finish(&mut writer, end).await,
             };
-            if ended && next == Next::Read && !self.router.owes() {
-                break self.finish(&mut writer, "client gone").await;
+            if ended && next == Next::Read {
+                if !self.router.owes() {
+                    break self.finish(&mut writer, "client gone").await;
+                }
+                self.hang_up().await;
             }
             let (stop, again) = {
                 let now = self.drain.borrow_and_update();
@@ -215,6 +218,13 @@ impl Hub<'_> {
             && let Some((tenant, _)) = self.current.take_if(|(tenant, _)| is_out(tenant))
         {
             self.router.gone(&tenant);
+        }
+    }
+
+    /// The session in charge hears that no more comes, once it has all that did: what its server waits for in vain is then over.
+    async fn hang_up(&mut self) {
+        if let Some((_, branch)) = self.current.as_mut().filter(|_| self.router.to_session.is_empty()) {
+            let _ = branch.writer.shutdown().await;
         }
     }
 

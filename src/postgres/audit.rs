@@ -142,11 +142,15 @@ pub struct Unguarded {
     open: bool,
     /// Bytes of upstream's message that have not come yet.
     passing: usize,
+    /// Upstream reads rows.
+    reads_rows: bool,
+    /// All rows were sent since the last statement.
+    sent_rows: bool,
 }
 
 impl Default for Unguarded {
     fn default() -> Self {
-        Self { owed: 0, status: b'I', open: false, passing: 0 }
+        Self { owed: 0, status: b'I', open: false, passing: 0, reads_rows: false, sent_rows: false }
     }
 }
 
@@ -174,12 +178,16 @@ impl Session for Unguarded {
                     turn.to_upstream.extend_from_slice(&frame.bytes);
                     return Err(Close::Bye);
                 }
-                b'Q' | b'F' => self.owed += 1,
+                b'Q' | b'F' => {
+                    self.owed += 1;
+                    self.sent_rows = false;
+                }
+                b'c' | b'f' => (self.reads_rows, self.sent_rows) = (false, true),
                 b'S' => {
                     self.owed += 1;
                     self.open = false;
                 }
-                b'P' | b'B' | b'D' | b'E' | b'C' => self.open = true,
+                b'P' | b'B' | b'D' | b'E' | b'C' => (self.open, self.sent_rows) = (true, false),
                 _ => {}
             }
             turn.to_upstream.extend_from_slice(&frame.bytes);
@@ -196,6 +204,11 @@ impl Session for Unguarded {
                 return Ok(());
             }
             let Some((tag, length)) = wire::header(input).map_err(|_| BROKEN)? else { return Ok(()) };
+            match tag {
+                b'G' => self.reads_rows = !self.sent_rows,
+                b'E' | b'Z' => self.reads_rows = false,
+                _ => {}
+            }
             if tag == b'Z' {
                 let Some(status) = input.get(HEADER_BYTES) else { return Ok(()) };
                 self.status = *status;
@@ -205,8 +218,9 @@ impl Session for Unguarded {
         }
     }
 
+    /// Whoever will say no more sends no more rows either.
     fn owes(&self) -> bool {
-        self.owed > 0 || self.passing > 0
+        (self.owed > 0 && !self.reads_rows) || self.passing > 0
     }
 
     fn at_rest(&self) -> bool {

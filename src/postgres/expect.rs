@@ -92,6 +92,11 @@ impl Expect {
         if let Kind::CopyIn(copy) = kind { Some(copy.clone()) } else { None }
     }
 
+    /// Whether upstream, when it has answered this, sends all it has to say.
+    pub fn is_sent_off(&self) -> bool {
+        matches!(self, Self::Script { .. } | Self::RefusedScript { .. } | Self::Sync | Self::Catalog(_))
+    }
+
     /// Bytes of text kept for it.
     fn text_bytes(&self) -> usize {
         match self {

@@ -71,6 +71,11 @@ impl Client {
         self.0.get_mut().write_all(&out).unwrap();
     }
 
+    /// Says what may be no whole command.
+    pub fn begin(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
     /// One command and its reply.
     pub fn ask(&mut self, command: &Vec<Vec<u8>>) -> Value {
         self.send(std::iter::once(command));

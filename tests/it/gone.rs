@@ -1,0 +1,117 @@
+//! Clients that go away in the midst of something: nothing of theirs stays, for what they left open nobody will end.
+
+use super::pool::pooled;
+use super::redis_oracle::reply::{Client as Redis, Value, words};
+use super::smoke::{POLICY, shop};
+use super::support::{self, Client, Database, Wall, eventually};
+
+/// Connections to the database, but for the one that asks.
+fn backends(database: &Database) -> String {
+    database.psql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+}
+
+/// Says something and goes.
+fn leave(mut client: Client, what: &str) {
+    let batch = |client: &mut Client| {
+        client.parse("", "SELECT item FROM orders", &[]);
+        client.bind("", "", &[]);
+        client.execute("", 0);
+    };
+    match what {
+        "batch" => batch(&mut client),
+        "transaction" => {
+            client.query("BEGIN").unwrap();
+            batch(&mut client);
+        }
+        "statement" => {
+            client.query("SELECT item FROM orders").unwrap();
+            batch(&mut client);
+        }
+        "part" => {
+            batch(&mut client);
+            client.send(&[b'S', 0, 0]);
+        }
+        "copy" => client.message(b'Q', &support::terminated("COPY orders (id, item) FROM STDIN")),
+        _ => {
+            client.message(b'Q', &support::terminated("BEGIN; COPY orders (id, item) FROM STDIN"));
+            client.message(b'd', b"9\tx");
+        }
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+}
+
+const ALL: [&str; 6] = ["batch", "transaction", "statement", "part", "copy", "rows"];
+
+#[test]
+fn a_batch_without_its_end_ends_with_its_client() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    for what in ALL {
+        leave(Client::tenant(wall.port("pg"), "acme"), what);
+        assert!(eventually(|| backends(&database) == "0"), "{what}");
+    }
+    for mode in ["session", "transaction"] {
+        let wall = pooled(&database, &format!("mode: {mode}, size: 1, wait: 2s"), POLICY);
+        for what in ALL {
+            leave(Client::tenant(wall.port("pg"), "acme"), what);
+            // The only connection serves the next.
+            let serves = || {
+                Client::connect(wall.port("pg"), &[("user", "app"), ("partywall.tenant", "globex")])
+                    .is_ok_and(|mut c| c.query("SELECT 1").is_ok())
+            };
+            assert!(eventually(serves), "{mode} {what}");
+        }
+    }
+}
+
+/// Answers that are due come, though the client will say no more.
+#[test]
+fn who_says_no_more_is_answered() {
+    use std::io::{Read, Write};
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut stream = support::socket(wall.port("pg"));
+    stream.write_all(&support::startup(&[("user", "app"), ("partywall.tenant", "acme")])).unwrap();
+    stream.write_all(&support::message(b'Q', &support::terminated("SELECT pg_sleep(1)"))).unwrap();
+    stream.write_all(&support::message(b'Q', &support::terminated("SELECT item FROM orders ORDER BY id"))).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    assert!(String::from_utf8_lossy(&all).contains("rocket"));
+}
+
+#[test]
+fn an_unfinished_value_and_wait_end_with_their_client() {
+    for (redis, wall) in [super::redis::start(), super::redis_multiplex::start()] {
+        let mut server = Redis::connect(redis.port, None);
+        let mut busy = || {
+            let Value::Bulk(_, list) = server.ask(&words(&["CLIENT", "LIST"])) else { panic!() };
+            let list = String::from_utf8(list).unwrap();
+            list.lines().filter(|line| line.contains("cmd=wait") || !line.contains("qbuf=0 ") && !line.contains("cmd=client|list")).count()
+        };
+        let mut value = Redis::connect(wall.port("redis"), Some("acme"));
+        value.begin(&format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5000000\r\n{}", "x".repeat(3_000_000)));
+        let mut waits = Redis::connect(wall.port("redis"), Some("acme"));
+        waits.send([words(&["WAIT", "5", "0"])].iter());
+        assert!(eventually(|| busy() == 2), "both are there");
+        drop((value, waits));
+        assert!(eventually(|| busy() == 0), "{}", busy());
+    }
+}
+
+/// The kernel probes a connection that is quiet, on both sides of the wall.
+#[test]
+fn sockets_are_kept_alive() {
+    let (redis, wall) = super::redis::start();
+    let mut client = Redis::connect(wall.port("redis"), Some("acme"));
+    client.ask(&words(&["PING"]));
+    // Of proc(5): `02` in the sixth column is the timer of keepalive; 01 is an established connection.
+    let probed = |local: Option<u16>, remote: Option<u16>| {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let is = |field: &str, port: Option<u16>| port.is_none_or(|port| field.ends_with(&format!(":{port:04X}")));
+        let mut rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        rows.any(|row| is(row[1], local) && is(row[2], remote) && row[3] == "01" && row[5].starts_with("02:"))
+    };
+    assert!(eventually(|| probed(Some(wall.port("redis")), None)), "from the client");
+    assert!(eventually(|| probed(None, Some(redis.port))), "to the server");
+}
