@@ -15,6 +15,9 @@ use tokio::task::JoinSet;
 
 /// Tunnels that one connection holds at once.
 const STREAMS: u32 = 100;
+/// What comes of one tunnel before it is read. A connection has room for that of all, so that none that is not read keeps others from
+/// saying anything (RFC 9113, 5.2).
+const WINDOW: u32 = 64 << 10;
 /// The longest headers, in bytes.
 const HEADERS: u32 = 16 << 10;
 
@@ -29,6 +32,7 @@ pub async fn serve<S: Serve>(service: Arc<S>, stream: Stream, shown: Shown, drai
     let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).keep_alive(false);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(HEADERS);
+    builder.http2().initial_stream_window_size(WINDOW).initial_connection_window_size(STREAMS * WINDOW);
     builder.http2().enable_connect_protocol().keep_alive_interval(HANDSHAKE).keep_alive_timeout(HANDSHAKE);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer);
     let mut connection = std::pin::pin!(connection);
