@@ -241,10 +241,9 @@ fn proxy(policy: &Policy, shown: &Shown) -> Result<Option<Named>, IdentityError>
     let wanted = [source.authority.as_ref().map(|t| (0x02, t)), source.ssl_cn.as_ref().map(|t| (0x22, t)), own];
     let mut names = Vec::new();
     for (kind, template) in wanted.into_iter().flatten() {
-        for (_, value) in shown.proxied.iter().filter(|(k, _)| *k == kind) {
-            let value = std::str::from_utf8(value).map_err(|_| IdentityError::Invalid)?;
-            names.extend(template.named(value));
-        }
+        let said = shown.proxied.iter().filter(|(k, _)| *k == kind);
+        let texts = said.map(|(_, value)| String::from_utf8(value.clone()).map_err(|_| IdentityError::Invalid));
+        names.extend(one(texts.collect::<Result<Vec<_>, _>>()?)?.and_then(|value| template.named(&value)));
     }
     one_named(names)
 }

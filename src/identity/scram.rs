@@ -17,8 +17,6 @@ pub const PLUS: &str = "SCRAM-SHA-256-PLUS";
 const BINDING: &str = "tls-server-end-point";
 /// Bytes of randomness in a nonce.
 const NONCE: usize = 18;
-/// What PostgreSQL takes by default; a stranger is asked for it, too.
-const ITERATIONS: u32 = 4096;
 const ITERATIONS_MAX: u32 = 1_000_000;
 
 type Key = [u8; 32];
@@ -35,8 +33,10 @@ struct Verifier {
 /// Users, whose each is, and how each shows that it is the one.
 pub struct Users {
     all: HashMap<String, (Named, Verifier)>,
-    /// Makes a stranger's salt the same each time.
+    /// Makes a stranger's salt the same each time, wherever this list is read.
     secret: Key,
+    /// How much is asked of each who is listed, by name: iterations and bytes of salt. A stranger is asked for one of these.
+    efforts: Vec<(u32, usize)>,
 }
 
 /// The exchange failed; why is for the log.
@@ -74,11 +74,15 @@ impl Verifier {
         })
     }
 
-    /// A stranger's: nothing fits it, and it is the same each time.
-    fn of_nobody(secret: &Key, user: &str) -> Self {
-        let salt = hmac(secret, &[b"salt", user.as_bytes()]);
-        let [stored, server] = [b"stored".as_slice(), b"server"].map(|what| hmac(secret, &[what, user.as_bytes()]));
-        Self { iterations: ITERATIONS, salt: salt.get(..16).unwrap_or_default().to_vec(), stored, server }
+    /// A stranger's: nothing fits it, it is the same each time, and it looks like one of those who are listed.
+    fn of_nobody(users: &Users, user: &str) -> Self {
+        let key = |what: &[u8]| hmac(&users.secret, &[what, user.as_bytes()]);
+        let (choice, [stored, server]) = (key(b"effort"), [b"stored".as_slice(), b"server"].map(key));
+        let choice = choice.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        let at = usize::try_from(choice % (users.efforts.len().max(1) as u64)).unwrap_or(0);
+        let (iterations, length) = users.efforts.get(at).copied().unwrap_or((1, 1));
+        let salt = (0_u32..).flat_map(|block| key(&[b"salt".as_slice(), &block.to_be_bytes()].concat())).take(length).collect();
+        Self { iterations, salt, stored, server }
     }
 
     /// Is it this password's?
@@ -125,12 +129,21 @@ impl Users {
             return Err(format!("{file}: it lists nobody"));
         }
         let lines: Vec<String> = findings.iter().map(|f| format!("{}:{}:{}: {}; {}", f.file, f.line, f.column, f.message, f.fix)).collect();
-        if lines.is_empty() { Ok(Self { all, secret: random()? }) } else { Err(lines.join("\n")) }
+        if lines.is_empty() { Ok(Self::new(all)) } else { Err(lines.join("\n")) }
+    }
+
+    /// What is made up for strangers comes of the list alone: another process, or this one when it reads the list again, says the same of each.
+    fn new(all: HashMap<String, (Named, Verifier)>) -> Self {
+        let mut listed: Vec<_> = all.iter().map(|(name, (_, verifier))| (name, verifier)).collect();
+        listed.sort_by_key(|(name, _)| *name);
+        let keys: Vec<&[u8]> = listed.iter().flat_map(|(_, v)| [v.stored.as_slice(), &v.server]).collect();
+        let (secret, efforts) = (hmac(b"strangers", &keys), listed.iter().map(|(_, v)| (v.iterations, v.salt.len())).collect());
+        Self { all, secret, efforts }
     }
 
     /// Whose a user with this password is. Errors: nobody's.
     pub fn check(&self, user: &str, password: &str) -> Result<Named, Failed> {
-        let stranger = Verifier::of_nobody(&self.secret, user);
+        let stranger = Verifier::of_nobody(self, user);
         let (named, verifier) = self.all.get(user).map_or((None, &stranger), |(named, v)| (Some(named), v));
         // A stranger's is computed, too: the time does not tell who is listed.
         let accepted = verifier.accepts(password);
@@ -154,7 +167,7 @@ impl<'a> Exchange<'a> {
     /// Of a user, over a connection with this `tls-server-end-point` (RFC 5929, 4.1), if it is TLS.
     pub fn new(users: &'a Users, user: &str, endpoint: Option<&'a [u8]>) -> Self {
         let known = users.all.get(user);
-        let verifier = known.map_or_else(|| Verifier::of_nobody(&users.secret, user), |(_, v)| v.clone());
+        let verifier = known.map_or_else(|| Verifier::of_nobody(users, user), |(_, v)| v.clone());
         let empty = String::new;
         Self {
             named: known.map(|(named, _)| named),

@@ -79,6 +79,28 @@ fn a_strangers_challenge_is_the_same_each_time() {
 }
 
 #[test]
+fn strangers_are_asked_what_the_listed_are_asked() {
+    // Another cost and another length of salt: both are asked of some strangers, in every process alike.
+    let other = PENCIL.replace("$4096:W22ZaJ0SNY7soEsUEjb6gQ==", "$10000:W22ZaJ0SNY7soEsUEjb6gSJ0SNY7soEs");
+    let read = || {
+        Users::parse("u.yaml", &format!("a: {{ tenant: acme, password: '{PENCIL}' }}\nb: {{ tenant: acme, password: '{other}' }}")).unwrap()
+    };
+    let (one, again) = (read(), read());
+    let asked = |users: &Users, user: &str| {
+        let mut exchange = Exchange::new(users, user, None);
+        let said = exchange.first(PLAIN, "n,,n=,r=abc").unwrap().split_once(",s=").unwrap().1.to_owned();
+        let (salt, iterations) = said.split_once(",i=").unwrap();
+        (salt.to_owned(), iterations.to_owned())
+    };
+    let efforts = |names: &mut dyn Iterator<Item = String>| {
+        names.map(|name| asked(&one, &name)).map(|(salt, iterations)| (salt.len(), iterations)).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(efforts(&mut (0..64).map(|n| format!("stranger{n}"))), efforts(&mut ["a".to_owned(), "b".to_owned()].into_iter()));
+    assert!((0..64).all(|n| asked(&one, &n.to_string()) == asked(&again, &n.to_string())));
+    assert_ne!(asked(&one, "0").0, asked(&users(), "0").0);
+}
+
+#[test]
 fn a_password_in_the_clear_is_checked_by_the_same_list() {
     let users = users();
     assert_eq!(users.check("app", "pencil").map(|n| n.tenant), Ok("acme".into()));

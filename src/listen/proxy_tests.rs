@@ -46,3 +46,28 @@ fn malformed_headers_are_refused() {
     }
     assert_eq!(parse(0x21, 0x11, &v4(&tlv(TYPE_SSL, &[3, 0, 0]))), None);
 }
+
+#[test]
+fn a_loopback_address_is_of_the_proxys_machine() {
+    let ip = |text: &str| Peer::Ip(text.parse().unwrap());
+    for address in ["127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "::ffff:0.0.0.0"] {
+        assert_eq!(from_elsewhere(ip(address)), Peer::Unknown, "{address}");
+    }
+    for address in ["10.0.0.9", "2001:db8::1", "::ffff:10.0.0.9"] {
+        assert_eq!(from_elsewhere(ip(address)), ip(address));
+    }
+    assert!([ip("127.0.0.1"), ip("::ffff:127.0.0.1"), ip("::1"), Peer::Unix(None)].into_iter().all(is_of_this_machine));
+    assert!(![ip("10.0.0.9"), ip("::"), Peer::Unknown].into_iter().any(is_of_this_machine));
+    // As a whole: the header of a proxy elsewhere.
+    let header = [&SIGNATURE[..], &[0x21, 0x11, 0, 12, 127, 0, 0, 1, 127, 0, 0, 1, 0, 80, 21, 56]].concat();
+    for (proxy, client) in [(ip("10.0.0.1"), Peer::Unknown), (ip("127.0.0.1"), ip("127.0.0.1"))] {
+        let mut shown = Shown { peer: proxy, ..Shown::default() };
+        let (near, mut far) = tokio::io::duplex(64);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            tokio::io::AsyncWriteExt::write_all(&mut far, &header).await.unwrap();
+            drop(read(Box::new(near), &mut shown).await.unwrap());
+        });
+        assert_eq!(shown.peer, client);
+    }
+}
