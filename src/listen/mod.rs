@@ -125,7 +125,7 @@ impl Socket {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept().await?;
-                stream.set_nodelay(true)?;
+                crate::upstream::set_up(&stream)?;
                 Ok((Accepted::Tcp(stream.into_std()?), Shown { port: peer.port(), ..door::shown(Peer::Ip(peer.ip())) }))
             }
             Self::Unix(socket) => {

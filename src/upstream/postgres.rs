@@ -181,7 +181,7 @@ impl Target {
 
     async fn open(&self) -> Res<Wire> {
         let mut socket = TcpStream::connect(&self.address).await?;
-        socket.set_nodelay(true)?;
+        super::set_up(&socket)?;
         let Some(tls) = &self.tls else { return Ok(Wire::Plain(socket)) };
         let mut out = BytesMut::new();
         startup::ssl_request(&mut out);

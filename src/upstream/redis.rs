@@ -290,7 +290,7 @@ fn is_of_login(said: &str) -> bool {
 /// A socket, or TLS over one.
 async fn dial(address: &str, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<Stream, ConnectError> {
     let socket = TcpStream::connect(address).await?;
-    socket.set_nodelay(true)?;
+    super::set_up(&socket)?;
     let Some(tls) = tls else { return Ok(Box::new(socket)) };
     let name = super::server_name(address)?;
     Ok(Box::new(tokio_rustls::TlsConnector::from(tls.clone()).connect(name, socket).await?))
