@@ -59,3 +59,29 @@ fn a_long_text_is_cut_at_a_character() {
     let text = cut(&"ä".repeat(TEXT_BYTES));
     assert!(text.len() < TEXT_BYTES + 40 && text.ends_with("bytes)"));
 }
+
+#[test]
+fn rows_that_do_not_come_are_not_waited_for() {
+    let (mut session, mut turn) = (Unguarded::default(), Turn::default());
+    // What the client says, what upstream says, and whether an answer is to come.
+    for (said, heard, owes) in [
+        ((b'Q', b"COPY a FROM STDIN\0".as_slice()), None, true),
+        ((b'd', b"x\n"), Some((b'G', b"\0\0\0".as_slice())), false),
+        ((b'c', b""), None, true),
+        ((b'd', b""), Some((b'C', b"COPY 1\0")), true),
+        ((b'd', b""), Some((b'Z', b"I")), false),
+        // All at once.
+        ((b'Q', b"COPY a FROM STDIN\0"), None, true),
+        ((b'f', b"\0"), Some((b'G', b"\0\0\0")), true),
+        ((b'd', b""), Some((b'E', b"\0")), true),
+        ((b'd', b""), Some((b'Z', b"I")), false),
+        ((b'Q', b"COPY a FROM STDIN\0"), Some((b'G', b"\0\0\0")), false),
+        ((b'd', b""), Some((b'E', b"\0")), true),
+    ] {
+        session.from_client(&mut BytesMut::from(&message(said.0, said.1)[..]), &mut turn).unwrap();
+        if let Some((tag, body)) = heard {
+            session.from_upstream(&mut BytesMut::from(&message(tag, body)[..]), &mut turn).unwrap();
+        }
+        assert_eq!(session.owes(), owes, "{} {}", char::from(said.0), heard.map_or(' ', |(tag, _)| char::from(tag)));
+    }
+}

@@ -92,7 +92,8 @@ impl Expect {
         if let Kind::CopyIn(copy) = kind { Some(copy.clone()) } else { None }
     }
 
-    /// Whether upstream, when it has answered this, sends all it has to say.
+    /// Whether upstream, when it has answered this, sends all it has to say. What stands behind the last of these it keeps to itself, and a client that
+    /// will say no more waits for it in vain.
     pub fn is_sent_off(&self) -> bool {
         matches!(self, Self::Script { .. } | Self::RefusedScript { .. } | Self::Sync | Self::Catalog(_))
     }

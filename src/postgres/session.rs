@@ -476,7 +476,6 @@ impl<J: Judging + 'static> crate::session::Session for Session<J> {
         !self.waiting
     }
 
-    /// Without a Sync upstream keeps its answers to itself, and in COPY it waits for rows: what a client that will say no more has left open is over.
     fn owes(&self) -> bool {
         self.waiting || self.row_bytes > 0 || (!self.reads_rows() && self.queue.backwards().any(Expect::is_sent_off))
     }

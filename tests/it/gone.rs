@@ -64,6 +64,20 @@ fn a_batch_without_its_end_ends_with_its_client() {
     }
 }
 
+#[test]
+fn a_copy_ends_with_its_client_where_statements_say_the_tenant() {
+    let database = shop();
+    let policy = POLICY.replace("  startup: { trust: [loopback] }\n", "  statement: { trust: [loopback] }\n");
+    let wall = Wall::start(&Wall::config(&database, "identity: [statement]", "user: postgres"), &[("test.yaml", &policy)]);
+    for begun in [false, true] {
+        let mut client = Client::connect(wall.port("pg"), &[("user", "app")]).unwrap();
+        client.message(b'Q', &support::terminated("/*tenant='acme'*/ COPY orders (id, item) FROM STDIN"));
+        assert!(!begun || client.receive().is_some_and(|(tag, _)| tag == b'G'));
+        drop(client);
+        assert!(eventually(|| backends(&database) == "0"), "{begun}");
+    }
+}
+
 /// Answers that are due come, though the client will say no more.
 #[test]
 fn who_says_no_more_is_answered() {
