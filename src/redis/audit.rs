@@ -1,10 +1,12 @@
 //! An audited conversation: each command is told as it comes; and the conversation of an operator, which nobody judges.
 
+use super::commands::{Found, find};
 use super::encode::{self, Resp};
 use super::frames::Measure;
 use super::wire::{Limits, Request, Scanner, WireError};
 use crate::session::{Close, Fact, Session, Turn};
 use bytes::BytesMut;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The longest text that is told whole, in bytes.
@@ -109,6 +111,14 @@ fn broken(error: &WireError, turn: &mut Turn) -> Close {
     Close::ClientBroke("protocol")
 }
 
+/// Whether it may be answered only when somebody else has done something.
+fn waits(request: &Request) -> bool {
+    match find(request.arg(0), (request.len() > 1).then(|| request.arg(1))) {
+        Found::Entry(entry) => entry.flags.contains(&"blocking") || entry.name == "wait",
+        _ => false,
+    }
+}
+
 /// An operator's conversation: what it says goes on as it is.
 #[derive(Debug)]
 pub struct Unguarded {
@@ -116,15 +126,15 @@ pub struct Unguarded {
     /// Of the reply that is passing; None once something came that is none.
     measure: Option<Measure>,
     resp: Resp,
-    /// Replies that are to come.
-    owed: usize,
+    /// Replies that are to come, and whether each may wait for others: whoever is gone is not told of it.
+    owed: VecDeque<bool>,
     /// Between MULTI and EXEC.
     open: bool,
 }
 
 impl Default for Unguarded {
     fn default() -> Self {
-        Self { scanner: Scanner::default(), measure: Some(Measure::default()), resp: Resp::Two, owed: 0, open: false }
+        Self { scanner: Scanner::default(), measure: Some(Measure::default()), resp: Resp::Two, owed: VecDeque::new(), open: false }
     }
 }
 
@@ -142,7 +152,13 @@ impl Session for Unguarded {
                 self.resp = Resp::Three;
             }
             self.open = is("multi") || (self.open && !is("exec") && !is("discard") && !is("reset"));
-            self.owed += 1;
+            if is("client") && request.arg(1).eq_ignore_ascii_case(b"reply") {
+                // Not every command has a reply from here on.
+                self.measure = None;
+            }
+            if self.measure.is_some() {
+                self.owed.push_back(waits(&request));
+            }
             turn.to_upstream.extend_from_slice(&request.encoded());
         }
     }
@@ -153,7 +169,9 @@ impl Session for Unguarded {
                 Ok((0, false)) => return Ok(()),
                 Ok((bytes, whole)) => {
                     turn.to_client.extend_from_slice(&input.split_to(bytes));
-                    self.owed = self.owed.saturating_sub(usize::from(whole));
+                    if whole {
+                        self.owed.pop_front();
+                    }
                 }
                 // What is pushed unasked: where replies end is not known any more.
                 Err(_) => self.measure = None,
@@ -164,11 +182,11 @@ impl Session for Unguarded {
     }
 
     fn owes(&self) -> bool {
-        self.owed > 0
+        self.measure.is_some() && self.owed.front() == Some(&false)
     }
 
     fn at_rest(&self) -> bool {
-        !self.open && self.measure.as_ref().is_none_or(|m| m.at_rest() && self.owed == 0)
+        !self.open && self.measure.as_ref().is_none_or(|m| m.at_rest() && self.owed.is_empty())
     }
 
     fn farewell(&mut self, turn: &mut Turn) {

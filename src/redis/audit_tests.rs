@@ -48,3 +48,23 @@ fn an_operators_commands_go_on_and_a_drain_waits_for_replies() {
     session.from_upstream(&mut BytesMut::from("+OK\r\n"), &mut said).unwrap();
     assert!(!session.at_rest());
 }
+
+#[test]
+fn what_waits_for_others_is_not_waited_for() {
+    for (said, heard, owes) in [
+        ("GET a", "", true),
+        ("GET a", "$-1\r\n", false),
+        ("BLPOP q 0", "", false),
+        ("WAIT 1 0", "", false),
+        ("GET a\r\nBLPOP q 0\r\nGET a", "", true),
+        ("GET a\r\nBLPOP q 0\r\nGET a", "$-1\r\n", false),
+        ("GET a\r\nBLPOP q 0\r\nGET a", "$-1\r\n*-1\r\n", true),
+        ("CLIENT REPLY OFF\r\nGET a", "", false),
+        ("GET a", ">1\r\n+x\r\n", false),
+    ] {
+        let mut session = Unguarded::default();
+        let mut turn = turn(&mut session, &format!("{said}\r\n"));
+        session.from_upstream(&mut BytesMut::from(heard), &mut turn).unwrap();
+        assert_eq!(session.owes(), owes, "{said} {heard}");
+    }
+}

@@ -49,7 +49,14 @@ pub fn pattern(text: &[u8]) -> Option<Stands> {
     if !text.starts_with(b"__key") {
         return Some(Stands::Behind(0));
     }
-    let end = text.windows(END.len()).position(|w| w == END).filter(|_| text.len() <= PATTERN_MAX_BYTES)?;
+    if text.len() > PATTERN_MAX_BYTES {
+        return None;
+    }
+    if text.starts_with(KEYEVENT) {
+        // What it hears has no key in its name, and is told by what is said.
+        return Some(Stands::Bare);
+    }
+    let end = text.windows(END.len()).position(|w| w == END)?;
     let (before, behind) = text.split_at(end + END.len());
     let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'@' | b'*' | b'?' | b'_' | b':');
     if let Some(number) = before.strip_prefix(KEYSPACE) {
@@ -58,7 +65,7 @@ pub fn pattern(text: &[u8]) -> Option<Stands> {
     }
     // All events, or all there is: nothing in it is about a key.
     let whole = before.iter().all(plain) && !behind.is_empty() && behind.iter().all(|b| *b == b'*');
-    (text.starts_with(KEYEVENT) || whole).then_some(Stands::Bare)
+    whole.then_some(Stands::Bare)
 }
 
 /// What stands before the client's own in a name that upstream says: so many bytes stay, then the prefix. None: there is not enough of it yet.

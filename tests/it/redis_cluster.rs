@@ -367,6 +367,62 @@ fn what_a_client_holds_is_not_lost_unheard() {
     }
 }
 
+/// A node whose words come in pieces of seven bytes.
+fn dribbling(node: u16, listener: std::net::TcpListener) {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    let pass = |mut from: TcpStream, mut to: TcpStream, piece: usize| {
+        std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut part[..piece]) {
+                if to.write_all(&part[..count]).is_err() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_micros(if piece < 4096 { 300 } else { 0 }));
+            }
+            let _ = to.shutdown(std::net::Shutdown::Both);
+        });
+    };
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", node)) else { return };
+            client.set_nodelay(true).unwrap();
+            pass(client.try_clone().unwrap(), server.try_clone().unwrap(), 4096);
+            pass(server, client, 7);
+        }
+    });
+}
+
+/// The answer to what the wall asks for itself behind a subscription comes later than what its client waits for.
+#[test]
+fn an_answer_in_pieces_leaves_nobody_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, bus) = (listener.local_addr().unwrap().port().to_string(), free_port().to_string());
+    let place = directory.path().display().to_string();
+    let enabled = ["--dir", &place, "--cluster-enabled", "yes", "--cluster-port", &bus];
+    let node = Redis::start_with(&[&enabled[..], &["--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", &port]].concat());
+    assert_eq!(ask(node.port, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), ok());
+    assert!(eventually(|| text(&ask(node.port, &["CLUSTER", "INFO"])).contains("cluster_state:ok")));
+    dribbling(node.port, listener);
+    for more in ["", ", multiplex: { connections: 1 }"] {
+        let config = format!(
+            "listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [startup] }}\n\
+             upstreams:\n  r: {{ address: '127.0.0.1:{port}', cluster: {{}}{more} }}\npolicies: policies/\n"
+        );
+        let wall = Wall::start(&config, &[("test.yaml", POLICY)]);
+        for hello in ["2", "3"] {
+            let mut client = Client::connect(wall.port("redis"), Some("acme"));
+            client.ask(&words(&["HELLO", hello]));
+            for command in ["SUBSCRIBE", "UNSUBSCRIBE"] {
+                assert_eq!(client.ask(&words(&[command, "news"])).items().len(), 3);
+            }
+            assert_eq!(client.ask(&words(&["SET", "k", "v"])), ok(), "RESP{hello}{more}");
+        }
+        quiet(&wall);
+    }
+}
+
 #[test]
 fn a_cluster_fails_over() {
     let mut cluster = Cluster::start(true);
