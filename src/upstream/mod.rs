@@ -3,13 +3,14 @@
 pub mod login;
 pub mod postgres;
 pub mod redis;
+mod socket;
 
-use socket2::{SockRef, TcpKeepalive};
+pub use socket::{give_up, set_up};
+
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -20,20 +21,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// Any of them.
 pub type Stream = Box<dyn Duplex>;
-
-/// A socket that is quiet for so long is probed, as the servers probe theirs: a far end that went without a word is missed.
-const QUIET: Duration = Duration::from_secs(60);
-/// Between two probes.
-const PROBE: Duration = Duration::from_secs(10);
-/// Probes without an answer, after which the connection has ended.
-const PROBES: u32 = 6;
-
-/// Sets a socket up, to a client or to a server: what is written leaves at once, and an end that goes without a word is noticed in two minutes. Errors:
-/// the system's.
-pub fn set_up(socket: &TcpStream) -> std::io::Result<()> {
-    socket.set_nodelay(true)?;
-    SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(QUIET).with_interval(PROBE).with_retries(PROBES))
-}
 
 /// A connection to a server.
 #[derive(Debug)]

@@ -291,6 +291,8 @@ fn is_of_login(said: &str) -> bool {
 async fn dial(address: &str, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<Stream, ConnectError> {
     let socket = TcpStream::connect(address).await?;
     super::set_up(&socket)?;
+    // All tenants may wait on it.
+    super::give_up(&socket)?;
     let Some(tls) = tls else { return Ok(Box::new(socket)) };
     let name = super::server_name(address)?;
     Ok(Box::new(tokio_rustls::TlsConnector::from(tls.clone()).connect(name, socket).await?))
