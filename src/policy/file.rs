@@ -4,6 +4,7 @@ use super::TenantPattern;
 use super::layout_file;
 use super::model::*;
 use crate::config::document::{Fields, Node, Reader, Value, entries, items};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Longest chain of `through` tables.
@@ -103,18 +104,19 @@ fn tables(reader: &mut Reader<'_>, node: &Node) -> Vec<TableEntry> {
     if !matches!(node.value, Value::Map(_)) {
         reader.say(node, "a mapping of tables is expected here", "write `schema.table: { scoped: tenant_id }`");
     }
-    let mut all: Vec<TableEntry> = Vec::new();
+    let (mut all, mut seen) = (Vec::new(), HashSet::new());
     for (key, value) in entries(node) {
         let Some((schema, name)) = key.split_once('.').filter(|(s, n)| !s.is_empty() && !n.is_empty()) else {
             reader.say(value, format!("`{key}` names no schema"), format!("write `public.{key}`"));
             continue;
         };
-        if all.iter().any(|t| t.schema == schema && t.name == name) {
+        if seen.contains(&(schema, name)) {
             reader.say(value, format!("`{key}` stands twice"), "keep one of them");
         }
         if let Some(rule) = rule(reader, value) {
             let place = Place { file: reader.file.clone(), line: value.line, column: value.column };
             all.push(TableEntry { schema: schema.into(), name: name.into(), rule, place });
+            seen.insert((schema, name));
         }
     }
     all
@@ -182,11 +184,12 @@ fn through_rule(reader: &mut Reader<'_>, node: &Node) -> Option<Through> {
 
 /// The parent of a `through` table is listed and leads, perhaps through others, to one with a tenant column.
 fn parents(reader: &mut Reader<'_>, tables: &[TableEntry]) {
+    let deciding = Deciding::of(tables);
     for entry in tables {
         let (mut at, mut steps) = (entry, 0);
         while let TableRule::Through(through) = &at.rule {
             let name = format!("{}.{}", through.schema, through.table);
-            let found = deciding_entry(tables, &through.schema, &through.table).map(|index| &tables[index]);
+            let found = deciding.find(&through.schema, &through.table).map(|index| &tables[index]);
             steps += 1;
             let (message, fix) = match found.map(|e| &e.rule) {
                 Some(TableRule::Scoped { .. } | TableRule::Through(_)) if steps <= THROUGH_MAX => {

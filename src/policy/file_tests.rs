@@ -128,3 +128,23 @@ fn what_an_id_may_hold_is_told_by_its_pattern() {
         assert_eq!(TenantPattern::new(pattern).unwrap().may_hold(':'), holds, "{pattern}");
     }
 }
+
+#[test]
+fn what_decides_is_the_same_found_by_name_and_one_by_one() {
+    let names = ["a", "b", "a*", "*", "?", "ab"];
+    let pairs = || names.iter().flat_map(|schema| names.iter().map(move |name| (*schema, *name)));
+    let entry = |(schema, name): (&str, &str), line| {
+        let place = Place { file: "p.yaml".into(), line, column: 1 };
+        TableEntry { schema: schema.into(), name: name.into(), rule: TableRule::SharedRead, place }
+    };
+    // Every third pair from each start on, some of them twice.
+    for start in 0..names.len() * names.len() {
+        let mut entries: Vec<_> =
+            (1..).zip(pairs().cycle().skip(start).step_by(3).take(18)).map(|(line, pair)| entry(pair, line)).collect();
+        entries.rotate_left(start % 5);
+        let deciding = Deciding::of(&entries);
+        for (schema, name) in pairs().chain([("c", "c"), ("", "")]) {
+            assert_eq!(deciding.find(schema, name), deciding_entry(&entries, schema, name), "{schema}.{name}");
+        }
+    }
+}

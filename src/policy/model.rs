@@ -2,10 +2,11 @@
 
 use super::TenantPattern;
 use super::identity::IdentitySources;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Where in a policy file an entry stands; shown in hints (`policies/shop.yaml:14`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Path as the user typed it.
     pub file: Arc<str>,
@@ -145,7 +146,7 @@ pub struct TableEntry {
 }
 
 /// What a table is to tenants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TableRule {
     /// Rows are told apart by this column.
     Scoped {
@@ -186,6 +187,30 @@ impl PostgresPolicy {
 pub fn deciding_entry(entries: &[TableEntry], schema: &str, name: &str) -> Option<usize> {
     let exact = entries.iter().position(|e| e.schema == schema && e.name == name);
     exact.or_else(|| entries.iter().position(|e| glob(&e.schema, schema) && glob(&e.name, name)))
+}
+
+/// The same for many relations: what [`deciding_entry`] finds, found by name.
+pub struct Deciding<'e> {
+    exact: HashMap<(&'e str, &'e str), usize>,
+    globs: Vec<(usize, &'e TableEntry)>,
+}
+
+impl<'e> Deciding<'e> {
+    /// Of these entries.
+    pub fn of(entries: &'e [TableEntry]) -> Self {
+        let mut exact = HashMap::with_capacity(entries.len());
+        for (index, e) in entries.iter().enumerate() {
+            exact.entry((e.schema.as_str(), e.name.as_str())).or_insert(index);
+        }
+        let patterns = |e: &TableEntry| [&e.schema, &e.name].iter().any(|text| text.contains(['*', '?']));
+        Self { exact, globs: entries.iter().enumerate().filter(|(_, e)| patterns(e)).collect() }
+    }
+
+    /// The number of the entry that decides on a relation.
+    pub fn find(&self, schema: &str, name: &str) -> Option<usize> {
+        let glob = || self.globs.iter().find(|(_, e)| glob(&e.schema, schema) && glob(&e.name, name)).map(|(index, _)| *index);
+        self.exact.get(&(schema, name)).copied().or_else(glob)
+    }
 }
 
 /// `*` any run of characters, `?` one.

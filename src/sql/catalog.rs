@@ -12,7 +12,7 @@ use super::private::{Kin, TEMP};
 use super::rights::{self, Rights};
 use super::sequences;
 use super::views::Writes;
-use crate::policy::{Home, Place, Policy, TableRule};
+use crate::policy::{Deciding, Home, Place, Policy, TableEntry, TableRule};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -22,7 +22,9 @@ pub use super::columns::{Column, SYSTEM_COLUMNS};
 pub use super::queries::{CatalogQuery, QUERIES};
 
 /// Rows of one query: values as text, None for NULL.
-pub type Rows = Vec<Vec<Option<String>>>;
+pub type Rows = Vec<Row>;
+/// One of them.
+pub type Row = Vec<Option<String>>;
 
 /// A problem that stops the start, with the policy's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ pub struct Catalog {
 }
 
 /// A listed relation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Relation {
     /// pg_class.oid
     pub oid: u32,
@@ -139,7 +141,7 @@ pub struct Relation {
 }
 
 /// A unique or exclusion constraint or index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Index name.
     pub name: String,
@@ -224,17 +226,21 @@ impl Catalog {
         let mut keys = read_keys(rows("keys"));
         let mut foreign = links::read(rows("foreign"));
         let triggers: HashMap<u32, &Vec<_>> = rows("triggers").iter().map(|r| (number(r, 0), r)).collect();
+        let [views, references, sequences_of, deferrable] =
+            ["views", "references", "sequences", "deferrable"].map(|n| by_relation(rows(n)));
         let fires = |relation: u32, on: usize| triggers.get(&relation).is_some_and(|r| text(r, on) == "t");
         let mut problems = Vec::new();
         let entries = policy.postgres.as_ref().map(|p| p.tables.as_slice()).unwrap_or_default();
+        let deciding = Deciding::of(entries);
         let mut used = vec![self.home != Home::Rows; entries.len()];
         let sequences = rows("all_sequences").iter().filter(|_| self.home != Home::Rows);
         for row in rows("relations").iter().chain(sequences) {
             let (oid, schema, name) = (number(row, 0), text(row, 1), text(row, 2));
             let kind = text(row, 3).chars().next().unwrap_or('?');
-            let Some(decided) = home::decide(policy, &self.home, &schema, &name, kind) else { continue };
+            let Some(postgres) = &policy.postgres else { continue };
+            let Some(decided) = home::decide(postgres, &deciding, &self.home, (&schema, &name, kind)) else { continue };
             decided.entry.into_iter().for_each(|index| used[index] = true);
-            let view = rows("views").iter().find(|r| number(r, 0) == oid);
+            let view = views.get(&oid).and_then(|all| all.first());
             let mut relation = Relation {
                 oid,
                 kind,
@@ -243,7 +249,7 @@ impl Catalog {
                 keys: keys.remove(&oid).unwrap_or_default(),
                 foreign: foreign.remove(&oid).unwrap_or_default(),
                 inherited: text(row, 5) == "t",
-                referenced_by: rows("references").iter().filter(|r| number(r, 0) == oid).map(|r| number(r, 1)).collect(),
+                referenced_by: those_of(&references, oid).map(|r| number(r, 1)).collect(),
                 resets: links::Resets::default(),
                 may_truncate: row.get(4).is_none_or(|v| v.as_deref() != Some("f")),
                 triggers_on_delete: fires(oid, 1),
@@ -266,10 +272,10 @@ impl Catalog {
             if relation.rule != TableRule::Hidden {
                 let home = self.home.clone();
                 let seen = |schema: String| home.seen(&schema).map(str::to_owned);
-                let owned = rows("sequences").iter().filter(|r| number(r, 0) == oid);
-                let shared = |r: &Vec<Option<String>>| ((text(r, 1), text(r, 2)), sequences::read_as(&relation, r));
+                let owned = those_of(&sequences_of, oid);
+                let shared = |r: &Row| ((text(r, 1), text(r, 2)), sequences::read_as(&relation, r));
                 self.sequences.extend(owned.filter(|_| home == Home::Rows).map(shared));
-                let own = rows("deferrable").iter().filter(|r| number(r, 0) == oid);
+                let own = those_of(&deferrable, oid);
                 self.deferrable.extend(own.filter_map(|r| Some((seen(text(r, 1))?, text(r, 2)))));
                 if let Some(schema) = seen(schema) {
                     let (key, relation) = ((schema, name), Arc::new(relation));
@@ -279,13 +285,7 @@ impl Catalog {
             }
         }
         problems.extend(self.read_sequences(policy, rows("all_sequences"), &mut used));
-        for (entry, _) in entries.iter().zip(&used).filter(|(_, used)| !**used) {
-            problems.push(CatalogProblem {
-                message: format!("{}.{} matches no table, view or materialized view upstream", entry.schema, entry.name),
-                fix: "correct the name, or take the entry out".into(),
-                place: Some(entry.place.clone()),
-            });
-        }
+        problems.extend(entries.iter().zip(&used).filter(|(_, used)| !**used).map(|(entry, _)| matches_nothing(entry)));
         problems
     }
 
@@ -388,8 +388,8 @@ impl Catalog {
 
     fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let mut all: Vec<_> = self.relations.values().map(|r| format!("{r:?}")).collect();
-        all.sort();
+        let mut all: Vec<_> = self.relations.iter().collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
         let mut functions: Vec<_> = self.unsafe_fields.iter().collect();
         functions.sort();
         let sequences: Vec<_> = self.sequences.keys().collect();
@@ -413,6 +413,14 @@ impl Catalog {
         )
             .hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+fn matches_nothing(entry: &TableEntry) -> CatalogProblem {
+    CatalogProblem {
+        message: format!("{}.{} matches no table, view or materialized view upstream", entry.schema, entry.name),
+        fix: "correct the name, or take the entry out".into(),
+        place: Some(entry.place.clone()),
     }
 }
 
@@ -442,6 +450,19 @@ fn check_relation(relation: &Relation) -> Option<CatalogProblem> {
     None
 }
 
+type ByRelation<'r> = HashMap<u32, Vec<&'r Row>>;
+
+/// Rows by the relation that stands first in them, in their order.
+fn by_relation(rows: &[Row]) -> ByRelation<'_> {
+    let mut all = ByRelation::new();
+    rows.iter().for_each(|row| all.entry(number(row, 0)).or_default().push(row));
+    all
+}
+
+fn those_of<'r>(rows: &ByRelation<'r>, oid: u32) -> impl Iterator<Item = &'r Row> {
+    rows.get(&oid).cloned().unwrap_or_default().into_iter()
+}
+
 fn read_keys(rows: &[Vec<Option<String>>]) -> HashMap<u32, Vec<Key>> {
     let mut all: HashMap<u32, Vec<Key>> = HashMap::new();
     for row in rows {
@@ -462,5 +483,5 @@ pub(super) fn text(row: &[Option<String>], index: usize) -> String {
 }
 
 pub(super) fn number(row: &[Option<String>], index: usize) -> u32 {
-    text(row, index).parse().unwrap_or_default()
+    row.get(index).and_then(|v| v.as_deref()?.parse().ok()).unwrap_or_default()
 }

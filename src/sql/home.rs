@@ -4,7 +4,7 @@ use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Rel
 use super::catalogs;
 use super::live::BACKSTOP;
 use crate::policy::layout::Layout;
-use crate::policy::{Backstop, FunctionEntry, Home, Place, Policy, TableEntry, TableRule, deciding_entry};
+use crate::policy::{Backstop, Deciding, FunctionEntry, Home, Place, Policy, PostgresPolicy, TableEntry, TableRule};
 use std::collections::HashSet;
 
 /// The schema that an application takes its tables to be in.
@@ -21,11 +21,11 @@ pub(super) struct Decided {
 }
 
 /// What `schema.name`, as upstream has it, is to those at `home`; None where it does not exist for them.
-pub(super) fn decide(policy: &Policy, home: &Home, schema: &str, name: &str, kind: char) -> Option<Decided> {
-    let postgres = policy.postgres.as_ref()?;
+pub(super) fn decide(postgres: &PostgresPolicy, deciding: &Deciding<'_>, home: &Home, seen: (&str, &str, char)) -> Option<Decided> {
+    let (schema, name, kind) = seen;
     let entries = postgres.tables.as_slice();
     let own = |as_seen: &str| {
-        let entry = deciding_entry(entries, as_seen, name).filter(|i| entries[*i].rule == TableRule::Hidden);
+        let entry = deciding.find(as_seen, name).filter(|i| entries[*i].rule == TableRule::Hidden);
         let place = entry.map(|i| entries[i].place.clone()).or_else(|| postgres.layouts_at.clone());
         let rule = if entry.is_some() { TableRule::Hidden } else { TableRule::Own };
         // A foreign table leads out of the place.
@@ -33,7 +33,7 @@ pub(super) fn decide(policy: &Policy, home: &Home, schema: &str, name: &str, kin
         here.then_some(Decided { rule, place: place.unwrap_or_else(nowhere), entry: None })
     };
     let listed = || {
-        let index = deciding_entry(entries, schema, name)?;
+        let index = deciding.find(schema, name)?;
         let TableEntry { rule, place, .. } = &entries[index];
         Some(Decided { rule: rule.clone(), place: place.clone(), entry: Some(index) })
     };

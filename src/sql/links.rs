@@ -5,7 +5,7 @@ use crate::policy::{TableRule, Through};
 use std::collections::{HashMap, HashSet};
 
 /// A foreign key, as the table has it that refers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ForeignKey {
     /// Its name.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct ForeignKey {
 }
 
 /// The columns that generated columns of a key are computed from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Bases {
     /// None is generated.
     #[default]
@@ -38,7 +38,7 @@ pub enum Bases {
 }
 
 /// What writes of a relation's rows let other rows take their defaults (ON DELETE or ON UPDATE SET DEFAULT), over any number of keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Resets {
     /// A row that goes, with the name of the table that changes.
     pub deleted: Option<String>,

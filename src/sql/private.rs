@@ -44,7 +44,7 @@ impl Declared {
 pub const TEMP: &str = "pg_temp";
 
 /// What goes and comes with something temporary, by names of the session's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Kin {
     /// What it inherits from or is a part of, and what a sequence or an index belongs to: it goes with any of them.
     pub parents: Vec<String>,

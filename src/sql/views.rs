@@ -4,7 +4,7 @@ use super::catalog::{number, text};
 use std::collections::BTreeMap;
 
 /// How a view's WITH CHECK OPTION holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Check {
     /// There is none.
     #[default]
@@ -16,7 +16,7 @@ pub enum Check {
 }
 
 /// A write that a trigger or a rule may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// INSERT.
     Insert,
@@ -27,7 +27,7 @@ pub enum Event {
 }
 
 /// Of a view.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Writes {
     /// WITH CHECK OPTION.
     pub check: Check,
