@@ -54,12 +54,19 @@ pub struct Stripper {
     searched: usize,
     /// The first element is past; a reply is on its way.
     begun: bool,
+    /// A function was not found.
+    missed: bool,
 }
 
 impl Stripper {
     /// True between two replies.
     pub fn at_rest(&self) -> bool {
         !self.begun && self.levels.is_empty() && self.state == State::Header
+    }
+
+    /// Whether a call found no function since this was asked.
+    pub fn has_missed(&mut self) -> bool {
+        std::mem::take(&mut self.missed)
     }
 
     /// Whether a message stands where the reply's next element begins. Redis 7.0 writes what a command of a transaction brings about for the client
@@ -121,7 +128,7 @@ impl Stripper {
             if whole {
                 self.state = State::Header;
                 if self.close() {
-                    *self = Self::default();
+                    *self = Self { missed: self.missed, ..Self::default() };
                     return Ok(true);
                 }
             }
@@ -392,6 +399,7 @@ impl Stripper {
         }
         let Some(line) = self.line(input, ERROR_MAX_BYTES)? else { return Ok(None) };
         self.begun = true;
+        self.missed |= line.starts_with(b"-ERR Function not found");
         // Where a node is is nobody's business behind the wall.
         let line = if may_name_a_node && redirect(&line).is_some() { MOVING.to_vec() } else { names.unquote(&line, quotes) };
         self.write(out, &line);

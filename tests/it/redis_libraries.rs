@@ -131,6 +131,8 @@ fn one_that_comes_later_is_never_called_and_is_found() {
     acme.send([words(&["MULTI"]), words(&["FCALL", "f", "1", "k"]), words(&["EXEC"])].iter());
     let said = [acme.reply(), acme.reply(), acme.reply()].map(|reply| text(&reply));
     assert_eq!(said[2], "*[-ERR Function not found]");
+    assert_eq!(ask(&mut acme, &["FCALL", "f", "1", "k"]), "own");
+    put(&redis, &[&stale]);
     assert_eq!(ask(&mut acme, &["FCALL", "f", "1", "k"]), "-ERR Function not found");
     assert_eq!(ask(&mut acme, &["FCALL", "f", "1", "k"]), "own");
     // A client that loads its library takes the place of every copy.

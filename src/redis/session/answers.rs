@@ -46,7 +46,6 @@ impl Session {
             }
             if self.message.is_none() && self.stripper.at_rest() && !matches!(self.awaited.front(), Some(Awaited::Mark(_))) {
                 self.failed = input.starts_with(b"-");
-                self.may_miss_a_library(input);
             }
             let (here, is_reply) = (input.len(), self.message.is_none());
             if is_reply {
@@ -56,6 +55,9 @@ impl Session {
                 Some(passing) => self.pass_message(passing, input, turn)?,
                 None => self.pass_reply(input, turn)?,
             };
+            if self.stripper.has_missed() {
+                self.setup.peers.libraries.look_again();
+            }
             if is_reply {
                 self.passing = self.passing.saturating_add(here - input.len());
                 if whole {

@@ -82,16 +82,6 @@ impl Session {
         true
     }
 
-    /// An error begins that says why a call failed: the function may be one of a library that another version wrapped.
-    pub(super) fn may_miss_a_library(&self, input: &[u8]) {
-        if let Some(Awaited::Reply(reply)) = self.awaited.front()
-            && input.starts_with(b"-ERR Function not found")
-            && !reply.quotes.is_empty()
-        {
-            self.setup.peers.libraries.look_again();
-        }
-    }
-
     pub(super) fn function(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
         match library::command(entry, request, &self.setup, &mut turn.to_upstream)? {
             Functional::Sent(reply) if entry.name.starts_with("fcall") => self.sent_script(reply, turn),
