@@ -51,6 +51,14 @@ impl<J: Judging> Session<J> {
         matches!(self.copying, Copying::In { .. })
     }
 
+    /// Whether upstream says all that it has to, though the client will say no more: without a Sync or a Flush behind them it keeps answers to itself, and
+    /// in COPY it waits for rows.
+    pub(super) fn answers_come(&self) -> bool {
+        // In COPY a Flush is not heard.
+        let flushed = self.own.flushed && !matches!(self.copying, Copying::Sent) && !self.queue.is_empty();
+        !self.reads_rows() && (flushed || self.queue.backwards().any(Expect::is_sent_off))
+    }
+
     /// Would the judge that holds now let the rows in that upstream reads? All else that was let through is looked at where it is used.
     pub(super) fn may_copy_on(&self) -> bool {
         let (sql, kinds) = match self.queue.peek() {

@@ -172,6 +172,12 @@ impl<J: Judging> Session<J> {
         })
     }
 
+    /// The client's Flush.
+    pub(super) fn flush(&mut self, frame: &Frame, turn: &mut Turn) {
+        self.own.flushed = true;
+        turn.to_upstream.extend_from_slice(&frame.bytes);
+    }
+
     /// Upstream must answer what it has before the message that waits can be judged, and it may wait for a Sync with that.
     pub(super) fn flush_once(&mut self, turn: &mut Turn) {
         if !self.own.flushed {

@@ -223,7 +223,7 @@ impl<J: Judging> Session<J> {
             b'F' => self.refuse_script(Refusal::not_understood("function calls by protocol are not supported"), turn),
             b'S' => self.sync(turn),
             routing::REFUSE => self.told_to_refuse(frame, turn)?,
-            b'H' => turn.to_upstream.extend_from_slice(&frame.bytes),
+            b'H' => self.flush(frame, turn),
             _ => {
                 let step = match frame.tag {
                     b'P' => self.parse(frame, turn),
@@ -477,7 +477,7 @@ impl<J: Judging + 'static> crate::session::Session for Session<J> {
     }
 
     fn owes(&self) -> bool {
-        self.waiting || self.row_bytes > 0 || (!self.reads_rows() && self.queue.backwards().any(Expect::is_sent_off))
+        self.waiting || self.row_bytes > 0 || self.answers_come()
     }
 
     fn at_rest(&self) -> bool {

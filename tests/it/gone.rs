@@ -31,6 +31,15 @@ fn leave(mut client: Client, what: &str) {
             batch(&mut client);
             client.send(&[b'S', 0, 0]);
         }
+        // A Flush is not heard in COPY.
+        "flushed" => {
+            client.parse("", "COPY orders (id, item) FROM STDIN", &[]);
+            client.bind("", "", &[]);
+            client.execute("", 0);
+            client.message(b'H', b"");
+            while client.receive().is_some_and(|(tag, _)| tag != b'G') {}
+            client.message(b'c', b"");
+        }
         "copy" => client.message(b'Q', &support::terminated("COPY orders (id, item) FROM STDIN")),
         _ => {
             client.message(b'Q', &support::terminated("BEGIN; COPY orders (id, item) FROM STDIN"));
@@ -40,7 +49,7 @@ fn leave(mut client: Client, what: &str) {
     std::thread::sleep(std::time::Duration::from_millis(100));
 }
 
-const ALL: [&str; 6] = ["batch", "transaction", "statement", "part", "copy", "rows"];
+const ALL: [&str; 7] = ["batch", "transaction", "statement", "part", "copy", "rows", "flushed"];
 
 #[test]
 fn a_batch_without_its_end_ends_with_its_client() {
@@ -84,14 +93,18 @@ fn who_says_no_more_is_answered() {
     use std::io::{Read, Write};
     let database = shop();
     let wall = Wall::for_database(&database, POLICY);
-    let mut stream = support::socket(wall.port("pg"));
-    stream.write_all(&support::startup(&[("user", "app"), ("partywall.tenant", "acme")])).unwrap();
-    stream.write_all(&support::message(b'Q', &support::terminated("SELECT pg_sleep(1)"))).unwrap();
-    stream.write_all(&support::message(b'Q', &support::terminated("SELECT item FROM orders ORDER BY id"))).unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).unwrap();
-    assert!(String::from_utf8_lossy(&all).contains("rocket"));
+    let simple = |sql: &str| support::message(b'Q', &support::terminated(sql));
+    let parse = [b"\0", &support::terminated("SELECT item FROM orders ORDER BY id")[..], b"\0\0"].concat();
+    let batch = [(b'P', &parse[..]), (b'B', &[0; 8]), (b'E', &[0; 5]), (b'H', b"")].map(|(tag, body)| support::message(tag, body)).concat();
+    for said in [[simple("SELECT pg_sleep(1)"), simple("SELECT item FROM orders ORDER BY id")].concat(), batch] {
+        let mut stream = support::socket(wall.port("pg"));
+        stream.write_all(&support::startup(&[("user", "app"), ("partywall.tenant", "acme")])).unwrap();
+        stream.write_all(&said).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        assert!(String::from_utf8_lossy(&all).contains("rocket"));
+    }
 }
 
 #[test]
