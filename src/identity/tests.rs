@@ -147,6 +147,8 @@ fn a_proxy_names_it_by_its_values() {
     assert_eq!(ask(shown(&[(0x22, b"globex")])), GLOBEX());
     assert_eq!(ask(shown(&[(0xE1, b"globex"), (0xE0, b"acme")])), GLOBEX());
     assert_eq!(ask(shown(&[(0xE1, b"globex"), (0xE1, b"acme")])), Err(IdentityError::Conflict));
+    assert_eq!(ask(shown(&[(0x02, b"globex.db.example"), (0x02, b"db.example")])), Err(IdentityError::Conflict));
+    assert_eq!(ask(shown(&[(0xE1, b"globex"), (0xE1, b"globex")])), GLOBEX());
     assert_eq!(ask(shown(&[(0x22, b"globex"), (0x02, b"acme.db.example")])), Err(IdentityError::Conflict));
     assert_eq!(ask(shown(&[(0xE1, b"\xff")])), Err(IdentityError::Invalid));
     assert_eq!(ask(shown(&[(0x02, b"db.example")])), Err(IdentityError::Absent));

@@ -263,3 +263,7 @@ impl Session {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "commands_tests.rs"]
+mod tests;
