@@ -3,10 +3,12 @@
 
 use super::{Res, Rewriter};
 use crate::sql::catalog::Relation;
-use crate::sql::nodes;
 use crate::sql::scope::{Item, Thing};
+use crate::sql::tree::{self, Value};
+use crate::sql::{functions, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, SelectStmt, a_const};
+use std::collections::HashSet;
 
 /// pg_type.oid of types without an order: json, xml, the geometric ones.
 const UNORDERED: &[u32] = &[114, 142, 600, 601, 602, 603, 604, 628, 718];
@@ -19,17 +21,22 @@ impl Rewriter<'_> {
         if select.group_clause.is_empty() || !plain {
             return Ok(());
         }
-        let looked_at = looked_at(select);
+        let own = |name: &str| functions::is_aggregate(name) && !self.cx.catalog.user_functions.contains(name);
+        let looked_at = LookedAt::of(select, &own);
         let mut added = Vec::new();
         for item in &level.items {
             let Thing::Wrapped(relation) = &item.thing else { continue };
+            // Its children's rows may have the same key and other values: PostgreSQL shows any row's then, and grouping by them makes more groups.
+            if relation.inherited {
+                continue;
+            }
             let Some(key) = own_key(relation).filter(|_| item.hides.is_none() && !item.name.is_empty()) else { continue };
             let grouped = |column: &str| select.group_clause.iter().any(|g| names(meant(g, select), item, &level.items, column));
             if !key.iter().all(|k| grouped(k)) {
                 continue;
             }
             let ordered = relation.columns.iter().filter(|c| !UNORDERED.contains(&c.type_oid) && !c.json);
-            let wanted = ordered.filter(|c| !grouped(&c.name) && looked_at.sees(&c.name));
+            let wanted = ordered.filter(|c| !grouped(&c.name) && looked_at.sees(&item.name, &c.name));
             added.extend(wanted.map(|c| nodes::column(&item.name, &c.name)));
         }
         select.group_clause.extend(added);
@@ -79,17 +86,64 @@ fn names(expr: &Node, item: &Item, items: &[Item], column: &str) -> bool {
     }
 }
 
-/// What a grouped query shows or sorts by, as text of its tree.
-struct LookedAt(String);
-
-fn looked_at(select: &SelectStmt) -> LookedAt {
-    let parts = (&select.target_list, &select.sort_clause, &select.having_clause, &select.distinct_clause, &select.window_clause);
-    LookedAt(serde_json::to_string(&parts).unwrap_or_default())
+/// The columns that a grouped query shows or sorts by outside of its own aggregates, and the qualifiers they are written with.
+#[derive(Default)]
+struct LookedAt {
+    all: bool,
+    columns: HashSet<(Option<String>, String)>,
 }
 
 impl LookedAt {
-    fn sees(&self, column: &str) -> bool {
-        let name = serde_json::to_string(column).unwrap_or_default();
-        self.0.contains("\"AStar\"") || self.0.contains(&format!("\"sval\":{name}"))
+    fn of(select: &SelectStmt, is_aggregate: &impl Fn(&str) -> bool) -> Self {
+        let parts = (&select.target_list, &select.sort_clause, &select.having_clause, &select.distinct_clause, &select.window_clause);
+        let mut seen = Self::default();
+        match tree::of(&parts) {
+            Ok(tree) => seen.walk(&tree, is_aggregate, false),
+            Err(_) => seen.all = true,
+        }
+        seen
     }
+
+    /// An aggregate in a subquery may be the subquery's, and what it takes from here is looked at.
+    fn walk(&mut self, tree: &Value, is_aggregate: &impl Fn(&str) -> bool, inner: bool) {
+        match tree {
+            Value::Array(all) => all.iter().for_each(|part| self.walk(part, is_aggregate, inner)),
+            Value::Object(fields) => {
+                for (kind, value) in fields.iter() {
+                    match kind {
+                        "AStar" => self.all = true,
+                        "ColumnRef" => self.column(value),
+                        "FuncCall" if !inner && is_over_group(value, is_aggregate) => {}
+                        _ => self.walk(value, is_aggregate, inner || kind == "SubLink"),
+                    }
+                }
+            }
+            Value::String(name) => self.all |= name == "AStar",
+            _ => {}
+        }
+    }
+
+    fn column(&mut self, column: &Value) {
+        let fields = column.get("fields").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let names: Option<Vec<&str>> = fields.iter().map(string).collect();
+        match names.as_deref() {
+            Some([name]) => _ = self.columns.insert((None, (*name).to_owned())),
+            Some([qualifier, name]) => _ = self.columns.insert((Some((*qualifier).to_owned()), (*name).to_owned())),
+            _ => self.all = true,
+        }
+    }
+
+    fn sees(&self, reference: &str, column: &str) -> bool {
+        self.all || [None, Some(reference.to_owned())].into_iter().any(|by| self.columns.contains(&(by, column.to_owned())))
+    }
+}
+
+/// Whether a call is an aggregate of the query's groups: not one over a window.
+fn is_over_group(call: &Value, is_aggregate: &impl Fn(&str) -> bool) -> bool {
+    let name = call.get("funcname").and_then(Value::as_array).and_then(|n| n.last()).and_then(string);
+    call.get("over").is_none_or(Value::is_null) && name.is_some_and(is_aggregate)
+}
+
+fn string(node: &Value) -> Option<&str> {
+    node.pointer("/node/String/sval").and_then(Value::as_str)
 }
