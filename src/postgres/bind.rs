@@ -3,6 +3,8 @@
 use super::encode;
 use super::wire::{self, Bind, Reader, WireError};
 use crate::policy::TenantId;
+use crate::sql::catalog::Catalog;
+use crate::sql::catalogs::parameters;
 use crate::sql::private::channel_value;
 use crate::sql::rows::{self, oid};
 use crate::sql::{OwnParameter, Prepared, Refusal};
@@ -13,8 +15,8 @@ const BINARY: u16 = 1;
 
 /// The types to send in Parse: the client's, 0 for those it left out, then the tenant's. A parameter that is written into the
 /// tenant column gets that column's type, so that the server reads from its bytes what [`check`] read. Errors: 42501 where the
-/// client gives such a parameter a type whose text may mean another value, 54000 over 65,535 parameters.
-pub fn types(declared: &[u32], prepared: &Prepared) -> Result<Vec<u32>, Refusal> {
+/// client gives such a parameter a type whose text may mean another value, 54000 over 65,535 parameters, 0A000 for a type that the tenant may not name.
+pub fn types(declared: &[u32], prepared: &Prepared, catalog: Option<&Catalog>) -> Result<Vec<u32>, Refusal> {
     let client = usize::from(prepared.client_params);
     if client + prepared.tenant_types.len() > usize::from(u16::MAX) {
         return Err(Refusal::with_state("54000", "too many parameters")
@@ -23,8 +25,10 @@ pub fn types(declared: &[u32], prepared: &Prepared) -> Result<Vec<u32>, Refusal>
     if declared.len() > client {
         return Err(Refusal::not_understood("more parameter types than parameters"));
     }
-    if declared.iter().any(|oid| crate::sql::catalogs::regtypes::looks_names_up(*oid)) {
-        return Err(Refusal::not_understood("a parameter of a type that names an object is not supported").hint("Send it as text."));
+    let takes = |oid: u32| catalog.map_or(oid == 0 || parameters::is_built_in(oid), |c| c.takes_parameters_of(oid));
+    if !declared.iter().all(|oid| takes(*oid)) {
+        return Err(Refusal::not_understood("a parameter declared as of this type is not supported")
+            .hint("Leave its type out, and send it as text."));
     }
     let mut types = declared.to_vec();
     types.resize(client, 0);

@@ -115,7 +115,7 @@ fn only_the_own_tenant_may_be_written() {
 
 #[test]
 fn types_are_the_clients_and_the_tenants() {
-    let text = |declared: &[u32], prepared: &Prepared| types(declared, prepared).map_err(|r| r.sqlstate);
+    let text = |declared: &[u32], prepared: &Prepared| types(declared, prepared, None).map_err(|r| r.sqlstate);
     assert_eq!(text(&[], &prepared(2, &[25], &[])), Ok(vec![0, 0, 25]));
     assert_eq!(text(&[23], &prepared(2, &[25, 20], &[])), Ok(vec![23, 0, 25, 20]));
     assert_eq!(text(&[23, 23], &prepared(1, &[25], &[])), Err("0A000"));
@@ -131,9 +131,9 @@ fn types_are_the_clients_and_the_tenants() {
 
 #[test]
 fn there_is_room_for_65535_parameters() {
-    assert_eq!(types(&[], &prepared(65_534, &[25], &[])).map(|t| t.len()), Ok(65_535));
-    assert_eq!(types(&[], &prepared(65_535, &[25], &[])).map_err(|r| r.sqlstate), Err("54000"));
-    assert_eq!(types(&[], &prepared(65_535, &[], &[])).map(|t| t.len()), Ok(65_535));
+    assert_eq!(types(&[], &prepared(65_534, &[25], &[]), None).map(|t| t.len()), Ok(65_535));
+    assert_eq!(types(&[], &prepared(65_535, &[25], &[]), None).map_err(|r| r.sqlstate), Err("54000"));
+    assert_eq!(types(&[], &prepared(65_535, &[], &[]), None).map(|t| t.len()), Ok(65_535));
     let raw = values(&vec![None; 65_535]);
     let mut out = BytesMut::from(&b"kept"[..]);
     assert_eq!(write(&mut out, &message(&[], 65_535, &raw), &prepared(65_535, &[25], &[]), &tenant("acme")), Err(WireError::Value));

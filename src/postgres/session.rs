@@ -283,7 +283,7 @@ impl<J: Judging> Session<J> {
         self.has_room(parse.name)?;
         let declared = Declared::of(&parse.types).ok_or_else(|| Refusal::syntax("too many parameter types"))?;
         let prepared = self.judge.extended_for(parse.sql, declared, &self.tenant, &self.own.temps)?;
-        let types = bind::types(&parse.types, &prepared)?;
+        let types = bind::types(&parse.types, &prepared, self.judge.catalog())?;
         turn.facts.extend(prepared.assurance.alone.then_some(Fact::Alone));
         let statement = Statement { sql: parse.sql.into(), prepared, types, generation: self.generation, digest: 0, in_sql: false };
         if self.pooled.is_some() {

@@ -2,11 +2,12 @@
 //!
 //! The shell runs each of [`home::queries`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
-use super::catalogs::System;
+use super::catalogs::{System, parameters};
 use super::columns;
 use super::conversions;
 use super::hazards::Hazards;
 use super::home;
+use super::ids::Ids;
 use super::links::{self, ForeignKey};
 use super::private::{Kin, TEMP};
 use super::rights::{self, Rights};
@@ -81,6 +82,10 @@ pub struct Catalog {
     pub hazards: Hazards,
     /// User types (enums, domains) that listed columns use, by name.
     pub types: BTreeMap<String, String>,
+    /// Numbers of those, and of arrays of them, as which a client may declare parameters.
+    pub(super) parameter_types: BTreeSet<u32>,
+    /// What tenants' ids are in listed tables.
+    pub(super) ids: Ids,
     /// Deferrable constraints of listed tables, as (schema, name).
     pub deferrable: BTreeSet<(String, String)>,
     /// Names of the server's settings, in lower case; none where they are not known.
@@ -215,6 +220,7 @@ impl Catalog {
         if !problems.is_empty() {
             return Err(problems);
         }
+        catalog.read_ids();
         catalog.version = catalog.digest();
         Ok(catalog)
     }
@@ -356,7 +362,11 @@ impl Catalog {
             Home::Schema(own) => text(row, 1) == *own,
             Home::Database { .. } => true,
         };
-        let types: Vec<_> = types.iter().filter(|r| text(r, 2) != "t" && here(r) && self.runs_listed(&text(r, 7))).collect();
+        let looking = parameters::looking_names_up(types);
+        let known =
+            |r: &&Vec<Option<String>>| text(r, 2) != "t" && here(r) && self.runs_listed(&text(r, 7)) && !looking.contains(&number(r, 3));
+        let types: Vec<_> = types.iter().filter(known).collect();
+        self.read_parameter_types(&types);
         for row in types {
             self.types.insert(text(row, 0), text(row, 1));
         }
@@ -409,7 +419,7 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            (&self.home, &self.system.hidden, overloads, listed, returning, &self.hazards),
+            (&self.home, &self.system.hidden, overloads, listed, returning, &self.hazards, &self.parameter_types),
         )
             .hash(&mut hasher);
         hasher.finish()

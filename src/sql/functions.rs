@@ -93,11 +93,12 @@ pub enum Field {
 /// PostgreSQL reads `x.name` as the call `name(x)`, or as a cast to the type of that name, where it finds no such column (parse_func.c,
 /// ParseFuncOrColumn).
 pub fn field(name: &str) -> Field {
-    if has_effect(name) || matches!(name, "age" | "current_setting") {
+    if has_effect(name) || matches!(name, "age" | "current_setting" | "regconfig" | "regdictionary") {
         return Field::Refused;
     }
     if FUNCTIONS.contains_key(name) || FUNCTIONS.contains_key(format!("{name}/1").as_str()) {
-        return find_call(name, 1).map_or(Field::Refused, |listed| Field::Call { raises: listed.raises || is_type(name) });
+        return find_call(name, 1)
+            .map_or(Field::Refused, |listed| Field::Call { raises: listed.raises || is_type(name) || measures_shapes(name) });
     }
     match name {
         _ if is_type(name) => Field::Call { raises: true },
@@ -107,7 +108,18 @@ pub fn field(name: &str) -> Field {
     }
 }
 
-/// Whether a span of time moves no day that a clock shows out of range: at most four digits in a row, and units up to a year.
+/// Whether an index may give rows in the order of an operator of this name (pg_amop.amoppurpose `o`): of PostgreSQL's own `<->`, of extensions
+/// `<=>`, `<#>`, `<->>`, `~>` and their like.
+pub fn may_order_rows(operator: &str) -> bool {
+    operator != "<>" && operator.len() > 1 && operator.starts_with(['<', '~']) && operator.ends_with('>')
+}
+
+/// A function of texts, among which nothing fails, that also takes shapes, whose size may be out of range.
+pub fn measures_shapes(name: &str) -> bool {
+    name == "length"
+}
+
+/// Whether a span of time moves no day that a clock shows out of range: at most four digits in a row, three beside years, and units up to a year.
 pub fn is_short_span(text: &str) -> bool {
     const UNITS: &[&str] = &[
         "d", "day", "days", "h", "hour", "hours", "m", "min", "mins", "minute", "minutes", "mon", "mons", "month", "months", "s", "sec",
@@ -115,11 +127,11 @@ pub fn is_short_span(text: &str) -> bool {
     ];
     let words = |wanted: fn(&char) -> bool| text.split(move |c: char| !wanted(&c)).filter(|w| !w.is_empty()).collect::<Vec<_>>();
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '+' | ':'));
-    let numbers = words(char::is_ascii_digit);
+    let (numbers, units) = (words(char::is_ascii_digit), words(char::is_ascii_alphabetic));
     plain
         && (1..=4).contains(&numbers.len())
-        && numbers.iter().all(|n| n.len() <= 4)
-        && words(char::is_ascii_alphabetic).iter().all(|w| UNITS.contains(w))
+        && numbers.iter().all(|n| n.len() <= if units.iter().any(|unit| unit.starts_with('y')) { 3 } else { 4 })
+        && units.iter().all(|w| UNITS.contains(w))
 }
 
 /// Built-in types that a tenant may name. None of them looks up a name of a relation, type or function (so no `regclass` and its kin).

@@ -43,3 +43,13 @@ fn an_operator_is_known_by_its_name() {
     assert_eq!(find_operator("->>"), Some(Operator::Json));
     assert_eq!(find_operator("@#"), None);
 }
+
+#[test]
+fn a_short_span_moves_no_day_out_of_range() {
+    for span in ["7 days", "9999 days", "1 year 2 mons -3 days", "999 years", "9999 months", "30"] {
+        assert!(is_short_span(span), "{span}");
+    }
+    for span in ["9999 years", "6800y", "12345 days", "1 century", "infinity", "P1Y", "", "1e5 days"] {
+        assert!(!is_short_span(span), "{span}");
+    }
+}

@@ -22,6 +22,8 @@ pub struct Hazards {
     collated: BTreeMap<String, BTreeSet<u32>>,
     /// A listed view's query chooses a collation.
     chosen: bool,
+    /// A cast from or to a type of the database's own calls a function of its own, which may fail.
+    pub casts: bool,
     /// Some collation of the database is not deterministic: patterns and searches fail on it (0A000).
     pub collations: bool,
 }
@@ -43,6 +45,7 @@ impl Hazards {
         self.domains.extend(types.iter().filter(|row| text(row, 8) == "t").map(|row| text(row, 0)));
         self.composites.extend(types.iter().filter(|row| text(row, 8) != "t" && text(row, 10) != "t").map(|row| text(row, 0)));
         self.own_types.extend(types.iter().map(|row| text(row, 0)));
+        self.casts = types.iter().any(|row| text(row, 2) == "t");
         self.collations = !collations.is_empty();
         for row in types.iter().filter(|row| number(row, 9) != 0) {
             self.collated.entry(text(row, 0)).or_default().insert(number(row, 9));
@@ -156,9 +159,12 @@ pub fn makes_shape(name: &str) -> bool {
     is_odd_name(name)
 }
 
-/// Whether a parameter declared as of this type is certainly compared without a chance to fail.
+/// Type `json`: what is taken out of a value may fail, for it was not looked into as it was read.
+const JSON: u32 = 114;
+
+/// Whether a parameter declared as of this type is certainly compared, and taken apart, without a chance to fail.
 pub fn is_plain_parameter(type_oid: u32) -> bool {
-    type_oid == 0 || is_comparable(type_oid, type_oid == UNKNOWN)
+    type_oid == 0 || (type_oid != JSON && is_comparable(type_oid, type_oid == UNKNOWN))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub mod functions;
 pub mod hazards;
 mod hidden;
 pub mod home;
+mod ids;
 mod kind;
 pub mod links;
 mod literals;
@@ -174,6 +175,8 @@ struct Statement {
     kind: Kind,
     own_literals: Vec<String>,
     unlike_literals: Vec<String>,
+    /// What other constants say was asked.
+    asked: bool,
 }
 
 impl Judge {
@@ -220,6 +223,7 @@ impl Judge {
         if let Some(judge) = self.elsewhere(temps) {
             return judge.simple_bare(sql, tenant, temps);
         }
+        self.catalog.takes_tenant(tenant)?;
         let private = Private { tenant: Some(tenant.clone()), temps: temps.clone(), loose_parameters: false };
         let rows = self.wants_rows();
         let shape = if rows || temps.may_be_named(sql) { None } else { literals::shape(sql) };
@@ -264,6 +268,7 @@ impl Judge {
         if let Some(judge) = self.elsewhere(temps) {
             return judge.extended_bare(sql, declared, tenant, temps);
         }
+        self.catalog.takes_tenant(tenant)?;
         let loose_parameters = (declared.loose && self.catalog.converts) || declared.loose_array;
         let private = Private { tenant: Some(tenant.clone()), temps: temps.clone(), loose_parameters };
         let judged = self.judged(sql, Some(declared.count), &private, self.wants_rows())?;
@@ -332,7 +337,7 @@ impl Judge {
                 prepared = Some(Arc::new(Prepared { outgoing, client_params: first - 1, tenant_types, own, channels, kind, assurance }));
             }
             kinds.push(d.kind.clone());
-            statements.push(Statement { kind: d.kind, own_literals: d.own_literals, unlike_literals: d.unlike_literals });
+            statements.push(Statement { kind: d.kind, own_literals: d.own_literals, unlike_literals: d.unlike_literals, asked: d.asked });
         }
         let script = Script { outgoing: template.outgoing(), kinds: kinds.into(), assurance: assurance.clone() };
         let script = declared.is_none().then(|| Arc::new(script));

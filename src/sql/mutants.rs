@@ -62,6 +62,7 @@ mutants! {
     Arrays = "fences of arrays of arrays, which cost nothing",
     Computed = "fences of columns that are computed as they are read",
     EarlyKeys = "the wrapping of such a table where a key of its rows can fail",
+    Distances = "fences of what an index may work out to give rows in its order",
     MergeTarget = "the guard in ON of MERGE",
     MergeSource = "the guard of MERGE's source",
     MergeInsert = "the tenant's value in MERGE's INSERT",

@@ -85,7 +85,7 @@ impl Judge {
     /// The plan of a text's shape; None where there can be none. `judged` is what judging the text itself gave.
     pub(super) fn plan(&self, sql: &str, shape: &Shape, judged: &Judged, private: &Private) -> Option<Arc<Plan>> {
         let [statement] = judged.statements.as_slice() else { return None };
-        if !matches!(statement.kind, Kind::Read | Kind::Write { .. }) || !statement.unlike_literals.is_empty() {
+        if !matches!(statement.kind, Kind::Read | Kind::Write { .. }) || !statement.unlike_literals.is_empty() || statement.asked {
             return None;
         }
         constants_stand_there(sql, shape)?;

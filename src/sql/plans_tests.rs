@@ -144,3 +144,20 @@ fn places_lead_through_constants_of_any_length() {
     }
     assert_eq!(script.outgoing.client_position(&sql, u32::try_from(sent.find("tenant_id").unwrap()).unwrap()), None);
 }
+
+#[test]
+fn what_was_asked_of_a_constant_is_asked_of_each() {
+    let (judge, acme) = (judge(), tenant("acme"));
+    let forms = [
+        ("SELECT id FROM orders WHERE note > 'y' AND now() - interval '{}' IS NULL", ["99999 days", "99998 days", "7 days"]),
+        ("SELECT id FROM orders WHERE note > 'y' AND CURRENT_DATE - {} IS NULL", ["99999999", "99999998", "7"]),
+        ("SELECT to_tsvector('{}', note) FROM orders", ["english", "simple", "elsewhere.mine"]),
+        ("SELECT id FROM orders TABLESAMPLE bernoulli ({}) WHERE note > 'y'", ["50", "40", "500"]),
+    ];
+    for (form, constants) in forms {
+        for constant in constants {
+            let text = form.replace("{}", constant);
+            assert_eq!(sent(&judge, &text, &acme), alone(&judge, &text, &acme), "{text}");
+        }
+    }
+}

@@ -152,7 +152,9 @@ pub const QUERIES: &[CatalogQuery] = &[
               (SELECT pg_catalog.string_agg(f.nspname || pg_catalog.chr(31) || p.proname, pg_catalog.chr(30)) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace \
               WHERE t.typtype = 'b' AND p.oid >= 16384 AND p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout) AND NOT ",
             known_extension!("pg_type", "t.oid"),
-            "), t.typtype = 'd', CASE WHEN t.typtype = 'd' THEN NULLIF(t.typcollation, 100) END, t.typtype = 'e' OR t.typname IN ('citext', 'hstore', 'ltree') \
+            "), t.typtype = 'd', CASE WHEN t.typtype = 'd' THEN NULLIF(t.typcollation, 100) END, t.typtype = 'e' OR t.typname IN ('citext', 'hstore', 'ltree'), \
+              t.typarray, CASE t.typtype WHEN 'd' THEN t.typbasetype::pg_catalog.text WHEN 'r' THEN (SELECT g.rngsubtype::pg_catalog.text FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid) \
+              WHEN 'c' THEN (SELECT pg_catalog.string_agg(m.atttypid::pg_catalog.text, ' ') FROM pg_catalog.pg_attribute m WHERE m.attrelid = t.typrelid AND m.attnum > 0 AND NOT m.attisdropped) END \
               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
               LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
             known_extension!("pg_proc", "c.castfunc"),

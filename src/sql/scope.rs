@@ -149,6 +149,8 @@ pub struct Scope {
     pub items: Vec<Item>,
     /// What looks up from here runs on rows that have passed this level's WHERE.
     pub passed: bool,
+    /// What is walked is assigned, or returned by a write.
+    pub written: bool,
 }
 
 /// A column as an expression names it.

@@ -30,6 +30,7 @@ const SAFE: &[&str] = &[
     "from_collapse_limit",
     "geqo",
     "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
     "intervalstyle",
     "jit",
     "join_collapse_limit",
@@ -47,11 +48,12 @@ const SAFE: &[&str] = &[
     "transaction_deferrable",
     "transaction_isolation",
     "transaction_read_only",
+    "transaction_timeout",
     "xmloption",
 ];
 
 /// Safe settings that [`may_set`] keeps some values from.
-const VALUES_MATTER: &[&str] = &["client_encoding", "standard_conforming_strings", "client_min_messages"];
+const VALUES_MATTER: &[&str] = &["client_encoding", "standard_conforming_strings", "client_min_messages", "default_text_search_config"];
 
 /// Settings that may be read and not changed.
 const READABLE: &[&str] = &[
@@ -146,11 +148,14 @@ pub fn may_set(name: &str, value: Option<&str>) -> Result<(), Refusal> {
         "standard_conforming_strings" => !matches!(value.as_str(), "on" | "true" | "yes" | "1" | "t" | "y"),
         // At `log` and below the server would send what it writes into its log: statements as the wall has rewritten them, and plans.
         "client_min_messages" => !matches!(value.as_str(), "notice" | "warning" | "error"),
+        // The server would say whether the schema is there.
+        "default_text_search_config" => value.contains('.') && !value.starts_with("pg_catalog."),
         _ => false,
     };
     if pinned {
         let reason = match name.as_str() {
             "client_min_messages" => "The server would send what it writes into its log.",
+            "default_text_search_config" => "Name a configuration without a schema, or one of pg_catalog.",
             _ => "The wall reads statements by this setting and keeps it fixed.",
         };
         return Err(Refusal::not_allowed(format!("parameter \"{name}\" cannot be set to this value")).detail(reason));

@@ -14,6 +14,7 @@ postgres:
     public.orders:    { scoped: tenant_id }
     public.letters:   { scoped: tenant_id }
     public.uses:      { scoped: tenant_id }
+    public.places:    { scoped: tenant_id }
     public.hidden:    { scoped: { column: org, hidden: true } }
     public.countries: { shared: read }
 ";
@@ -24,9 +25,12 @@ CREATE DOMAIN posint AS int CHECK (VALUE > 0);
 CREATE DOMAIN yes AS bool CHECK (VALUE);
 CREATE TYPE pair AS (p point, t text);
 CREATE TABLE orders (id int NOT NULL, tenant_id text NOT NULL, note text NOT NULL, flag bool NOT NULL DEFAULT true, nums int[] NOT NULL DEFAULT '{1}',
-    a pair, x xml[], big bigint, amount numeric, PRIMARY KEY (tenant_id, id));
+    a pair, x xml[], big bigint, amount numeric, ring circle, ls lseg, PRIMARY KEY (tenant_id, id));
 CREATE TABLE letters (id int NOT NULL, tenant_id text NOT NULL, note text NOT NULL, flag bool NOT NULL DEFAULT true, nn text COLLATE nd,
     german text COLLATE \"de-x-icu\", PRIMARY KEY (tenant_id, id));
+CREATE TABLE places (id int NOT NULL, tenant_id text NOT NULL, area polygon, PRIMARY KEY (tenant_id, id));
+CREATE INDEX ON places USING gist (area);
+INSERT INTO places VALUES (1, 'acme', '((0,0),(1,1),(1,0))');
 CREATE TABLE countries (code text PRIMARY KEY);
 INSERT INTO countries VALUES ('DE');
 CREATE TABLE uses (id int NOT NULL, tenant_id text NOT NULL, code text REFERENCES countries, PRIMARY KEY (tenant_id, id));
@@ -38,10 +42,25 @@ INSERT INTO orders (id, tenant_id, note, flag) VALUES (1, 'acme', 'a', false);
 
 /// Of another tenant: what each of the statements would stumble over.
 const OTHERS: &str = "
-INSERT INTO orders SELECT n, 'globex', 'z', true, '{1}', '(\"(1,1)\",x)'::pair, ARRAY['<a/>'::xml], 8000000000, 1e300 FROM generate_series(1, 40) n;
+INSERT INTO orders SELECT n, 'globex', 'z', true, '{1}', '(\"(1,1)\",x)'::pair, ARRAY['<a/>'::xml], 8000000000, 1e300, '<(0,0),1e200>', '[(-1e308,0),(1e308,1e308)]' FROM generate_series(1, 40) n;
 INSERT INTO letters SELECT n, 'globex', 'z', true, 'q', 'q' FROM generate_series(1, 40) n;
 INSERT INTO uses VALUES (1, 'globex', 'DE');
+INSERT INTO places VALUES (1, 'globex', '((-1e308,-1e308),(1e308,1e308),(1e308,-1e308))');
 ";
+
+/// Texts of several statements, which settle first how they are planned.
+const IN_TURN: &[&str] = &[
+    "PREPARE a(float8[]) AS SELECT id FROM orders WHERE note > 'y' AND amount = ANY($1); EXECUTE a('{}')",
+    "PREPARE a(oid[]) AS SELECT id FROM orders WHERE NOT flag OR big = ANY($1); EXECUTE a('{}')",
+    "PREPARE a(name) AS SELECT id FROM letters WHERE note > 'y' AND $1 < german; EXECUTE a('x')",
+    "PREPARE a(name[]) AS SELECT id FROM letters WHERE note > 'y' AND german < $1[1]; EXECUTE a('{x}')",
+    "SET plan_cache_mode = force_generic_plan; PREPARE a(name) AS SELECT id FROM orders WHERE note > 'y' AND note < $1[0:1]; EXECUTE a('x')",
+    "SET plan_cache_mode = force_generic_plan; PREPARE a(circle) AS SELECT id FROM orders WHERE note > 'y' AND (NOT flag OR circle_eq($1, $1)); EXECUTE a('<(0,0),1e200>')",
+    "SET plan_cache_mode = force_generic_plan; PREPARE a(lseg) AS SELECT id FROM orders WHERE note > 'y' AND length($1) IS NULL; EXECUTE a('[(-1e308,0),(1e308,1e308)]')",
+    "SET enable_seqscan = off; SET enable_sort = off; SELECT id FROM places ORDER BY area <-> point '(0,0)' LIMIT 1",
+    "SET enable_seqscan = off; SET enable_sort = off; SELECT id FROM (SELECT * FROM places) s ORDER BY area <-> point '(0,0)' LIMIT 1",
+    "SET enable_seqscan = off; SET enable_sort = off; WITH w AS (SELECT * FROM places) SELECT area <-> point '(0,0)' AS d FROM w ORDER BY d",
+];
 
 /// A statement, and its parameters.
 const ASKED: &[(&str, &[Option<&str>])] = &[
@@ -61,6 +80,10 @@ const ASKED: &[(&str, &[Option<&str>])] = &[
     ("SELECT id FROM orders WHERE note > 'y' AND x = x", &[]),
     ("SELECT id FROM orders WHERE note > 'y' AND a IN (SELECT a FROM orders)", &[]),
     ("SELECT count(*) FROM orders o WHERE note > 'y' AND (o.a).t = 'x' AND NULLIF(a, a) IS NULL", &[]),
+    ("SELECT id FROM orders WHERE note > 'y' AND circle_eq(ring, ring)", &[]),
+    ("SELECT id FROM orders WHERE note > 'y' AND lseg_lt(ls, ls)", &[]),
+    ("SELECT id FROM orders WHERE note > 'y' AND length(ls) IS NULL", &[]),
+    ("SELECT id FROM orders o WHERE note > 'y' AND (o.ls).length IS NULL", &[]),
     ("SELECT id FROM letters WHERE flag AND nn LIKE 'a%'", &[]),
     ("SELECT id FROM letters WHERE flag AND nn ^@ 'a'", &[]),
     ("SELECT id FROM letters WHERE flag AND note COLLATE nd ILIKE 'a%'", &[]),
@@ -129,7 +152,15 @@ fn nothing_that_fails_tells_of_others_rows() {
             Ok(rows) => format!("{sql}\n  {}\n{}", rows.tag, rows.text()),
             Err(error) => format!("{sql}\n  {} {}", error.code, error.message),
         };
-        ASKED.iter().map(answer).collect()
+        let mut all: Vec<String> = ASKED.iter().map(answer).collect();
+        for text in IN_TURN {
+            // Each text in a session of its own, for what it settles lasts.
+            all.push(match Client::tenant(wall.port("pg"), "acme").query(text) {
+                Ok(rows) => format!("{text}\n  {}\n{}", rows.tag, rows.text()),
+                Err(error) => format!("{text}\n  {} {}", error.code, error.message),
+            });
+        }
+        all
     };
     let before = ask(&mut acme);
     database.psql(OTHERS);

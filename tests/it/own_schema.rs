@@ -209,3 +209,68 @@ fn nothing_leads_out_of_it() {
     }
     assert_eq!(database.psql("SELECT count(*) FROM \"tenant_globex-2\".orders"), "2");
 }
+
+/// A value of a type that is there tells of its columns or labels, and what it names is looked up: of types that are not the tenant's, a client
+/// hears what it hears of one that is not there.
+#[test]
+fn parameters_are_of_no_types_of_others() {
+    let database = database();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    let oid = |name: &str| database.psql(&format!("SELECT '{name}'::regtype::oid")).trim().parse::<u32>().unwrap();
+    let mut ask = |oid: u32, sql: &str, value: &str| {
+        acme.parse("", sql, &[oid]);
+        acme.bind("", "", &[Some(value)]);
+        acme.describe_portal("");
+        acme.execute("", 0);
+        acme.sync();
+        match acme.answers().pop().expect("an answer") {
+            Ok(rows) => rows.text(),
+            Err(error) => format!("{} {}", error.code, error.message),
+        }
+    };
+    assert_eq!(ask(oid("tenant_acme.mood"), "SELECT $1", "bad"), "bad");
+    assert_eq!(ask(oid("tenant_acme.mood[]"), "SELECT $1", "{bad}"), "{bad}");
+    assert_eq!(ask(oid("int4"), "SELECT $1", "7"), "7");
+    let nothing = ask(4_000_000_000, "SELECT $1", "(1)");
+    assert!(nothing.starts_with("0A000"), "{nothing}");
+    for name in [
+        "\"tenant_globex-2\".mood",
+        "\"tenant_globex-2\".orders",
+        "lists.hush",
+        "pg_sequences",
+        "pg_class",
+        "regclass",
+        "regproc[]",
+        "regconfig",
+    ] {
+        assert_eq!(ask(oid(name), "SELECT $1", "(secrets)"), nothing, "{name}");
+    }
+}
+
+/// The server says of a name with a schema whether the schema is there.
+#[test]
+fn names_of_text_search_objects_tell_of_no_tenant() {
+    let database = database();
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    assert_eq!(acme.query("SELECT to_tsvector('english', 'cats'), 'pg_catalog.simple'::regconfig").unwrap().text(), "'cat':1|simple");
+    for form in [
+        "SELECT '{}'::regconfig",
+        "SELECT to_tsvector('{}', 'a')",
+        "SELECT ts_lexize('{}', 'a')",
+        "SELECT * FROM ts_parse('{}', 'a')",
+        "SELECT ('' || '{}')::regdictionary",
+        "SET default_text_search_config = '{}'",
+        "SELECT set_config('default_text_search_config', '{}', false)",
+    ] {
+        let mut ask = |schema: &str| {
+            let error = acme.query(&form.replace("{}", &format!("tenant_{schema}.x"))).expect_err(form);
+            (error.code, error.message.replace(schema, "?"))
+        };
+        assert_eq!(ask("globex-2"), ask("nobody"), "{form}");
+    }
+    for (sql, value) in [("SELECT to_tsvector($1, 'a')", "tenant_nobody.x"), ("SELECT $1::regconfig", "tenant_nobody.x")] {
+        assert_eq!(acme.extended(sql, &[Some(value)]).unwrap_err().code, "0A000", "{sql}");
+    }
+}

@@ -6,8 +6,10 @@ pub mod functions;
 mod hidden;
 mod known;
 pub mod own_schema;
+pub mod parameters;
 mod queries;
 pub mod regtypes;
+pub mod search;
 
 pub use hidden::Concealed;
 pub use known::{FIRST_USER_OID, Known};

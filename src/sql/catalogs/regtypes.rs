@@ -39,12 +39,6 @@ pub fn names_an_object(function: &str) -> bool {
         || matches!(function, "pg_typeof" | "pg_partition_root" | "pg_partition_ancestors")
 }
 
-/// Whether this type's input looks a name up (regclass and its kin, aclitem, and arrays of them): a parameter of such a type would ask
-/// the server about a name the wall has not seen.
-pub fn looks_names_up(type_oid: u32) -> bool {
-    matches!(type_oid, 24 | 1008 | 1033 | 1034 | 2202..=2211 | 4089 | 4090 | 4096 | 4097 | 4191 | 4192)
-}
-
 /// Whether a function takes any value as it is, with no other beside it to be looked up.
 pub fn takes_anything(function: &str) -> bool {
     matches!(

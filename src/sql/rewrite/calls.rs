@@ -22,9 +22,13 @@ impl Rewriter<'_> {
         }
         self.own_rows(call, place)?;
         self.counts_no_transactions(name, &call.args, place)?;
+        if own {
+            self.search_call(name, &call.args, place)?;
+        }
         let mut traits = Traits::varying();
         let aggregate = own && functions::is_aggregate(name) && !self.cx.catalog.user_functions.contains(name);
         self.aggregated += usize::from(aggregate);
+        self.sorted_calls += usize::from(call.agg_distinct || !call.agg_order.is_empty());
         traits.add(self.exprs(&mut call.args)?);
         traits.add(self.exprs(&mut call.agg_order)?);
         traits.add(self.optional(call.agg_filter.as_mut())?);
@@ -85,7 +89,8 @@ impl Rewriter<'_> {
                     return Ok(traits.raising());
                 }
                 let converts = self.conversions.wanted && !conversions::is_firm_call(name);
-                Ok(if listed.raises || converts || !self.calls_with_any_collation(name) { traits.raising() } else { traits })
+                let measures = functions::measures_shapes(name) && call.args.iter().any(|a| self.may_be_shape(a));
+                Ok(if listed.raises || converts || measures || !self.calls_with_any_collation(name) { traits.raising() } else { traits })
             }
             None if self.cx.catalog.unsafe_fields.contains(name) && !self.cx.catalog.user_functions.contains(name) => {
                 Err(Refusal::not_allowed(format!("permission denied for function {name}")).at(place))

@@ -53,7 +53,8 @@ fn brought(value: &Value) -> usize {
         Value::Object(fields) => fields
             .iter()
             .map(|(name, inner)| match name {
-                "ColumnRef" | "SubLink" | "SqlvalueFunction" => 1,
+                // A parameter of type `name` has "C".
+                "ColumnRef" | "ParamRef" | "SubLink" | "SqlvalueFunction" => 1,
                 "FuncCall" | "TypeCast" => brought(inner).max(1),
                 _ => brought(inner),
             })

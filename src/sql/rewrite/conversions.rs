@@ -47,7 +47,7 @@ fn text<'v>(var: &'v Value, field: &str) -> &'v str {
 }
 
 /// Whether a parameter is declared as of such a type, in Parse or in PREPARE.
-fn has_loose_parameters(cx: &Context<'_>, statement: &NodeEnum) -> bool {
+pub(super) fn has_loose_parameters(cx: &Context<'_>, statement: &NodeEnum) -> bool {
     let firm = |t: &Node| matches!(&t.node, Some(NodeEnum::TypeName(t)) if firm_type(t));
     let declared = matches!(statement, NodeEnum::PrepareStmt(x) if !x.argtypes.iter().all(firm));
     cx.private.loose_parameters || declared

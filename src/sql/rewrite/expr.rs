@@ -2,6 +2,7 @@
 
 use super::shape::{compares_rows, is_row, plain_pattern};
 use super::{Res, Rewriter, free, from};
+use crate::sql::catalogs::search;
 use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use, passes_a_namesake};
 use crate::sql::{Refusal, functions, nodes};
@@ -17,6 +18,7 @@ impl Rewriter<'_> {
         if meets {
             traits = traits.raising();
         }
+        self.distance(expr, &traits)?;
         self.raisings += usize::from(traits.raises());
         if column || (call && traits.uses.contains(&Use::Any)) {
             self.reads.extend(traits.uses.iter().filter(|_| self.sublinks > 0).cloned());
@@ -123,12 +125,15 @@ impl Rewriter<'_> {
         let place = x.location;
         let type_name = x.type_name.as_mut().ok_or_else(|| self.unknown_at("this expression", Some(place)))?;
         let quiet = nodes::names(&type_name.names).is_some_and(|n| n.last() == Some(&"text")) && type_name.array_bounds.is_empty();
+        let quiet = quiet && !self.cx.catalog.hazards.casts;
         if quiet {
             self.values_alone(x.arg.as_deref());
         }
         let mut traits = self.optional(x.arg.as_mut())?;
         traits.varies |= !self.is_made_while_planning(x.arg.as_deref(), type_name);
-        self.type_name(type_name)?;
+        if !self.search_cast(x.arg.as_deref(), type_name)? {
+            self.type_name(type_name)?;
+        }
         Ok(if quiet { traits } else { traits.raising() })
     }
 
@@ -223,6 +228,8 @@ impl Rewriter<'_> {
                     traits.add(self.optional(index.lidx.as_mut())?);
                     traits.add(self.optional(index.uidx.as_mut())?);
                     traits = traits.raising();
+                    // It costs nothing, and fails where the array is of a fixed length, as `name` is.
+                    traits.raising.extend((index.is_slice && !left_out!(self.cx, Arrays)).then_some(Use::Any));
                 }
                 _ => return Err(Refusal::not_understood("this subscript is not supported")),
             }
@@ -233,7 +240,10 @@ impl Rewriter<'_> {
     fn operation(&mut self, x: &mut AExpr) -> Res<Traits> {
         self.told_from_null(x);
         self.resolve_beside(x)?;
-        let short = free::is_short_span_from_now(x);
+        let span = free::span_from_now(x);
+        // Of another text of this shape it may not be true.
+        self.asked.set(self.asked.get() || span.is_some());
+        let short = span == Some(true);
         let mut traits = self.optional(x.lexpr.as_mut())?;
         traits.add(self.optional(x.rexpr.as_mut())?);
         traits.varies |= self.is_late_operator(x);
@@ -300,7 +310,7 @@ impl Rewriter<'_> {
         }
         match functions::find_operator(operator) {
             Some(functions::Operator::Quiet) => true,
-            Some(functions::Operator::Json) => !self.cx.catalog.has_json,
+            Some(functions::Operator::Json) => !self.cx.catalog.has_json && !self.loose,
             Some(functions::Operator::Raises) | None => false,
         }
     }
@@ -365,7 +375,7 @@ impl Rewriter<'_> {
     }
 
     pub(super) fn window(&mut self, window: &mut WindowDef) -> Res<Traits> {
-        self.windows += 1;
+        self.sorted_calls += 1;
         let mut traits = self.exprs(&mut window.partition_clause)?;
         traits.add(self.exprs(&mut window.order_clause)?);
         traits.add(self.optional(window.start_offset.as_mut())?);
@@ -384,6 +394,9 @@ impl Rewriter<'_> {
         let names = nodes::names(&type_name.names).unwrap_or_default();
         self_contained(type_name).map_err(|r| r.at(place))?;
         match names.as_slice() {
+            names if search::is_search_type(names) && self.cx.catalog.only_names_search_by_literals() => {
+                Err(Refusal::not_understood("a value of this type is not supported here").at(place))
+            }
             // The rows of a temporary table; its name stands before any other.
             [name] | [TEMP, name] if self.cx.private.temps.row_type(name).is_some() => {
                 self.private = true;

@@ -6,8 +6,8 @@
 
 use super::{Res, Rewriter, free};
 use crate::sql::Refusal;
-use crate::sql::nodes;
 use crate::sql::scope::{Traits, Use, guards_for};
+use crate::sql::{functions, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{BoolExpr, BoolExprType, Node, SubLinkType};
 
@@ -128,6 +128,19 @@ impl Rewriter<'_> {
             self.fence(part, traits, costly)?;
         }
         Ok(traits.raises())
+    }
+
+    /// An index that gives rows in an operator's order works it out for each row that it holds, before any filter of the scan (Index Scan, Order By).
+    pub(super) fn distance(&mut self, expr: &mut Node, traits: &Traits) -> Res<()> {
+        let orders = match &expr.node {
+            Some(NodeEnum::AExpr(x)) => nodes::names(&x.name).is_some_and(|n| n.last().is_some_and(|n| functions::may_order_rows(n))),
+            _ => false,
+        };
+        let filtered = self.levels.last().is_some_and(|level| level.passed || level.written);
+        if orders && filtered && traits.raises() && !left_out!(self.cx, Distances) {
+            self.fence(expr, traits, false)?;
+        }
+        Ok(())
     }
 
     fn fence(&mut self, condition: &mut Node, traits: &Traits, costly: bool) -> Res<()> {

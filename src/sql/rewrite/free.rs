@@ -40,10 +40,10 @@ fn is_arithmetic(x: &AExpr) -> bool {
     operator && number(&x.lexpr) && number(&x.rexpr)
 }
 
-/// `now() - interval '7 days'`, `CURRENT_DATE + 7`: what cannot fail.
-pub(super) fn is_short_span_from_now(x: &AExpr) -> bool {
+/// `now() - interval '7 days'`, `CURRENT_DATE + 7`: whether it certainly cannot fail; None for what is no such thing, whatever the span.
+pub(super) fn span_from_now(x: &AExpr) -> Option<bool> {
     let sides = (x.lexpr.as_ref().and_then(|n| n.node.as_ref()), x.rexpr.as_ref().and_then(|n| n.node.as_ref()));
-    let (Some(base), Some(span)) = sides else { return false };
+    let (Some(base), Some(span)) = sides else { return None };
     let moves = nodes::names(&x.name).is_some_and(|n| matches!(n.as_slice(), ["+" | "-"]));
     let now = match base {
         NodeEnum::SqlvalueFunction(_) => true,
@@ -60,12 +60,13 @@ pub(super) fn is_short_span_from_now(x: &AExpr) -> bool {
     let short = match span {
         NodeEnum::AConst(c) => matches!(&c.val, Some(a_const::Val::Ival(i)) if (0..10_000).contains(&i.ival)),
         NodeEnum::TypeCast(cast) => {
-            let interval = cast.type_name.as_ref().and_then(|t| nodes::names(&t.names)).is_some_and(|n| n.last() == Some(&"interval"));
-            interval && cast.arg.as_deref().is_some_and(text)
+            // `interval '9999' year` says the unit elsewhere.
+            let bare = |t: &TypeName| t.typmods.is_empty() && nodes::names(&t.names).is_some_and(|n| n.last() == Some(&"interval"));
+            cast.type_name.as_ref().is_some_and(bare) && cast.arg.as_deref().is_some_and(text)
         }
         _ => false,
     };
-    moves && now && short
+    (moves && now).then_some(short)
 }
 
 /// Whether a comparison costs more than a guard if this side of it costs anything: no constant makes less of it. `= true` goes away where what
@@ -189,11 +190,11 @@ impl Rewriter<'_> {
         self.early |= lazy && (self.raisings > 0 || self.sorts_oddly()) && by_parent(scope) && !left_out!(self.cx, EarlyParents);
     }
 
-    /// Keys by which rows are sorted may be made before a join (since PostgreSQL 13, below Gather Merge): where one can fail, tables whose guard is
-    /// a join are wrapped. `before` is how many expressions raised before the target list.
-    pub(super) fn early_keys(&mut self, select: &SelectStmt, before: usize, windows: usize, arm: bool) {
+    /// Keys by which rows are sorted may be made before a join (since PostgreSQL 13, below Gather Merge; those of an aggregate since 16, planner.c,
+    /// adjust_group_pathkeys_for_groupagg): where one can fail, tables whose guard is a join are wrapped. `before` is how many expressions raised before the target list.
+    pub(super) fn early_keys(&mut self, select: &SelectStmt, before: usize, sorted: usize, arm: bool) {
         let keyed = arm
-            || self.windows != windows
+            || self.sorted_calls != sorted
             || [&select.sort_clause, &select.group_clause, &select.distinct_clause, &select.window_clause].iter().any(|c| !c.is_empty());
         let here = self.levels.last().is_some_and(by_parent);
         let fails = self.raisings != before || self.compares_oddly();

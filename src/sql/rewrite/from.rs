@@ -153,6 +153,7 @@ impl Rewriter<'_> {
         // Another share than these fails.
         let share = |n: &Node| matches!(&n.node, Some(NodeEnum::AConst(c)) if matches!(&c.val, Some(pg::a_const::Val::Ival(i)) if (0..=100).contains(&i.ival)));
         let sure = sample.args.iter().all(share) && sample.repeatable.as_deref().is_none_or(share);
+        self.asked.set(true);
         self.raisings += usize::from(!sure);
         self.levels.push(scope.clone());
         let arguments = self.sample_arguments(sample);
@@ -274,7 +275,7 @@ impl Rewriter<'_> {
     }
 
     fn join_condition(&mut self, join: &mut JoinExpr, guards: Vec<Node>, scope: &Scope, first: usize) -> Res<()> {
-        let inside = Scope { items: scope.items[first..].to_vec(), passed: false };
+        let inside = Scope { items: scope.items[first..].to_vec(), ..Scope::default() };
         let condition = match join.quals.take() {
             None => None,
             Some(mut quals) => {

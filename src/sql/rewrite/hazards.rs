@@ -14,9 +14,6 @@ use std::sync::Arc;
 /// Whether a statement may make values that cannot be compared without a chance to fail, of no column: by a parameter, a type or a function.
 pub(super) fn is_odd(cx: &Context<'_>) -> bool {
     let hazards = &cx.catalog.hazards;
-    if cx.private.loose_parameters {
-        return true;
-    }
     // As it is written, and as PostgreSQL folds it; an escaped name is in no word.
     let folded = cx.source.to_lowercase();
     let words = |text: &str| text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|word| hazards.makes_shape(word));
@@ -168,7 +165,7 @@ impl Rewriter<'_> {
         match &array.node {
             // A literal takes the type of the other side.
             Some(NodeEnum::AConst(_)) => true,
-            Some(NodeEnum::ParamRef(_)) => !self.cx.private.loose_parameters,
+            Some(NodeEnum::ParamRef(_)) => !self.loose,
             Some(NodeEnum::TypeCast(cast)) => cast.type_name.as_ref().is_some_and(firm),
             Some(NodeEnum::AArrayExpr(array)) => !array.elements.is_empty() && array.elements.iter().all(|e| self.is_firm(e)),
             _ => false,

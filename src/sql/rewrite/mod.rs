@@ -31,6 +31,7 @@ mod row_function;
 mod row_types;
 mod rows;
 mod rows_calls;
+mod search;
 mod select;
 mod session;
 mod shape;
@@ -82,6 +83,8 @@ pub struct Rewritten {
     pub own_literals: Vec<String>,
     /// Literals that must not be it.
     pub unlike_literals: Vec<String>,
+    /// What a literal says was asked, so that another in its place needs a judgement of its own.
+    pub asked: bool,
     /// Client parameters that name a channel.
     pub channels: Vec<u16>,
     /// The tenant must stand in it as a literal.
@@ -147,7 +150,8 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
     rewriter.conversions = conversions::Conversions::of(&context, inner);
     rewriter.collations = collations::may_meet(&context);
-    rewriter.odd = hazards::is_odd(&context);
+    rewriter.loose = conversions::has_loose_parameters(&context, inner);
+    rewriter.odd = rewriter.loose || hazards::is_odd(&context);
     if (rewriter.odd || rewriter.collations) && hazards::is_misfit(&context, inner) {
         return Err(Refusal::not_understood("temporary relations with a collation or a type of this kind are not supported")
             .detail("Comparing values of their columns can fail, and later statements would not know."));
@@ -168,6 +172,7 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
         own: rewriter.own,
         own_literals: rewriter.own_literals,
         unlike_literals: rewriter.unlike_literals,
+        asked: rewriter.asked.get(),
         channels: rewriter.channels,
         literal: rewriter.literal,
         private: rewriter.private,
@@ -188,6 +193,8 @@ struct Rewriter<'a> {
     own: Vec<OwnParameter>,
     own_literals: Vec<String>,
     unlike_literals: Vec<String>,
+    /// What a literal says was asked: what holds of it need not hold of another in its place.
+    asked: std::cell::Cell<bool>,
     upsert: bool,
     /// How many conditions were fenced so far.
     fences: usize,
@@ -196,6 +203,8 @@ struct Rewriter<'a> {
     raised: bool,
     has_ctes: bool,
     conversions: conversions::Conversions,
+    /// A parameter is declared, in Parse or PREPARE, as of a type that makes PostgreSQL convert what stands beside it.
+    loose: bool,
     /// The statement may make values that cannot be compared without a chance to fail.
     odd: bool,
     /// The statement may bring two collations together.
@@ -217,8 +226,8 @@ struct Rewriter<'a> {
     full: bool,
     /// The query that is entered next is an arm of a set operation.
     arm: bool,
-    /// How many windows there were so far.
-    windows: usize,
+    /// How many windows, and aggregates of sorted or distinct values, there were so far.
+    sorted_calls: usize,
     /// How many rows stand as values so far.
     row_values: usize,
     /// How many writes there were, the tables they write, and those in which they look up what their rows refer to, by schema and name.
@@ -268,6 +277,7 @@ impl<'a> Rewriter<'a> {
             own: Vec::new(),
             own_literals: Vec::new(),
             unlike_literals: Vec::new(),
+            asked: std::cell::Cell::default(),
             upsert: false,
             fences: 0,
             has_write: false,
@@ -275,6 +285,7 @@ impl<'a> Rewriter<'a> {
             has_ctes: false,
             conversions: conversions::Conversions::default(),
             collations: false,
+            loose: false,
             odd: false,
             mode,
             raisings: 0,
@@ -285,7 +296,7 @@ impl<'a> Rewriter<'a> {
             full: false,
             aggregated: 0,
             arm: false,
-            windows: 0,
+            sorted_calls: 0,
             row_values: 0,
             writes: 0,
             written: Vec::new(),

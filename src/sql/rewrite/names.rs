@@ -117,6 +117,9 @@ impl Rewriter<'_> {
             return self.reg_cast(expr, name).map(Some);
         }
         let Some(NodeEnum::TypeCast(cast)) = expr.node.as_mut() else { return Ok(None) };
+        if let Some(type_name) = cast.type_name.as_ref() {
+            self.search_cast(cast.arg.as_deref(), type_name)?;
+        }
         self.optional(cast.arg.as_mut()).map(|traits| Some(traits.raising()))
     }
 

@@ -96,7 +96,7 @@ impl Rewriter<'_> {
             }
         }
         let labels = labels::of(&select.target_list);
-        let (raisings, windows) = (self.raisings, self.windows);
+        let (raisings, sorted) = (self.raisings, self.sorted_calls);
         let mut traits = if left_out!(self.cx, TargetList) { Traits::default() } else { self.exprs(&mut select.target_list)? };
         labels::keep(&mut select.target_list, labels);
         for row in &mut select.values_lists {
@@ -114,7 +114,7 @@ impl Rewriter<'_> {
             self.having(having)?;
         }
         self.tail(select, Some(&shown))?;
-        self.early_keys(select, raisings, windows, arm);
+        self.early_keys(select, raisings, sorted, arm);
         if top {
             self.rows_select(select, aggregates);
         }

@@ -4,6 +4,7 @@ use super::from::{barriers, push};
 use super::own::tenant_type;
 use super::{Res, Rewriter, labels};
 use crate::sql::catalog::Relation;
+use crate::sql::scope::Traits;
 use crate::sql::scope::{Guard, Scope, Thing};
 use crate::sql::{Refusal, nodes};
 use pg_query::NodeEnum;
@@ -143,7 +144,7 @@ impl Rewriter<'_> {
             self.row_types = self.row_types_of(&returning.exprs, level, None);
         }
         let labels = labels::of(&returning.exprs);
-        self.exprs(&mut returning.exprs)?;
+        self.written(|walk| walk.exprs(&mut returning.exprs))?;
         labels::keep(&mut returning.exprs, labels);
         self.rows_returning(&mut returning.exprs);
         Ok(())
@@ -169,11 +170,20 @@ impl Rewriter<'_> {
                     }
                 }
                 _ => {
-                    self.expr(value)?;
+                    self.written(|walk| walk.expr(value))?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Walks what the innermost level assigns or returns.
+    fn written(&mut self, walk: impl FnOnce(&mut Self) -> Res<Traits>) -> Res<Traits> {
+        let mark = |walk: &mut Self, written: bool| walk.levels.last_mut().map(|level| std::mem::replace(&mut level.written, written));
+        let around = mark(self, true);
+        let walked = walk(self);
+        mark(self, around.unwrap_or_default());
+        walked
     }
 
     fn multi_source(&mut self, source: &mut Node) -> Res<()> {

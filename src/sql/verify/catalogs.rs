@@ -63,7 +63,7 @@ impl Walk<'_> {
     /// An expression of the client's that looks into the catalogs: None if it does not.
     pub(super) fn catalog_expr(&mut self, f: &Value, c: &Value) -> Option<Res<()>> {
         let (ck, cv) = kind(c)?;
-        if let Some(proved) = self.lock_call(f, c) {
+        if let Some(proved) = self.search_names(c).err().map(Err).or_else(|| self.lock_call(f, c)) {
             return Some(proved);
         }
         match ck {

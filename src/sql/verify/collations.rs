@@ -44,7 +44,7 @@ impl Walk<'_> {
 /// How many parts of it may have a collation of their own.
 fn carries(value: &Value) -> usize {
     match (kind(value), value) {
-        (Some(("ColumnRef" | "SubLink" | "SqlvalueFunction", _)), _) => 1,
+        (Some(("ColumnRef" | "ParamRef" | "SubLink" | "SqlvalueFunction", _)), _) => 1,
         (Some(("FuncCall" | "TypeCast", node)), _) => node_carries(node).max(1),
         (Some((_, node)), _) => node_carries(node),
         (None, Value::Array(all)) => all.iter().map(carries).sum(),

@@ -10,11 +10,11 @@ use pg_query::protobuf::SubLinkType;
 impl Walk<'_> {
     /// Before a statement of the client's is walked: whether something in it may make PostgreSQL convert a column of a `through` table.
     pub(super) fn look_for_conversions(&mut self, client: &Value) {
-        self.look_for_collations(client);
-        self.look_for_shapes(client);
         let prepared = fields(client, "PrepareStmt").map(|p| list(p, "argtypes")).unwrap_or_default();
         let firm = |t: &Value| fields(t, "TypeName").and_then(|t| names(list(t, "names")).last().copied()).is_some_and(facts::is_firm_type);
         self.conditions.loose = self.private.loose_parameters || !prepared.iter().all(firm);
+        self.look_for_collations(client);
+        self.look_for_shapes(client);
         (self.conditions.mixes, self.conditions.converts) = (false, false);
         if !self.catalog.converts {
             return;

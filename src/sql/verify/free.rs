@@ -152,7 +152,10 @@ pub(super) fn is_short_span_from_now(x: &Value) -> bool {
         Some(("AConst", c)) => c["val"]["Ival"]["ival"].as_i64().is_some_and(|days| (0..10_000).contains(&days)),
         Some(("TypeCast", cast)) => {
             let literal = fields(&cast["arg"], "AConst").and_then(|c| c["val"]["Sval"]["sval"].as_str());
-            names(list(&cast["type_name"], "names")).last() == Some(&"interval") && literal.is_some_and(functions::is_short_span)
+            let to = &cast["type_name"];
+            list(to, "typmods").is_empty()
+                && names(list(to, "names")).last() == Some(&"interval")
+                && literal.is_some_and(functions::is_short_span)
         }
         _ => false,
     };
@@ -196,13 +199,18 @@ pub(super) fn may_hold_arrays(array: &Value) -> bool {
     !list(array, "elements").iter().all(scalar)
 }
 
+/// A slice of an array, which fails where it is of a fixed length, and costs nothing.
+pub(super) fn is_slice(indirection: &Value) -> bool {
+    list(indirection, "indirection").iter().any(|s| fields(s, "AIndices").is_some_and(|i| i["is_slice"] == Value::Bool(true)))
+}
+
 /// A function that only the wall makes something of, with the names in literals: what stands for it is proved where it stands.
 pub(super) fn is_call_of_the_walls(catalog: &Catalog, c: &Value) -> bool {
     let Some(call) = fields(c, "FuncCall") else { return false };
     let args = list(call, "args");
     let named = names(list(call, "funcname"));
     let unknown = matches!(named.as_slice(), [name] | ["pg_catalog", name] if functions::find_call(name, args.len()).is_none());
-    unknown && args.iter().all(|a| fields(a, "AConst").is_some()) && !named.last().is_some_and(|n| raises::has_effect(catalog, n))
+    unknown && args.iter().all(|a| fields(a, "AConst").is_some()) && !named.last().is_some_and(|n| super::hazards::has_effect(catalog, n))
 }
 
 impl Walk<'_> {
@@ -273,8 +281,10 @@ impl Walk<'_> {
             return Ok(());
         }
         const KEYS: &[&str] = &["sort_clause", "group_clause", "distinct_clause", "window_clause"];
-        let keyed = arm || KEYS.iter().any(|k| !list(c, k).is_empty()) || has_window(&c["target_list"]);
-        if keyed && (self.compares_oddly() || self.fails_anywhere(&c["target_list"]) || KEYS.iter().any(|k| self.fails_anywhere(&c[*k]))) {
+        // Those of an aggregate are keys as well (since PostgreSQL 16), wherever it stands: one in a subquery may be of this level.
+        let shown = ["target_list", "having_clause"];
+        let keyed = arm || KEYS.iter().any(|k| !list(c, k).is_empty()) || shown.iter().any(|k| sorts_calls(&c[*k]));
+        if keyed && (self.compares_oddly() || shown.iter().chain(KEYS).any(|k| self.fails_anywhere(&c[*k]))) {
             return disagree("a key that can fail may be made before a guard by way of a parent");
         }
         if list(c, "from_clause").iter().any(|item| self.item_fails(item)) {
@@ -302,12 +312,14 @@ impl Walk<'_> {
     }
 }
 
-fn has_window(value: &Value) -> bool {
+/// Whether a call in it is over a window, or an aggregate of values that are sorted or told apart.
+fn sorts_calls(value: &Value) -> bool {
     match value {
-        Value::Array(all) => all.iter().any(has_window),
+        Value::Array(all) => all.iter().any(sorts_calls),
         Value::Object(map) => {
-            fields(value, "FuncCall").is_some_and(|call| !call["over"].is_null())
-                || map.iter().any(|(key, inner)| key != "subselect" && has_window(inner))
+            let sorted =
+                |call: &Value| !call["over"].is_null() || call["agg_distinct"] == Value::Bool(true) || !list(call, "agg_order").is_empty();
+            fields(value, "FuncCall").is_some_and(sorted) || map.values().any(sorts_calls)
         }
         _ => false,
     }

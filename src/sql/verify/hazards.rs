@@ -4,6 +4,7 @@ use super::raises::is_row;
 use super::scopes::Level;
 use super::{Res, Walk, disagree, fields, kind, list, names};
 use crate::policy::Home;
+use crate::sql::catalog::Catalog;
 use crate::sql::conversions as facts;
 use crate::sql::functions;
 use crate::sql::hazards::Hazards;
@@ -20,7 +21,7 @@ impl Walk<'_> {
             "TypeName" | "type_name" => makes(names(list(part, "names"))),
             _ => false,
         });
-        self.conditions.odd = found || self.private.loose_parameters;
+        self.conditions.odd = found || self.conditions.loose;
         let made = ["CreateStmt", "CreateTableAsStmt", "ViewStmt", "AlterTableStmt"].iter().any(|name| fields(client, name).is_some());
         let into = fields(client, "SelectStmt").is_some_and(|s| !s["into_clause"].is_null());
         let rows = self.catalog.home == Home::Rows;
@@ -166,12 +167,18 @@ impl Walk<'_> {
         };
         let firm = match kind(&x["rexpr"]) {
             Some(("AConst", _)) => true,
-            Some(("ParamRef", _)) => !self.private.loose_parameters,
+            Some(("ParamRef", _)) => !self.conditions.loose,
             Some(("TypeCast", cast)) => names(list(&cast["type_name"], "names")).last().is_some_and(|n| facts::is_firm_type(n)),
             Some(("AArrayExpr", array)) => !list(array, "elements").is_empty() && list(array, "elements").iter().all(|e| self.firm(e)),
             _ => false,
         };
         fallible && !firm
+    }
+
+    /// What an index may work out for the rows that it holds, to give them in its order, before any filter.
+    pub(super) fn is_distance(&self, c: &Value) -> bool {
+        let orders = |x: &Value| names(list(x, "name")).last().is_some_and(|n| functions::may_order_rows(n));
+        self.levels.last().is_some_and(|level| level.passed) && fields(c, "AExpr").is_some_and(orders)
     }
 
     /// Values that cannot be compared may be compared by this node, which names no operator.
@@ -209,4 +216,9 @@ pub(super) fn compares_rows(x: &Value) -> bool {
         Some(all) => list(all, "items").iter().any(|item| apart(left, item)),
         None => apart(left, right),
     }
+}
+
+/// Functions whose call is seen from outside: it tells of the row as an error would. What a listed one does is not known.
+pub(super) fn has_effect(catalog: &Catalog, name: &str) -> bool {
+    functions::has_effect(name) || super::locks::shares_a_key(name) || catalog.functions.iter().any(|(_, listed)| listed == name)
 }

@@ -244,6 +244,9 @@ impl Walk<'_> {
             return self.same(f, c);
         }
         let (fname, cname) = (names(list(f, "names")), names(list(c, "names")));
+        if self.is_searched_elsewhere(&cname) {
+            return disagree("a text search object may be looked up in a schema of others");
+        }
         if let [TEMP, name] = fname.as_slice() {
             let own = matches!(cname.as_slice(), [n] | [TEMP, n] if n == name) && self.private.temps.row_type(name).is_some();
             let plain = f["setof"] != Value::Bool(true) && f["pct_type"] != Value::Bool(true);

@@ -31,6 +31,7 @@ mod row_function;
 mod rows;
 mod rows_calls;
 mod scopes;
+mod search;
 mod shown;
 mod steady;
 mod system;

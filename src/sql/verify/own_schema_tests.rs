@@ -174,6 +174,9 @@ fn only_the_own_schema_is_proved() {
             assert!(verify(client, outgoing, &catalog, 9).is_err(), "{client} => {outgoing}");
         }
     }
+    for client in ["SELECT 'english'::regconfig", "SELECT 'pg_catalog.simple'::regdictionary", "SELECT NULL::regconfig"] {
+        assert_eq!(verify(client, client, &catalog, 9).map(|_| ()), Ok(()), "{client}");
+    }
     // What the client cannot name is not proved either.
     for (client, outgoing) in [
         ("SELECT * FROM tenant_a.orders", "SELECT * FROM tenant_a.orders"),
@@ -187,6 +190,14 @@ fn only_the_own_schema_is_proved() {
         ("SELECT 1 COLLATE tenant_b.c", "SELECT 1 COLLATE tenant_b.c"),
         ("SELECT 1 OPERATOR(tenant_b.+) 1", "SELECT 1 OPERATOR(tenant_b.+) 1"),
         ("SELECT tenant_b.f()", "SELECT tenant_b.f()"),
+        ("SELECT 'tenant_b.x'::regconfig", "SELECT 'tenant_b.x'::regconfig"),
+        ("SELECT $1::regconfig", "SELECT $1::regconfig"),
+        ("SELECT ('tenant_b.' || 'x')::regdictionary", "SELECT ('tenant_b.' || 'x')::regdictionary"),
+        ("SELECT to_tsvector('tenant_b.x', 'a')", "SELECT pg_catalog.to_tsvector('tenant_b.x', 'a')"),
+        ("SELECT to_tsvector($1, 'a')", "SELECT pg_catalog.to_tsvector($1, 'a')"),
+        ("SELECT ts_lexize('tenant_b.x', 'a')", "SELECT pg_catalog.ts_lexize('tenant_b.x', 'a')"),
+        ("SELECT * FROM ts_parse('tenant_b.' || 'x', 'a')", "SELECT * FROM pg_catalog.ts_parse('tenant_b.' || 'x', 'a')"),
+        ("CREATE TEMP TABLE t (c regconfig)", "CREATE TEMP TABLE pg_temp.t (c regconfig)"),
     ] {
         assert!(verify(client, outgoing, &catalog, 9).is_err(), "{client}");
     }

@@ -4,7 +4,7 @@
 //! to the scans in it. So in WHERE and ON each part that can raise an error on a guarded relation's row stands in a fence of that relation's guard,
 //! and each query into which such a condition could be moved, or whose own output can fail, is one into which nothing is moved.
 
-use super::hazards::compares_rows;
+use super::hazards::{compares_rows, has_effect};
 use super::scopes::Level;
 use super::{MATERIALIZED, Pairs, Res, Walk, disagree, fields, free, kind, list, names};
 use crate::sql::catalog::Catalog;
@@ -47,6 +47,8 @@ pub(super) struct Conditions {
     pub(super) catalogs: bool,
     /// Something in a WITH query can fail.
     pub(super) with_fails: bool,
+    /// The type that is walked next is that of a literal that names a text search object.
+    pub(super) literal_search: bool,
 }
 
 /// A column as an expression names it.
@@ -97,7 +99,8 @@ impl Walk<'_> {
 
     /// Before a part of the client's is walked: one that can fail is behind the guards of all that it reads. Its own parts then need no look.
     pub(super) fn early_part(&mut self, f: &Value, c: &Value) -> Res<bool> {
-        if !self.conditions.early {
+        let distance = !self.conditions.early && self.is_distance(c);
+        if !self.conditions.early && !distance {
             return Ok(false);
         }
         let Some(mut uses) = self.failing_uses(c, self.conditions.place.apart) else { return Ok(false) };
@@ -124,8 +127,7 @@ impl Walk<'_> {
         if self.reads_unguarded(&uses) {
             return disagree("what can fail on a row may run before its guard");
         }
-        self.conditions.early = false;
-        Ok(true)
+        Ok(std::mem::take(&mut self.conditions.early))
     }
 
     /// After it.
@@ -153,7 +155,9 @@ impl Walk<'_> {
         if late || self.fails(c) {
             used(self.catalog, c, &mut uses);
             uses.extend((uses.is_empty() && free::varies(self.catalog, c)).then_some(Use::Free));
-            uses.extend((late || fields(c, "AArrayExpr").is_some_and(free::may_hold_arrays)).then_some(Use::Any));
+            let free_of_cost =
+                fields(c, "AArrayExpr").is_some_and(free::may_hold_arrays) || fields(c, "AIndirection").is_some_and(free::is_slice);
+            uses.extend((late || free_of_cost).then_some(Use::Any));
         } else if self.may_convert_unseen(c, true) {
             used(self.catalog, c, &mut uses);
             uses.push(Use::Free);
@@ -215,7 +219,7 @@ impl Walk<'_> {
         match name {
             "TypeCast" => {
                 let target = names(list(&node["type_name"], "names"));
-                target.last() != Some(&"text") || !list(&node["type_name"], "array_bounds").is_empty()
+                target.last() != Some(&"text") || self.catalog.hazards.casts || !list(&node["type_name"], "array_bounds").is_empty()
             }
             "AArrayExpr" | "XmlExpr" | "XmlSerialize" => true,
             "CaseExpr" => !node["arg"].is_null() && (self.catalog.operators.contains("=") || is_row(&node["arg"])),
@@ -237,7 +241,12 @@ impl Walk<'_> {
             [name] | ["pg_catalog", name] => {
                 let listed = self.catalog.functions.iter().any(|(_, n)| n == name);
                 let searches = self.catalog.hazards.collations && !functions::is_aggregate(name);
-                listed || searches || functions::find_call(name, arguments).is_none_or(|f| f.raises) || has_effect(self.catalog, name)
+                let measures = functions::measures_shapes(name) && list(call, "args").iter().any(|a| self.may_be_shape(a));
+                listed
+                    || searches
+                    || measures
+                    || functions::find_call(name, arguments).is_none_or(|f| f.raises)
+                    || has_effect(self.catalog, name)
             }
             _ => true,
         }
@@ -280,7 +289,7 @@ impl Walk<'_> {
         }
         match functions::find_operator(name) {
             Some(functions::Operator::Quiet) => false,
-            Some(functions::Operator::Json) => self.catalog.has_json,
+            Some(functions::Operator::Json) => self.catalog.has_json || self.conditions.loose,
             Some(functions::Operator::Raises) | None => true,
         }
     }
@@ -448,11 +457,6 @@ pub(super) fn barriers(from: &[Value]) -> Res<()> {
 /// A query with a limit or an offset takes no condition from outside.
 fn is_barrier(select: &Value) -> bool {
     !select["limit_count"].is_null() || !select["limit_offset"].is_null()
-}
-
-/// Functions whose call is seen from outside: it tells of the row as an error would. What a listed one does is not known.
-pub(super) fn has_effect(catalog: &Catalog, name: &str) -> bool {
-    functions::has_effect(name) || super::locks::shares_a_key(name) || catalog.functions.iter().any(|(_, listed)| listed == name)
 }
 
 /// The columns that an expression reads.

@@ -21,6 +21,7 @@ const BEYOND_PROOF: &[Mutant] = &[Mutant::ConflictNothing, Mutant::SharedLock];
 const BEYOND_ORACLE: &[Mutant] = &[
     Mutant::KeepsRows,
     Mutant::EarlyKeys,
+    Mutant::Distances,
     Mutant::Arrays,
     Mutant::Collations,
     Mutant::Computed,
