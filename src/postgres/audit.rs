@@ -144,7 +144,7 @@ pub struct Unguarded {
     passing: usize,
     /// Upstream reads rows.
     reads_rows: bool,
-    /// All rows were sent since the last statement.
+    /// All rows of the next COPY that upstream begins were sent since the last statement.
     sent_rows: bool,
 }
 
@@ -182,7 +182,8 @@ impl Session for Unguarded {
                     self.owed += 1;
                     self.sent_rows = false;
                 }
-                b'c' | b'f' => (self.reads_rows, self.sent_rows) = (false, true),
+                // Upstream may not have come to read them yet.
+                b'c' | b'f' => self.sent_rows = !std::mem::take(&mut self.reads_rows),
                 b'S' => {
                     self.owed += 1;
                     self.open = false;
@@ -205,7 +206,7 @@ impl Session for Unguarded {
             }
             let Some((tag, length)) = wire::header(input).map_err(|_| BROKEN)? else { return Ok(()) };
             match tag {
-                b'G' => self.reads_rows = !self.sent_rows,
+                b'G' => self.reads_rows = !std::mem::take(&mut self.sent_rows),
                 b'E' | b'Z' => self.reads_rows = false,
                 _ => {}
             }

@@ -70,6 +70,11 @@ fn rows_that_do_not_come_are_not_waited_for() {
         ((b'c', b""), None, true),
         ((b'd', b""), Some((b'C', b"COPY 1\0")), true),
         ((b'd', b""), Some((b'Z', b"I")), false),
+        // Two in one text.
+        ((b'Q', b"COPY a FROM STDIN; COPY b FROM STDIN\0"), Some((b'G', b"\0\0\0")), false),
+        ((b'c', b""), Some((b'C', b"COPY 1\0")), true),
+        ((b'd', b""), Some((b'G', b"\0\0\0")), false),
+        ((b'c', b""), Some((b'Z', b"I")), false),
         // All at once.
         ((b'Q', b"COPY a FROM STDIN\0"), None, true),
         ((b'f', b"\0"), Some((b'G', b"\0\0\0")), true),

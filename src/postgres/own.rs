@@ -178,6 +178,17 @@ impl<J: Judging> Session<J> {
         turn.to_upstream.extend_from_slice(&frame.bytes);
     }
 
+    /// Nothing more of the client's goes on before replies have come. Those that stand behind the last Sync upstream may keep to itself, and the client's
+    /// own Sync may be among what waits.
+    pub(super) fn wait(&mut self, turn: &mut Turn) {
+        self.waiting = true;
+        // The beginning of a COPY, or its error, is not kept.
+        let kept = !turn.laborious && !self.awaits_copy();
+        if kept && self.queue.backwards().next().is_some_and(|last| !last.is_sent_off()) {
+            self.flush_once(turn);
+        }
+    }
+
     /// Upstream must answer what it has before the message that waits can be judged, and it may wait for a Sync with that.
     pub(super) fn flush_once(&mut self, turn: &mut Turn) {
         if !self.own.flushed {

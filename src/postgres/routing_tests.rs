@@ -107,6 +107,19 @@ fn each_statement_goes_to_its_tenants_session() {
 }
 
 #[test]
+fn rows_that_cannot_come_are_not_waited_for() {
+    let mut r = router();
+    let (copy, other) = (q("/*tenant='acme'*/ COPY a FROM STDIN"), q("/*tenant='globex'*/ SELECT 1"));
+    assert_eq!(hear(&mut r, &copy), "open acme >Q:COPY a FROM STDIN");
+    assert_eq!(hear(&mut r, &other), "Ok(Wait)", "it may be none");
+    assert_eq!(answer(&mut r, &m(b'G', b"\0\0\0")), "<G");
+    assert_eq!(hear(&mut r, &other), "Ok(Wait) >f");
+    assert_eq!(hear(&mut r, &other), "Ok(Wait)", "once");
+    assert_eq!(answer(&mut r, &[m(b'E', b"\0"), z(b'I')].concat()), "<E <Z:I");
+    assert_eq!(hear(&mut r, &other), "open globex >Q:SELECT 1");
+}
+
+#[test]
 fn a_transaction_has_one_tenant() {
     let mut r = router();
     assert_eq!(hear(&mut r, &[q("BEGIN"), q("SAVEPOINT a")].concat()), "<C:BEGIN <Z:T <C:SAVEPOINT <Z:T");

@@ -47,7 +47,7 @@ pub struct Session<J> {
     pub(super) ended: bool,
     /// The client's bytes that must wait for replies; see [`Step::Wait`].
     held: BytesMut,
-    waiting: bool,
+    pub(super) waiting: bool,
     /// May take long; see [`Turn::laborious`].
     beside: bool,
     /// A router stands before it, which may say what is refused.
@@ -137,7 +137,7 @@ impl<J: Judging> Session<J> {
         let mut texts = 0;
         loop {
             if self.queue.is_full() {
-                self.waiting = true;
+                self.wait(turn);
                 return Ok(());
             }
             let frame = match wire::take(input, wire::client_cap) {
@@ -155,7 +155,7 @@ impl<J: Judging> Session<J> {
             if let Step::Wait = step {
                 let rest = std::mem::replace(input, frame.bytes);
                 input.unsplit(rest);
-                self.waiting = true;
+                self.wait(turn);
                 return Ok(());
             }
         }

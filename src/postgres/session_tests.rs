@@ -329,6 +329,18 @@ fn what_waits_is_bounded() {
 }
 
 #[test]
+fn what_upstream_keeps_to_itself_is_asked_for_before_anything_waits_for_it() {
+    let mut run = Run::new(Chunks::Messages);
+    let (parse, flush) = (script::client("Parse s \"a\""), script::client("Flush"));
+    for _ in 0..super::super::expect::PENDING + 10 {
+        run.feed(0, &parse);
+    }
+    assert!(!run.session.wants_client());
+    assert_eq!(run.turn.to_upstream.len(), parse.len() * super::super::expect::PENDING + flush.len());
+    assert!(run.turn.to_upstream.ends_with(&flush));
+}
+
+#[test]
 fn facts_are_told_and_hold_no_text() {
     let mut run = Run::new(Chunks::Messages);
     for line in ["Query \"a\"", "Query \"refuse 42501\"", "Parse s \"b\"", "Bind _ s [] [] []", "Execute _ 0", "Sync"] {

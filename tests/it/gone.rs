@@ -78,9 +78,16 @@ fn a_copy_ends_with_its_client_where_statements_say_the_tenant() {
     let database = shop();
     let policy = POLICY.replace("  startup: { trust: [loopback] }\n", "  statement: { trust: [loopback] }\n");
     let wall = Wall::start(&Wall::config(&database, "identity: [statement]", "user: postgres"), &[("test.yaml", &policy)]);
+    let copy = "/*tenant='acme'*/ COPY orders (id, item) FROM STDIN";
+    // Another's statement, behind rows that cannot come any more.
+    let mut client = Client::connect(wall.port("pg"), &[("user", "app")]).unwrap();
+    [copy, "/*tenant='globex'*/ SELECT 1"].iter().for_each(|sql| client.message(b'Q', &support::terminated(sql)));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    drop(client);
+    assert!(eventually(|| backends(&database) == "0"), "another's");
     for begun in [false, true] {
         let mut client = Client::connect(wall.port("pg"), &[("user", "app")]).unwrap();
-        client.message(b'Q', &support::terminated("/*tenant='acme'*/ COPY orders (id, item) FROM STDIN"));
+        client.message(b'Q', &support::terminated(copy));
         assert!(!begun || client.receive().is_some_and(|(tag, _)| tag == b'G'));
         drop(client);
         assert!(eventually(|| backends(&database) == "0"), "{begun}");

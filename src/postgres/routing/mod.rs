@@ -133,6 +133,8 @@ pub struct Router {
     told: HashMap<Vec<u8>, Vec<u8>>,
     /// Bytes of a reply that pass without being looked at.
     passing: usize,
+    /// The session in charge has asked for rows since the last ReadyForQuery.
+    reads_rows: bool,
     /// Tenants whose sessions were ended by the wall, and who have not been told.
     missed: HashSet<TenantId>,
 }
@@ -166,6 +168,7 @@ impl Router {
             clear: false,
             told: parameters.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes())).collect(),
             passing: 0,
+            reads_rows: false,
             missed: HashSet::new(),
         }
     }
@@ -184,6 +187,9 @@ impl Router {
                 Err(e) => return self.broken(&errors::unreadable(&e), "message length"),
             };
             if let Some(next) = self.message(&frame)? {
+                if next == Next::Wait {
+                    self.no_more_rows();
+                }
                 let rest = std::mem::replace(input, frame.bytes);
                 input.unsplit(rest);
                 return Ok(next);

@@ -1,9 +1,9 @@
 //! What the session in charge says, on its way to the client; and what a session does that is told to refuse.
 
 use super::{Mark, Router};
-use crate::postgres::Judging;
 use crate::postgres::session::Session;
 use crate::postgres::wire::{self, Frame, Reader, UPSTREAM_BYTES};
+use crate::postgres::{Judging, encode};
 use crate::session::{Close, Turn};
 use crate::sql::Refusal;
 use bytes::BytesMut;
@@ -66,13 +66,25 @@ impl Router {
                 self.unbegun |= own;
                 Ok(!own)
             }
+            b'G' => {
+                self.reads_rows = true;
+                Ok(true)
+            }
             _ => Ok(true),
+        }
+    }
+
+    /// A message waits that is none of a COPY's: the rows that upstream reads cannot come any more. Where all have come this is ignored.
+    pub(super) fn no_more_rows(&mut self) {
+        if std::mem::take(&mut self.reads_rows) {
+            // Has no NUL, so it is written.
+            let _ = encode::message(&mut self.to_session, b'f', |b| encode::string(b, b"another message came instead of rows"));
         }
     }
 
     fn ready(&mut self, frame: &Frame) -> Result<bool, Close> {
         let [status @ (b'I' | b'T' | b'E')] = *frame.body() else { return Err(BROKEN) };
-        self.status = status;
+        (self.status, self.reads_rows) = (status, false);
         let own = loop {
             match self.marks.pop_front() {
                 Some(Mark::Ready(own)) => break own,
