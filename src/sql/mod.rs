@@ -360,13 +360,14 @@ impl Judge {
             let mut now = private.clone();
             now.temps.begin_text();
             let mut done = Vec::with_capacity(stmts.len());
-            for (stmt, tree) in stmts.iter().zip(trees) {
+            for ((stmt, tree), own) in stmts.iter().zip(trees).zip(rewrite::Part::parts(sql, stmts)) {
                 let elsewhere = self.elsewhere(&now.temps);
                 let context = rewrite::Context {
                     policy: &self.policy,
                     catalog: elsewhere.as_ref().map_or(&self.catalog, |j| &j.catalog),
                     private: &now,
                     source: sql,
+                    own,
                     tree: &tree["stmt"]["node"],
                     parameters: declared.is_some(),
                     first,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// Whether a statement may bring two collations together. Type `name` has one of its own, and is everywhere.
 pub(super) fn may_meet(cx: &Context<'_>) -> bool {
     let hazards = &cx.catalog.hazards;
-    let written = cx.source.as_bytes().windows(7).any(|word| word.eq_ignore_ascii_case(b"collate"));
+    let written = cx.own.text.as_bytes().windows(7).any(|word| word.eq_ignore_ascii_case(b"collate"));
     if (!written && hazards.has_one_collation()) || left_out!(cx, Collations) {
         return false;
     }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 pub(super) fn is_odd(cx: &Context<'_>) -> bool {
     let hazards = &cx.catalog.hazards;
     // As it is written, and as PostgreSQL folds it; an escaped name is in no word.
-    let folded = cx.source.to_lowercase();
+    let folded = cx.own.text.to_lowercase();
     let words = |text: &str| text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|word| hazards.makes_shape(word));
-    if !folded.contains("u&") && !words(cx.source) && (folded == cx.source || !words(&folded)) {
+    if !folded.contains("u&") && !words(cx.own.text) && (folded == cx.own.text || !words(&folded)) {
         return false;
     }
     let last =

@@ -24,6 +24,7 @@ mod locks;
 mod merge;
 mod names;
 mod own;
+mod own_part;
 mod own_place;
 mod own_schema;
 mod rights;
@@ -60,6 +61,7 @@ use super::scope::{Guard, Scope, Use};
 use super::tree::Value;
 use super::{Kind, OwnParameter, Refusal, parse, settings};
 use crate::policy::{Policy, TableRule};
+pub use own_part::Part;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{Node, RangeVar, RawStmt};
 use std::sync::Arc;
@@ -106,6 +108,8 @@ pub struct Context<'a> {
     pub private: &'a Private,
     /// The client's text, to point into.
     pub source: &'a str,
+    /// The statement's own part of it, so that a text of many statements is not looked through for each.
+    pub own: Part<'a>,
     /// The statement as the client sent it, in its generic form.
     pub tree: &'a Value,
     /// Whether `$n` may stand in the text.
@@ -350,7 +354,7 @@ impl<'a> Rewriter<'a> {
     /// pg_dump's wish for a setting that the tenant's pg_settings does not have, so that no row asks for it.
     fn is_dump_guard(&self, select: &pg_query::protobuf::SelectStmt) -> bool {
         let node = || Some(Box::new(super::nodes::node(NodeEnum::SelectStmt(Box::new(select.clone())))));
-        self.cx.source.contains("restrict_nonsystem_relation_kind")
+        self.cx.own.text.contains("restrict_nonsystem_relation_kind")
             && !settings::may_show("restrict_nonsystem_relation_kind")
             && parse::deparse(vec![RawStmt { stmt: node(), ..Default::default() }]).is_ok_and(|text| text == settings::DUMP_GUARD)
     }
@@ -360,8 +364,8 @@ impl<'a> Rewriter<'a> {
         if self.views > 0 {
             return None;
         }
-        let before = self.cx.source.get(..usize::try_from(location).ok()?)?;
-        u32::try_from(before.chars().count()).ok().map(|n| n + 1)
+        let before = self.cx.own.characters_before(usize::try_from(location).ok()?)?;
+        u32::try_from(before).ok().map(|n| n + 1)
     }
 
     fn unknown(&self, what: &str, node: &Node) -> Refusal {

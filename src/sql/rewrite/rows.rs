@@ -42,7 +42,7 @@ impl Rewriter<'_> {
             NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => true,
             _ => false,
         };
-        self.rows.top = returns && self.cx.rows && !self.cx.source.contains(NAME);
+        self.rows.top = returns && self.cx.rows && !self.cx.own.text.contains(NAME);
         let hides = self.rows.top && self.cx.catalog.relations.values().any(|r| r.hidden.is_some());
         self.rows.exposes = hides && matches!(node, NodeEnum::SelectStmt(_)) && shows_no_table(node);
     }

@@ -34,7 +34,7 @@ impl Rewriter<'_> {
         };
         returning.iter().flat_map(|r| &r.exprs).for_each(|target| self.mark_shown(value_of(target)));
         let NodeEnum::SelectStmt(select) = node else { return };
-        let lower = self.cx.source.to_ascii_lowercase();
+        let lower = self.cx.own.text.to_ascii_lowercase();
         if lower.contains("tableoid") {
             tableoids(tree, &mut self.catalogs.tableoid);
             self.catalogs.star = has_star(node) || lower.contains("natural");
