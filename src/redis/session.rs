@@ -280,7 +280,7 @@ impl Session {
     /// One whole command: now, or when nothing is under way any more.
     fn next(&mut self, request: Request, turn: &mut Turn) {
         let found = lookup(&request, &self.setup.lacks);
-        if !self.find_way(&found, &request, turn) || self.renews_libraries(&found, &request, turn) {
+        if self.hangs_on_listening(&found) || !self.find_way(&found, &request, turn) || self.renews_libraries(&found, &request, turn) {
             self.held = Some(request);
         } else {
             self.take(found, &request, turn);

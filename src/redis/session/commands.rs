@@ -1,9 +1,9 @@
 //! Commands that change the session: transactions, protocol, subscriptions; and walks over the keyspace.
 
 use super::errand::Errand;
-use super::{Awaited, Replies, SUBSCRIPTIONS_MAX, Session, Transaction};
+use super::{Awaited, Found, Replies, SUBSCRIPTIONS_MAX, Session, Transaction};
 use crate::redis::channels::{self, Stands};
-use crate::redis::commands::Entry;
+use crate::redis::commands::{Entry, Rule};
 use crate::redis::encode::{self, Resp};
 use crate::redis::keyspace::{self, Walk};
 use crate::redis::shape::{Message, Reply, Shape};
@@ -224,6 +224,14 @@ impl Session {
         turn.facts.push(Fact::Permitted);
         self.awaited.push_back(Awaited::Confirmations { left, shape, then: self.subscriptions.len(), silent: false, added });
         Ok(())
+    }
+
+    /// Whether the first subscription of a RESP2 client is under way, and what becomes of another command hangs on how that ends: one who listens
+    /// may say nothing else.
+    pub(super) fn hangs_on_listening(&self, found: &Found) -> bool {
+        let listens = matches!(found, Ok(entry) if entry.rule == Rule::Subscribe);
+        let under_way = || self.awaited.iter().any(|a| matches!(a, Awaited::Confirmations { added, .. } if !added.is_empty()));
+        self.resp == Resp::Two && !listens && under_way()
     }
 
     /// Upstream has refused a subscription, as a node of a cluster does that has the slot no more: the client listens to none of these names.
