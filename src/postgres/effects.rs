@@ -8,13 +8,19 @@ use super::session::Session;
 use crate::policy::TenantId;
 use crate::session::{Close, Turn};
 use crate::sql::private::Declared;
-use crate::sql::{Kind, Refusal};
+use crate::sql::{Kind, Prepared, Refusal};
 use std::sync::Arc;
 
 /// What PostgreSQL says when a plan cannot be used any more; drivers prepare again.
 pub(super) fn outdated() -> Refusal {
     Refusal::not_understood("cached plan must not change result type")
         .detail("The policy has changed since the statement was prepared.")
+        .hint("Prepare the statement again.")
+}
+
+fn another_path() -> Refusal {
+    Refusal::not_understood("cached plan must not change result type")
+        .detail("The search_path has changed since the statement was prepared, and its names mean other tables.")
         .hint("Prepare the statement again.")
 }
 
@@ -82,6 +88,10 @@ impl<J: Judging> Session<J> {
     fn may_execute(&self, name: &str) -> Result<bool, Refusal> {
         match names::find(name, &self.queue, &self.known) {
             Found::Statement(s) if s.generation != self.generation => Err(outdated()),
+            // What its names mean is not known any more.
+            Found::Statement(_) if self.known.get(name).is_some_and(|s| s.in_sql && s.path.as_ref() != self.own.temps.path()) => {
+                Err(another_path())
+            }
             Found::Statement(s) if is_the_protocols(&s) || (self.pooled.is_some() && !s.in_sql) => {
                 Err(Refusal::not_understood("EXECUTE of a statement that was prepared by the protocol is not supported")
                     .hint("Prepare it by PREPARE, or execute it by the protocol."))
@@ -116,8 +126,23 @@ impl<J: Judging> Session<J> {
         if !same {
             return Err(outdated());
         }
-        let (sql, types, generation) = (s.sql.clone(), s.types.clone(), self.generation);
-        Ok(Arc::new(Statement { sql, prepared: again, types, generation, digest: s.digest, in_sql: s.in_sql }))
+        let (sql, types, generation, path) = (s.sql.clone(), s.types.clone(), self.generation, self.own.temps.path().cloned());
+        Ok(Arc::new(Statement { sql, prepared: again, types, generation, digest: s.digest, in_sql: s.in_sql, path }))
+    }
+
+    /// What a Parse makes.
+    pub(super) fn parsed(&self, sql: &str, prepared: Arc<Prepared>, types: Vec<u32>) -> Statement {
+        let (generation, path) = (self.generation, self.own.temps.path().cloned());
+        Statement { sql: sql.into(), prepared, types, generation, digest: 0, in_sql: false, path }
+    }
+
+    /// The statement, if its names mean by the session's path of now what they meant as it was prepared: PostgreSQL would look them up anew
+    /// (plancache.c, RevalidateCachedQuery). Errors: they do not.
+    pub(super) fn by_this_path(&self, s: Arc<Statement>) -> Result<Arc<Statement>, Refusal> {
+        if s.path.as_ref() == self.own.temps.path() {
+            return Ok(s);
+        }
+        self.judged_again(&s).map_err(|_| another_path())
     }
 
     /// Generations of all that the portal may be: what was sent since, or else what is there.
@@ -163,7 +188,8 @@ impl<J: Judging> Session<J> {
         self.catalog_completed(kind, tag);
         match kind {
             Kind::Prepare(p) => {
-                self.known.insert(p.name.as_str().into(), Arc::new(Statement::by_sql(sql, p, generation)));
+                let path = self.own.temps.path().cloned();
+                self.known.insert(p.name.as_str().into(), Arc::new(Statement { path, ..Statement::by_sql(sql, p, generation) }));
             }
             Kind::Deallocate(Some(name)) => {
                 self.known.remove(name.as_str());

@@ -14,7 +14,7 @@ fn statement(text: &str, types: &[u32], digest: u64) -> Statement {
         kind: Kind::Read,
         assurance: Arc::new(Assurance::default()),
     };
-    Statement { sql: text.into(), prepared: Arc::new(prepared), types: types.to_vec(), generation: 0, digest, in_sql: false }
+    Statement { sql: text.into(), prepared: Arc::new(prepared), types: types.to_vec(), generation: 0, digest, in_sql: false, path: None }
 }
 
 fn tenant(id: &str) -> TenantId {

@@ -31,6 +31,8 @@ pub struct Statement {
     pub digest: u64,
     /// Prepared by SQL: upstream knows it by the client's name.
     pub in_sql: bool,
+    /// The session's search_path by which its names were understood; None for the default.
+    pub path: Option<Arc<[String]>>,
 }
 
 impl Statement {
@@ -56,7 +58,7 @@ impl Statement {
             kind: (*preparation.kind).clone(),
             assurance: Arc::default(),
         };
-        Self { sql: sql.clone(), prepared: Arc::new(prepared), types: Vec::new(), generation, digest: 0, in_sql: true }
+        Self { sql: sql.clone(), prepared: Arc::new(prepared), types: Vec::new(), generation, digest: 0, in_sql: true, path: None }
     }
 }
 

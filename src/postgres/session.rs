@@ -285,7 +285,7 @@ impl<J: Judging> Session<J> {
         let prepared = self.judge.extended_for(parse.sql, declared, &self.tenant, &self.own.temps)?;
         let types = bind::types(&parse.types, &prepared, self.judge.catalog())?;
         turn.facts.extend(prepared.assurance.alone.then_some(Fact::Alone));
-        let statement = Statement { sql: parse.sql.into(), prepared, types, generation: self.generation, digest: 0, in_sql: false };
+        let statement = self.parsed(parse.sql, prepared, types);
         if self.pooled.is_some() {
             return self.parse_shared(parse.name, statement, turn);
         }
@@ -302,7 +302,7 @@ impl<J: Judging> Session<J> {
             return Err(effects::too_many_portals());
         }
         let statement = match self.statement(message.statement)? {
-            Some(statement) => statement,
+            Some(statement) => self.by_this_path(statement)?,
             None => return Ok(Step::Wait),
         };
         let prepared = &statement.prepared;

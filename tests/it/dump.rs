@@ -151,3 +151,36 @@ fn names_are_looked_up_by_the_sessions_path() {
     acme.query("DISCARD ALL").unwrap();
     assert_eq!(count(&mut acme, "orders"), Ok("2".into()));
 }
+
+/// PostgreSQL looks names up anew where the path has changed; the wall answers from no other table than is meant, and says that it does not.
+#[test]
+fn a_prepared_statement_answers_from_no_table_of_another_path() {
+    let database = Postgres::shared().database();
+    database.psql(
+        "CREATE SCHEMA shop; CREATE TABLE things (tenant_id text NOT NULL, v text); CREATE TABLE shop.things (LIKE things); \
+         INSERT INTO things VALUES ('acme', 'of public'); INSERT INTO shop.things VALUES ('acme', 'of shop')",
+    );
+    let tables = "  tables:\n    public.things: { scoped: tenant_id }\n    shop.things: { scoped: tenant_id }\n";
+    let wall = Wall::for_database(&database, &format!("{}{tables}", POLICY.split("  tables:").next().unwrap()));
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    for (name, sql) in [("bare", "SELECT v FROM things"), ("full", "SELECT v FROM shop.things")] {
+        acme.parse(name, sql, &[]);
+    }
+    acme.sync();
+    acme.answers();
+    acme.query("PREPARE by_sql AS SELECT v FROM things").unwrap();
+    let run = |acme: &mut Client, name: &str| {
+        acme.bind("", name, &[]);
+        acme.execute("", 0);
+        acme.sync();
+        acme.answers().pop().expect("an answer").map(|rows| rows.text()).map_err(|e| e.code)
+    };
+    let execute = |acme: &mut Client| acme.query("EXECUTE by_sql").map(|rows| rows.text()).map_err(|e| e.code);
+    assert_eq!((run(&mut acme, "bare"), execute(&mut acme)), (Ok("of public".into()), Ok("of public".into())));
+    acme.query("SET search_path TO shop, public").unwrap();
+    assert_eq!((run(&mut acme, "bare"), execute(&mut acme)), (Err("0A000".into()), Err("0A000".into())));
+    assert_eq!(run(&mut acme, "full"), Ok("of shop".into()));
+    assert_eq!(acme.extended("SELECT v FROM things", &[]).unwrap().text(), "of shop");
+    acme.query("RESET search_path").unwrap();
+    assert_eq!((run(&mut acme, "bare"), execute(&mut acme)), (Ok("of public".into()), Ok("of public".into())));
+}
