@@ -100,6 +100,7 @@ fn statements_do_what_they_do_in_a_database_of_its_own() {
 }
 
 const MORE: &[&str] = &[
+    "SELECT nspname FROM pg_namespace WHERE nspname IN ('public', 'pg_catalog') ORDER BY 1",
     "SHOW search_path",
     "SELECT current_schema() AS a, current_schemas(true) AS b, current_setting('search_path') AS c",
     "SELECT setting FROM pg_settings WHERE name = 'search_path'",

@@ -150,6 +150,8 @@ fn what_a_tenant_leaves_behind_no_other_meets() {
     assert_eq!(text(&mut c, &of("globex", "SELECT pg_try_advisory_lock(7)")), "t");
     // And it is all there when its tenant comes again.
     assert_eq!(text(&mut c, &of("acme", "SELECT x FROM kept")), "of acme");
+    assert_eq!(code(c.query(&of("acme", "EXECUTE mine"))), "0A000", "by its path there is no such table");
+    c.query(&of("acme", "RESET search_path")).unwrap();
     assert_eq!(text(&mut c, &of("acme", "EXECUTE mine")), "anvil");
     assert_eq!(text(&mut c, &of("acme", "FETCH held")), "anvil");
     assert_eq!(text(&mut c, &of("acme", "SHOW application_name")), "acme was here");

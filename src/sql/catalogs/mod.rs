@@ -16,6 +16,7 @@ pub use known::{FIRST_USER_OID, Known};
 pub use queries::{LONG, PARTS, QUERIES};
 
 use super::catalog::{Rows, text};
+use super::home;
 use crate::policy::Home;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -292,6 +293,11 @@ impl System {
             }
             "absent" => absent(argument, "regclass"),
             set => match self.known.array(set) {
+                // Where the own schema is `public` to the client, the database's own of that name is not there.
+                Some(members) if set == "nsp" && self.own_schema.as_deref().is_some_and(|own| own != home::PUBLIC) => {
+                    let other = format!("{argument} OPERATOR(pg_catalog.<>) '{PUBLIC_OID}'::pg_catalog.oid");
+                    format!("({system} AND {other} OR {argument} OPERATOR(pg_catalog.=) ANY ('{members}'::pg_catalog.oid[]))")
+                }
                 None => self.hidden.expansion(name, argument).unwrap_or_else(|| "false".to_owned()),
                 Some(members) if members == "{}" => system,
                 Some(members) => format!("({system} OR {argument} OPERATOR(pg_catalog.=) ANY ('{members}'::pg_catalog.oid[]))"),
@@ -315,6 +321,9 @@ impl System {
 
 /// The role that the session is.
 const OWN: &str = "pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole::pg_catalog.oid";
+
+/// pg_namespace.oid of `public` (pg_namespace.dat).
+const PUBLIC_OID: u32 = 2200;
 
 /// pg_class.oid of the catalogs whose objects can be known; the same in every version.
 const CLASSES: &[(u32, &str)] = &[
