@@ -259,6 +259,8 @@ fn names_of_text_search_objects_tell_of_no_tenant() {
     for form in [
         "SELECT '{}'::regconfig",
         "SELECT to_tsvector('{}', 'a')",
+        "SELECT to_tsvector('{}'::unknown, 'a')",
+        "SELECT to_tsvector('{}' COLLATE \"C\", 'a')",
         "SELECT ts_lexize('{}', 'a')",
         "SELECT * FROM ts_parse('{}', 'a')",
         "SELECT ('' || '{}')::regdictionary",

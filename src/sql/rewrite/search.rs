@@ -41,14 +41,17 @@ impl Rewriter<'_> {
     /// `any`: the server looks up whatever it is, not only what has no type yet.
     fn search_name(&self, operand: Option<&Node>, any: bool, place: Option<u32>) -> Res<()> {
         let catalog = self.cx.catalog;
-        self.asked.set(true);
         let allowed = match operand.and_then(|o| o.node.as_ref()) {
             Some(NodeEnum::AConst(c)) => match &c.val {
-                Some(a_const::Val::Sval(text)) => catalog.may_name_search(&text.sval),
+                Some(a_const::Val::Sval(text)) => {
+                    self.asked.set(true);
+                    catalog.may_name_search(&text.sval)
+                }
                 _ => c.isnull,
             },
             Some(NodeEnum::ParamRef(_)) => !catalog.only_names_search_by_literals(),
-            _ => !any || !catalog.only_names_search_by_literals(),
+            Some(inner) => has_a_type(inner) && (!any || !catalog.only_names_search_by_literals()),
+            None => false,
         };
         if allowed {
             return Ok(());
@@ -56,5 +59,18 @@ impl Rewriter<'_> {
         Err(Refusal::not_understood("this name of a text search object is not supported")
             .hint("Write it as a literal, without a schema or with pg_catalog.")
             .at(place))
+    }
+}
+
+/// Whether an expression has a type before it is known what it is for. A literal has none, and is read as a name, behind COLLATE too, and as a value
+/// of type `unknown` (parse_coerce.c, coerce_type).
+fn has_a_type(expr: &NodeEnum) -> bool {
+    let known = |names: &[Node]| nodes::names(names).is_some_and(|n| n.last() != Some(&"unknown"));
+    match expr {
+        NodeEnum::ColumnRef(x) => known(&x.fields),
+        NodeEnum::FuncCall(x) => known(&x.funcname),
+        NodeEnum::TypeCast(x) => x.type_name.as_ref().is_some_and(|t| known(&t.names)),
+        NodeEnum::AExpr(_) | NodeEnum::CaseExpr(_) | NodeEnum::CoalesceExpr(_) | NodeEnum::SubLink(_) => true,
+        _ => false,
     }
 }

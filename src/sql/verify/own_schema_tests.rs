@@ -194,6 +194,8 @@ fn only_the_own_schema_is_proved() {
         ("SELECT $1::regconfig", "SELECT $1::regconfig"),
         ("SELECT ('tenant_b.' || 'x')::regdictionary", "SELECT ('tenant_b.' || 'x')::regdictionary"),
         ("SELECT to_tsvector('tenant_b.x', 'a')", "SELECT pg_catalog.to_tsvector('tenant_b.x', 'a')"),
+        ("SELECT to_tsvector('tenant_b.x'::unknown, 'a')", "SELECT pg_catalog.to_tsvector('tenant_b.x'::unknown, 'a')"),
+        ("SELECT to_tsvector('tenant_b.x' COLLATE \"C\", 'a')", "SELECT pg_catalog.to_tsvector('tenant_b.x' COLLATE \"C\", 'a')"),
         ("SELECT to_tsvector($1, 'a')", "SELECT pg_catalog.to_tsvector($1, 'a')"),
         ("SELECT ts_lexize('tenant_b.x', 'a')", "SELECT pg_catalog.ts_lexize('tenant_b.x', 'a')"),
         ("SELECT * FROM ts_parse('tenant_b.' || 'x', 'a')", "SELECT * FROM pg_catalog.ts_parse('tenant_b.' || 'x', 'a')"),

@@ -21,12 +21,11 @@ impl Walk<'_> {
                 match names(list(call, "funcname")).as_slice() {
                     [name] | ["pg_catalog", name] if search::takes_name(name, args.len()) => {
                         let computed = matches!(*name, "ts_parse" | "ts_token_type");
-                        let by_name: Vec<&Value> = args.iter().filter_map(|a| fields(a, "NamedArgExpr")).map(|a| &a["arg"]).collect();
-                        let first = args.first().filter(|a| fields(a, "NamedArgExpr").is_none());
-                        let all = if by_name.is_empty() { Vec::new() } else { args.iter().collect::<Vec<_>>() };
-                        let looked_at =
-                            first.into_iter().chain(by_name).chain(all.into_iter().filter(|a| fields(a, "NamedArgExpr").is_none()));
-                        looked_at.into_iter().all(|a| self.is_known_name(a, computed))
+                        let by_name = args.iter().any(|a| fields(a, "NamedArgExpr").is_some());
+                        let looked_at = args.iter().take(if by_name { args.len() } else { 1 });
+                        looked_at
+                            .map(|a| fields(a, "NamedArgExpr").map_or(a, |named| &named["arg"]))
+                            .all(|a| self.is_known_name(a, computed))
                     }
                     [name] if list(call, "args").len() == 1 && search::is_search_type(&[*name]) => self.is_known_name(&args[0], true),
                     _ => true,
@@ -55,7 +54,19 @@ impl Walk<'_> {
                 None => c["isnull"] == Value::Bool(true),
             },
             Some(("ParamRef", _)) => !self.catalog.only_names_search_by_literals(),
-            _ => !computed || !self.catalog.only_names_search_by_literals(),
+            _ => is_typed(value) && (!computed || !self.catalog.only_names_search_by_literals()),
         }
+    }
+}
+
+/// No literal that PostgreSQL would still read as a name: of type `unknown`, or with a collation.
+fn is_typed(value: &Value) -> bool {
+    let last = |of: &Value, field: &str| names(list(of, field)).last().is_some_and(|name| *name != "unknown");
+    match kind(value) {
+        Some(("AExpr" | "CaseExpr" | "CoalesceExpr" | "SubLink", _)) => true,
+        Some(("ColumnRef", column)) => last(column, "fields"),
+        Some(("FuncCall", call)) => last(call, "funcname"),
+        Some(("TypeCast", cast)) => last(&cast["type_name"], "names"),
+        _ => false,
     }
 }
