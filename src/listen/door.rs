@@ -195,12 +195,7 @@ fn read_users(path: &Path) -> anyhow::Result<Users> {
 
 /// What the far end of a fresh connection shows.
 pub fn shown(peer: Peer) -> Shown {
-    let secret = match peer {
-        Peer::Unix(_) => true,
-        Peer::Ip(ip) => ip.to_canonical().is_loopback(),
-        Peer::Unknown => false,
-    };
-    Shown { peer, secret, ..Shown::default() }
+    Shown { peer, secret: peer.is_of_this_machine(), ..Shown::default() }
 }
 
 /// The drain of a session that has to end at a time of its own.

@@ -30,18 +30,10 @@ pub async fn read(mut stream: Stream, shown: &mut Shown) -> std::io::Result<Stre
     let mut rest = vec![0; length];
     stream.read_exact(&mut rest).await?;
     let (peer, proxied) = parse(command, family, &rest).ok_or_else(|| Error::other("the PROXY header is malformed"))?;
-    let peer = if is_of_this_machine(shown.peer) { peer } else { from_elsewhere(peer) };
+    let peer = if shown.peer.is_of_this_machine() { peer } else { from_elsewhere(peer) };
     // What stood for the proxy does not stand for whom it speaks for.
     *shown = Shown { peer, proxied, ..Shown::default() };
     Ok(stream)
-}
-
-fn is_of_this_machine(peer: Peer) -> bool {
-    match peer {
-        Peer::Ip(ip) => ip.to_canonical().is_loopback(),
-        Peer::Unix(_) => true,
-        Peer::Unknown => false,
-    }
 }
 
 /// A loopback address that a proxy on another machine says is of that machine, and of nobody's here.

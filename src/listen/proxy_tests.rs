@@ -56,8 +56,8 @@ fn a_loopback_address_is_of_the_proxys_machine() {
     for address in ["10.0.0.9", "2001:db8::1", "::ffff:10.0.0.9"] {
         assert_eq!(from_elsewhere(ip(address)), ip(address));
     }
-    assert!([ip("127.0.0.1"), ip("::ffff:127.0.0.1"), ip("::1"), Peer::Unix(None)].into_iter().all(is_of_this_machine));
-    assert!(![ip("10.0.0.9"), ip("::"), Peer::Unknown].into_iter().any(is_of_this_machine));
+    assert!([ip("127.0.0.1"), ip("::ffff:127.0.0.1"), ip("::1"), Peer::Unix(None)].into_iter().all(Peer::is_of_this_machine));
+    assert!(![ip("10.0.0.9"), ip("::"), Peer::Unknown].into_iter().any(Peer::is_of_this_machine));
     // As a whole: the header of a proxy elsewhere.
     let header = [&SIGNATURE[..], &[0x21, 0x11, 0, 12, 127, 0, 0, 1, 127, 0, 0, 1, 0, 80, 21, 56]].concat();
     for (proxy, client) in [(ip("10.0.0.1"), Peer::Unknown), (ip("127.0.0.1"), ip("127.0.0.1"))] {

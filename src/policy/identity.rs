@@ -202,12 +202,22 @@ pub enum Peer {
     Ip(IpAddr),
 }
 
+impl Peer {
+    /// Whether it is certainly on the wall's own machine.
+    pub fn is_of_this_machine(self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Ip(ip) => ip.to_canonical().is_loopback(),
+            Self::Unknown => false,
+        }
+    }
+}
+
 impl Trust {
     /// Does it hold for this peer, whose certificate has these URI names?
     pub fn holds(&self, peer: Peer, uris: &[String]) -> bool {
         match (self, peer) {
-            (Self::Loopback, Peer::Unix(_)) => true,
-            (Self::Loopback, Peer::Ip(ip)) => ip.to_canonical().is_loopback(),
+            (Self::Loopback, _) => peer.is_of_this_machine(),
             (Self::Net(net), Peer::Ip(ip)) => net.contains(&ip.to_canonical()),
             (Self::Principal(template), _) => uris.iter().any(|uri| template.fits(uri)),
             _ => false,

@@ -114,7 +114,7 @@ fn broken(error: &WireError, turn: &mut Turn) -> Close {
 /// Whether it may be answered only when somebody else has done something.
 fn waits(request: &Request) -> bool {
     match find(request.arg(0), (request.len() > 1).then(|| request.arg(1))) {
-        Found::Entry(entry) => entry.flags.contains(&"blocking") || entry.name == "wait",
+        Found::Entry(entry) => entry.may_wait(),
         _ => false,
     }
 }

@@ -94,6 +94,11 @@ impl Entry {
         if self.arity < 0 { count >= -self.arity } else { count == self.arity }
     }
 
+    /// Whether it may be answered only when somebody else has done something.
+    pub fn may_wait(&self) -> bool {
+        self.flags.contains(&"blocking") || self.name == "wait"
+    }
+
     /// The name as the server writes it in errors: `config|get`.
     pub fn full_name(&self) -> String {
         self.name.replace(' ', "|")

@@ -394,7 +394,7 @@ impl Session {
                 }
                 rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
                 self.stains.hears_of_keys |= entry.name == "watch";
-                if (entry.flags.contains(&"blocking") || entry.name == "wait") && self.transaction.is_none() {
+                if entry.may_wait() && self.transaction.is_none() {
                     self.setup.peers.update(self.setup.id, |me| (me.blocked, me.last) = (true, entry.name));
                     turn.facts.push(Fact::Permitted);
                     self.awaited.push_back(Awaited::Blocked(plan.reply));

@@ -106,8 +106,8 @@ pub(super) fn is_comparable(type_oid: u32, firm: bool) -> bool {
     firm || COMPARABLE.contains(&type_oid)
 }
 
-/// Names of types whose values, or arrays of which, cannot be compared without a chance to fail, and of functions that give such.
-fn is_odd_name(name: &str) -> bool {
+/// Whether a type, or a function, by this name makes values that cannot be compared, alone or in arrays, without a chance to fail.
+pub fn makes_shape(name: &str) -> bool {
     matches!(
         name,
         "bound_box"
@@ -152,11 +152,6 @@ fn is_odd_name(name: &str) -> bool {
             | "jsonb_to_recordset"
             | "xmltable"
     )
-}
-
-/// Whether a type, or a function, by this name makes values that cannot be compared without a chance to fail.
-pub fn makes_shape(name: &str) -> bool {
-    is_odd_name(name)
 }
 
 /// Type `json`: what is taken out of a value may fail, for it was not looked into as it was read.

@@ -269,7 +269,11 @@ impl System {
     }
 
     fn expansion(&self, name: &str, argument: &str) -> String {
-        let system = format!("{argument} OPERATOR(pg_catalog.<) '{FIRST_USER_OID}'::pg_catalog.oid");
+        let mut system = format!("{argument} OPERATOR(pg_catalog.<) '{FIRST_USER_OID}'::pg_catalog.oid");
+        // Where the own schema is `public` to the client, the database's own of that name is not there.
+        if name == "nsp" && self.own_schema.as_deref().is_some_and(|own| own != home::PUBLIC) {
+            system = format!("({system} AND {argument} OPERATOR(pg_catalog.<>) '{PUBLIC_OID}'::pg_catalog.oid)");
+        }
         match name {
             "own" => OWN.to_owned(),
             "role" => format!("{argument} OPERATOR(pg_catalog.=) {OWN}"),
@@ -293,11 +297,6 @@ impl System {
             }
             "absent" => absent(argument, "regclass"),
             set => match self.known.array(set) {
-                // Where the own schema is `public` to the client, the database's own of that name is not there.
-                Some(members) if set == "nsp" && self.own_schema.as_deref().is_some_and(|own| own != home::PUBLIC) => {
-                    let other = format!("{argument} OPERATOR(pg_catalog.<>) '{PUBLIC_OID}'::pg_catalog.oid");
-                    format!("({system} AND {other} OR {argument} OPERATOR(pg_catalog.=) ANY ('{members}'::pg_catalog.oid[]))")
-                }
                 None => self.hidden.expansion(name, argument).unwrap_or_else(|| "false".to_owned()),
                 Some(members) if members == "{}" => system,
                 Some(members) => format!("({system} OR {argument} OPERATOR(pg_catalog.=) ANY ('{members}'::pg_catalog.oid[]))"),

@@ -2,7 +2,8 @@
 //! and types of its columns, an enum's its labels, and regclass and its kin, alone or inside another, look up what the value names.
 
 use super::super::Catalog;
-use super::super::catalog::{number, text};
+use super::super::catalog::{Row, number, text};
+use super::FIRST_USER_OID;
 use std::collections::HashSet;
 
 /// pg_type.oid of the built-in types that a tenant may name, and of arrays of them (pg_type.dat); 705 (unknown) is as if none were declared, 2278
@@ -16,9 +17,6 @@ const BUILT_IN: &[u32] = &[
     5039, 5069, 6150, 6151, 6152, 6153, 6155, 6157,
 ];
 
-/// The lowest number that an object of the database's own can have (access/transam.h, FirstNormalObjectId).
-const FIRST_OWN: u32 = 16_384;
-
 impl Catalog {
     /// Whether a client may declare a parameter as of this type; 0 is none.
     pub fn takes_parameters_of(&self, type_oid: u32) -> bool {
@@ -26,7 +24,7 @@ impl Catalog {
     }
 
     /// Takes the numbers of the types, and of arrays of them, from rows of the types that a tenant may name. Those of rows are none of them.
-    pub(in crate::sql) fn read_parameter_types(&mut self, types: &[&Vec<Option<String>>]) {
+    pub(in crate::sql) fn read_parameter_types(&mut self, types: &[&Row]) {
         let values = types.iter().filter(|row| number(row, 6) == 0);
         self.parameter_types = values.flat_map(|row| [number(row, 3), number(row, 11)]).filter(|oid| *oid != 0).collect();
     }
@@ -38,13 +36,13 @@ pub fn is_built_in(type_oid: u32) -> bool {
 }
 
 /// The types, by number, in which something looks names up, or may: they hold what is not known here.
-pub(in crate::sql) fn looking_names_up(types: &[Vec<Option<String>>]) -> HashSet<u32> {
+pub(in crate::sql) fn looking_names_up(types: &[Row]) -> HashSet<u32> {
     let arrays = types.iter().map(|row| (number(row, 11), number(row, 3))).filter(|(array, _)| *array != 0);
-    let members = |row: &Vec<Option<String>>| text(row, 12).split(' ').filter_map(|oid| oid.parse().ok()).collect::<Vec<u32>>();
+    let members = |row: &Row| text(row, 12).split(' ').filter_map(|oid| oid.parse().ok()).collect::<Vec<u32>>();
     let parts = types.iter().map(|row| (number(row, 3), members(row))).chain(arrays.map(|(array, of)| (array, vec![of])));
     let parts: Vec<(u32, Vec<u32>)> = parts.collect();
     let known: HashSet<u32> = parts.iter().map(|(of, _)| *of).collect();
-    let looks = |oid: u32| if oid < FIRST_OWN { !is_built_in(oid) } else { !known.contains(&oid) };
+    let looks = |oid: u32| if oid < FIRST_USER_OID { !is_built_in(oid) } else { !known.contains(&oid) };
     let mut found: HashSet<u32> = HashSet::new();
     loop {
         let more: Vec<u32> = parts

@@ -17,19 +17,16 @@ pub(super) struct Conversions {
     through: bool,
     /// Something in it may make PostgreSQL convert a column.
     pub(super) wanted: bool,
-    /// A parameter may.
-    loose_parameters: bool,
 }
 
 impl Conversions {
-    /// Of this statement. Errs on the side of yes.
-    pub(super) fn of(cx: &Context<'_>, statement: &NodeEnum) -> Self {
+    /// Of this statement, of which a parameter may make PostgreSQL convert (`loose`). Errs on the side of yes.
+    pub(super) fn of(cx: &Context<'_>, loose: bool) -> Self {
         if !cx.catalog.converts || left_out!(cx, Conversions) {
             return Self::default();
         }
-        let loose_parameters = has_loose_parameters(cx, statement);
         let through = cx.tree.has(&mut |name, part| matches!(name, "RangeVar" | "relation") && may_be_through(cx, part));
-        Self { through, wanted: through && (loose_parameters || makes_convert(cx)), loose_parameters }
+        Self { through, wanted: through && (loose || makes_convert(cx)) }
     }
 }
 
@@ -163,7 +160,7 @@ impl Rewriter<'_> {
                 true
             }),
             Some(NodeEnum::AConst(_)) | None => true,
-            Some(NodeEnum::ParamRef(_)) => !self.conversions.loose_parameters,
+            Some(NodeEnum::ParamRef(_)) => !self.loose,
             _ => false,
         });
         types.sort_unstable();
@@ -184,7 +181,7 @@ impl Rewriter<'_> {
                 | NodeEnum::NullTest(_)
                 | NodeEnum::BooleanTest(_),
             ) => true,
-            Some(NodeEnum::ParamRef(_)) => !self.conversions.loose_parameters,
+            Some(NodeEnum::ParamRef(_)) => !self.loose,
             Some(NodeEnum::ColumnRef(column)) => self.types_of(column).is_some_and(|types| types.iter().all(|t| !is_loose(*t))),
             Some(NodeEnum::TypeCast(x)) => x.type_name.as_ref().is_some_and(firm_type),
             Some(NodeEnum::FuncCall(x)) => nodes::names(&x.funcname).and_then(|n| n.last().map(|n| is_firm_call(n))).unwrap_or(false),

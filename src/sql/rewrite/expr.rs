@@ -124,8 +124,8 @@ impl Rewriter<'_> {
     fn cast(&mut self, x: &mut TypeCast) -> Res<Traits> {
         let place = x.location;
         let type_name = x.type_name.as_mut().ok_or_else(|| self.unknown_at("this expression", Some(place)))?;
-        let quiet = nodes::names(&type_name.names).is_some_and(|n| n.last() == Some(&"text")) && type_name.array_bounds.is_empty();
-        let quiet = quiet && !self.cx.catalog.hazards.casts;
+        let text = nodes::names(&type_name.names).is_some_and(|n| n.last() == Some(&"text")) && type_name.array_bounds.is_empty();
+        let quiet = text && !self.cx.catalog.hazards.casts;
         if quiet {
             self.values_alone(x.arg.as_deref());
         }

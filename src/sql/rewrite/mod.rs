@@ -152,9 +152,9 @@ fn attempt(context: Context<'_>, stmt: &RawStmt, mode: Mode) -> Res<(Rewritten, 
     let mut rewriter = Rewriter::new(context, mode.clone());
     let mut stmt = stmt.clone();
     let inner = stmt.stmt.as_mut().and_then(|n| n.node.as_mut()).ok_or_else(|| Refusal::not_understood("empty statement"))?;
-    rewriter.conversions = conversions::Conversions::of(&context, inner);
-    rewriter.collations = collations::may_meet(&context);
     rewriter.loose = conversions::has_loose_parameters(&context, inner);
+    rewriter.conversions = conversions::Conversions::of(&context, rewriter.loose);
+    rewriter.collations = collations::may_meet(&context);
     rewriter.odd = rewriter.loose || hazards::is_odd(&context);
     if (rewriter.odd || rewriter.collations) && hazards::is_misfit(&context, inner) {
         return Err(Refusal::not_understood("temporary relations with a collation or a type of this kind are not supported")

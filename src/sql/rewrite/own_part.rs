@@ -17,7 +17,7 @@ impl<'a> Part<'a> {
     /// The parts of a text, as its statements say where they stand; one that says it wrongly has the whole text.
     pub fn parts(source: &'a str, stmts: &[RawStmt]) -> Vec<Self> {
         let (mut counted, mut before) = (0, 0);
-        let part = |stmt: &RawStmt| {
+        let mut part = |stmt: &RawStmt| {
             let start = usize::try_from(stmt.stmt_location).ok()?;
             let len = usize::try_from(stmt.stmt_len).ok()?;
             let text = source.get(start..if len == 0 { source.len() } else { start + len })?;
@@ -25,7 +25,6 @@ impl<'a> Part<'a> {
             counted = start;
             Some(Self { text, start, before })
         };
-        let mut part = part;
         stmts.iter().map(|stmt| part(stmt).unwrap_or(Self { text: source, start: 0, before: 0 })).collect()
     }
 

@@ -4,8 +4,7 @@ use super::from::{barriers, push};
 use super::own::tenant_type;
 use super::{Res, Rewriter, labels};
 use crate::sql::catalog::Relation;
-use crate::sql::scope::Traits;
-use crate::sql::scope::{Guard, Scope, Thing};
+use crate::sql::scope::{Guard, Scope, Thing, Traits};
 use crate::sql::{Refusal, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
