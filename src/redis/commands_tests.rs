@@ -26,7 +26,9 @@ fn a_rule_by_specification_has_one_that_locates_all_keys() {
     for entry in all() {
         let ranges = entry.specs.iter().all(|spec| matches!(spec, Spec::Range { access: Access::Read | Access::Write, .. }));
         match entry.rule {
-            Rule::Keys | Rule::KeysFirst | Rule::KeysQuoting => assert!(ranges && !entry.specs.is_empty(), "{}", entry.name),
+            Rule::Keys | Rule::KeysFirst | Rule::KeysQuoting | Rule::KeysFacts => {
+                assert!(ranges && !entry.specs.is_empty(), "{}", entry.name)
+            }
             Rule::NumKeys | Rule::NumKeysFirst => {
                 assert!(entry.specs.iter().any(|s| matches!(s, Spec::Count { .. })), "{}", entry.name);
                 assert!(!entry.specs.contains(&Spec::Other), "{}", entry.name);

@@ -4,10 +4,10 @@
 use super::channels::{self, Stands};
 use super::encode;
 use super::names::Names;
-use super::shape::{Broken, Reply, Shape};
+use super::shape::{Broken, Reply, Shape, is_fact};
 use super::slots::{MOVING, may_name_a_node, redirect};
 use bytes::{Bytes, BytesMut};
-use cut::{Cut, in_message};
+use cut::{Cut, cursor, in_message, line_part};
 
 mod cut;
 
@@ -56,6 +56,8 @@ pub struct Stripper {
     begun: bool,
     /// A function was not found.
     missed: bool,
+    /// What is told next is not known to be about the key alone.
+    hides: bool,
 }
 
 impl Stripper {
@@ -138,6 +140,12 @@ impl Stripper {
     /// Reads the head of an element. None: it is not there yet. True where the element ends with it.
     fn header(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<Option<bool>, Broken> {
         let Some(kind) = input.first().copied() else { return Ok(None) };
+        if self.tells(reply, 0) && kind != b'|' {
+            self.hides = true;
+        } else if self.hides && self.tells(reply, 1) && kind != b'|' {
+            encode::integer(out, 0);
+            (self.hides, self.mute) = (false, Some(self.levels.len()));
+        }
         match kind {
             b':' if let Some(own) = self.redirect(reply) => {
                 let Some(line) = self.line(input, HEADER_MAX_BYTES)? else { return Ok(None) };
@@ -146,6 +154,12 @@ impl Stripper {
                     Some(1..) => encode::integer(out, i64::try_from(own).unwrap_or(i64::MAX)),
                     _ => self.write(out, &line),
                 }
+                Ok(Some(true))
+            }
+            b'+' if self.tells(reply, 0) => {
+                let Some(line) = self.line(input, HEADER_MAX_BYTES)? else { return Ok(None) };
+                self.hides = !is_fact(line.get(1..line.len() - 2).unwrap_or_default());
+                self.write(out, &line);
                 Ok(Some(true))
             }
             b'+' | b':' | b'#' | b',' | b'(' => {
@@ -359,6 +373,12 @@ impl Stripper {
         yes.then_some(Cut::Prefix)
     }
 
+    /// Whether a name (0) or a value (1) of what is told of a key begins.
+    fn tells(&self, reply: &Reply, place: u64) -> bool {
+        let Some((reply, base)) = self.here(reply).filter(|_| self.mute.is_none()) else { return false };
+        reply.shape == Shape::Facts && matches!(self.levels.get(base..), Some([level]) if level.index % 2 == place)
+    }
+
     /// The client's own number of a connection, where the element that begins is upstream's.
     fn redirect(&self, reply: &Reply) -> Option<u64> {
         let (reply, base) = self.here(reply).filter(|_| self.mute.is_none())?;
@@ -472,25 +492,6 @@ impl Stripper {
             out.extend_from_slice(bytes);
         }
     }
-}
-
-/// What is there of a line, and whether its end is.
-fn line_part(input: &mut BytesMut) -> (BytesMut, bool) {
-    match input.iter().position(|b| *b == b'\n') {
-        Some(end) => (input.split_to(end + 1), true),
-        None => (input.split(), false),
-    }
-}
-
-/// The cursor that is due, hidden. None: it is not there yet.
-fn cursor(input: &mut BytesMut, length: u64, secret: u64) -> Result<Option<String>, Broken> {
-    let length = usize::try_from(length).ok().filter(|length| *length <= 20).ok_or(Broken("a cursor that is none"))?;
-    if input.len() < length + 2 {
-        return Ok(None);
-    }
-    let text = input.split_to(length + 2);
-    let cursor = text.get(..length).and_then(super::cursor::read).and_then(|cursor| super::cursor::hide(cursor, secret));
-    cursor.map(|cursor| Some(cursor.to_string())).ok_or(Broken("a cursor that is none"))
 }
 
 #[cfg(test)]

@@ -107,6 +107,26 @@ fn names_are_cut_where_they_stand() {
 }
 
 #[test]
+fn of_what_is_told_by_name_only_the_known_is_said() {
+    let cases = [
+        ("*4\r\n+size\r\n:1\r\n+vset-uid\r\n:18\r\n", "*4\r\n+size\r\n:1\r\n+vset-uid\r\n:0\r\n"),
+        ("%2\r\n+vset-uid\r\n:18\r\n+size\r\n:1\r\n", "%2\r\n+vset-uid\r\n:0\r\n+size\r\n:1\r\n"),
+        // What it may be another time.
+        ("*2\r\n+later\r\n*2\r\n+size\r\n$1\r\nx\r\n", "*2\r\n+later\r\n:0\r\n"),
+        ("*2\r\n$4\r\nsize\r\n:1\r\n", "*2\r\n$4\r\nsize\r\n:0\r\n"),
+        ("*2\r\n:5\r\n:1\r\n", "*2\r\n:5\r\n:0\r\n"),
+        ("*2\r\n+later\r\n|1\r\n+a\r\n+b\r\n:18\r\n", "*2\r\n+later\r\n:0\r\n"),
+        ("*-1\r\n", "*-1\r\n"),
+        ("-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n"),
+    ];
+    for (bytes, out) in cases {
+        assert_eq!(whole(Shape::Facts, bytes), Ok(text(out)), "{bytes}");
+        let exec = Shape::Exec(vec![Reply::default(), Shape::Facts.into()]);
+        assert_eq!(whole(exec, &format!("*2\r\n+OK\r\n{bytes}")), Ok(text(&format!("*2\r\n+OK\r\n{out}"))), "{bytes}");
+    }
+}
+
+#[test]
 fn exec_answers_each_in_its_own_way() {
     let shapes =
         [Shape::Plain, Shape::Each, Shape::Count, Shape::InsteadOfAll(Bytes::from_static(b":7\r\n")), Shape::First, Shape::Streams];
@@ -198,7 +218,7 @@ proptest! {
 
     #[test]
     fn bytes_from_anywhere_never_panic(bytes in prop::collection::vec(prop::sample::select(b"*$:+-_%|>~;?.=!acme:0129\r\n".to_vec()), 0..80)) {
-        for shape in [Shape::Plain, Shape::Each, Shape::Streams, Shape::Count, Shape::Exec(vec![Shape::Each.into(), Shape::Plain.into()])] {
+        for shape in [Shape::Plain, Shape::Each, Shape::Streams, Shape::Facts, Shape::Count, Shape::Exec(vec![Shape::Each.into(), Shape::Plain.into()])] {
             let pieces: Vec<&[u8]> = bytes.chunks(3).collect();
             let _ = feed(&shape.into(), &pieces);
         }

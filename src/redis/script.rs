@@ -7,6 +7,7 @@ use super::encode;
 use super::inline;
 use super::session::Setup;
 use super::sha1;
+use super::shape::FACTS;
 use super::understand::Refusal;
 use super::wire::{Request, integer};
 use bytes::{Bytes, BytesMut};
@@ -243,7 +244,7 @@ pub(super) fn core() -> &'static str {
             entries.map(|entry| format!(" {}={},{} ", entry.full_name(), entry.arity, callable(entry).unwrap_or("!".into()))).collect();
         commands.extend(containers.map(|container| format!(" {container}=container ")));
         commands.sort_unstable();
-        include_str!("script/core.lua").replace("@COMMANDS@", &commands.concat())
+        include_str!("script/core.lua").replace("@COMMANDS@", &commands.concat()).replace("@FACTS@", FACTS)
     })
 }
 
@@ -266,6 +267,7 @@ fn callable(entry: &'static Entry) -> Option<String> {
     Some(match entry.rule {
         Rule::Keys | Rule::KeysQuoting | Rule::NumKeys if !specs.is_empty() && entry.name != "watch" => specs,
         Rule::KeysFirst | Rule::NumKeysFirst if !specs.is_empty() => format!("{specs}>first"),
+        Rule::KeysFacts if !specs.is_empty() => format!("{specs}>facts"),
         Rule::GeoRadius | Rule::Sort => "own".to_owned(),
         Rule::XRead | Rule::XReadGroup => "own>streams".to_owned(),
         Rule::Publish => "1:0:1".to_owned(),

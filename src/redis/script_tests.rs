@@ -116,7 +116,7 @@ fn every_rule_is_one_that_the_wrapper_knows() {
         let (arity, rule) = rule.split_once(',').unwrap_or(("0", rule));
         assert!(arity.parse::<i64>().is_ok(), "{entry}");
         let (places, shape) = rule.split_once('>').unwrap_or((rule, "first"));
-        assert!(places.split(';').all(known) && ["first", "streams"].contains(&shape), "{entry}");
+        assert!(places.split(';').all(known) && ["first", "streams", "facts"].contains(&shape), "{entry}");
         seen += 1;
     }
     assert_eq!(seen, all().count());
@@ -155,5 +155,6 @@ fn a_script_may_call_what_stays_within_the_tenant() {
         let line = text.split(&format!(" {name}=")).nth(1).and_then(|rest| rest.split(' ').next());
         assert!(line.is_some_and(|rule| rule.ends_with(",!")), "{name}");
     }
-    assert!(!text.contains("@COMMANDS@") && !text.contains("' ..\n    '@"));
+    assert!(text.contains(" vinfo=-1,1:0:1>facts ") && text.contains(" attributes-count ") && !text.contains("vset-uid"));
+    assert!(!text.contains("@FACTS@") && !text.contains("@COMMANDS@") && !text.contains("' ..\n    '@"));
 }

@@ -2,6 +2,14 @@
 
 use bytes::Bytes;
 
+/// What VINFO tells that is known to be about the key alone.
+pub const FACTS: &str = "quant-type hnsw-m vector-dim projection-input-dim size max-level attributes-count hnsw-max-node-uid";
+
+/// Whether what stands behind this name is one of [`FACTS`].
+pub fn is_fact(name: &[u8]) -> bool {
+    FACTS.split(' ').any(|known| known.as_bytes() == name)
+}
+
 /// Where the names are in a reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Shape {
@@ -23,6 +31,8 @@ pub enum Shape {
     Even,
     /// `[[name, entries], …]`, or a map by name.
     Streams,
+    /// `[name, value, …]`, or a map, of which only what is known to be about the key alone is said.
+    Facts,
     /// It is a library's.
     Library,
     /// FUNCTION LIST: names of libraries and functions, and the client's text of a library.

@@ -72,7 +72,7 @@ pub fn may_share(words: &[&[u8]]) -> bool {
 pub fn is_read<'a>(entry: &Entry, words: impl Iterator<Item = &'a [u8]>) -> bool {
     let by_key = matches!(
         entry.rule,
-        Rule::Keys | Rule::KeysQuoting | Rule::KeysFirst | Rule::NumKeys | Rule::NumKeysFirst | Rule::Sort | Rule::XRead
+        Rule::Keys | Rule::KeysQuoting | Rule::KeysFacts | Rule::KeysFirst | Rule::NumKeys | Rule::NumKeysFirst | Rule::Sort | Rule::XRead
     );
     by_key && entry.flags.contains(&"readonly") && stateless(entry, words)
 }
@@ -88,6 +88,7 @@ fn stateless<'a>(entry: &Entry, mut words: impl Iterator<Item = &'a [u8]>) -> bo
         Rule::Keys
         | Rule::Restore
         | Rule::KeysQuoting
+        | Rule::KeysFacts
         | Rule::KeysFirst
         | Rule::NumKeys
         | Rule::NumKeysFirst

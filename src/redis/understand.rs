@@ -116,6 +116,7 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
     match entry.rule {
         Rule::Pass => Ok(Plan::default()),
         Rule::Keys | Rule::Restore => Ok(plain(ranges(entry, request.len())?)),
+        Rule::KeysFacts => Ok(shaped(ranges(entry, request.len())?, Shape::Facts)),
         Rule::KeysFirst => Ok(shaped(ranges(entry, request.len())?, Shape::First)),
         Rule::KeysQuoting => {
             let places = ranges(entry, request.len())?;

@@ -1,6 +1,7 @@
 //! What is cut off names in replies and messages.
 
-use crate::redis::shape::Message;
+use crate::redis::shape::{Broken, Message};
+use bytes::BytesMut;
 
 /// What is cut off a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,4 +32,23 @@ pub(super) fn in_message(message: Message, depth: usize, index: u64, outer: Opti
         (Message::Redirected, 2, _) if outer == Some(2) => Some(Cut::Prefix),
         _ => None,
     }
+}
+
+/// What is there of a line, and whether its end is.
+pub(super) fn line_part(input: &mut BytesMut) -> (BytesMut, bool) {
+    match input.iter().position(|b| *b == b'\n') {
+        Some(end) => (input.split_to(end + 1), true),
+        None => (input.split(), false),
+    }
+}
+
+/// The cursor that is due, hidden. None: it is not there yet.
+pub(super) fn cursor(input: &mut BytesMut, length: u64, secret: u64) -> Result<Option<String>, Broken> {
+    let length = usize::try_from(length).ok().filter(|length| *length <= 20).ok_or(Broken("a cursor that is none"))?;
+    if input.len() < length + 2 {
+        return Ok(None);
+    }
+    let text = input.split_to(length + 2);
+    let cursor = text.get(..length).and_then(crate::redis::cursor::read).and_then(|cursor| crate::redis::cursor::hide(cursor, secret));
+    cursor.map(|cursor| Some(cursor.to_string())).ok_or(Broken("a cursor that is none"))
 }

@@ -178,6 +178,12 @@ local PLACES = {
     xreadgroup = function(args) return xread(args, true) end,
 }
 
+-- What is known to be about a key alone; the names are simple strings, or none are known.
+local function known(name)
+    name = type(name) == 'table' and name.ok or ''
+    return find(' @FACTS@ ', ' ' .. name .. ' ', 1, true)
+end
+
 -- How names stand in a reply.
 local REPLIES = {
     first = function(reply)
@@ -192,6 +198,16 @@ local REPLIES = {
             return { map = map }
         end
         for i = 1, #reply do reply[i][1] = strip(reply[i][1]) end
+        return reply
+    end,
+    facts = function(reply)
+        if type(reply) ~= 'table' then return reply end
+        for name in pairs(reply.map or {}) do
+            if not known(name) then reply.map[name] = 0 end
+        end
+        for i = 1, #reply, 2 do
+            if not known(reply[i]) then reply[i + 1] = 0 end
+        end
         return reply
     end,
 }
