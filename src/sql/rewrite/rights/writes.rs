@@ -206,7 +206,8 @@ impl Walk<'_> {
                 self.assignments(relation, &when.target_list)
             }
             CmdType::CmdDelete => any(self, Verb::Delete),
-            CmdType::CmdNothing => Ok(()),
+            // Whether rows are met still shows: "SELECT on at least one column" (MERGE, Description).
+            CmdType::CmdNothing => any(self, Verb::Select),
             CmdType::CmdInsert => {
                 any(self, Verb::Insert)?;
                 match relation {

@@ -183,6 +183,8 @@ impl Reader<'_> {
         let is = |command: CmdType| when["command_type"].as_i64() == Some(i64::from(command as i32));
         let targets = list(when, "target_list");
         if is(CmdType::CmdNothing) {
+            // It writes nothing, and its count of rows tells of the target's all the same.
+            relation.into_iter().for_each(|r| self.want(r, Verb::Select, Of::Any));
             return Ok(());
         }
         if is(CmdType::CmdUpdate) {
