@@ -243,12 +243,63 @@ pub fn is_time_by_name(name: &str) -> bool {
     matches!(name, "date" | "timestamp" | "timestamptz")
 }
 
-/// Whether it is certainly an aggregate: some that are may not be here.
+/// PostgreSQL's functions that are aggregates whatever their arguments are (pg_aggregate, 13 to 18): `rank` and its kin are so with WITHIN GROUP only.
+const AGGREGATES: &[&str] = &[
+    "any_value",
+    "array_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar_pop",
+    "covar_samp",
+    "every",
+    "json_agg",
+    "json_agg_strict",
+    "json_object_agg",
+    "json_object_agg_strict",
+    "json_object_agg_unique",
+    "json_object_agg_unique_strict",
+    "jsonb_agg",
+    "jsonb_agg_strict",
+    "jsonb_object_agg",
+    "jsonb_object_agg_strict",
+    "jsonb_object_agg_unique",
+    "jsonb_object_agg_unique_strict",
+    "max",
+    "min",
+    "mode",
+    "percentile_cont",
+    "percentile_disc",
+    "range_agg",
+    "range_intersect_agg",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
+    "sum",
+    "var_pop",
+    "var_samp",
+    "variance",
+    "xmlagg",
+];
+
+/// Whether it is certainly an aggregate.
 pub fn is_aggregate(name: &str) -> bool {
-    matches!(
-        name,
-        "array_agg" | "avg" | "bool_and" | "bool_or" | "count" | "every" | "json_agg" | "jsonb_agg" | "max" | "min" | "string_agg" | "sum"
-    )
+    AGGREGATES.binary_search(&name).is_ok()
 }
 
 #[cfg(test)]

@@ -118,6 +118,8 @@ pub struct Item {
     pub carries: Option<usize>,
     /// It stands in a join, which shows the columns of its tables by bare names, but no system column.
     pub joined: bool,
+    /// The client gave it an alias, behind which no name with a schema finds it.
+    pub aliased: bool,
     /// No subquery may stand beside it.
     pub alone: bool,
     /// What is walked stands on the right of a RIGHT or FULL JOIN that has it on the left, or in the FROM of the write whose target it is:
@@ -128,9 +130,19 @@ pub struct Item {
 impl Item {
     /// One of which nothing else is to be known.
     pub fn new(name: impl Into<String>, thing: Thing) -> Self {
-        let (nullable, locks_shared, locks_hidden, joined, alone, beyond) = (false, false, false, false, false, false);
+        let (nullable, locks_shared, locks_hidden, joined, aliased, alone, beyond) = (false, false, false, false, false, false, false);
         let (name, hides, was_in, carries) = (name.into(), None, None, None);
-        Self { name, thing, nullable, locks_shared, locks_hidden, hides, was_in, carries, joined, alone, beyond }
+        Self { name, thing, nullable, locks_shared, locks_hidden, hides, was_in, carries, joined, aliased, alone, beyond }
+    }
+
+    /// Whether it is certainly this table.
+    fn is_of(&self, schema: &str, table: &str) -> bool {
+        match &self.thing {
+            Thing::Guarded(relation, _) | Thing::Shared(relation) | Thing::Wrapped(relation) => {
+                relation.schema == schema && relation.name == table
+            }
+            Thing::Opaque | Thing::Merged => false,
+        }
     }
 
     /// Whether `field` is certainly a column of it.
@@ -249,6 +261,14 @@ pub fn passes_a_namesake(levels: &[Scope], column: &str) -> bool {
         }
     }
     false
+}
+
+/// Whether `schema.table.column` may be of another item than the nearest one of the table's name, by which a fence would speak of it: it finds
+/// tables without an alias only (parse_relation.c, scanNameSpaceForRelid).
+pub fn is_past_a_namesake(levels: &[Scope], schema: &str, table: &str) -> bool {
+    let mut named = levels.iter().flat_map(|l| &l.items).filter(|i| i.name == table);
+    let several = named.clone().nth(1).is_some();
+    several && named.any(|item| item.aliased || !item.is_of(schema, table))
 }
 
 /// The guards, innermost level last in `levels`, that have to hold before an expression with these uses may run. The flag is true

@@ -1,6 +1,7 @@
 //! Calls: PostgreSQL's own functions by their class, those that the policy lists, and those that mean something of the tenant's own.
 
 use super::{Res, Rewriter, locks, names};
+use crate::sql::catalog::SYSTEM_COLUMNS;
 use crate::sql::scope::{Traits, Use};
 use crate::sql::{Refusal, conversions, functions, nodes};
 use pg_query::protobuf::FuncCall;
@@ -26,13 +27,26 @@ impl Rewriter<'_> {
             self.search_call(name, &call.args, place)?;
         }
         let mut traits = Traits::varying();
-        let aggregate = own && functions::is_aggregate(name) && !self.cx.catalog.user_functions.contains(name);
+        let theirs = self.cx.catalog.user_functions.contains(name) || self.listed_function(schema, name).is_some();
+        let known = own && functions::is_aggregate(name) && !theirs;
+        // Nothing but an aggregate takes WITHIN GROUP.
+        let aggregate = known || call.agg_within_group;
         self.aggregated += usize::from(aggregate);
         self.sorted_calls += usize::from(call.agg_distinct || !call.agg_order.is_empty());
-        traits.add(self.exprs(&mut call.args)?);
-        traits.add(self.exprs(&mut call.agg_order)?);
-        traits.add(self.optional(call.agg_filter.as_mut())?);
+        let args = self.exprs(&mut call.args)?;
+        let mut counted = self.exprs(&mut call.agg_order)?;
+        counted.add(self.optional(call.agg_filter.as_mut())?);
         self.aggregated -= usize::from(aggregate);
+        // Direct arguments do not count.
+        let direct = if call.agg_within_group {
+            args
+        } else {
+            counted.add(args);
+            Traits::default()
+        };
+        counted.aggregates |= known && call.over.is_none() && self.is_of_this_level(&counted.uses);
+        traits.add(counted);
+        traits.add(direct);
         if let Some(over) = call.over.as_mut() {
             traits.add(self.window(over)?);
         }
@@ -59,6 +73,21 @@ impl Rewriter<'_> {
         self.listed_call(call, (schema, name), traits, reveals)
     }
 
+    /// An aggregate is of the innermost level that its arguments name, and of its own where they name none (parse_agg.c, check_agg_arguments):
+    /// whether that is certainly this one.
+    fn is_of_this_level(&self, uses: &[Use]) -> bool {
+        let here = |used: &Use| {
+            self.levels.last().is_some_and(|level| {
+                level.items.iter().any(|item| match used {
+                    Use::Of(name) => item.name == *name,
+                    Use::Bare(name) => item.has_column(name) && !(item.joined && SYSTEM_COLUMNS.contains(&name.as_str())),
+                    Use::Beside | Use::Free | Use::Any => false,
+                })
+            })
+        };
+        uses.is_empty() || uses.iter().any(here) || left_out!(self.cx, OuterAggregate)
+    }
+
     /// A function that the policy lists, or one of PostgreSQL's own.
     fn listed_call(&mut self, call: &mut FuncCall, (schema, name): (&str, &str), mut traits: Traits, reveals: bool) -> Res<Traits> {
         let (place, own) = (self.at(call.location), matches!(schema, "" | "pg_catalog"));
@@ -83,7 +112,6 @@ impl Rewriter<'_> {
             Some(_) if name == "unnest" && call.args.len() > 1 && !self.cx.catalog.user_functions.contains(name) => Ok(traits.raising()),
             Some(listed) => {
                 call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
-                traits.aggregates |= call.over.is_none() && functions::is_aggregate(name);
                 if functions::has_effect(name) && !left_out!(self.cx, Effects) {
                     traits.uses.push(Use::Any);
                     return Ok(traits.raising());

@@ -4,7 +4,7 @@ use super::shape::{compares_rows, is_row, plain_pattern};
 use super::{Res, Rewriter, free, from};
 use crate::sql::catalogs::search;
 use crate::sql::private::TEMP;
-use crate::sql::scope::{Traits, Use, passes_a_namesake};
+use crate::sql::scope::{Traits, Use, is_past_a_namesake, passes_a_namesake};
 use crate::sql::{Refusal, functions, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AExpr, AExprKind, AIndirection, CaseExpr, ColumnRef, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef};
@@ -165,6 +165,15 @@ impl Rewriter<'_> {
         let named = if star { &column.fields[..column.fields.len() - 1] } else { &column.fields[..] };
         let names = nodes::names(named).ok_or_else(|| Refusal::not_understood("this column reference is not supported").at(place))?;
         self.visible(&names, star, place)?;
+        let (table, past) = match (names.as_slice(), star) {
+            ([schema, table, _], false) | ([schema, table], true) => (*table, is_past_a_namesake(&self.levels, schema, table)),
+            _ => ("", false),
+        };
+        if past && self.cx.catalog.home.schema().is_none() && !left_out!(self.cx, Namesake) {
+            return Err(Refusal::not_understood(format!("\"{table}\" with its schema may be another table than the nearest of that name"))
+                .hint("Give the two different aliases, and write columns with these.")
+                .at(place));
+        }
         let used = match (names.as_slice(), star) {
             // It stands for columns of its own level.
             ([], true) => Use::Beside,

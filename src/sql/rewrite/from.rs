@@ -96,15 +96,19 @@ impl Rewriter<'_> {
             let was_in = var.alias.is_none().then(|| relation.schema.clone());
             *item = wrap(var, if left_out!(self.cx, Wrap) { nodes::truth(true) } else { guard.predicate() });
             self.renamed.extend(renamed.then(|| name.clone()));
-            push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?.was_in = was_in;
+            let aliased = was_in.is_none();
+            let item = push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?;
+            (item.was_in, item.aliased) = (was_in, aliased);
             return Ok(Vec::new());
         }
+        let aliased = var.alias.is_some();
         let guard = self.guard(&relation, &name)?;
         let predicate = guard.as_ref().map(scope::Guard::predicate);
         let shared = relation.is_shared() || relation.is_temporary_view();
         self.shared += usize::from(shared);
         let thing = guard.map_or_else(|| Thing::Shared(relation.clone()), |g| Thing::Guarded(relation.clone(), g));
-        push(scope, name, thing)?.locks_shared = shared;
+        let item = push(scope, name, thing)?;
+        (item.locks_shared, item.aliased) = (shared, aliased);
         Ok(predicate.into_iter().collect())
     }
 
@@ -138,7 +142,7 @@ impl Rewriter<'_> {
         let subquery = nodes::boxed(nodes::node(NodeEnum::SelectStmt(select)));
         *item = nodes::node(NodeEnum::RangeSubselect(Box::new(RangeSubselect { lateral: false, subquery, alias: Some(alias) })));
         let item = push(scope, name, thing)?;
-        (item.locks_shared, item.was_in) = (shared, was_in);
+        (item.locks_shared, item.was_in, item.aliased) = (shared, was_in, !unnamed);
         Ok(())
     }
 

@@ -138,10 +138,11 @@ impl LookedAt {
     }
 }
 
-/// Whether a call is an aggregate of the query's groups: not one over a window.
+/// Whether a call is an aggregate of the query's groups: not one over a window, nor one with direct arguments, which are of the group.
 fn is_over_group(call: &Value, is_aggregate: &impl Fn(&str) -> bool) -> bool {
     let name = call.get("funcname").and_then(Value::as_array).and_then(|n| n.last()).and_then(string);
-    call.get("over").is_none_or(Value::is_null) && name.is_some_and(is_aggregate)
+    let direct = call.get("agg_within_group").and_then(Value::as_bool) == Some(true);
+    call.get("over").is_none_or(Value::is_null) && !direct && name.is_some_and(is_aggregate)
 }
 
 fn string(node: &Value) -> Option<&str> {

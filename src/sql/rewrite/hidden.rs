@@ -62,7 +62,7 @@ impl Rewriter<'_> {
         self.hidden.wrapped += 1;
         self.renamed.extend(renamed.then(|| name.clone()));
         let item = push(scope, name, if renamed { Thing::Opaque } else { Thing::Wrapped(relation) })?;
-        (item.was_in, item.carries) = (was_in, Some(number));
+        (item.aliased, item.was_in, item.carries) = (was_in.is_none(), was_in, Some(number));
         Ok(())
     }
 

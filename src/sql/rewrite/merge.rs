@@ -21,7 +21,7 @@ impl Rewriter<'_> {
         }
         for item in sources.items {
             let source = push(&mut scope, item.name, item.thing)?;
-            (source.nullable, source.carries, source.joined) = (item.nullable, item.carries, item.joined);
+            (source.nullable, source.carries, source.joined, source.aliased) = (item.nullable, item.carries, item.joined, item.aliased);
         }
         self.levels.push(scope);
         let result = self.merge_parts(x, &relation, &guard);

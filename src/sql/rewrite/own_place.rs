@@ -43,7 +43,8 @@ impl Rewriter<'_> {
             return Err(Refusal::not_understood("this source of MERGE is not supported"));
         }
         for item in sources.items {
-            push(&mut scope, item.name, item.thing)?.nullable = item.nullable;
+            let source = push(&mut scope, item.name, item.thing)?;
+            (source.nullable, source.aliased) = (item.nullable, item.aliased);
         }
         self.levels.push(scope);
         self.optional(x.join_condition.as_mut())?;

@@ -57,6 +57,7 @@ impl Rewriter<'_> {
         if !matches!(relation.kind, 'r' | 'p') && !relation.is_shared() {
             return Err(Refusal::not_understood(format!("writing to \"{}\" is not supported: it is not a table", relation.name)).at(place));
         }
+        let aliased = var.alias.is_some();
         let Some(guard) = self.guard(&relation, &name)? else {
             return Err(Refusal::not_allowed(format!("permission denied for table {}", relation.name))
                 .detail("All tenants read this table and none writes it.")
@@ -66,7 +67,8 @@ impl Rewriter<'_> {
         self.writes += 1;
         self.written.push((relation.schema.clone(), relation.name.clone(), self.writes));
         let mut scope = Scope::default();
-        push(&mut scope, name, Thing::Guarded(relation.clone(), guard.clone()))?.hides = relation.hides().map(str::to_owned);
+        let item = push(&mut scope, name, Thing::Guarded(relation.clone(), guard.clone()))?;
+        (item.hides, item.aliased) = (relation.hides().map(str::to_owned), aliased);
         Ok((relation, guard, scope))
     }
 

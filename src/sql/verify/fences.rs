@@ -1,6 +1,8 @@
 //! Fences: `CASE WHEN guard THEN … END` around what can fail, and `CASE WHEN count(*) >= 0 THEN … END` in HAVING.
 
+use super::scopes::Seen;
 use super::{Res, Walk, fields, is_zero, kind, list, names};
+use crate::sql::catalog::SYSTEM_COLUMNS;
 use crate::sql::tree::Value;
 
 impl Walk<'_> {
@@ -36,6 +38,59 @@ impl Walk<'_> {
         let inner = group_fence(f).filter(|inner| group_fence(c).is_none() || group_fence(inner).is_some());
         self.having_part(c, inner.is_some())?;
         self.same(inner.unwrap_or(f), c)
+    }
+
+    /// Whether a certain aggregate of this level stands in an expression.
+    pub(super) fn aggregates(&self, value: &Value) -> bool {
+        match value {
+            Value::Array(all) => all.iter().any(|v| self.aggregates(v)),
+            Value::Object(map) => {
+                let certain = fields(value, "FuncCall").filter(|call| call["over"].is_null() && self.is_aggregate(call));
+                certain.is_some_and(|call| self.groups_here(call))
+                    || map.iter().any(|(key, inner)| key != "subselect" && self.aggregates(inner))
+            }
+            _ => false,
+        }
+    }
+
+    /// An aggregate whose arguments name only columns further out is one of the query there, and a constant here: HAVING is not kept for it.
+    fn groups_here(&self, call: &Value) -> bool {
+        let direct = call.get("agg_within_group") == Some(&Value::Bool(true));
+        let keys: &[&str] = if direct { &["agg_order", "agg_filter"] } else { &["args", "agg_order", "agg_filter"] };
+        let (mut named, mut elsewhere) = (Vec::new(), false);
+        for part in keys.iter().filter_map(|key| call.get(*key)) {
+            columns_beside_subqueries(part, &mut named, &mut elsewhere);
+        }
+        if named.is_empty() && !elsewhere {
+            return true;
+        }
+        let Some(level) = self.levels.last() else { return false };
+        named.iter().any(|column| match column.as_slice() {
+            [name] => {
+                let none = |i: &Seen| i.joined && SYSTEM_COLUMNS.contains(name);
+                let shows = |i: &Seen| i.relation.as_ref().is_some_and(|r| r.has_column(name)) && !none(i);
+                level.items.iter().any(shows)
+            }
+            [.., relation, _] => level.items.iter().any(|i| i.name == *relation),
+            [] => false,
+        })
+    }
+}
+
+/// The names of columns in an expression, and whether it has a subquery, into which this does not look.
+fn columns_beside_subqueries<'v>(value: &'v Value, named: &mut Vec<Vec<&'v str>>, subqueries: &mut bool) {
+    match (kind(value), value) {
+        (Some(("SubLink", _)), _) => *subqueries = true,
+        (Some(("ColumnRef", column)), _) => {
+            let parts = list(column, "fields");
+            let mut names = names(parts);
+            // `t.*` as its row.
+            names.extend((names.len() < parts.len()).then_some("*"));
+            named.push(names);
+        }
+        (_, Value::Array(all)) => all.iter().for_each(|v| columns_beside_subqueries(v, named, subqueries)),
+        (_, Value::Object(map)) => map.values().for_each(|v| columns_beside_subqueries(v, named, subqueries)),
+        _ => {}
     }
 }
 

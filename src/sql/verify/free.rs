@@ -297,7 +297,8 @@ impl Walk<'_> {
     pub(super) fn is_aggregate(&self, call: &Value) -> bool {
         let named = names(list(call, "funcname"));
         let own = matches!(named.as_slice(), [name] | ["pg_catalog", name] if functions::is_aggregate(name));
-        own && !named.last().is_some_and(|n| self.catalog.user_functions.contains(*n))
+        let theirs = |n: &str| self.catalog.user_functions.contains(n) || self.catalog.functions.iter().any(|(_, other)| other == n);
+        own && !named.last().is_some_and(|n| theirs(n))
     }
 
     fn item_fails(&self, item: &Value) -> bool {

@@ -108,7 +108,8 @@ impl Walk<'_> {
         let listed = self.relation(f, c)?;
         self.rest(f, c, &["schemaname"])?;
         let reference = if f["alias"].is_null() { text(f, "relname") } else { text(&f["alias"], "aliasname") }.to_owned();
-        let Some(Listed { relation, column }) = listed else { return push(level, Seen { name: reference, ..Seen::default() }) };
+        let aliased = !c["alias"].is_null();
+        let Some(Listed { relation, column }) = listed else { return push(level, Seen { name: reference, aliased, ..Seen::default() }) };
         if relation.is_expanded() {
             return disagree("a view stands as itself");
         }
@@ -118,7 +119,7 @@ impl Walk<'_> {
         let Some(column) = column else {
             let shared = relation.is_temporary_view() || (relation.schema != TEMP && !relation.is_own());
             self.shared += usize::from(shared);
-            return push(level, Seen { name: reference, relation: Some(relation), shared, ..Seen::default() });
+            return push(level, Seen { name: reference, relation: Some(relation), shared, aliased, ..Seen::default() });
         };
         if !list(&f["alias"], "colnames").is_empty() {
             return disagree("a guarded relation has renamed columns");
@@ -129,7 +130,7 @@ impl Walk<'_> {
                 self.filters[*sink].remove(index);
                 hold(&mut self.proof, Hold::Filter, f, c, &reference);
                 self.saw_parents(&relation);
-                return push(level, Seen { name: reference, relation: Some(relation), guard: Some(wanted), ..Seen::default() });
+                return push(level, Seen { name: reference, relation: Some(relation), guard: Some(wanted), aliased, ..Seen::default() });
             }
         }
         disagree("a relation has no guard where one is needed")
@@ -179,7 +180,8 @@ impl Walk<'_> {
         let known = |relation| Some(relation).filter(|_| !renamed);
         if let Some(seen) = self.view(select, c)? {
             let was_in = seen.relation.as_ref().filter(|_| c["alias"].is_null()).map(|r| r.schema.clone());
-            return push(level, Seen { name, relation: seen.relation.and_then(known), was_in, ..seen });
+            let aliased = was_in.is_none();
+            return push(level, Seen { name, relation: seen.relation.and_then(known), was_in, aliased, ..seen });
         }
         let [table] = list(select, "from_clause") else { return disagree("a wrapped relation has other company") };
         let Some(table) = fields(table, "RangeVar") else { return disagree("a wrapped relation is none") };
@@ -202,7 +204,8 @@ impl Walk<'_> {
             hold(&mut self.proof, Hold::Wrapped, table, c, &name);
             self.saw_parents(&relation);
             let was_in = c["alias"].is_null().then(|| relation.schema.clone());
-            push(level, Seen { name, relation: known(relation), was_in, carried, ..Seen::default() })
+            let aliased = was_in.is_none();
+            push(level, Seen { name, relation: known(relation), was_in, aliased, carried, ..Seen::default() })
         } else {
             disagree("a wrapped relation is not sound")
         }

@@ -64,7 +64,7 @@ impl Walk<'_> {
             "DeleteStmt" => self.delete(f, c),
             "MergeStmt" => self.merge(f, c),
             "FuncCall" => {
-                let inside = usize::from(self.is_aggregate(c));
+                let inside = usize::from(self.is_aggregate(c) || c["agg_within_group"] == Value::Bool(true));
                 self.conditions.aggregated += inside;
                 let proved = self.function(f, c);
                 self.conditions.aggregated -= inside;
@@ -305,6 +305,13 @@ impl Walk<'_> {
             && self.is_behind_a_namesake(name)
         {
             return disagree("a name may mean what no fence can name");
+        }
+        let table = match (named.as_slice(), named.len() < parts.len()) {
+            ([schema, table, _], false) | ([schema, table], true) => Some((schema, table)),
+            _ => None,
+        };
+        if table.is_some_and(|(schema, table)| self.is_behind_its_namesake(schema, table)) {
+            return disagree("a name with a schema may mean what no fence can name");
         }
         if named.len() < parts.len() && (named.len() + 1 != parts.len() || parts.last().and_then(kind).is_none_or(|(k, _)| k != "AStar")) {
             return disagree("this column reference is not proved");

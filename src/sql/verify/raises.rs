@@ -423,23 +423,6 @@ impl Walk<'_> {
     }
 }
 
-impl Walk<'_> {
-    /// Whether a certain aggregate of this level stands in an expression.
-    fn aggregates(&self, value: &Value) -> bool {
-        match value {
-            Value::Array(all) => all.iter().any(|v| self.aggregates(v)),
-            Value::Object(map) => {
-                let call = fields(value, "FuncCall").filter(|call| call["over"].is_null());
-                let name = call.and_then(|call| names(list(call, "funcname")).last().copied());
-                let other = |name: &str| self.catalog.functions.iter().any(|(_, n)| n == name);
-                let certain = name.is_some_and(|n| functions::is_aggregate(n) && !other(n));
-                certain || map.iter().any(|(key, inner)| key != "subselect" && self.aggregates(inner))
-            }
-            _ => false,
-        }
-    }
-}
-
 /// Where conditions of a level can fail, its subqueries keep them out.
 pub(super) fn barriers(from: &[Value]) -> Res<()> {
     for item in from {

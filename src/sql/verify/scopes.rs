@@ -37,6 +37,8 @@ pub(super) struct Seen {
     pub(super) merged: bool,
     /// The target of a write hides this column of its own.
     pub(super) hides: Option<String>,
+    /// The client named it by an alias: a name with a schema is not it.
+    pub(super) aliased: bool,
     /// The schema of what the client named without an alias, and what stands as a subquery.
     pub(super) was_in: Option<String>,
     /// System columns that the subquery in a table's place shows besides.
@@ -132,6 +134,14 @@ impl Walk<'_> {
             nearer.extend(level.items.iter().map(|i| i.name.as_str()));
         }
         false
+    }
+
+    /// `schema.table` finds a table that has no alias, wherever it stands, and a fence speaks of the nearest item of that name: whether these
+    /// may be two.
+    pub(super) fn is_behind_its_namesake(&self, schema: &str, table: &str) -> bool {
+        let named: Vec<&Seen> = self.levels.iter().flat_map(|l| &l.items).filter(|i| i.name == table).collect();
+        let that = |i: &&Seen| !i.aliased && i.relation.as_ref().is_some_and(|r| r.schema == schema && r.name == table);
+        self.own_schema().is_none() && named.len() > 1 && !named.iter().all(that)
     }
 
     /// From here on the innermost level's filter has been passed.

@@ -15,13 +15,14 @@ pub(super) struct Target {
     pub(super) column: String,
     pub(super) relation: Arc<Relation>,
     guard: Found,
+    aliased: bool,
 }
 
 impl Target {
     /// As an item that a filter guards.
     pub(super) fn seen(&self) -> Seen {
         let (name, guard) = (self.reference.clone(), Some(self.guard.clone()));
-        Seen { name, relation: Some(self.relation.clone()), guard, hides: self.hides(), ..Seen::default() }
+        Seen { name, relation: Some(self.relation.clone()), guard, hides: self.hides(), aliased: self.aliased, ..Seen::default() }
     }
 
     fn hides(&self) -> Option<String> {
@@ -85,7 +86,7 @@ impl Walk<'_> {
         self.rest(f, c, &["schemaname"])?;
         let reference = if f["alias"].is_null() { text(f, "relname") } else { text(&f["alias"], "aliasname") };
         let guard = self.wanted(&relation, reference, &column)?;
-        Ok(Target { reference: reference.to_owned(), column, relation, guard })
+        Ok(Target { reference: reference.to_owned(), column, relation, guard, aliased: !c["alias"].is_null() })
     }
 
     pub(super) fn update(&mut self, f: &Value, c: &Value) -> Res<()> {
