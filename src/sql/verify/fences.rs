@@ -58,7 +58,7 @@ impl Walk<'_> {
         let direct = call.get("agg_within_group") == Some(&Value::Bool(true));
         let keys: &[&str] = if direct { &["agg_order", "agg_filter"] } else { &["args", "agg_order", "agg_filter"] };
         let (mut named, mut elsewhere) = (Vec::new(), false);
-        for part in keys.iter().filter_map(|key| call.get(*key)) {
+        for part in keys.iter().filter_map(|key| call.get(key)) {
             columns_beside_subqueries(part, &mut named, &mut elsewhere);
         }
         if named.is_empty() && !elsewhere {

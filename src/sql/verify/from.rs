@@ -88,16 +88,14 @@ impl Walk<'_> {
     fn subselect(&mut self, f: &Value, c: &Value, level: &mut Level) -> Res<()> {
         let shared = self.shared;
         let (fs, cs) = (&f["subquery"], &c["subquery"]);
-        let (Some(query), Some(client)) = (fields(fs, "SelectStmt"), fields(cs, "SelectStmt")) else {
+        let (Some(query), Some(_)) = (fields(fs, "SelectStmt"), fields(cs, "SelectStmt")) else {
             return disagree("a subquery is no query");
         };
-        if f["lateral"] == Value::Bool(true) {
-            self.beside(level, |walk| walk.same(fs, cs))?;
-        } else {
-            self.same(fs, cs)?;
-        }
+        self.keeps_out(query, |walk| match f["lateral"] == Value::Bool(true) {
+            true => walk.beside(level, |walk| walk.same(fs, cs)),
+            false => walk.same(fs, cs),
+        })?;
         self.rest(f, c, &["subquery"])?;
-        self.keeps_out(query, client)?;
         self.not_before_parents(cs)?;
         let name = text(&f["alias"], "aliasname").to_owned();
         push(level, Seen { name, shared: shared != self.shared, ..Seen::default() })
@@ -224,13 +222,12 @@ impl Walk<'_> {
         let definition = &without_column(definition, &relation)?;
         let (shared, places, held) = (self.shared, self.proof.places.len(), self.proof.held.len());
         let around = (std::mem::take(&mut self.levels), std::mem::take(&mut self.ctes));
-        let result = self.select(f, definition);
+        let result = self.keeps_out(f, |walk| walk.select(f, definition));
         (self.levels, self.ctes) = around;
         // The definition is not the client's text: what was proved in it has no place there.
         self.proof.places.truncate(places);
         self.proof.held[held..].iter_mut().for_each(|h| h.client = None);
         result?;
-        self.keeps_out(f, definition)?;
         Ok(Some(Seen { relation: Some(relation), shared: shared != self.shared, ..Seen::default() }))
     }
 

@@ -83,7 +83,8 @@ impl Walk<'_> {
             "SubLink" => {
                 self.not_before_parents(&c["subselect"])?;
                 self.stays_apart(f, c)?;
-                self.with_operator("oper_name", f, c)
+                self.operator(names(list(f, "oper_name")))?;
+                self.rest(f, c, &["subselect"])
             }
             "SortBy" => self.with_operator("use_op", f, c),
             "CollateClause" => {

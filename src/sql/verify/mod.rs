@@ -21,6 +21,7 @@ mod links;
 mod locks;
 mod merge;
 mod names;
+mod output;
 mod own;
 mod own_place;
 mod own_schema;
@@ -379,7 +380,7 @@ impl Walk<'_> {
     }
 
     fn select_apart(&mut self, f: &Value, c: &Value) -> Res<()> {
-        let arm = std::mem::take(&mut self.conditions.arm);
+        let (arm, asked, mut arms) = (std::mem::take(&mut self.conditions.arm), self.is_asked(), false);
         let (names, added) = (self.ctes.len(), self.added.take());
         self.with(&f["with_clause"], &c["with_clause"])?;
         // What can fail in a WITH query stays there: beside it no WITH query is one that could be inlined.
@@ -390,10 +391,7 @@ impl Walk<'_> {
         for arm in ["larg", "rarg"] {
             match (f[arm].is_null(), c[arm].is_null()) {
                 (true, true) => {}
-                (false, false) => {
-                    self.conditions.arm = true;
-                    self.select(&f[arm], &c[arm])?;
-                }
+                (false, false) => arms |= self.arm(&f[arm], &c[arm], asked)?,
                 _ => return disagree("a set operation differs"),
             }
         }
@@ -419,6 +417,9 @@ impl Walk<'_> {
             done.extend(["limit_offset", "limit_option"]);
         }
         self.rest(f, c, &done)?;
+        if asked {
+            self.answers(c, arms);
+        }
         self.levels.pop();
         self.ctes.truncate(names);
         Ok(())

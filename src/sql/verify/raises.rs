@@ -6,11 +6,11 @@
 
 use super::hazards::{compares_rows, has_effect};
 use super::scopes::Level;
-use super::{MATERIALIZED, Pairs, Res, Walk, disagree, fields, free, kind, list, names};
+use super::{Pairs, Res, Walk, disagree, fields, free, kind, list, names};
 use crate::sql::catalog::Catalog;
 use crate::sql::functions;
 use crate::sql::tree::Value;
-use pg_query::protobuf::{AExprKind, SubLinkType};
+use pg_query::protobuf::AExprKind;
 
 /// What the walk knows of conditions.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Conditions {
     /// How many parts of conditions can fail so far.
     pub(super) raising: usize,
     /// Some WITH query of the statement could be inlined.
-    open: bool,
+    pub(super) open: bool,
     /// Something in the statement may make PostgreSQL convert a column of a `through` table.
     pub(super) converts: bool,
     /// Values that cannot be compared may be in the statement.
@@ -47,6 +47,9 @@ pub(super) struct Conditions {
     pub(super) catalogs: bool,
     /// Something in a WITH query can fail.
     pub(super) with_fails: bool,
+    /// Whether the output of the query that is walked next can fail is asked for; and the answer, given while the query's level stood.
+    pub(super) asked: bool,
+    pub(super) gives: Option<bool>,
     /// The type that is walked next is that of a literal that names a text search object.
     pub(super) literal_search: bool,
 }
@@ -283,7 +286,7 @@ impl Walk<'_> {
         }
     }
 
-    fn operator_fails(&self, name: &str) -> bool {
+    pub(super) fn operator_fails(&self, name: &str) -> bool {
         if self.catalog.operators.contains(name) || self.minds_collations(name) {
             return true;
         }
@@ -295,7 +298,7 @@ impl Walk<'_> {
     }
 
     /// Whether some part of an expression can fail on a column's value.
-    fn any_fails(&self, c: &Value) -> bool {
+    pub(super) fn any_fails(&self, c: &Value) -> bool {
         match c {
             Value::Array(all) => all.iter().any(|v| self.any_fails(v)),
             Value::Object(map) => {
@@ -306,23 +309,6 @@ impl Walk<'_> {
             }
             _ => false,
         }
-    }
-
-    /// Whether the output of a query can fail.
-    fn output_fails(&self, select: &Value) -> bool {
-        if !select["larg"].is_null() {
-            // The arms' columns are made alike as soon as a row is read.
-            return self.conditions.mixes || self.output_fails(&select["larg"]) || self.output_fails(&select["rarg"]);
-        }
-        let row = |target: &Value| {
-            let mut uses = Vec::new();
-            let value = fields(target, "ResTarget").map(|t| &t["val"]).filter(|v| is_row(v));
-            value.is_some_and(|v| {
-                used(self.catalog, v, &mut uses);
-                !uses.is_empty()
-            })
-        };
-        ["target_list", "values_lists"].iter().any(|k| self.any_fails(&select[*k])) || list(select, "target_list").iter().any(row)
     }
 
     /// A guard by way of a parent is a join, so a subquery beside it may run first: then nothing in it can fail, or it stands in a fence.
@@ -358,47 +344,6 @@ impl Walk<'_> {
             }
             _ => false,
         }
-    }
-
-    /// A subquery in FROM whose output can fail keeps conditions out.
-    pub(super) fn keeps_out(&self, f: &Value, c: &Value) -> Res<()> {
-        if self.output_fails(c) && !is_barrier(f) {
-            return disagree("what can fail may run before the guard in a subquery");
-        }
-        Ok(())
-    }
-
-    /// `x = ANY (query)` becomes a join with the query, and what it gives a condition at its scans: where that can fail, or the comparison, the
-    /// query keeps it out.
-    pub(super) fn stays_apart(&self, f: &Value, c: &Value) -> Res<()> {
-        let any = c["sub_link_type"].as_i64() == Some(i64::from(SubLinkType::AnySublink as i32));
-        let (Some(query), Some(client)) = (fields(&f["subselect"], "SelectStmt"), fields(&c["subselect"], "SelectStmt")) else {
-            return Ok(());
-        };
-        let operator = names(list(c, "oper_name")).last().copied().unwrap_or("=");
-        let fails = || {
-            self.operator_fails(operator)
-                || self.conversion_fails("SubLink", c)
-                || self.orders_shapes("SubLink", c)
-                || self.meets_collations("SubLink", c)
-                || self.output_fails(client)
-        };
-        if any && !is_barrier(query) && fails() {
-            return disagree("what can fail may be compared before the guard in a subquery");
-        }
-        Ok(())
-    }
-
-    /// A WITH query whose output can fail keeps conditions out; any other is remembered.
-    pub(super) fn with_query(&mut self, cte: &Value, client: &Value) -> Res<()> {
-        self.conditions.with_fails |= self.fails_anywhere(&client["ctequery"]);
-        let (Some(f), Some(c)) = (fields(&cte["ctequery"], "SelectStmt"), fields(&client["ctequery"], "SelectStmt")) else { return Ok(()) };
-        let open = cte["ctematerialized"].as_i64() != Some(MATERIALIZED) && !is_barrier(f);
-        if open && self.output_fails(c) {
-            return disagree("what can fail may run before the guard in a WITH query");
-        }
-        self.conditions.open |= open;
-        Ok(())
     }
 
     /// At the end of a statement: no condition that can fail is moved into a WITH query.
@@ -438,7 +383,7 @@ pub(super) fn barriers(from: &[Value]) -> Res<()> {
 }
 
 /// A query with a limit or an offset takes no condition from outside.
-fn is_barrier(select: &Value) -> bool {
+pub(super) fn is_barrier(select: &Value) -> bool {
     !select["limit_count"].is_null() || !select["limit_offset"].is_null()
 }
 
