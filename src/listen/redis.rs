@@ -285,7 +285,7 @@ impl Service {
             address,
             upstream: way.upstream,
             cluster: self.target.cluster().is_some(),
-            sanitizes: self.sanitizes || self.door.config.unsafe_test_passthrough,
+            sanitizes: self.sanitizes,
             test_passthrough: self.door.config.unsafe_test_passthrough,
             line: way.line,
             clock: || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),

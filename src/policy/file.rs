@@ -225,7 +225,8 @@ fn function(reader: &mut Reader<'_>, node: &Node) -> Option<FunctionEntry> {
 }
 
 fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) -> Option<RedisPolicy> {
-    let fields = reader.fields(node, &["prefix", "shared", "scripts", "reads", "backstop", "growth_max_bytes", "slowlog_micros"], &[]);
+    let fields =
+        reader.fields(node, &["prefix", "shared", "scripts", "restore", "reads", "backstop", "growth_max_bytes", "slowlog_micros"], &[]);
     let shared = fields.get("shared").map(|n| redis_shared(reader, n)).unwrap_or_default();
     let growth = fields.get("growth_max_bytes").and_then(|n| reader.count(n));
     let slow_micros = fields.get("slowlog_micros").map_or(Some(RedisPolicy::SLOW_MICROS), |n| redis_slow(reader, n));
@@ -233,6 +234,8 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
     let backstop = fields.get("backstop").map(|n| choice(reader, n, &words, ("`backstop` is `none` or `acl`", "write `backstop: acl`")));
     let backstop = backstop.unwrap_or_default();
     let scripts = fields.get("scripts").is_none_or(|n| redis_scripts(reader, n, backstop));
+    let words = [("on", true), ("off", false)];
+    let restore = fields.get("restore").is_some_and(|n| choice(reader, n, &words, ("`restore` is `on` or `off`", "write `restore: off`")));
     let reads_replicas = fields.get("reads").is_some_and(|n| redis_reads(reader, n));
     let place = reader.need(&fields, "prefix")?;
     let text = reader.text(place)?;
@@ -262,7 +265,7 @@ fn redis(reader: &mut Reader<'_>, node: &Node, tenants: Option<&TenantPattern>) 
         return None;
     }
     let growth_max_bytes = growth.unwrap_or(RedisPolicy::GROWTH_MAX_BYTES);
-    Some(RedisPolicy { prefix, shared, scripts, reads_replicas, backstop, growth_max_bytes, slow_micros })
+    Some(RedisPolicy { prefix, shared, scripts, restore, reads_replicas, backstop, growth_max_bytes, slow_micros })
 }
 
 fn redis_slow(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {

@@ -252,6 +252,8 @@ pub struct RedisPolicy {
     pub slow_micros: Option<u64>,
     /// Whether tenants may run scripts of their own.
     pub scripts: bool,
+    /// `restore: on`: whether tenants may give the server payloads of RESTORE.
+    pub restore: bool,
     /// Reads that may be a little behind go to replicas.
     pub reads_replicas: bool,
     /// `backstop: acl`: each tenant's connections are a user's of its own on the server.

@@ -11,6 +11,7 @@ fn said(prefix: &str, shared: &[&str], scripts: bool) -> Option<Vec<String>> {
         growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
         slow_micros: Some(RedisPolicy::SLOW_MICROS),
         scripts,
+        restore: false,
         reads_replicas: false,
         backstop: true,
     };

@@ -1,11 +1,17 @@
-//! What a few bytes may make the server do: replies of as many elements as a number says, and strings that grow to where an offset points.
+//! What a few bytes may make the server do: replies of as many elements as a number says, strings that grow to where an offset points, values that
+//! are read from a payload.
 
 use super::commands::Entry;
 use super::understand::{Refusal, is_word, syntax};
 use super::wire::{Request, integer};
+use std::ops::RangeInclusive;
 
 /// Elements that a negative count of SRANDMEMBER and its like may ask for, the same one again and again.
 const REPEATED_MAX: i64 = 1 << 20;
+
+/// Values as DUMP writes them (`RDB_TYPE_*` in the server's rdb.h) whose every form the server looks over: strings, lists, sets, sorted sets and hashes.
+/// Of streams it overlooks some, and a module's it does not look at.
+const RESTORED: [RangeInclusive<u8>; 5] = [0..=5, 9..=14, 16..=18, 20..=20, 22..=25];
 
 /// Errors: the command asks for more than one tenant may make the server do at once; the words are the server's own for what is too much for it. Of a
 /// long command only the first arguments may be there: the rest is not empty.
@@ -23,8 +29,39 @@ pub fn check(entry: &Entry, request: &Request, growth_max_bytes: u64) -> Result<
             }
             _ => Ok(()),
         },
+        "restore" => payload(request.arg(3)),
         "bitfield" => bitfield(request, growth_max_bytes),
         _ => Ok(()),
+    }
+}
+
+fn payload(payload: &[u8]) -> Result<(), Refusal> {
+    let Some((kind, rest)) = payload.split_first() else { return Ok(()) };
+    if !RESTORED.iter().any(|kinds| kinds.contains(kind)) {
+        return Err(Refusal::late("this proxy restores strings, lists, sets, sorted sets and hashes only"));
+    }
+    // The server makes a table for as many elements as a payload says that it has before it reads one: each is a byte here at least.
+    let claimed = match kind {
+        2..=5 | 22 => claimed(rest),
+        24 => claimed(rest.get(8..).unwrap_or_default()),
+        _ => Some(0),
+    };
+    match claimed {
+        Some(elements) if elements > payload.len() as u64 => Err(Refusal::late("Bad data format")),
+        // Of what is not whole the server says so.
+        _ => Ok(()),
+    }
+}
+
+/// A number of elements (`rdbLoadLenByRef` in the server's rdb.c). None: it is none, or not whole.
+fn claimed(bytes: &[u8]) -> Option<u64> {
+    let (first, rest) = bytes.split_first()?;
+    match (first >> 6, first) {
+        (0, _) => Some(u64::from(*first)),
+        (1, _) => Some(u64::from(first & 0x3f) << 8 | u64::from(*rest.first()?)),
+        (2, 0x80) => rest.first_chunk().map(|bytes| u64::from(u32::from_be_bytes(*bytes))),
+        (2, 0x81) => rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)),
+        _ => None,
     }
 }
 

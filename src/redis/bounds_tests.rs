@@ -10,6 +10,12 @@ fn said(line: &str) -> String {
         .map_or_else(|refusal| String::from_utf8_lossy(&refusal.text).into_owned(), |()| "fine".into())
 }
 
+fn restored(payload: &[u8]) -> String {
+    let Found::Entry(entry) = find(b"restore", None) else { unreachable!() };
+    check(entry, &Request::new(&[b"RESTORE", b"k".as_slice(), b"0", payload]), 1 << 20)
+        .map_or_else(|refusal| String::from_utf8_lossy(&refusal.text).into_owned(), |()| "fine".into())
+}
+
 #[test]
 fn what_grows_is_bounded() {
     let offset = "ERR bit offset is not an integer or out of range";
@@ -43,4 +49,31 @@ fn what_is_repeated_is_bounded() {
         assert_eq!(said(&format!("{name} k 99999999999")), "fine");
         assert!(said(&format!("{name} k -1048577")).starts_with("ERR value is out of range"));
     }
+}
+
+#[test]
+fn only_what_the_server_looks_over_is_restored() {
+    let wrong = "ERR this proxy restores strings, lists, sets, sorted sets and hashes only";
+    // Streams have 15, 19 and 21, a module's values 6 and 7; what comes later is not known.
+    for kind in 0..=u8::MAX {
+        let good = [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20, 22, 23, 24, 25].contains(&kind);
+        assert_eq!(restored(&[kind, 1, 2, 3]), if good { "fine" } else { wrong }, "{kind}");
+    }
+    assert_eq!(restored(b""), "fine");
+}
+
+#[test]
+fn a_payload_has_no_more_elements_than_bytes() {
+    // 6, 14, 32 and 64 bits.
+    let few: [&[u8]; 4] = [b"\x05", b"\x40\x05", b"\x80\0\0\0\x05", b"\x81\0\0\0\0\0\0\0\x05"];
+    let many: [&[u8]; 4] = [b"\x3f", b"\x40\xff", b"\x80\x01\0\0\0", b"\x81\0\0\0\x02\0\0\0\0"];
+    for kind in [2, 3, 4, 5, 22, 24] {
+        let with = |count: &[u8]| [[kind].as_slice(), &vec![0; if kind == 24 { 8 } else { 0 }], count, &[0; 10]].concat();
+        for (few, many) in few.iter().zip(many) {
+            assert_eq!(restored(&with(few)), "fine", "{kind} {few:?}");
+            assert_eq!(restored(&with(many)), "ERR Bad data format", "{kind} {many:?}");
+        }
+    }
+    // Of a list the server makes nothing before it has read it.
+    assert_eq!(restored(b"\x12\x81\0\0\0\x02\0\0\0\0"), "fine");
 }

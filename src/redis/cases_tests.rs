@@ -15,6 +15,7 @@ pub(crate) fn names() -> Names {
             growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
             slow_micros: Some(RedisPolicy::SLOW_MICROS),
             scripts: true,
+            restore: false,
             reads_replicas: false,
             backstop: false,
         },

@@ -1,6 +1,6 @@
 //! A tenant's names: what is put before each on the way in, and what is cut off again on the way out.
 
-use super::commands::Entry;
+use super::commands::{Entry, Rule};
 use super::role::Rights;
 use super::understand::{Place, Refusal};
 use super::wire::Request;
@@ -19,6 +19,7 @@ pub struct Names {
     growth_max_bytes: u64,
     slow_micros: Option<u64>,
     scripts: bool,
+    restore: bool,
     reads_replicas: bool,
     slot: Option<u16>,
     role: Option<Arc<Rights>>,
@@ -62,6 +63,7 @@ impl Names {
             growth_max_bytes,
             slow_micros: policy.slow_micros,
             scripts,
+            restore: policy.restore,
             reads_replicas: policy.reads_replicas,
             slot,
             role: None,
@@ -102,6 +104,9 @@ impl Names {
     /// What a command's arguments ask for beside keys. Errors: more than one tenant may have the server do at once, or when others read what all share.
     pub fn check(&self, entry: &Entry, request: &Request) -> Result<(), Refusal> {
         if ["object idletime", "object freq"].contains(&entry.name) && self.is_shared(request.arg(2)) {
+            return Err(Refusal::noperm(entry));
+        }
+        if entry.rule == Rule::Restore && !self.restore {
             return Err(Refusal::noperm(entry));
         }
         super::bounds::check(entry, request, self.growth_max_bytes)

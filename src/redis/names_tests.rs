@@ -12,6 +12,7 @@ fn for_tenant(tenant: &str, shared: &[&str]) -> Option<Names> {
         growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
         slow_micros: Some(RedisPolicy::SLOW_MICROS),
         scripts: true,
+        restore: false,
         reads_replicas: false,
         backstop: false,
     };
@@ -34,6 +35,7 @@ fn a_tenant_whose_keys_another_could_name_is_none() {
             shared: Vec::new(),
             growth_max_bytes: 1,
             scripts: false,
+            restore: false,
             reads_replicas: false,
             backstop: false,
             slow_micros: None,

@@ -12,13 +12,18 @@ pub const POLICY: &str = "version: 1\nname: test\ntenants: { id: '[a-z0-9][a-z0-
 
 /// A server, and the wall before it on port `redis`.
 pub fn start() -> (Redis, Wall) {
-    let redis = Redis::start();
+    start_with(&[], POLICY)
+}
+
+/// The same with further arguments of the server's and another policy.
+fn start_with(arguments: &[&str], policy: &str) -> (Redis, Wall) {
+    let redis = Redis::start_with(arguments);
     let config = format!(
         "listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [startup] }}\n\
          upstreams:\n  r: {{ address: '127.0.0.1:{}' }}\npolicies: policies/\n",
         redis.port
     );
-    let wall = Wall::start(&config, &[("test.yaml", POLICY)]);
+    let wall = Wall::start(&config, &[("test.yaml", policy)]);
     (redis, wall)
 }
 
@@ -140,6 +145,31 @@ fn nobody_without_a_name_is_served() {
     let mut client = Client::of(wall.port("redis"), "acme");
     assert!(client.ask("AUTH globex x").starts_with("!WRONGPASS"));
     assert_eq!(client.ask("ACL WHOAMI"), "\"acme\"");
+}
+
+#[test]
+fn what_is_restored_is_what_policy_and_server_vouch_for() {
+    let on = POLICY.replace("redis: {", "redis: { restore: on,");
+    let looks = ["--sanitize-dump-payload", "yes"];
+    let noperm = "!NOPERM this user has no permissions to run the 'restore' command";
+    for (arguments, policy, string, stream) in [
+        (&looks[..], on.as_str(), "OK", "!ERR this proxy restores strings, lists, sets, sorted sets and hashes only"),
+        (&looks, POLICY, noperm, noperm),
+        (&[], &on, noperm, noperm),
+    ] {
+        let (_redis, wall) = start_with(arguments, policy);
+        let mut client = Client::of(wall.port("redis"), "acme");
+        client.ask("SET s value");
+        client.ask("XADD x 1-1 a 1");
+        for (key, said) in [("s", string), ("x", stream)] {
+            let payload = client.ask(&format!("DUMP {key}"));
+            assert_eq!(client.ask(&format!("RESTORE {key}2 0 {payload}")), said, "{key}");
+        }
+        assert_eq!(client.ask("GET s2"), if string == "OK" { "\"value\"" } else { "nil" });
+        // So many elements in so few bytes: the server would be busy with it for long.
+        let many = client.ask("RESTORE m 0 \"\\x02\\x81\\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x01a\"");
+        assert_eq!(many, if string == "OK" { "!ERR Bad data format" } else { noperm });
+    }
 }
 
 #[test]

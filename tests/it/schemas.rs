@@ -154,6 +154,7 @@ fn what_the_reader_refuses_is_not_valid() {
         "redis: { prefix: '{tenant}:', shared: { read: [ '*' ] } }",
         "redis: { prefix: '{tenant}:', shared: { write: [ 'a' ] } }",
         "redis: { prefix: '{tenant}:', scripts: sometimes }",
+        "redis: { prefix: '{tenant}:', restore: streams }",
         "redis: { prefix: '{tenant}:', growth_max_bytes: 0 }",
         "redis: { prefix: '{tenant}:', slowlog_micros: -1 }",
         "redis: { prefix: '{tenant}:', slowlog_micros: never }",

@@ -38,7 +38,9 @@ const DEBUG_KEYS: &[&str] = &["object", "listpack", "ziplist", "quicklist", "hts
 impl Session {
     /// Sends such a command as it is. False: it is none.
     pub(super) fn passes(&mut self, entry: &'static Entry, request: &Request, turn: &mut Turn) -> Result<bool, Refusal> {
-        if !PASS.contains(&entry.name) && entry.name != "debug" || entry.name == "info" && is_word(request.arg(1), "keyspace") {
+        if !PASS.contains(&entry.name) && !["debug", "restore"].contains(&entry.name)
+            || entry.name == "info" && is_word(request.arg(1), "keyspace")
+        {
             return Ok(false);
         }
         if entry.name == "config set" {
@@ -52,6 +54,9 @@ impl Session {
         let mut plan = Plan::default();
         if entry.name == "debug" && DEBUG_KEYS.iter().any(|word| is_word(request.arg(1), word)) {
             plan.places.push((2, Place::Key(Access::Read)));
+        }
+        if entry.name == "restore" {
+            plan.places.push((1, Place::Key(Access::Write)));
         }
         rewrite::command(&mut turn.to_upstream, request, &plan, &self.setup.names)?;
         self.sent(Reply::default(), turn)?;

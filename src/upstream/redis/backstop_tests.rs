@@ -12,6 +12,7 @@ fn names(scripts: bool) -> Names {
         growth_max_bytes: RedisPolicy::GROWTH_MAX_BYTES,
         slow_micros: Some(RedisPolicy::SLOW_MICROS),
         scripts,
+        restore: false,
         reads_replicas: false,
         backstop: true,
     };
