@@ -248,6 +248,71 @@ fn the_wall_does_not_start_without_its_backstop() {
     }
 }
 
+/// Views that are listed, as `CREATE VIEW` makes them: read as their owner.
+const VIEWS: &str = "
+CREATE VIEW v_orders AS SELECT * FROM orders;
+CREATE VIEW v_deep AS SELECT v.id, v.tenant_id, i.sku FROM v_orders v LEFT JOIN items i ON i.order_id = v.id AND i.tenant_id = v.tenant_id;
+CREATE VIEW v_loose AS SELECT id FROM orders;
+INSERT INTO orders (tenant_id, id, code) VALUES ('globex', 9, 'secret');
+";
+
+#[test]
+fn views_are_held_by_the_server_too() {
+    let _alone = alone();
+    let database = Postgres::shared().database();
+    database.psql(LEGACY);
+    database.psql("DROP ROLE IF EXISTS partywall_app");
+    let run = |policy: &str, user: &str| {
+        let (code, text) = typed(&database, user, policy, &["plan", "--json", "--tenant", "acme"]);
+        assert_eq!(code, 0, "{text}");
+        let all: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+        let steps = all[0]["steps"].as_array().unwrap().iter().map(|s| s["sql"].as_str().unwrap().replace(" CONCURRENTLY", ""));
+        steps.collect::<Vec<String>>()
+    };
+    database.psql(&run(&policy_for(&database), "postgres").join(";"));
+    database.psql(VIEWS);
+    let policy = policy_for(&database) + "    public.v_deep: { scoped: tenant_id }\n    public.v_orders: { scoped: tenant_id }\n";
+    let start = |policy: &str| {
+        let config = Wall::config(&database, "identity: [startup]", "user: partywall_app");
+        Wall::attempt(&config, &[("test.yaml", policy)])
+    };
+    let refused = |policy: &str| start(policy).err().unwrap_or_default();
+    assert!(refused(&policy).contains("public.v_orders names public.orders as its owner \"postgres\""));
+    let steps = run(&policy, "postgres");
+    assert!(steps.iter().any(|s| s == "ALTER VIEW public.v_deep SET (security_invoker = true)"), "{steps:?}");
+    let fresh = steps.into_iter().filter(|s| !s.starts_with("CREATE ROLE"));
+    database.psql(&fresh.collect::<Vec<_>>().join(";"));
+    assert!(run(&policy, "partywall_app").is_empty());
+    let wall = start(&policy).unwrap();
+    let direct = |tenant: &str| {
+        let parameters = [("user", "partywall_app"), ("database", database.name.as_str()), ("partywall.tenant", tenant)];
+        Client::connect(database.port, &parameters).unwrap()
+    };
+    for (tenant, seen) in [("acme", "1\n2"), ("globex", "9")] {
+        assert_eq!(direct(tenant).query("SELECT id FROM v_deep ORDER BY id").unwrap().text(), seen);
+        assert_eq!(Client::tenant(wall.port("pg"), tenant).query("SELECT id FROM v_deep ORDER BY id").unwrap().text(), seen);
+    }
+    drop(wall);
+    // Nothing lists it, and the role may read it all the same.
+    database.psql("GRANT SELECT ON v_loose TO partywall_app");
+    assert!(refused(&policy).contains("public.v_loose names public.orders as its owner"), "{}", refused(&policy));
+    assert_eq!(run(&policy, "partywall_app"), ["ALTER VIEW public.v_loose SET (security_invoker = true)"]);
+    database.psql("DROP VIEW v_loose; CREATE MATERIALIZED VIEW m_orders AS SELECT * FROM orders");
+    assert!(start(&policy).is_ok());
+    let listed = policy.clone() + "    public.m_orders: { scoped: tenant_id }\n";
+    assert!(refused(&listed).contains("public.m_orders is a materialized view"));
+    assert!(!run(&listed, "postgres").iter().any(|s| s.starts_with("GRANT") && s.contains("m_orders")));
+    // A part of a table that the role may name by itself, and a role that can become another.
+    database.psql("CREATE TABLE more () INHERITS (orders); GRANT SELECT ON more TO partywall_app");
+    assert!(refused(&policy).contains("row-level security is not enabled on public.more"));
+    let steps = run(&policy, "partywall_app");
+    database.psql(&steps.iter().filter(|s| s.contains("public.more") && !s.contains("INDEX")).cloned().collect::<Vec<_>>().join(";"));
+    assert!(start(&policy).is_ok(), "{steps:?}");
+    database.psql("GRANT pg_read_server_files TO partywall_app");
+    assert!(refused(&policy).contains("is a member of \"pg_read_server_files\""));
+    forget(&database);
+}
+
 /// The rewriter leaves its guard out and nobody proves it: the server alone holds.
 #[cfg(feature = "mutants")]
 #[test]

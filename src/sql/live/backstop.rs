@@ -1,6 +1,8 @@
 //! `backstop: rls`: the policy once more, as row-level security. The wall tells the server whose a connection is by a setting that no tenant
 //! can reach; the server then shows that tenant's rows alone, whatever statement arrives.
 
+use super::behind;
+use super::code::Standing;
 use super::names::ident;
 use super::{Live, Note, Role, RowPolicy, Severity, Table};
 use crate::policy::{Backstop, Policy};
@@ -13,7 +15,8 @@ pub const SETTING: &str = "partywall.tenant";
 /// The name of the policies that `plan` writes.
 pub const POLICY: &str = "partywall";
 
-const FIX: &str = "run what `partywall plan` prints";
+/// What mends most of it.
+pub const FIX: &str = "run what `partywall plan` prints";
 
 /// What a tenant column is compared with: read once a statement, not once a row. NULL, and so no row, where nothing is set.
 pub fn tenant_value(type_oid: u32) -> String {
@@ -48,16 +51,33 @@ pub fn inspect(policy: &Policy, live: &Live) -> Vec<Note> {
         return Vec::new();
     }
     let mut notes: Vec<Note> = role(&live.role).into_iter().collect();
-    for table in live.tables.iter().filter(|t| t.is_table() && (t.tenant().is_some() || t.through().is_some())) {
-        notes.extend(of_table(table, live));
+    for table in live.tables.iter().filter(|t| t.is_table() && is_held(live, t)) {
+        let told = unheld(table, live, Who::Role);
+        notes.extend(told.into_iter().map(|m| table.note(Severity::Error, format!("`backstop: rls`: {m}"), FIX)));
+    }
+    for gap in behind::gaps(live) {
+        notes.push(gap.table.note(Severity::Error, format!("`backstop: rls`: {}", gap.message), gap.fix));
     }
     notes
 }
 
+/// Whether row-level security has to hold on a relation: where the policy lists it as tenants' rows, and where it is part of such a table and
+/// upstream's role may name it by itself.
+pub fn is_held(live: &Live, table: &Table) -> bool {
+    let listed = table.tenant().is_some() || table.through().is_some();
+    listed || (is_reached(live, table) && live.standing(table) == Standing::Tenants)
+}
+
+/// Whether upstream's role may name it, though nothing lists it. Above row-level security it may name all.
+pub fn is_reached(live: &Live, table: &Table) -> bool {
+    table.open && !live.role.superuser && !live.role.bypasses
+}
+
 fn role(role: &Role) -> Option<Note> {
-    let why = match (role.superuser, role.bypasses) {
-        (true, _) => "is a superuser",
-        (false, true) => "has BYPASSRLS",
+    let why = match (role.superuser, role.bypasses, &role.above) {
+        (true, ..) => "is a superuser".to_owned(),
+        (false, true, _) => "has BYPASSRLS".to_owned(),
+        (_, _, Some(above)) => format!("is a member of \"{above}\""),
         _ => return None,
     };
     let message = format!("`backstop: rls`: upstream's role \"{}\" {why}, so row-level security does not hold for it", role.name);
@@ -65,25 +85,45 @@ fn role(role: &Role) -> Option<Note> {
     Some(Note { severity: Severity::Error, message, fix, place: None })
 }
 
-fn of_table(table: &Table, live: &Live) -> Vec<Note> {
+/// As whom a relation is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// The role that the wall connects as.
+    Role,
+    /// The owner of this view, or of the table with this rule.
+    Owner(&'a Table),
+}
+
+/// Why row-level security does not hold a relation's rows to their tenant for those who read it so.
+pub fn unheld(table: &Table, live: &Live, who: Who<'_>) -> Vec<String> {
     let (name, role) = (table.full_name(), &live.role);
-    let error = |message: String| table.note(Severity::Error, format!("`backstop: rls`: {message}"), FIX);
-    let mut notes = Vec::new();
+    let mut told = Vec::new();
     if !table.rls {
-        notes.push(error(format!("row-level security is not enabled on {name}")));
-    } else if table.owned && !table.forced && !role.superuser {
-        notes.push(error(format!("\"{}\" owns {name}, and row-level security is not forced on its owner", role.name)));
+        told.push(format!("row-level security is not enabled on {name}"));
+    } else {
+        match who {
+            Who::Role if table.owned && !table.forced && !role.superuser => {
+                told.push(format!("\"{}\" owns {name}, and row-level security is not forced on its owner", role.name));
+            }
+            Who::Owner(_) if !table.forced => told.push(format!("row-level security is not forced on {name}")),
+            _ => {}
+        }
     }
-    let Some(wanted) = condition(live, table, &ident(&table.name), &|_| 0) else { return notes };
-    let applying = || table.policies.iter().filter(|p| p.applies && p.permissive);
+    let table = &Table { entry: live.entry(table).cloned(), ..table.clone() };
+    let Some(wanted) = condition(live, table, &ident(&table.name), &|_| 0) else { return told };
+    let applies = |p: &RowPolicy| match who {
+        Who::Role => p.applies,
+        Who::Owner(view) => p.owners.contains(&view.owner.oid),
+    };
+    let applying = || table.policies.iter().filter(|p| applies(p) && p.permissive);
     let is_sound = |p: &RowPolicy| [&p.using, &p.check].iter().all(|e| e.is_empty() || says(e, &wanted, table, live));
     for policy in applying().filter(|p| !is_sound(p)) {
-        notes.push(error(format!("policy \"{}\" on {name} lets rows through that are not the tenant's, or cannot be read", policy.name)));
+        told.push(format!("policy \"{}\" on {name} lets rows through that are not the tenant's, or cannot be read", policy.name));
     }
     if !applying().any(|p| p.command == '*' && !p.using.is_empty() && is_sound(p)) {
-        notes.push(error(format!("{name} has no policy for ALL that asks for the tenant of {SETTING}")));
+        told.push(format!("{name} has no policy for ALL that asks for the tenant of {SETTING}"));
     }
-    notes
+    told
 }
 
 /// What row-level security asks of a row of `table`, which the expression calls by `name`. None where the policy says nothing of whose it is.

@@ -2,7 +2,7 @@
 
 use super::touched::{Name, Touched};
 use super::{Live, Table, letter, truth};
-use crate::policy::{TableEntry, TableRule};
+use crate::policy::TableRule;
 use crate::sql::catalog::{Rows, number, text};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,8 +23,6 @@ pub struct Code {
     pub views: BTreeMap<u32, (String, String)>,
     /// Expressions that run when a relation is written, or read.
     pub expressions: Vec<Expression>,
-    /// Partitions and children by inheritance, with what they are children of.
-    pub parents: Vec<(u32, u32)>,
     /// Relations of extensions.
     pub of_extensions: BTreeSet<u32>,
     /// Columns whose numbers come from one counter for all: relation and name.
@@ -110,7 +108,6 @@ impl Code {
     /// From the answers to [`super::CODE`] and the catalog's own queries.
     pub fn read(answers: &HashMap<&'static str, Rows>) -> Self {
         let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
-        let pair = |r: &Vec<Option<String>>| (number(r, 0), number(r, 1));
         let named = |r: &Vec<Option<String>>| (number(r, 0), text(r, 1));
         let counter = |r: &Vec<Option<String>>| (number(r, 0), text(r, 3));
         let mut counters: Vec<(u32, String)> =
@@ -125,33 +122,8 @@ impl Code {
             rules: rows("live_rules").iter().map(|r| (number(r, 0), text(r, 1), text(r, 2))).collect(),
             views: rows("live_views").iter().map(|r| (number(r, 0), (text(r, 1), text(r, 2)))).collect(),
             expressions: rows("live_expressions").iter().map(|r| expression(r)).collect(),
-            parents: rows("live_parents").iter().map(pair).collect(),
             of_extensions: rows("live_extensions").iter().map(|r| number(r, 0)).collect(),
             counters,
-        }
-    }
-
-    /// The policy's entry for a relation; a partition or child that has none of its own is its parent's.
-    pub fn entry<'l>(&self, live: &'l Live, table: &'l Table) -> Option<&'l TableEntry> {
-        let mut at = table;
-        // As deep as anybody nests partitions.
-        for _ in 0..32 {
-            if at.entry.is_some() {
-                return at.entry.as_ref();
-            }
-            let (_, parent) = self.parents.iter().find(|(child, _)| *child == at.oid)?;
-            at = live.table(*parent)?;
-        }
-        None
-    }
-
-    /// What a relation is to tenants.
-    pub fn standing(&self, live: &Live, table: &Table) -> Standing {
-        match self.entry(live, table).map(|e| &e.rule) {
-            None => Standing::Unlisted,
-            Some(TableRule::Hidden) => Standing::Hidden,
-            Some(TableRule::SharedRead) => Standing::Shared,
-            Some(_) => Standing::Tenants,
         }
     }
 
@@ -164,6 +136,18 @@ impl Code {
     pub fn named<'c>(&'c self, (schema, name): &'c Name, path: &'c [String]) -> impl Iterator<Item = (u32, &'c Routine)> {
         let here = move |r: &Routine| if schema.is_empty() { path.contains(&r.schema) } else { r.schema == *schema };
         self.routines.iter().filter(move |(_, r)| r.name == *name && here(r)).map(|(oid, r)| (*oid, r))
+    }
+}
+
+impl Live {
+    /// What a relation is to tenants.
+    pub fn standing(&self, table: &Table) -> Standing {
+        match self.entry(table).map(|e| &e.rule) {
+            None => Standing::Unlisted,
+            Some(TableRule::Hidden) => Standing::Hidden,
+            Some(TableRule::SharedRead) => Standing::Shared,
+            Some(_) => Standing::Tenants,
+        }
     }
 }
 

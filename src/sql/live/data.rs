@@ -46,8 +46,8 @@ impl<'a> Sight<'a> {
             }
         }
         for (child, foreign, parent) in self.foreign_keys() {
-            let Some(entry) = self.code.entry(self.live, child) else { continue };
-            if self.code.standing(self.live, child) == Standing::Tenants {
+            let Some(entry) = self.live.entry(child) else { continue };
+            if self.live.standing(child) == Standing::Tenants {
                 all.extend(self.links(child, entry, &foreign.name, &foreign.columns, parent));
             }
         }
@@ -96,7 +96,7 @@ impl<'a> Sight<'a> {
 
     /// The joins and the expression that tell whose a row called `alias` is.
     fn owner(&self, table: &'a Table, alias: &str, depth: usize) -> Option<(String, String)> {
-        match &self.code.entry(self.live, table)?.rule {
+        match &self.live.entry(table)?.rule {
             TableRule::Scoped { column, .. } => table.column(column).map(|_| (String::new(), format!("{alias}.{}", ident(column)))),
             TableRule::Through(through) if depth < STEPS => {
                 let parent = self.live.named(&through.schema, &through.table)?;

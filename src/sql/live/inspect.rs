@@ -22,8 +22,8 @@ pub struct Sight<'a> {
 pub fn inspect(sight: &Sight<'_>) -> Vec<Note> {
     let mut notes: Vec<Note> = sight.role().into_iter().collect();
     for table in &sight.live.tables {
-        let Some(entry) = sight.code.entry(sight.live, table) else { continue };
-        if matches!(table.kind, 'r' | 'p' | 'm') && sight.code.standing(sight.live, table) == Standing::Tenants {
+        let Some(entry) = sight.live.entry(table) else { continue };
+        if matches!(table.kind, 'r' | 'p' | 'm') && sight.live.standing(table) == Standing::Tenants {
             notes.extend(table.keys.iter().filter(|key| !sight.is_inherited(table, key)).filter_map(|key| sight.key(table, entry, key)));
             if table.entry.is_some() {
                 notes.extend(sight.index(table, entry));
@@ -68,7 +68,7 @@ impl<'a> Sight<'a> {
     }
 
     fn entry(&self, table: &'a Table) -> Option<&'a TableEntry> {
-        self.code.entry(self.live, table)
+        self.live.entry(table)
     }
 
     /// What stands above the tables' own protection; with `backstop: rls` the loader tells of superusers.
@@ -95,8 +95,7 @@ impl<'a> Sight<'a> {
 
     /// Whether a partition has the key because its root has.
     fn is_inherited(&self, table: &Table, key: &Key) -> bool {
-        let mut above =
-            self.code.parents.iter().filter(|(child, _)| *child == table.oid).filter_map(|(_, parent)| self.live.table(*parent));
+        let mut above = self.live.parents.get(&table.oid).into_iter().flatten().filter_map(|parent| self.live.table(*parent));
         above.any(|parent| parent.kind == 'p' && parent.keys.iter().any(|k| k.unique == key.unique && k.columns == key.columns))
     }
 
@@ -163,7 +162,7 @@ impl<'a> Sight<'a> {
         for child in &self.live.tables {
             for foreign in &child.foreign {
                 let Some(parent) = self.live.table(foreign.target) else { continue };
-                let of_tenants = self.code.standing(self.live, parent) == Standing::Tenants;
+                let of_tenants = self.live.standing(parent) == Standing::Tenants;
                 if of_tenants && !self.entry(child).zip(self.entry(parent)).is_some_and(|(c, p)| is_within(c, p, parent, foreign)) {
                     all.push((child, foreign, parent));
                 }
@@ -174,7 +173,7 @@ impl<'a> Sight<'a> {
 
     fn foreign(&self, child: &'a Table, foreign: &Foreign, parent: &'a Table) -> Note {
         let (name, from, to) = (&foreign.name, child.full_name(), parent.full_name());
-        if self.code.standing(self.live, child) != Standing::Tenants {
+        if self.live.standing(child) != Standing::Tenants {
             let message = format!(
                 "foreign key \"{name}\" leads from {from}, whose rows no tenant sees as its own, to {to}: its rows decide whether a tenant can delete"
             );
@@ -197,7 +196,7 @@ impl<'a> Sight<'a> {
     fn resets(&self) -> Vec<Note> {
         let keys = self.live.tables.iter().flat_map(|child| child.foreign.iter().map(move |key| (child, key)));
         let told = keys.filter(|(_, key)| key.on_delete == 'd' || key.on_update == 'd').filter_map(|(child, key)| {
-            let parent = self.live.table(key.target).filter(|p| self.code.standing(self.live, p) == Standing::Tenants)?;
+            let parent = self.live.table(key.target).filter(|p| self.live.standing(p) == Standing::Tenants)?;
             let message = format!(
                 "foreign key \"{}\" from {} to {} sets defaults, which may lead to another tenant's rows: tenants cannot delete what it refers to, or not change its key",
                 key.name,

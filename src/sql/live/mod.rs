@@ -2,6 +2,7 @@
 //! the part that the backstop needs.
 
 pub mod backstop;
+pub mod behind;
 pub mod code;
 pub mod data;
 pub mod inspect;
@@ -47,8 +48,14 @@ pub struct Note {
 pub struct Live {
     /// The role that connects.
     pub role: Role,
-    /// By oid; all of them, listed or not.
+    /// By name; all of them, listed or not.
     pub tables: Vec<Table>,
+    /// Of a child or partition, what it is one of.
+    pub parents: HashMap<u32, Vec<u32>>,
+    /// `server_version_num`
+    pub server_version: u32,
+    /// Where the table of an oid stands.
+    by_oid: HashMap<u32, usize>,
 }
 
 /// The role that the wall connects as.
@@ -60,6 +67,30 @@ pub struct Role {
     pub superuser: bool,
     /// BYPASSRLS.
     pub bypasses: bool,
+    /// A role that it is a member of and that is above row-level security, or reads the server's files.
+    pub above: Option<String>,
+}
+
+/// The owner of a relation.
+#[derive(Clone, Debug, Default)]
+pub struct Owner {
+    /// pg_authid.oid
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// A superuser, or BYPASSRLS.
+    pub above: bool,
+}
+
+/// What a view's query, or a rule, names.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    /// pg_class.oid
+    pub oid: u32,
+    /// pg_class.relkind
+    pub kind: char,
+    /// `schema.name`
+    pub name: String,
 }
 
 /// A relation.
@@ -81,6 +112,12 @@ pub struct Table {
     pub owned: bool,
     /// A view that reads as the one who asks.
     pub invoker: bool,
+    /// Whose it is.
+    pub owner: Owner,
+    /// The role may read or write rows of it.
+    pub open: bool,
+    /// What its query or its rules name.
+    pub reads: Vec<Read>,
     /// Columns in order.
     pub columns: Vec<Column>,
     /// Indexes and constraints made of them.
@@ -155,6 +192,8 @@ pub struct RowPolicy {
     pub command: char,
     /// It holds for the role.
     pub applies: bool,
+    /// The owners of views and rules for whom it holds.
+    pub owners: Vec<u32>,
     /// USING, as the server prints it.
     pub using: String,
     /// WITH CHECK.
@@ -205,7 +244,9 @@ impl Live {
         let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut live = Self::default();
         if let Some(row) = rows("live_role").first() {
-            live.role = Role { name: text(row, 0), superuser: truth(row, 1), bypasses: truth(row, 2) };
+            let above = row.get(4).cloned().flatten();
+            live.role = Role { name: text(row, 0), superuser: truth(row, 1), bypasses: truth(row, 2), above };
+            live.server_version = number(row, 3);
         }
         for row in rows("live_tables") {
             let (schema, name) = (text(row, 1), text(row, 2));
@@ -216,15 +257,22 @@ impl Live {
                 forced: truth(row, 5),
                 owned: truth(row, 6),
                 invoker: truth(row, 7),
+                owner: Owner { oid: number(row, 8), name: text(row, 9), above: truth(row, 10) },
+                open: truth(row, 11),
                 entry: policy.postgres.as_ref().and_then(|p| p.deciding(&schema, &name)).cloned(),
                 schema,
                 name,
                 ..Table::default()
             });
         }
+        live.by_oid = live.tables.iter().enumerate().map(|(at, table)| (table.oid, at)).collect();
+        for row in rows("live_parents") {
+            live.parents.entry(number(row, 0)).or_default().push(number(row, 1));
+        }
+        let (by_oid, tables) = (&live.by_oid, &mut live.tables);
         let mut each = |name: &str, add: &dyn Fn(&mut Table, &[Option<String>])| {
             for row in rows(name) {
-                if let Some(table) = live.tables.iter_mut().find(|t| t.oid == number(row, 0)) {
+                if let Some(table) = by_oid.get(&number(row, 0)).and_then(|at| tables.get_mut(*at)) {
                     add(table, row);
                 }
             }
@@ -242,9 +290,14 @@ impl Live {
                 permissive: truth(row, 2),
                 command: letter(row, 3),
                 applies: truth(row, 4),
+                owners: text(row, 7).split(' ').filter_map(|oid| oid.parse().ok()).collect(),
                 using,
                 check,
             });
+        });
+        each("live_reads", &|t, row| {
+            let name = format!("{}.{}", text(row, 3), text(row, 4));
+            t.reads.push(Read { oid: number(row, 1), kind: letter(row, 2), name });
         });
         live
     }
@@ -256,7 +309,21 @@ impl Live {
 
     /// The table of this oid.
     pub fn table(&self, oid: u32) -> Option<&Table> {
-        self.tables.iter().find(|t| t.oid == oid)
+        self.by_oid.get(&oid).and_then(|at| self.tables.get(*at))
+    }
+
+    /// The policy's entry for a relation; a partition or child that has none of its own is its parent's.
+    pub fn entry<'l>(&'l self, table: &'l Table) -> Option<&'l TableEntry> {
+        // As deep as anybody nests partitions.
+        self.entry_above(table, 32)
+    }
+
+    fn entry_above<'l>(&'l self, table: &'l Table, depth: u32) -> Option<&'l TableEntry> {
+        if depth == 0 || table.entry.is_some() {
+            return table.entry.as_ref();
+        }
+        let parents = self.parents.get(&table.oid).into_iter().flatten();
+        parents.filter_map(|oid| self.table(*oid)).find_map(|parent| self.entry_above(parent, depth - 1))
     }
 }
 

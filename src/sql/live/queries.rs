@@ -4,12 +4,20 @@ use crate::sql::catalog::CatalogQuery;
 
 /// What the backstop needs, also when the wall starts.
 pub const BACKSTOP: &[CatalogQuery] = &[
-    CatalogQuery { name: "live_role", sql: "SELECT rolname, rolsuper, rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user" },
+    CatalogQuery {
+        name: "live_role",
+        // 4: a role that it can become, or whose rights it has, and that is above row-level security or reads the server's files.
+        sql: "SELECT u.rolname, u.rolsuper, u.rolbypassrls, pg_catalog.current_setting('server_version_num'), (SELECT r.rolname FROM pg_catalog.pg_roles r \
+              WHERE r.oid <> u.oid AND (r.rolsuper OR r.rolbypassrls OR r.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program')) \
+              AND pg_catalog.pg_has_role(u.oid, r.oid, 'MEMBER') ORDER BY 1 LIMIT 1) FROM pg_catalog.pg_roles u WHERE u.rolname = current_user",
+    },
     CatalogQuery {
         name: "live_tables",
         sql: "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, pg_catalog.pg_has_role(c.relowner, 'USAGE'), \
-              COALESCE(c.reloptions && '{security_invoker=true,security_invoker=on,security_invoker=1,security_invoker=yes}'::text[], false) \
-              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              COALESCE(c.reloptions && '{security_invoker=true,security_invoker=on,security_invoker=1,security_invoker=yes}'::text[], false), \
+              o.oid, o.rolname, o.rolsuper OR o.rolbypassrls, pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+              AND (pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE') OR pg_catalog.has_table_privilege(c.oid, 'DELETE')) \
+              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles o ON o.oid = c.relowner \
               WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 2, 3",
     },
     CatalogQuery {
@@ -19,9 +27,22 @@ pub const BACKSTOP: &[CatalogQuery] = &[
     },
     CatalogQuery {
         name: "live_policies",
-        sql: "SELECT p.polrelid, p.polname, p.polpermissive, p.polcmd, EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) AS r(oid) WHERE r.oid = 0 OR pg_catalog.pg_has_role(r.oid, 'USAGE')), \
-              pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) FROM pg_catalog.pg_policy p ORDER BY 1, 2",
+        // 7: the owners of views and rules for whom it holds.
+        sql: "WITH owners AS MATERIALIZED (SELECT DISTINCT c.relowner AS oid FROM pg_catalog.pg_class c WHERE c.relhasrules AND c.oid >= 16384) \
+              SELECT p.polrelid, p.polname, p.polpermissive, p.polcmd, EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) AS r(oid) WHERE r.oid = 0 OR pg_catalog.pg_has_role(r.oid, 'USAGE')), \
+              pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), \
+              (SELECT pg_catalog.string_agg(o.oid::text, ' ') FROM owners o WHERE EXISTS (SELECT FROM pg_catalog.unnest(p.polroles) AS r(oid) WHERE r.oid = 0 OR pg_catalog.pg_has_role(o.oid, r.oid, 'USAGE'))) \
+              FROM pg_catalog.pg_policy p ORDER BY 1, 2",
     },
+    CatalogQuery {
+        name: "live_reads",
+        // What a view's query and the rules of any relation name.
+        sql: "SELECT DISTINCT r.ev_class, d.refobjid, c.relkind, n.nspname, c.relname FROM pg_catalog.pg_rewrite r \
+              JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+              JOIN pg_catalog.pg_class c ON c.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+              WHERE r.ev_class >= 16384 AND d.refobjid <> r.ev_class AND r.ev_enabled <> 'D' ORDER BY 1, 2",
+    },
+    CatalogQuery { name: "live_parents", sql: "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, inhseqno" },
 ];
 
 /// All the rest.
@@ -100,7 +121,6 @@ pub const CODE: &[CatalogQuery] = &[
               UNION ALL SELECT p.polrelid, 'policy', p.polname, pg_catalog.pg_get_expr(CASE WHEN b.path = '' THEN e.tree END, p.polrelid) \
               FROM bare b CROSS JOIN pg_catalog.pg_policy p CROSS JOIN LATERAL (VALUES (p.polqual), (p.polwithcheck)) AS e(tree) WHERE e.tree IS NOT NULL",
     },
-    CatalogQuery { name: "live_parents", sql: "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, inhseqno" },
     CatalogQuery {
         name: "live_extensions",
         sql: "SELECT objid FROM pg_catalog.pg_depend WHERE deptype = 'e' AND classid = 'pg_catalog.pg_class'::pg_catalog.regclass",

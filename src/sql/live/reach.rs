@@ -150,7 +150,7 @@ impl<'a> Follow<'a> {
             }
             return;
         };
-        note(table.full_name(), self.code.standing(self.live, table));
+        note(table.full_name(), self.live.standing(table));
         let oid = table.oid;
         if matches!(table.kind, 'v' | 'm') {
             self.enqueue(Step::View(oid));

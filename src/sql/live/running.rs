@@ -16,7 +16,7 @@ pub fn inspect(sight: &Sight<'_>, notes: &mut Vec<Note>) {
         listed(sight, entry, notes);
     }
     for table in &sight.live.tables {
-        let standing = sight.code.standing(sight.live, table);
+        let standing = sight.live.standing(table);
         if standing == Standing::Tenants {
             triggers(sight, table, notes);
             expressions(sight, table, notes);
@@ -35,7 +35,7 @@ pub fn inspect(sight: &Sight<'_>, notes: &mut Vec<Note>) {
 
 /// What the name is, and what it comes to; quiet code is only told of.
 fn told(sight: &Sight<'_>, table: Option<&Table>, what: &str, reach: &Reach, fix: &str) -> Note {
-    let entry = table.and_then(|t| sight.code.entry(sight.live, t));
+    let entry = table.and_then(|t| sight.live.entry(t));
     let (severity, held) = weight(sight, reach);
     let fix = if severity == Severity::Note { "nothing, where that is meant" } else { fix };
     note(entry, severity, format!("{what} {}{held}", reach.describe()), fix)
@@ -124,7 +124,7 @@ fn expressions(sight: &Sight<'_>, table: &Table, notes: &mut Vec<Note>) {
 fn rules(sight: &Sight<'_>, table: &Table, notes: &mut Vec<Note>) {
     for (_, name, text) in sight.code.rules.iter().filter(|(oid, ..)| *oid == table.oid) {
         let reach = Follow::new(sight.live, sight.code).touched(&Touched::of_statement(text));
-        let entry = sight.code.entry(sight.live, table);
+        let entry = sight.live.entry(table);
         let message = format!("rule \"{name}\" rewrites statements on {} behind the wall: it {}", table.full_name(), reach.describe());
         notes.push(note(entry, Severity::Warning, message, "write a trigger instead, or drop the rule"));
     }
@@ -132,7 +132,7 @@ fn rules(sight: &Sight<'_>, table: &Table, notes: &mut Vec<Note>) {
 
 fn views(sight: &Sight<'_>, table: &Table, notes: &mut Vec<Note>) {
     let Some((definition, owner)) = sight.code.views.get(&table.oid) else { return };
-    let Some(entry) = sight.code.entry(sight.live, table) else { return };
+    let Some(entry) = sight.live.entry(table) else { return };
     let reach = Follow::new(sight.live, sight.code).touched(&Touched::of_statement(definition));
     let of =
         |standing: Standing| reach.relations.iter().filter(move |(_, (s, _))| *s == standing).map(|(n, _)| n.clone()).collect::<Vec<_>>();
