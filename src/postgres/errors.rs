@@ -136,6 +136,22 @@ pub fn copy_context<'a>(fields: &Fields<'a>, copy: &CopyIn) -> Option<&'a [u8]> 
     Some(if shown { context } else { head }.as_bytes())
 }
 
+/// The message of an error in COPY … FROM that counts fields (copyfromparse.c), where the wall has put one before those of the client.
+pub fn copy_message(fields: &Fields<'_>, copy: &CopyIn) -> Option<String> {
+    let message = std::str::from_utf8(field(fields, b'M')?).ok().filter(|_| copy.gain == Gain::First)?;
+    let fewer = |text: &str| text.parse::<u32>().ok().map(|n| n.saturating_sub(1));
+    if let Some(rest) = message.strip_prefix("column name mismatch in header line field ") {
+        let (number, after) = rest.split_once(':')?;
+        return Some(format!("column name mismatch in header line field {}:{after}", fewer(number)?));
+    }
+    for head in ["wrong number of fields in header line: got ", "row field count is "] {
+        if let Some((got, expected)) = message.strip_prefix(head).and_then(|rest| rest.split_once(", expected ")) {
+            return Some(format!("{head}{}, expected {}", fewer(got)?, fewer(expected)?));
+        }
+    }
+    None
+}
+
 /// A foreign key that a row breaks, as the wall's own check says it.
 struct BrokenKey {
     /// Schema, table, constraint, columns, and the table that is referred to.

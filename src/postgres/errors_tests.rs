@@ -134,6 +134,23 @@ fn a_row_below_nobodys_parent_says_nothing_of_it() {
 }
 
 #[test]
+fn a_field_of_the_walls_own_is_not_counted() {
+    let copy = |gain: Gain| CopyIn { format: crate::sql::CopyFormat::Binary, gain, header: false, column: "org".into(), type_oid: 25 };
+    for (message, told) in [
+        (
+            "column name mismatch in header line field 3: got \"x\", expected \"n\"",
+            "column name mismatch in header line field 2: got \"x\", expected \"n\"",
+        ),
+        ("wrong number of fields in header line: got 4, expected 3", "wrong number of fields in header line: got 3, expected 2"),
+        ("row field count is 4, expected 3", "row field count is 3, expected 2"),
+    ] {
+        let fields: [(u8, &[u8]); 1] = [(b'M', message.as_bytes())];
+        assert_eq!(copy_message(&fields, &copy(Gain::First)).as_deref(), Some(told));
+        assert_eq!(copy_message(&fields, &copy(Gain::Named)), None);
+    }
+}
+
+#[test]
 fn of_a_copys_context_the_own_part_is_kept() {
     let copy = |gain: Gain| CopyIn { format: crate::sql::CopyFormat::Binary, gain, header: false, column: "org".into(), type_oid: 25 };
     let shown =

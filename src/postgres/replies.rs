@@ -252,8 +252,13 @@ impl<J: Judging> Session<J> {
                     _ => None,
                 };
                 let position = |p| text.and_then(|(sql, outgoing)| judge.position(&sql, outgoing, p));
+                let counted = copy.as_ref().and_then(|copy| errors::copy_message(&fields, copy));
                 let context = copy.and_then(|copy| errors::copy_context(&fields, &copy));
-                hidden::pass_with(out, b'E', &fields, (judge, tenant), position, context).map_err(|_| BROKEN)?;
+                let told = fields.iter().map(|(code, text)| match &counted {
+                    Some(message) if *code == b'M' => (*code, message.as_bytes()),
+                    _ => (*code, *text),
+                });
+                hidden::pass_with(out, b'E', &told.collect::<Vec<_>>(), (judge, tenant), position, context).map_err(|_| BROKEN)?;
                 if errors::is_stale(&fields) {
                     turn.facts.push(Fact::CatalogStale);
                 }

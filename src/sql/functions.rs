@@ -243,6 +243,15 @@ pub fn is_time_by_name(name: &str) -> bool {
     matches!(name, "date" | "timestamp" | "timestamptz")
 }
 
+/// Whether a collation is one that every server can use: of others the locale may be gone, or the library not be built in (pg_locale.c), and then
+/// comparing by it fails.
+pub fn is_sure_collation(names: &[&str]) -> bool {
+    matches!(
+        names,
+        ["default" | "C" | "POSIX" | "ucs_basic" | "pg_c_utf8"] | ["pg_catalog", "default" | "C" | "POSIX" | "ucs_basic" | "pg_c_utf8"]
+    )
+}
+
 /// PostgreSQL's functions that are aggregates whatever their arguments are (pg_aggregate, 13 to 18): `rank` and its kin are so with WITHIN GROUP only.
 const AGGREGATES: &[&str] = &[
     "any_value",

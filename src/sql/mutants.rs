@@ -53,6 +53,7 @@ mutants! {
     Unlisted = "the refusal of a relation that is not listed",
     UnlistedFunction = "the refusal of a function that is not listed",
     Fence = "the fence in WHERE and ON",
+    ChosenCollation = "fences of COLLATE with what a server may be unable to use",
     OuterAggregate = "fences in HAVING whose only aggregate is one of a query around",
     Effects = "fences of calls that are seen from outside",
     Free = "fences of what can fail and reads no column",

@@ -53,7 +53,15 @@ const SAFE: &[&str] = &[
 ];
 
 /// Safe settings that [`may_set`] keeps some values from.
-const VALUES_MATTER: &[&str] = &["client_encoding", "standard_conforming_strings", "client_min_messages", "default_text_search_config"];
+const VALUES_MATTER: &[&str] = &[
+    "client_encoding",
+    "standard_conforming_strings",
+    "client_min_messages",
+    "default_text_search_config",
+    "synchronize_seqscans",
+    "default_transaction_deferrable",
+    "transaction_deferrable",
+];
 
 /// Settings that may be read and not changed.
 const READABLE: &[&str] = &[
@@ -148,6 +156,10 @@ pub fn may_set(name: &str, value: Option<&str>) -> Result<(), Refusal> {
         "standard_conforming_strings" => !matches!(value.as_str(), "on" | "true" | "yes" | "1" | "t" | "y"),
         // At `log` and below the server would send what it writes into its log: statements as the wall has rewritten them, and plans.
         "client_min_messages" => !matches!(value.as_str(), "notice" | "warning" | "error"),
+        // A scan would begin where another session's is (syncscan.c), which pg_dump turns off; a transaction would wait for those of others.
+        "synchronize_seqscans" | "default_transaction_deferrable" | "transaction_deferrable" => {
+            !matches!(value.as_str(), "off" | "false" | "no" | "0" | "f" | "n")
+        }
         // The server would say whether the schema is there.
         "default_text_search_config" => value.contains('.') && !value.starts_with("pg_catalog."),
         _ => false,
@@ -155,6 +167,8 @@ pub fn may_set(name: &str, value: Option<&str>) -> Result<(), Refusal> {
     if pinned {
         let reason = match name.as_str() {
             "client_min_messages" => "The server would send what it writes into its log.",
+            "default_transaction_deferrable" | "transaction_deferrable" => "A transaction would wait for those of other sessions.",
+            "synchronize_seqscans" => "A scan would begin where another session's is.",
             "default_text_search_config" => "Name a configuration without a schema, or one of pg_catalog.",
             _ => "The wall reads statements by this setting and keeps it fixed.",
         };

@@ -20,6 +20,8 @@ fn pinned_ones_keep_their_value() {
         assert!(may_set("client_min_messages", Some(level)).is_err(), "{level}");
     }
     assert!(may_set("client_min_messages", Some("WARNING")).is_ok());
+    assert!(may_set("default_transaction_deferrable", Some("on")).is_err() && may_set("transaction_deferrable", Some("false")).is_ok());
+    assert!(may_set("synchronize_seqscans", Some("on")).is_err() && may_set("synchronize_seqscans", Some("OFF")).is_ok());
     assert!(may_set("default_text_search_config", Some("tenant_globex.x")).is_err());
     assert!(["english", "pg_catalog.english"].iter().all(|name| may_set("default_text_search_config", Some(name)).is_ok()));
 }

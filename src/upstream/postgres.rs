@@ -93,7 +93,8 @@ impl Target {
 
     async fn connect_with(&self, who: &Who, parameters: &[(String, String)]) -> Res<Connection> {
         let mut stream = self.open().await?;
-        let mut all = vec![("user", who.user.as_str()), ("database", self.database.as_str())];
+        // With it on, a scan of a large table begins where another session's is: the order of rows tells of it (PostgreSQL manual, 20.13.1).
+        let mut all = vec![("user", who.user.as_str()), ("database", self.database.as_str()), ("synchronize_seqscans", "off")];
         all.extend(parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())));
         let mut out = BytesMut::new();
         startup::startup_message(&mut out, &all)?;

@@ -226,6 +226,25 @@ fn rows_are_copied_in_without_it() {
         assert_eq!(answers[0], answers[1], "{options}");
         assert!(answers[0][0].starts_with("COPY"), "{answers:?}");
     }
+    for (options, data) in [
+        ("WITH (FORMAT csv, HEADER match)", &b"id,title,x\n64,,1\n"[..]),
+        ("WITH (FORMAT csv, HEADER match)", b"id,title\n64,,1\n"),
+        ("WITH (FORMAT csv, HEADER match)", b"x,title,stars\n64,,1\n"),
+        ("WITH (FORMAT binary)", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x01a\0\0\0\x01b\xff\xff"),
+        ("WITH (FORMAT csv, FORCE_NULL (org_id))", b"64,,1\n"),
+        ("WITH (FORMAT csv, FORCE_NOT_NULL (title, org_id))", b"64,,1\n"),
+        ("WITH (FORMAT csv, FORCE_NULL (nosuch))", b"64,,1\n"),
+    ] {
+        let mut answers = Vec::new();
+        for client in [&mut Client::tenant(pair.wall.port("pg"), "acme"), &mut private_client(&pair.private)] {
+            client.message(b'Q', &terminated(&format!("COPY notes FROM STDIN {options}")));
+            client.message(b'd', data);
+            client.message(b'c', &[]);
+            answers.push(client.answers().iter().map(message).collect::<Vec<_>>());
+        }
+        assert_eq!(answers[0], answers[1], "{options}");
+        assert!(answers[0].iter().any(|a| a.contains("column") || a.contains("field")), "{options} {answers:?}");
+    }
     let own = "SELECT id, title, stars FROM notes WHERE id >= 60 ORDER BY id";
     assert_eq!(pair.shared.psql(&own.replace("WHERE", "WHERE org_id = 'acme' AND")), pair.private.psql(own));
     assert_eq!(others(&pair.shared), before);

@@ -33,6 +33,7 @@ const MIGRATION: &[&str] = &[
     "INSERT INTO orders (customer, item) VALUES (1, 'x') RETURNING id, price, twice, note",
     "SELECT relname FROM pg_class WHERE relname LIKE 'orders%' ORDER BY 1",
     "COMMIT",
+    "CREATE INDEX CONCURRENTLY orders_price ON orders (price)",
     "ALTER TABLE orders ALTER COLUMN item SET NOT NULL",
     "ALTER TABLE orders ALTER COLUMN note DROP DEFAULT, ALTER COLUMN note TYPE varchar(9) USING upper(note)",
     "ALTER TABLE orders RENAME COLUMN note TO remark",

@@ -99,6 +99,25 @@ fn other_statements() {
 }
 
 #[test]
+fn no_scan_and_no_transaction_goes_by_what_others_do() {
+    let database = shop();
+    let wall = Wall::for_database(&database, POLICY);
+    let (mut acme, mut globex) = (Client::tenant(wall.port("pg"), "acme"), Client::tenant(wall.port("pg"), "globex"));
+    acme.query("RESET ALL").unwrap();
+    assert_eq!(acme.query("SHOW synchronize_seqscans").unwrap().text(), "off");
+    // A server that saw it as deferrable would wait for this one.
+    globex.query("BEGIN ISOLATION LEVEL SERIALIZABLE").unwrap();
+    globex.query("SELECT count(*) FROM orders").unwrap();
+    acme.query("SET statement_timeout = '5s'").unwrap();
+    acme.query("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE").unwrap();
+    assert_eq!(acme.query("SELECT count(*) FROM orders").unwrap().text(), "2");
+    assert_eq!(acme.query("SHOW transaction_deferrable").unwrap().text(), "off");
+    acme.query("COMMIT").unwrap();
+    let told = "SELECT source FROM pg_settings WHERE name = 'transaction_read_only'";
+    assert_eq!(acme.query(told).unwrap().text(), "override");
+}
+
+#[test]
 fn long_statements_run_and_longer_ones_are_refused() {
     let database = shop();
     let wall = Wall::for_database(&database, POLICY);

@@ -259,3 +259,9 @@ SELECT either(id) FROM notes
 ~SELECT (public.some_note()).title
 SELECT * FROM some_title()
 DELETE FROM sums
+UPDATE notes org_id SET title = 'w' WHERE id = 1 RETURNING org_id
+UPDATE notes org_id SET title = left(org_id::text, 3) WHERE id = 1 RETURNING title
+DELETE FROM notes org_id WHERE org_id::text LIKE '%x%' RETURNING org_id.id
+INSERT INTO notes AS org_id VALUES (91, 'x', 2) RETURNING org_id
+MERGE INTO notes org_id USING (SELECT 1 AS i) s ON org_id.id = s.i WHEN MATCHED AND org_id::text <> 'x' THEN UPDATE SET title = 'm'
+INSERT INTO notes AS org_id VALUES (1, 'x', 2) ON CONFLICT (id) DO UPDATE SET title = 'c' WHERE org_id IS NOT NULL RETURNING id

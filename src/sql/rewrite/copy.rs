@@ -81,6 +81,7 @@ impl Rewriter<'_> {
         self.no_through(&relation, "COPY")?;
         let named = columns_of(&relation, &x.attlist)?;
         self.no_copy_checks(&relation, &named)?;
+        forced(&relation, &x.options, &named)?;
         let at = named.iter().position(|c| *c == guard.column);
         let gain = match (x.attlist.is_empty(), at) {
             (true, Some(at)) => Gain::Missing { fields: named.len(), at },
@@ -169,6 +170,20 @@ fn columns_of(relation: &Relation, list: &[Node]) -> Res<Vec<String>> {
         }
     }
     Ok(names.into_iter().map(str::to_owned).collect())
+}
+
+/// FORCE_NULL and its kin name columns that are copied (copy.c, BeginCopyFrom).
+fn forced(relation: &Relation, options: &[Node], copied: &[String]) -> Res<()> {
+    for name in ["force_null", "force_not_null"] {
+        let Some(NodeEnum::List(list)) = find(options, name).and_then(|o| o.arg.as_ref()?.node.as_ref()) else { continue };
+        for column in columns_of(relation, &list.items)? {
+            if !copied.contains(&column) {
+                let message = format!("{} column \"{column}\" not referenced by COPY", name.to_uppercase());
+                return Err(Refusal::with_state("42P10", message));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn find<'o>(options: &'o [Node], name: &str) -> Option<&'o DefElem> {

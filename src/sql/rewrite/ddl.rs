@@ -147,6 +147,8 @@ impl Rewriter<'_> {
         let method = x.access_method.is_empty() || METHODS.contains(&x.access_method.as_str());
         let Some(var) = x.relation.as_mut().filter(|_| plain && method) else { return Err(unsupported("CREATE INDEX")) };
         let table = self.own_table(var)?;
+        // CONCURRENTLY waits for every snapshot that is older in the database, other tenants' too (indexcmds.c, WaitForOlderSnapshots).
+        x.concurrent &= self.cx.catalog.home.schema().is_none();
         let (params, condition) = (&mut x.index_params, &mut x.where_clause);
         self.with_columns_of(&table.name, Thing::Shared(table.clone()), |r| {
             for element in params {

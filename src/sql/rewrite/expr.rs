@@ -78,7 +78,11 @@ impl Rewriter<'_> {
             NodeEnum::NamedArgExpr(x) => self.optional(x.arg.as_mut()),
             NodeEnum::CollateClause(x) => {
                 collation(&x.collname)?;
-                self.optional(x.arg.as_mut())
+                let sure = functions::is_sure_collation(&nodes::names(&x.collname).unwrap_or_default());
+                let mut traits = self.optional(x.arg.as_mut())?;
+                // What fails is the comparison around it, with whatever column stands on its other side.
+                traits.raising.extend((!sure && !left_out!(self.cx, ChosenCollation)).then_some(Use::Any));
+                Ok(traits)
             }
             NodeEnum::ResTarget(x) if x.indirection.is_empty() => {
                 x.val.as_ref().map_or(Ok(()), |v| self.inner_target(v))?;

@@ -13,6 +13,7 @@ impl Rewriter<'_> {
         match node {
             NodeEnum::TransactionStmt(x) => {
                 use TransactionStmtKind as K;
+                never_deferrable(&mut x.options);
                 match K::try_from(x.kind).unwrap_or(K::Undefined) {
                     K::TransStmtBegin | K::TransStmtStart => Ok(Kind::Transaction),
                     K::TransStmtCommit | K::TransStmtRollback => Ok(Kind::End),
@@ -25,6 +26,9 @@ impl Rewriter<'_> {
             }
             NodeEnum::VariableSetStmt(x) => {
                 let kind = set(self.cx.catalog, x)?;
+                if x.kind == VariableSetKind::VarSetMulti as i32 {
+                    never_deferrable(&mut x.args);
+                }
                 if x.name.eq_ignore_ascii_case("search_path") && x.kind == VariableSetKind::VarSetValue as i32 {
                     self.set_path(&mut x.args);
                 }
@@ -43,6 +47,18 @@ impl Rewriter<'_> {
             NodeEnum::ClusterStmt(_) => Err(server_work("CLUSTER")),
             NodeEnum::ReindexStmt(_) => Err(server_work("REINDEX")),
             other => self.session_statement(other),
+        }
+    }
+}
+
+/// A deferrable transaction waits for all transactions of the whole server that are serializable and write (predicate.c, GetSafeSnapshot), other
+/// tenants' too: it becomes one that does not wait, and is as serializable.
+fn never_deferrable(modes: &mut [Node]) {
+    for mode in modes {
+        if let Some(NodeEnum::DefElem(mode)) = mode.node.as_mut()
+            && mode.defname == "transaction_deferrable"
+        {
+            mode.arg = nodes::boxed(nodes::integer(0));
         }
     }
 }

@@ -8,7 +8,8 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pg, ColumnRef, FuncCall, Node};
 
 impl Rewriter<'_> {
-    /// `(SELECT t FROM (SELECT t.a, t.b) t)` in the place of such a row; what is read then. None where a column is meant, or it cannot be told.
+    /// `(SELECT COALESCE(t.*) FROM (SELECT t.a, t.b) t)` in the place of such a row; what is read then. None where a column is meant, or it cannot be
+    /// told. `t` alone would be a column of that name wherever around there is one (parse_expr.c, transformColumnRef).
     pub(super) fn whole_row(&mut self, expr: &mut Node) -> Option<Use> {
         let Some(NodeEnum::ColumnRef(column)) = &expr.node else { return None };
         let item = self.row_of(column)?;
@@ -106,8 +107,9 @@ fn columns(item: &Item) -> Option<Vec<Node>> {
 }
 
 fn row(name: &str, columns: Vec<Node>) -> Node {
-    let whole = ColumnRef { fields: vec![nodes::string(name)], location: -1 };
+    let whole = ColumnRef { fields: vec![nodes::string(name), nodes::node(NodeEnum::AStar(pg::AStar {}))], location: -1 };
+    let value = pg::CoalesceExpr { args: vec![nodes::node(NodeEnum::ColumnRef(whole))], ..Default::default() };
     let inner = nodes::subquery(nodes::query(columns, Vec::new()), name, Vec::new());
-    let select: pg::SelectStmt = nodes::query(vec![nodes::node(NodeEnum::ColumnRef(whole))], vec![inner]);
+    let select: pg::SelectStmt = nodes::query(vec![nodes::node(NodeEnum::CoalesceExpr(Box::new(value)))], vec![inner]);
     nodes::scalar(select)
 }

@@ -325,7 +325,10 @@ impl Rewriter<'_> {
             } else {
                 Err(Refusal::not_understood("ON CONFLICT DO NOTHING on a key that tenants share is not supported")
                     .detail("A row of another tenant could turn the INSERT into nothing.")
-                    .hint(format!("Add the column \"{}\" to the unique key of \"{}\".", guard.witness(), relation.name)))
+                    .hint(match relation.hides() {
+                        Some(_) => "For the operator: each unique key has to hold the tenant column.".to_owned(),
+                        None => format!("Add the column \"{}\" to the unique key of \"{}\".", guard.witness(), relation.name),
+                    }))
             };
         }
         self.upsert = true;

@@ -202,8 +202,14 @@ impl Walk<'_> {
                 };
                 w.rest(f, c, &[])?;
             }
-            w.rest(f, c, &["relation", "index_params", "index_including_params"])
-        })
+            w.rest(f, c, &["relation", "index_params", "index_including_params", "concurrent"])
+        })?;
+        // Beside other tenants it would wait for them.
+        let waits = f["concurrent"] == Value::Bool(true);
+        if waits && (self.own_schema().is_some() || f["concurrent"] != c["concurrent"]) {
+            return disagree("an index is built concurrently");
+        }
+        Ok(())
     }
 
     fn view_made(&mut self, f: &Value, c: &Value) -> Res<()> {

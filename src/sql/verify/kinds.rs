@@ -1,6 +1,6 @@
 //! Node by node: what passes as the client wrote it, and the names in it that must be PostgreSQL's own. A kind that is not here is not proved.
 
-use super::{Res, Walk, disagree, fields, kind, labels, list, names, text};
+use super::{Res, Walk, disagree, fields, is_zero, kind, labels, list, names, text};
 use crate::sql::private::TEMP;
 use crate::sql::tree::Value;
 use crate::sql::{functions, settings};
@@ -101,6 +101,9 @@ impl Walk<'_> {
                 self.rest(f, c, &[])
             }
             "TypeCast" => self.rest(f, c, &[]),
+            // A transaction that would wait for others'.
+            "DefElem" if text(c, "defname") == "transaction_deferrable" && is_zero(&f["arg"]) => self.rest(f, c, &["arg"]),
+            "DefElem" if text(c, "defname") == "transaction_deferrable" => disagree("a transaction is deferrable"),
             // The name that the client's expression has by itself may be written out.
             "ResTarget" if text(c, "name").is_empty() && !text(f, "name").is_empty() => {
                 if labels::label(&c["val"]).is_none_or(|name| name != text(f, "name")) {

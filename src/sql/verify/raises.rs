@@ -155,6 +155,10 @@ impl Walk<'_> {
         if free::is_call_of_the_walls(self.catalog, c) {
             return None;
         }
+        // Comparing by it may fail, whatever stands on the other side.
+        if fields(c, "CollateClause").is_some_and(|x| !functions::is_sure_collation(&names(list(x, "collname")))) {
+            return Some(vec![Use::Any]);
+        }
         if late || self.fails(c) {
             used(self.catalog, c, &mut uses);
             uses.extend((uses.is_empty() && free::varies(self.catalog, c)).then_some(Use::Free));

@@ -14,7 +14,7 @@ impl Walk<'_> {
         let name = quote_name(&item.name);
         let columns: Vec<String> =
             item.relation.iter().flat_map(|r| &r.columns).map(|c| format!("{name}.{}", quote_name(&c.name))).collect();
-        let wanted = tree(&format!("SELECT (SELECT {name} FROM (SELECT {}) {name})", columns.join(", ")));
+        let wanted = tree(&format!("SELECT (SELECT COALESCE({name}.*) FROM (SELECT {}) {name})", columns.join(", ")));
         let target = wanted.as_ref().and_then(|w| fields(list(fields(w, "SelectStmt")?, "target_list").first()?, "ResTarget"));
         let same = target.is_some_and(|t| equal(&t["val"], f));
         Some(if same { Ok(()) } else { disagree("a row is not built of its columns") })
