@@ -165,6 +165,7 @@ impl Services {
 }
 
 async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<Service> {
+    let door = Door::open(listener)?;
     let target = Target::new(&listener.upstream).with_context(|| format!("upstream `{}`", listener.upstream.name))?;
     let rows = has_rows(&listener.policy);
     let judge = if rows { judge(&target, listener).await? } else { Judge::new(listener.policy.clone(), Arc::default()) };
@@ -172,7 +173,7 @@ async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, so
     let shared = if rows { format!("{} tables of", judge.catalog().relations.len()) } else { "each tenant's own place, by".to_owned() };
     println!("{name}: postgres on {} → {} ({shared} policy `{policy}`)", socket.address(), listener.upstream.address);
     Ok(Service {
-        door: Door::open(listener)?,
+        door,
         shared: Arc::new(Ground::new(Home::Rows, target, judge).with_pool(&listener.upstream, &metrics)),
         homes: Homes::default(),
         keys: CancelKeys::default(),
@@ -187,6 +188,7 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
     if listener.unsafe_test_passthrough && std::env::var(PASSTHROUGH).as_deref() != Ok("1") {
         bail!("listener `{}`: `unsafe_test_passthrough` is for tests of the wall only; leave it out", listener.name);
     }
+    let door = Door::open(listener)?;
     let target = crate::upstream::redis::Target::new(&listener.upstream).with_context(upstream)?;
     let about = target.about().await.with_context(upstream)?;
     if let Some(follow) = target.follow() {
@@ -208,7 +210,7 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
         Arc::new(Multiplex::new(target.clone(), connections, Arc::new(move |event| metrics.upstream(&listener, said(event)))))
     });
     Ok(redis::Service {
-        door: Door::open(listener)?,
+        door,
         policy: ArcSwap::new(listener.policy.clone()),
         generation: AtomicU64::new(0),
         target,
@@ -286,6 +288,8 @@ async fn wait_for_the_end(path: &Path, services: &Services, signals: &mut Signal
             _ = signals.hup.recv() => match load(path) {
                 Ok(config) => {
                     reload(services, &config).await;
+                    // The policies may name other files.
+                    services.refresh();
                     // The same again: who only listens looks at what holds now.
                     drain.send_modify(|_| {});
                 }

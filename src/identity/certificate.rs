@@ -51,3 +51,13 @@ pub fn names(certificate: &[u8]) -> Names {
     names.ends = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(ends));
     names
 }
+
+/// Of a list of revoked certificates (DER; RFC 5280, 5): whose it is and for which of its certificates, as bytes to compare, and when it was made, in
+/// seconds since 1970. None for one that cannot be read.
+pub fn list(list: &[u8]) -> Option<(Vec<u8>, i64)> {
+    const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
+    let (_, list) = x509_parser::parse_x509_crl(list).ok().filter(|(rest, _)| rest.is_empty())?;
+    let part = list.extensions().iter().find(|e| e.oid.to_id_string() == ISSUING_DISTRIBUTION_POINT);
+    let of = [list.issuer().as_raw(), part.map_or(&[], |part| part.value)].concat();
+    Some((of, list.last_update().timestamp()))
+}

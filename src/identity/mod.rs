@@ -204,7 +204,7 @@ fn mtls(policy: &Policy, shown: &Shown) -> Said {
 }
 
 fn token(policy: &Policy, keys: Option<&Keys>, evidence: &Evidence<'_>) -> Said {
-    let (Some(source), Some(keys)) = (&policy.identity.jwt, keys) else { return Ok(None) };
+    let Some(source) = &policy.identity.jwt else { return Ok(None) };
     let mut tokens: Vec<&str> = evidence.token.filter(|_| source.password).into_iter().collect();
     if source.header {
         let headers = evidence.shown.headers.iter().filter(|(name, _)| name == "authorization" || name == "proxy-authorization");
@@ -217,6 +217,7 @@ fn token(policy: &Policy, keys: Option<&Keys>, evidence: &Evidence<'_>) -> Said 
     }
     let (mut names, mut ends) = (Vec::new(), Vec::new());
     for token in tokens {
+        let keys = keys.ok_or_else(|| IdentityError::Token("there is no key to prove it by".into()))?;
         let token = keys.verify(source, token).map_err(IdentityError::Token)?;
         names.push(Named { tenant: token.tenant, role: token.role });
         ends.extend(token.ends);

@@ -31,6 +31,7 @@ struct Verifier {
 }
 
 /// Users, whose each is, and how each shows that it is the one.
+#[derive(Default)]
 pub struct Users {
     all: HashMap<String, (Named, Verifier)>,
     /// Makes a stranger's salt the same each time, wherever this list is read.

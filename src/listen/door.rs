@@ -1,8 +1,9 @@
 //! What every connection comes through, whatever it speaks: its PROXY header, TLS, and the question who it is.
 
 use super::attempts::Attempts;
+use super::files::Kept;
 use super::proxy;
-use super::tls::{ServerTls, Verifier};
+use super::tls::{self, ServerTls, Verifier};
 use crate::config::{Listener, Source};
 use crate::identity::certificate::names;
 use crate::identity::jwt::Keys;
@@ -12,11 +13,9 @@ use crate::policy::{Expiry, Peer, Policy};
 use crate::postgres::header;
 use crate::relay::Drain;
 use crate::upstream::Stream;
-use anyhow::Context;
 use arc_swap::ArcSwapOption;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::watch;
@@ -34,13 +33,19 @@ pub struct Door {
     keys: ArcSwapOption<Keys>,
     users: ArcSwapOption<Users>,
     signers: ArcSwapOption<header::Keys>,
-    stamps: Mutex<Vec<Stamp>>,
+    files: Mutex<Files>,
     /// Which client certificates count now; live sessions look whenever it changes.
     verifier: watch::Sender<Option<Verifier>>,
 }
 
-/// Differs when a file has been written or another stands in its place.
-type Stamp = Option<(SystemTime, u64, u64)>;
+/// The files of a listener's own sources, as they were when each could be read last.
+#[derive(Default)]
+struct Files {
+    tls: tls::Files,
+    keys: Kept<Arc<Keys>>,
+    users: Kept<Arc<Users>>,
+    signers: Kept<Arc<header::Keys>>,
+}
 
 impl Door {
     /// Reads the files. Errors: one that cannot be read or used.
@@ -52,56 +57,57 @@ impl Door {
             keys: ArcSwapOption::empty(),
             users: ArcSwapOption::empty(),
             signers: ArcSwapOption::empty(),
-            stamps: Mutex::default(),
+            files: Mutex::default(),
             verifier: watch::Sender::new(None),
         };
-        *door.stamps.lock().unwrap_or_else(PoisonError::into_inner) = door.stamps(&config.policy);
-        door.read(&config.policy).with_context(|| format!("listener `{}`", config.name))?;
-        Ok(door)
+        match door.renew(&config.policy).1.into_iter().next() {
+            Some(error) => Err(error.context(format!("listener `{}`", config.name))),
+            None => Ok(door),
+        }
     }
 
-    fn read(&self, policy: &Policy) -> anyhow::Result<()> {
-        let tls = self.config.tls.as_ref().map(|tls| super::tls::server(&self.config, tls)).transpose().context("tls")?;
-        let keys = policy.identity.jwt.as_ref().map(|jwt| read_keys(&jwt.keys)).transpose()?;
-        let users = policy.identity.password.as_ref().map(|password| read_users(&password.users)).transpose()?;
-        let signers = policy.identity.statement.as_ref().and_then(|s| s.key.as_ref()).map(|path| read_signers(path)).transpose()?;
-        self.signers.store(signers.map(Arc::new));
-        self.users.store(users.map(Arc::new));
-        self.verifier.send_replace(tls.as_ref().and_then(|tls| tls.verifier.clone()));
-        self.tls.store(tls.map(Arc::new));
-        self.keys.store(keys.map(Arc::new));
-        Ok(())
+    /// Reads what has changed. True: something is new, and counts; and what cannot be used.
+    fn renew(&self, policy: &Policy) -> (bool, Vec<anyhow::Error>) {
+        let (mut files, mut errors) = (self.files.lock().unwrap_or_else(PoisonError::into_inner), Vec::new());
+        let files = &mut *files;
+        let mut renewed = false;
+        if let Some(config) = &self.config.tls
+            && files.tls.renew(config, &mut errors)
+        {
+            renewed = true;
+            // First what takes away: live sessions are looked at even where nothing can be set up.
+            self.verifier.send_replace(files.tls.verifier());
+            match files.tls.server(&self.config) {
+                Ok(tls) => self.tls.store(Some(Arc::new(tls))),
+                Err(error) => errors.push(error.context("tls")),
+            }
+        }
+        let identity = &policy.identity;
+        let counts = |source| self.config.identity.contains(&source);
+        let named = identity.jwt.as_ref().filter(|_| counts(Source::Jwt)).map(|jwt| &*jwt.keys);
+        let parse = |text: &str| Keys::parse(text).map(Arc::new).map_err(anyhow::Error::msg);
+        renewed |= kept(&mut files.keys, named, parse, &self.keys, &mut errors);
+        let named = identity.password.as_ref().filter(|_| counts(Source::Password)).map(|password| &*password.users);
+        let name = named.map(|path| path.display().to_string()).unwrap_or_default();
+        let parse = |text: &str| Users::parse(&name, text).map(Arc::new).map_err(anyhow::Error::msg);
+        renewed |= kept(&mut files.users, named, parse, &self.users, &mut errors);
+        let named = identity.statement.as_ref().filter(|_| counts(Source::Statement)).and_then(|statement| statement.key.as_deref());
+        let parse = |text: &str| header::Keys::parse(text).map(Arc::new).map_err(anyhow::Error::msg);
+        renewed |= kept(&mut files.signers, named, parse, &self.signers, &mut errors);
+        (renewed, errors)
     }
 
-    /// Reads the files again if one has changed; the keys of tokens are those of the policy that holds now. What cannot be used is logged, and
-    /// what was read before stays.
+    /// Reads again what has changed; the keys of tokens are those of the policy that holds now. What cannot be used is logged, and what was read of it
+    /// before stays.
     pub fn refresh(&self, policy: &Policy) {
-        let now = self.stamps(policy);
-        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
-        if *stamps == now {
-            return;
+        let (renewed, errors) = self.renew(policy);
+        if renewed {
+            tracing::info!(listener = self.config.name, "certificates and keys renewed");
         }
-        match self.read(policy) {
-            Ok(()) => {
-                *stamps = now;
-                tracing::info!(listener = self.config.name, "certificates and keys renewed");
-            }
+        for error in errors {
             // Half of a rotation, most likely: tried again.
-            Err(error) => {
-                tracing::error!(listener = self.config.name, error = format!("{error:#}"), "certificates and keys stay as they were")
-            }
+            tracing::error!(listener = self.config.name, error = format!("{error:#}"), "certificates and keys stay as they were");
         }
-    }
-
-    fn stamps(&self, policy: &Policy) -> Vec<Stamp> {
-        let mut paths: Vec<&PathBuf> = policy.identity.jwt.iter().map(|jwt| &jwt.keys).collect();
-        paths.extend(policy.identity.statement.iter().filter_map(|statement| statement.key.as_ref()));
-        paths.extend(policy.identity.password.iter().map(|password| &password.users));
-        if let Some(tls) = &self.config.tls {
-            paths.extend([&tls.cert, &tls.key].into_iter().chain(&tls.client_ca).chain(&tls.crl));
-        }
-        let stamp = |path: &&PathBuf| std::fs::metadata(path).ok().and_then(|m| Some((m.modified().ok()?, m.len(), m.ino())));
-        paths.iter().map(stamp).collect()
     }
 
     /// Does the port speak TLS?
@@ -156,14 +162,15 @@ impl Door {
         })
     }
 
-    /// Users that may show a password; None where the port does not ask for one.
+    /// Users that may show a password; None where the port does not ask for one. Where their list could not be read, nobody is on it.
     pub fn users(&self) -> Option<Arc<Users>> {
-        self.users.load_full().filter(|_| self.config.identity.contains(&Source::Password))
+        self.config.identity.contains(&Source::Password).then(|| self.users.load_full().unwrap_or_default())
     }
 
-    /// Keys that sign what stands before a statement.
-    pub fn signers(&self) -> Option<Arc<header::Keys>> {
-        self.signers.load_full()
+    /// Keys that sign what stands before a statement; None where the policy wants no signature. Where they could not be read, nothing is signed by one.
+    pub fn signers(&self, policy: &Policy) -> Option<Arc<header::Keys>> {
+        let wanted = policy.identity.statement.as_ref().is_some_and(|statement| statement.key.is_some());
+        wanted.then(|| self.signers.load_full().unwrap_or_default())
     }
 
     /// Who it is. Errors: nobody, and the reason is logged.
@@ -178,19 +185,26 @@ impl Door {
     }
 }
 
-fn read_keys(path: &Path) -> anyhow::Result<Keys> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Keys::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
-}
-
-fn read_signers(path: &Path) -> anyhow::Result<header::Keys> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    header::Keys::parse(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
-}
-
-fn read_users(path: &Path) -> anyhow::Result<Users> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Users::parse(&path.display().to_string(), &text).map_err(|e| anyhow::anyhow!(e))
+/// Reads a file again that a source rests on, and makes what it says count. True: it is new.
+fn kept<T>(
+    kept: &mut Kept<Arc<T>>,
+    named: Option<&Path>,
+    parse: impl FnOnce(&str) -> anyhow::Result<Arc<T>>,
+    counts: &ArcSwapOption<T>,
+    errors: &mut Vec<anyhow::Error>,
+) -> bool {
+    let renewed = match named {
+        Some(path) => kept.renew_text(path, parse),
+        None => {
+            *kept = Kept::default();
+            Ok(false)
+        }
+    };
+    counts.store(kept.get().cloned());
+    renewed.unwrap_or_else(|error| {
+        errors.push(error);
+        false
+    })
 }
 
 /// What the far end of a fresh connection shows.

@@ -4,6 +4,7 @@ pub mod attempts;
 mod authenticate;
 pub mod cancel;
 mod door;
+mod files;
 pub mod homes;
 mod operator;
 mod postgres;

@@ -119,7 +119,7 @@ fn rules(service: &Service, own: Option<&Principal>) -> Option<(Rules, usize)> {
     let keep = policy.postgres.as_ref().is_some_and(|p| p.comments == Comments::Keep);
     let tenant = own.map(|own| own.tenant.clone());
     let (otherwise, only) = if source.own { (tenant, None) } else { (None, tenant) };
-    let (tenants, keys, signed) = (policy.tenants.clone(), service.door.signers(), source.signed);
+    let (tenants, keys, signed) = (policy.tenants.clone(), service.door.signers(policy), source.signed);
     Some((Rules { tenants, otherwise, only, keys, signed, keep }, source.sessions))
 }
 
@@ -234,7 +234,8 @@ impl Hub<'_> {
             self.router.from_session(&mut branch.input).map_err(|_| "session broke")?;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.router.renew(self.service.door.signers(), now);
+        let signers = self.service.door.signers(self.service.shared.judge.load().policy());
+        self.router.renew(signers, now);
         loop {
             let next = self.router.from_client(input);
             self.log();

@@ -1,10 +1,17 @@
 //! TLS towards clients: certificate, key, who signs client certificates, and which of those count no more.
 
+use super::files::{Kept, items};
 use crate::config::{Listener, Protocol, Tls};
-use crate::identity::certificate::endpoint;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
+use crate::identity::certificate::{endpoint, list};
+use anyhow::Context;
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{PemObject, SectionKind};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::CertifiedKey;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The name that PostgreSQL's clients ask for (manual, "SSL Session Encryption"; registered with IANA).
@@ -16,46 +23,125 @@ pub struct ServerTls {
     pub acceptor: tokio_rustls::TlsAcceptor,
     /// What a client can bind itself to: see [`endpoint`].
     pub endpoint: Option<Vec<u8>>,
-    /// Says which client certificates count; None where clients are not asked for one.
-    pub verifier: Option<Verifier>,
 }
 
 /// Says which client certificates count.
 pub type Verifier = Arc<dyn ClientCertVerifier>;
 
-/// Sets TLS up from its files. A client without a certificate passes the handshake and has no mTLS identity; one whose certificate is not
-/// signed by `client_ca`, has expired or is revoked, does not. Errors: a file that cannot be read or used.
-pub fn server(listener: &Listener, tls: &Tls) -> anyhow::Result<ServerTls> {
+/// The files of `tls:`, as they were when each could be read last.
+#[derive(Default)]
+pub struct Files {
+    pair: Kept<Pair>,
+    authorities: Vec<Kept<Vec<CertificateDer<'static>>>>,
+    lists: Vec<Kept<Vec<List>>>,
+    verifier: Option<Verifier>,
+}
+
+/// A certificate's chain and its key.
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Certificates of one authority that count no more.
+#[derive(Clone)]
+struct List {
+    /// Its authority, and for which of its certificates it is; another of the same replaces it.
+    of: Vec<u8>,
+    /// When it was made, in seconds since 1970.
+    made: i64,
+    der: CertificateRevocationListDer<'static>,
+}
+
+impl Files {
+    /// Reads those that have changed; what cannot be used stays as it was, and why is put into `errors`. True: something is new.
+    pub fn renew(&mut self, tls: &Tls, errors: &mut Vec<anyhow::Error>) -> bool {
+        let mut told = |result: anyhow::Result<bool>| {
+            result.unwrap_or_else(|error| {
+                errors.push(error);
+                false
+            })
+        };
+        // A certificate and another's key are of no use, so these two go together; all else counts as soon as it can be read.
+        let pair = told(self.pair.renew(&[&tls.cert, &tls.key], |_| pair(tls)));
+        self.authorities.resize_with(tls.client_ca.len(), Kept::default);
+        self.lists.resize_with(tls.crl.len(), Kept::default);
+        let mut judges = false;
+        for (kept, path) in self.authorities.iter_mut().zip(&tls.client_ca) {
+            judges |= told(kept.renew(&[path], |_| authorities(path)));
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.authorities.iter().filter_map(Kept::get).flatten().cloned());
+        let roots = Arc::new(roots);
+        for (kept, path) in self.lists.iter_mut().zip(&tls.crl) {
+            judges |= told(kept.renew(&[path], |former| lists(path, &roots, former)));
+        }
+        if judges {
+            let all = self.lists.iter().filter_map(Kept::get).flatten().cloned().collect();
+            match verifier(&roots, all) {
+                Ok(verifier) => self.verifier = Some(verifier),
+                Err(error) => errors.push(error),
+            }
+        }
+        pair || judges
+    }
+
+    /// Which client certificates count; None where clients are not asked for one.
+    pub fn verifier(&self) -> Option<Verifier> {
+        self.verifier.clone()
+    }
+
+    /// Sets TLS up. A client without a certificate passes the handshake and has no mTLS identity; one whose certificate is not signed by `client_ca`,
+    /// has expired or is revoked, does not. Errors: there is nothing to set up.
+    pub fn server(&self, listener: &Listener) -> anyhow::Result<ServerTls> {
+        let (chain, key) = self.pair.get().context("there is no certificate")?;
+        let builder = rustls::ServerConfig::builder();
+        let builder = match self.verifier() {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+        };
+        let endpoint = chain.first().and_then(|c| endpoint(c));
+        let mut config = builder.with_single_cert(chain.clone(), key.clone_key())?;
+        config.alpn_protocols = match (listener.tunnel, listener.protocol) {
+            (true, _) => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            (false, Protocol::Postgres) => vec![POSTGRESQL.to_vec()],
+            (false, Protocol::Redis) => Vec::new(),
+        };
+        Ok(ServerTls { acceptor: Arc::new(config).into(), endpoint })
+    }
+}
+
+fn pair(tls: &Tls) -> anyhow::Result<Pair> {
+    // The key may stand in the same file.
     let chain = CertificateDer::pem_file_iter(&tls.cert)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(&tls.key)?;
-    let builder = rustls::ServerConfig::builder();
-    let mut verifier: Option<Verifier> = None;
-    let builder = if tls.client_ca.is_empty() {
-        builder.with_no_client_auth()
-    } else {
-        let mut roots = rustls::RootCertStore::empty();
-        for path in &tls.client_ca {
-            for certificate in CertificateDer::pem_file_iter(path)? {
-                roots.add(certificate?)?;
-            }
-        }
-        let mut lists = Vec::new();
-        for path in &tls.crl {
-            for list in CertificateRevocationListDer::pem_file_iter(path)? {
-                lists.push(list?);
-            }
-        }
-        let built = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated();
-        // An authority without a list of its own revokes nothing.
-        let built = if lists.is_empty() { built } else { built.with_crls(lists).allow_unknown_revocation_status() };
-        builder.with_client_cert_verifier(verifier.insert(built.build()?).clone())
-    };
-    let endpoint = chain.first().and_then(|c| endpoint(c));
-    let mut config = builder.with_single_cert(chain, key)?;
-    config.alpn_protocols = match (listener.tunnel, listener.protocol) {
-        (true, _) => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        (false, Protocol::Postgres) => vec![POSTGRESQL.to_vec()],
-        (false, Protocol::Redis) => Vec::new(),
-    };
-    Ok(ServerTls { acceptor: Arc::new(config).into(), endpoint, verifier })
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring::default_provider())?;
+    Ok((chain, key))
+}
+
+fn authorities(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let all: Vec<CertificateDer<'static>> = items(path, SectionKind::Certificate)?;
+    let mut roots = RootCertStore::empty();
+    all.iter().try_for_each(|one| roots.add(one.clone()))?;
+    Ok(all)
+}
+
+/// The lists of a file. One that is not there any more holds until another of the same authority comes: a file is written piece by piece, and what
+/// fetches its pieces may fail at one.
+fn lists(path: &Path, roots: &Arc<RootCertStore>, former: Option<&Vec<List>>) -> anyhow::Result<Vec<List>> {
+    let mut all = Vec::new();
+    for der in items::<CertificateRevocationListDer<'static>>(path, SectionKind::Crl)? {
+        let (of, made) = list(&der).context("a list of revoked certificates cannot be read")?;
+        all.push(List { of, made, der });
+    }
+    verifier(roots, all.clone())?;
+    let gone = former.into_iter().flatten().filter(|f| all.iter().all(|list| list.of != f.of));
+    Ok(gone.cloned().chain(all.iter().cloned()).collect())
+}
+
+fn verifier(roots: &Arc<RootCertStore>, mut lists: Vec<List>) -> anyhow::Result<Verifier> {
+    // The first of an authority is the one that counts.
+    lists.sort_by_key(|list| std::cmp::Reverse(list.made));
+    let built = WebPkiClientVerifier::builder(roots.clone()).allow_unauthenticated();
+    // An authority without a list of its own revokes nothing.
+    let none = lists.is_empty();
+    let built = built.with_crls(lists.into_iter().map(|list| list.der));
+    Ok(if none { built } else { built.allow_unknown_revocation_status() }.build()?)
 }

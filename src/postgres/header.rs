@@ -284,7 +284,7 @@ pub fn word(text: &str) -> Said {
 }
 
 /// Keys that sign headers: any of them counts, so that one can be replaced while both are in use.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Keys(Vec<Vec<u8>>);
 
 impl std::fmt::Debug for Keys {

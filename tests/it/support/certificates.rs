@@ -27,9 +27,14 @@ pub struct Signed {
 impl Authority {
     /// A new one.
     pub fn new() -> Self {
+        Self::named("test authority")
+    }
+
+    /// A new one of this name.
+    pub fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "test authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
@@ -56,6 +61,11 @@ impl Authority {
 
     /// A list of those of its certificates that count no more, PEM.
     pub fn revoke(&self, revoked: &[&Signed]) -> String {
+        self.revoke_in(2020, revoked)
+    }
+
+    /// One that was made in this year.
+    pub fn revoke_in(&self, year: i32, revoked: &[&Signed]) -> String {
         let one = |signed: &&Signed| rcgen::RevokedCertParams {
             serial_number: signed.serial.into(),
             revocation_time: rcgen::date_time_ymd(2020, 1, 1),
@@ -63,7 +73,7 @@ impl Authority {
             invalidity_date: None,
         };
         let list = rcgen::CertificateRevocationListParams {
-            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            this_update: rcgen::date_time_ymd(year, 1, 1),
             next_update: rcgen::date_time_ymd(2200, 1, 1),
             crl_number: 1.into(),
             issuing_distribution_point: None,

@@ -104,7 +104,7 @@ impl Wall {
     }
 
     /// Puts another text in a file's place; SIGHUP makes it count.
-    pub fn rewrite(&self, name: &str, text: &str) {
+    pub fn rewrite(&self, name: &str, text: &(impl AsRef<[u8]> + ?Sized)) {
         std::fs::write(place(&self.directory, name), text).unwrap();
     }
 }
