@@ -134,7 +134,14 @@ impl Door {
         shown.sni = connection.server_name().map(str::to_owned);
         shown.endpoint.clone_from(&tls.endpoint);
         shown.secret = true;
+        // The handshake may have begun long ago, or be the rest of an earlier one.
+        self.counts(shown).map_err(std::io::Error::other)?;
         Ok(accepted)
+    }
+
+    /// Does the certificate that was shown, if one was, count at this moment? Whoever begins a session asks. Errors: why not.
+    pub fn counts(&self, shown: &Shown) -> Result<(), rustls::Error> {
+        if shown.chain.is_empty() { Ok(()) } else { verified(self.verifier.borrow().as_ref(), &shown.chain) }
     }
 
     /// The drain of a session whose client has shown a certificate: it ends when that counts no more, unless the policy keeps it.

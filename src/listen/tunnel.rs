@@ -1,7 +1,7 @@
 //! Tunnels over HTTP: CONNECT (RFC 9110, 9.3.6), in HTTP/2 also the extended one (RFC 8441). What is within is served as if it had come
 //! by itself; the headers of the request count for identity.
 
-use super::{HANDSHAKE, Serve};
+use super::{Door, HANDSHAKE, Serve};
 use crate::identity::Shown;
 use crate::relay::{self, Drain};
 use crate::upstream::Stream;
@@ -25,9 +25,10 @@ const HEADERS: u32 = 16 << 10;
 pub async fn serve<S: Serve>(service: Arc<S>, stream: Stream, shown: Shown, drain: Drain) {
     let listener = service.door().config.name.clone();
     let (sender, mut opened) = mpsc::channel::<(Stream, Shown)>(1);
+    let door = service.clone();
     let answer = hyper::service::service_fn(move |request| {
-        let (sender, shown) = (sender.clone(), shown.clone());
-        async move { Ok::<_, std::convert::Infallible>(open(request, shown, sender)) }
+        let (sender, shown, door) = (sender.clone(), shown.clone(), door.clone());
+        async move { Ok::<_, std::convert::Infallible>(open(request, door.door(), shown, sender)) }
     });
     let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).keep_alive(false);
@@ -70,7 +71,7 @@ pub async fn serve<S: Serve>(service: Arc<S>, stream: Stream, shown: Shown, drai
     }
 }
 
-fn open(mut request: Request<Incoming>, mut shown: Shown, sender: mpsc::Sender<(Stream, Shown)>) -> Response<Full<Bytes>> {
+fn open(mut request: Request<Incoming>, door: &Door, mut shown: Shown, sender: mpsc::Sender<(Stream, Shown)>) -> Response<Full<Bytes>> {
     let say = |status: StatusCode, text: &'static str| {
         let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
         *response.status_mut() = status;
@@ -78,6 +79,11 @@ fn open(mut request: Request<Incoming>, mut shown: Shown, sender: mpsc::Sender<(
     };
     if request.method() != Method::CONNECT {
         return say(StatusCode::METHOD_NOT_ALLOWED, "this port opens tunnels: use CONNECT\n");
+    }
+    // A tunnel is a session of its own, however old its connection is.
+    if let Err(error) = door.counts(&shown) {
+        tracing::info!(listener = door.config.name, %error, "tunnel refused");
+        return say(StatusCode::FORBIDDEN, "the client certificate counts no more\n");
     }
     for (name, value) in request.headers() {
         let Ok(value) = value.to_str() else { return say(StatusCode::BAD_REQUEST, "a header is no text\n") };

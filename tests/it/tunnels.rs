@@ -1,10 +1,9 @@
 //! Tunnels of one HTTP/2 connection, each of another tenant: none holds up the others.
 
 use super::redis::POLICY;
-use super::support::{Redis, Wall, socket};
+use super::support::{Authority, Redis, Wall, eventually, socket, tls_with};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 const DATA: u8 = 0;
@@ -13,10 +12,16 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const INITIAL_WINDOW_SIZE: u16 = 4;
+/// What a read waits for.
+const SHORTLY: Duration = Duration::from_millis(50);
+
+trait Wire: Read + Write {}
+
+impl<T: Read + Write> Wire for T {}
 
 /// The client's side of HTTP/2 (RFC 9113), as far as tunnels need it.
 struct Gateway {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     input: Vec<u8>,
     /// What may be sent, on the connection (0) and its streams.
     windows: BTreeMap<u32, i64>,
@@ -27,7 +32,11 @@ struct Gateway {
 impl Gateway {
     fn connect(port: u16) -> Self {
         let stream = socket(port);
-        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        stream.set_read_timeout(Some(SHORTLY)).unwrap();
+        Self::over(Box::new(stream))
+    }
+
+    fn over(stream: Box<dyn Wire>) -> Self {
         let mut gateway =
             Self { stream, input: Vec::new(), windows: BTreeMap::from([(0, 65_535)]), initial: 65_535, heard: BTreeMap::new() };
         gateway.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
@@ -134,4 +143,45 @@ fn a_tenant_that_is_not_read_leaves_others_room() {
     }
     assert_eq!(gateway.say(5, b"*1\r\n$4\r\nPING\r\n"), 14);
     assert!(gateway.until(10, |gateway| gateway.heard[&5] == b"+PONG\r\n"));
+}
+
+#[test]
+fn a_tunnel_is_a_session_whose_certificate_counts_when_it_is_opened() {
+    let (redis, ours) = (Redis::start(), Authority::new());
+    let (server, client) = (ours.server("localhost"), ours.client("", false));
+    let config = format!(
+        "listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [mtls], tunnel: http, \
+         tls: {{ cert: tls/tls.crt, key: tls/tls.key, client_ca: [tls/ca.crt], crl: tls/crl.pem }} }}\n\
+         upstreams:\n  r: {{ address: '127.0.0.1:{}' }}\npolicies: policies/\n",
+        redis.port
+    );
+    let keeps = POLICY.replace("identity: { startup: { trust: [loopback] } }", "identity: { mtls: { cn: '{tenant}', expiry: keep } }");
+    let files = [
+        ("test.yaml", &*keeps),
+        ("tls/tls.crt", &server.certificate),
+        ("tls/tls.key", &server.key),
+        ("tls/ca.crt", &ours.pem),
+        ("tls/crl.pem", &ours.revoke(&[])),
+    ];
+    let wall = Wall::start(&config, &files);
+    let connect = || {
+        let stream = tls_with(socket(wall.port("redis")), "localhost", &ours, Some(&client), &["h2"]).ok()?;
+        stream.sock.set_read_timeout(Some(SHORTLY)).unwrap();
+        Some(Gateway::over(Box::new(stream)))
+    };
+    let mut gateway = connect().unwrap();
+    gateway.open(1, "");
+    let answered = |gateway: &mut Gateway, stream: u32| {
+        gateway.heard.entry(stream).or_default().clear();
+        gateway.say(stream, b"*1\r\n$4\r\nPING\r\n");
+        gateway.until(2, |gateway| gateway.heard[&stream] == b"+PONG\r\n")
+    };
+    assert!(answered(&mut gateway, 1));
+    wall.rewrite("tls/crl.pem", &ours.revoke(&[&client]));
+    assert!(eventually(|| wall.log().contains("renewed")), "{}", wall.log());
+    for stream in [3, 5] {
+        gateway.open(stream, "");
+        assert!(!answered(&mut gateway, stream), "a new session over the old connection");
+    }
+    assert!(answered(&mut gateway, 1), "what has begun is kept");
 }
