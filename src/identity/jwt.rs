@@ -1,9 +1,10 @@
 //! Signed tokens (RFC 7519) against a JWK set (RFC 7517). The key says which algorithms it serves, never the token (RFC 8725, 3.1).
 
+use super::json::Unambiguous;
 use crate::policy::JwtSource;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
@@ -47,7 +48,7 @@ pub struct Token {
 impl Keys {
     /// Reads a JWK set. Errors: what is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let document: Value = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
+        let Unambiguous(document) = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
         let all = document.get("keys").and_then(|k| k.as_array()).ok_or("it has no `keys`")?;
         let mut keys = Vec::new();
         for (index, value) in all.iter().enumerate() {
@@ -73,8 +74,8 @@ impl Keys {
             if !key.algorithms.contains(&header.alg) || header.kid.is_some() && header.kid != key.id {
                 continue;
             }
-            match decode::<Value>(token, &key.key, &validation(source, header.alg)) {
-                Ok(data) => return said(source, &data.claims),
+            match decode::<Unambiguous>(token, &key.key, &validation(source, header.alg)) {
+                Ok(data) => return said(source, &data.claims.0),
                 Err(error) => why = error.to_string(),
             }
         }
@@ -83,7 +84,8 @@ impl Keys {
 }
 
 fn key(jwk: &Jwk) -> Result<Option<Key>, String> {
-    if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
+    let verifies = jwk.common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+    if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) || !verifies {
         return Ok(None);
     }
     let mut algorithms = match &jwk.algorithm {
@@ -126,7 +128,7 @@ fn validation(source: &JwtSource, algorithm: Algorithm) -> Validation {
 fn header_holds(token: &str) -> Result<(), &'static str> {
     const BROKEN: &str = "the token's header cannot be read";
     let text = B64.decode(token.split('.').next().unwrap_or_default()).map_err(|_| BROKEN)?;
-    let header: Value = serde_json::from_slice(&text).map_err(|_| BROKEN)?;
+    let Unambiguous(header) = serde_json::from_slice(&text).map_err(|_| BROKEN)?;
     let header = header.as_object().ok_or(BROKEN)?;
     if header.contains_key("crit") {
         return Err("the token's header has `crit`, which asks for what nobody here understands");

@@ -136,7 +136,12 @@ fn claims_of_the_wrong_type_are_refused_and_not_overheard() {
 
 /// A token with this header, signed as it stands.
 fn with_header(signer: &Signer, header: &Value) -> String {
-    let said = format!("{}.{}", B64.encode(header.to_string()), B64.encode(claims().to_string()));
+    signed(signer, &header.to_string(), &claims().to_string())
+}
+
+/// A token of these texts.
+fn signed(signer: &Signer, header: &str, claims: &str) -> String {
+    let said = format!("{}.{}", B64.encode(header), B64.encode(claims));
     format!("{said}.{}", jsonwebtoken::crypto::sign(said.as_bytes(), &signer.key, Algorithm::ES256).unwrap())
 }
 
@@ -169,6 +174,35 @@ fn a_header_that_asks_for_more_is_refused() {
 }
 
 #[test]
+fn what_two_readers_may_read_differently_is_refused() {
+    let one = signer("one");
+    let keys = Keys::parse(&json!({"keys": [one.jwk]}).to_string()).unwrap();
+    let source = JwtSource { issuer: None, audience: None, claim: vec!["tenant".into()], ..source() };
+    let verify = |header: &str, claims: &str| keys.verify(&source, &signed(&one, header, claims)).map(|token| token.tenant);
+    const HEADER: &str = r#"{"alg":"ES256"}"#;
+    let claims = |more: &str| format!(r#"{{"tenant":"acme","exp":{FAR}{more}}}"#);
+    assert_eq!(verify(HEADER, &claims("")), Ok("acme".into()));
+    let odd = r#","other":{"tenant":"beta","n":[-1,1.5,1e300,null,true,18446744073709551615]},"x":[{"a":1},{"a":1}]"#;
+    assert_eq!(verify(HEADER, &claims(odd)), Ok("acme".into()));
+    for more in [
+        r#","tenant":"beta""#,
+        r#","tenant":"acme""#,
+        r#","\u0074enant":"beta""#,
+        r#","exp":1"#,
+        r#","x":1,"x":1"#,
+        r#","x":{"a":1,"a":2}"#,
+        r#","x":[[{"a":1,"a":1}]]"#,
+    ] {
+        assert!(verify(HEADER, &claims(more)).is_err(), "{more}");
+    }
+    for header in [r#"{"alg":"ES256","alg":"ES256"}"#, r#"{"alg":"ES256","x":1,"x":1}"#, r#"{"alg":"ES256","x":{"a":1,"a":1}}"#] {
+        assert!(verify(header, &claims("")).is_err(), "{header}");
+    }
+    let set = json!({"keys": [one.jwk]}).to_string();
+    assert!(Keys::parse(&set).is_ok() && Keys::parse(&set.replacen('{', r#"{"keys": [],"#, 1)).is_err());
+}
+
+#[test]
 fn the_key_says_the_algorithm_never_the_token() {
     let one = signer("one");
     let keys = Keys::parse(&json!({"keys": [one.jwk]}).to_string()).unwrap();
@@ -193,7 +227,13 @@ fn sets_without_a_usable_key_are_refused() {
     let one = signer("one");
     let secret = json!({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}).to_string();
     let encryption = json!({"keys": [{"kty": "EC", "crv": "P-256", "use": "enc", "x": one.jwk["x"], "y": one.jwk["y"]}]}).to_string();
-    for bad in ["", "{}", r#"{"keys": []}"#, r#"{"keys": [{}]}"#, &secret, &encryption] {
+    let signs = |what: Value| {
+        let mut key = one.jwk.clone();
+        key["key_ops"] = what;
+        json!({ "keys": [key] }).to_string()
+    };
+    assert!(Keys::parse(&signs(json!(["verify"]))).is_ok());
+    for bad in ["", "{}", r#"{"keys": []}"#, r#"{"keys": [{}]}"#, &secret, &encryption, &signs(json!(["encrypt"])), &signs(json!([]))] {
         assert!(Keys::parse(bad).is_err(), "{bad}");
     }
 }

@@ -1,6 +1,7 @@
 //! Who is asking: from what the connection shows, and the policy's sources, to a [`Principal`]. No identity, no service.
 
 pub mod certificate;
+mod json;
 pub mod jwt;
 pub mod scram;
 
