@@ -101,6 +101,7 @@ async fn start(path: &Path, workers: Workers, watcher: Drain) -> anyhow::Result<
             Protocol::Postgres => {
                 let service = Arc::new(postgres_service(listener, metrics.clone(), &socket).await?);
                 services.postgres.push(service.clone());
+                tasks.spawn(crate::listen::watch::watch(service.clone(), watcher.clone()));
                 tasks.spawn(run(service, socket, workers.clone(), watcher.clone()));
             }
             Protocol::Redis => {

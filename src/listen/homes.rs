@@ -5,6 +5,7 @@ use crate::observe::Metrics;
 use crate::policy::{Home, Policy, TenantId};
 use crate::pool::Pool;
 use crate::postgres::parameters::PINNED;
+use crate::sql::catalog::Rows;
 use crate::sql::catalogs::quote_name;
 use crate::sql::{Catalog, Judge};
 use crate::upstream::postgres::{ConnectError, Target};
@@ -29,6 +30,8 @@ pub struct Ground {
     pub generation: AtomicU64,
     /// Upstream said that its catalog has changed.
     pub stale: Arc<AtomicBool>,
+    /// What told of its catalog when it was looked at last; None where it has to be read again in any case.
+    pub seen: Mutex<Option<Rows>>,
     /// Connections there that clients share.
     pub pool: Option<Arc<Pool>>,
 }
@@ -60,7 +63,7 @@ impl Ground {
     /// A ground whose catalog is read.
     pub fn new(home: Home, target: Target, judge: Judge) -> Self {
         let (judge, generation, stale) = (ArcSwap::from_pointee(judge), AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
-        Self { home, target, judge, generation, stale, pool: None }
+        Self { home, target, judge, generation, stale, seen: Mutex::default(), pool: None }
     }
 
     /// The same, where the upstream says that its connections are shared.
@@ -75,6 +78,15 @@ impl Ground {
 
     /// Reads the catalog again, for this policy. True where it is another than before.
     pub async fn renew(&self, policy: Arc<Policy>) -> Result<bool, ConnectError> {
+        let renewed = self.read_again(policy).await;
+        if renewed.is_err() {
+            // What was seen has not come in.
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        renewed
+    }
+
+    async fn read_again(&self, policy: Arc<Policy>) -> Result<bool, ConnectError> {
         let current = self.judge.load_full();
         let policy = if policy.version == current.policy().version { current.policy().clone() } else { policy };
         // Nobody lives in the shared tables: nothing of them is asked for.

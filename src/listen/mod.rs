@@ -15,6 +15,7 @@ mod redis_operator;
 mod statement;
 mod tls;
 mod tunnel;
+pub mod watch;
 mod ways;
 mod workers;
 

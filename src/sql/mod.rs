@@ -24,6 +24,7 @@ mod columns;
 pub mod comments;
 pub mod conversions;
 mod explain;
+pub mod fingerprint;
 pub mod functions;
 pub mod hazards;
 mod hidden;

@@ -6,12 +6,12 @@ use super::Wire;
 use super::login::{For, Logins, Who};
 use crate::config::Upstream;
 use crate::policy::{Home, Policy};
+use crate::postgres::parameters::PINNED;
 use crate::postgres::wire::{self, Frame, WireError};
 use crate::postgres::{encode, startup};
-use crate::sql::Catalog;
 use crate::sql::catalog::{CatalogProblem, CatalogQuery, Rows};
-use crate::sql::catalogs;
 use crate::sql::home::queries;
+use crate::sql::{Catalog, catalogs, fingerprint};
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::authentication::{md5_hash, sasl};
 use std::collections::HashMap;
@@ -41,6 +41,10 @@ pub enum ConnectError {
     #[error("the catalog does not fit the policy: {}", .0.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "))]
     Catalog(Vec<CatalogProblem>),
 }
+
+/// For the wall's own questions: how expressions are printed, and that nothing cuts an answer off.
+const STEADY: &str = "SET quote_all_identifiers = off; SET DateStyle = ISO; SET IntervalStyle = iso_8601; SET extra_float_digits = 3; SET TimeZone = UTC; SET bytea_output = hex; \
+                      SET statement_timeout = 0; SET lock_timeout = 0; SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off";
 
 type Res<T> = Result<T, ConnectError>;
 
@@ -150,7 +154,7 @@ impl Target {
         if queries.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut connection = self.connect(&[("application_name".into(), "partywall catalog".into())]).await?;
+        let mut connection = self.own("partywall catalog").await?;
         let mut answers: HashMap<&'static str, Rows> = HashMap::new();
         for query in queries {
             answers.insert(query.name, connection.rows(query.sql).await?);
@@ -159,13 +163,38 @@ impl Target {
         Ok(answers)
     }
 
+    /// What tells that a catalog may be another than it was: of each of these places, all in this database.
+    pub async fn fingerprints(&self, homes: &[&Home]) -> Res<Vec<Rows>> {
+        let mut connection = self.own("partywall catalog").await?;
+        let mut all = Vec::with_capacity(homes.len());
+        for home in homes {
+            all.push(connection.rows(&fingerprint::question(home)).await?);
+        }
+        connection.stream.write_all(&[b'X', 0, 0, 0, 4]).await?;
+        Ok(all)
+    }
+
+    /// Whether another leads to the same database.
+    pub fn is_beside(&self, other: &Target) -> bool {
+        (&self.address, &self.database) == (&other.address, &other.database)
+    }
+
+    /// A connection for the wall's own questions, whose answers no setting of the database's or the role's changes. The path stays theirs: it is asked for.
+    async fn own(&self, name: &str) -> Res<Connection> {
+        let pinned = PINNED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let parameters: Vec<_> = pinned.chain([("application_name".to_owned(), name.to_owned())]).collect();
+        let mut connection = self.connect(&parameters).await?;
+        connection.rows(STEADY).await?;
+        Ok(connection)
+    }
+
     /// Asks questions that may fail, each for so many milliseconds at most, and changes nothing. Rows that row-level security keeps away are
     /// an error, never left out. Errors of a question: in the server's words.
     pub async fn ask(&self, questions: &[String], milliseconds: u32) -> Res<Vec<Result<Rows, String>>> {
         if questions.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.connect(&[("application_name".into(), "partywall check".into())]).await?;
+        let mut connection = self.own("partywall check").await?;
         let mut answers = Vec::new();
         for question in questions {
             let settings = format!(

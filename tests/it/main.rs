@@ -54,6 +54,7 @@ mod rows;
 mod same_tenant;
 mod schemas;
 mod scripts;
+mod silent_ddl;
 mod smoke;
 mod sqlsmith;
 mod statement_header;
