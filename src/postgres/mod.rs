@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bind;
 mod copy;
 mod copying;
+mod dependents;
 mod effects;
 pub mod encode;
 pub mod errors;

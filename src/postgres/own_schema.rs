@@ -3,6 +3,7 @@
 use super::encode;
 use super::wire::WireError;
 use crate::sql::catalogs::own_schema::PATH;
+use crate::sql::home::PUBLIC;
 use crate::sql::live::names::ident;
 use bytes::BytesMut;
 use std::borrow::Cow;
@@ -24,7 +25,12 @@ pub(super) fn write_status(out: &mut BytesMut, own: Option<&str>, body: &[u8]) -
 /// quotes values.
 pub(super) fn field(own: &str, code: &[u8], field: u8, text: &[u8]) -> Option<Vec<u8>> {
     if field == b's' {
-        return (text == own.as_bytes()).then(|| b"public".to_vec());
+        return match text {
+            _ if text == own.as_bytes() => Some(PUBLIC.into()),
+            // The database's own of that name is not there.
+            _ if text == PUBLIC.as_bytes() => Some(Vec::new()),
+            _ => None,
+        };
     }
     let names = matches!(code.get(..2), Some(b"42" | b"3F" | b"2B" | b"55" | b"00" | b"01"));
     if !names || !matches!(field, b'M' | b'D' | b'H') {

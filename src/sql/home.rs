@@ -153,6 +153,20 @@ impl Catalog {
         true
     }
 
+    /// Whether tenants see a relation of this name, of any kind: in this schema, or in some.
+    pub fn has_named(&self, schema: Option<&str>, name: &str) -> bool {
+        let is = |(s, n): &(String, String)| n == name && schema.is_none_or(|wanted| wanted == s);
+        self.relations.keys().any(is) || self.system.others.keys().any(is)
+    }
+
+    /// Whether those who live here see a schema, by the name that they know it by.
+    pub fn is_seen(&self, schema: &str) -> bool {
+        match self.home {
+            Home::Schema(_) => schema == PUBLIC || self.relations.keys().any(|(s, _)| s == schema),
+            _ => true,
+        }
+    }
+
     /// Whether this catalog is of one tenant's own place.
     pub fn is_own_place(&self) -> bool {
         self.home != Home::Rows

@@ -277,3 +277,42 @@ fn names_of_text_search_objects_tell_of_no_tenant() {
         assert_eq!(acme.extended(sql, &[Some(value)]).unwrap_err().code, "0A000", "{sql}");
     }
 }
+
+/// What the operator has put elsewhere, over a tenant's objects.
+const ELSEWHERE: &str = "
+CREATE SCHEMA reports;
+CREATE VIEW reports.allorders AS SELECT id, item FROM tenant_acme.orders;
+CREATE TABLE reports.keeper (o int CONSTRAINT keeper_o_fkey REFERENCES tenant_acme.orders, n int DEFAULT nextval('tenant_acme.orders_id_seq'));
+CREATE TABLE public.holder (o int REFERENCES tenant_acme.orders);
+CREATE TABLE \"tenant_globex-2\".child (CONSTRAINT odd_rule CHECK (item <> 'odd')) INHERITS (tenant_acme.orders);
+CREATE VIEW tenant_acme.mine AS SELECT item FROM tenant_acme.orders;
+INSERT INTO reports.keeper VALUES (1);
+INSERT INTO public.holder VALUES (2);
+";
+
+#[test]
+fn errors_name_nothing_that_stands_elsewhere() {
+    let database = database();
+    database.psql(ELSEWHERE);
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    for (sql, code, detail) in [
+        ("DROP TABLE orders", "2BP01", Some("view mine depends on table orders")),
+        ("DROP SEQUENCE orders_id_seq", "2BP01", None),
+        ("ALTER TABLE orders ALTER COLUMN item TYPE varchar", "0A000", None),
+        ("ALTER TABLE orders DROP COLUMN item", "2BP01", Some("view mine depends on column item of table orders")),
+        ("DELETE FROM orders WHERE id = 1", "23503", None),
+        ("DELETE FROM orders WHERE id = 2", "23503", None),
+        ("TRUNCATE orders", "0A000", None),
+    ] {
+        let error = acme.query(sql).unwrap_err();
+        assert_eq!(error.code, code, "{sql}: {error:?}");
+        for word in ["reports", "keeper\"", "holder", "child", "globex", "tenant_"] {
+            let all: Vec<&String> = error.fields.iter().filter(|(f, _)| **f != 'n').map(|(_, text)| text).collect();
+            assert!(!all.iter().any(|text| text.contains(word)), "{sql}: {error:?}");
+        }
+        if let Some(detail) = detail {
+            assert!(error.detail.as_deref().is_some_and(|d| d.contains(detail)), "{sql}: {error:?}");
+        }
+    }
+}
