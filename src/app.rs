@@ -7,7 +7,7 @@ use crate::listen::homes::{Ground, Homes, has_rows};
 use crate::listen::{Door, Service, Socket, Workers, redis, run};
 use crate::observe::{Metrics, Upstream};
 use crate::policy::{Home, Layouts, Policy};
-use crate::relay::Drain;
+use crate::relay::{self, Drain};
 use crate::sql::Judge;
 use crate::sql::catalog::CatalogProblem;
 use crate::upstream::postgres::{ConnectError, Target};
@@ -65,13 +65,13 @@ pub async fn serve(path: &Path, workers: Workers) -> anyhow::Result<()> {
         () = signals.end() => return Ok(()),
     };
     wait_for_the_end(path, &running.services, &mut signals, &drain).await;
-    let _ = drain.send(1);
+    let _ = drain.send(relay::DRAINS);
     tokio::select! {
         () = all(&mut running.tasks) => {}
         _ = signals.term.recv() => {}
         () = tokio::time::sleep(DRAIN) => {}
     }
-    let _ = drain.send(2);
+    let _ = drain.send(relay::NOW);
     let _ = tokio::time::timeout(Duration::from_secs(6), all(&mut running.tasks)).await;
     if let Some(admin) = running.admin {
         admin.abort();

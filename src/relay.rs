@@ -44,14 +44,23 @@ pub enum End {
     Drained,
 }
 
-/// When to stop: 0 serving, 1 draining (at rest), 2 now. It is told again, the same, when the policy is another: sessions that hear nothing from their
+/// It goes on.
+pub const SERVES: u8 = 0;
+/// The wall goes: a session ends when it is at rest.
+pub const DRAINS: u8 = 1;
+/// Who the client is, counts no more: so does a session end that takes nothing new then and only waits.
+pub const ENDED: u8 = 2;
+/// It ends now, whatever is under way.
+pub const NOW: u8 = 3;
+
+/// When to stop: [`SERVES`] and what follows. It is told again, the same, when the policy is another: sessions that hear nothing from their
 /// clients look, too.
 pub type Drain = watch::Receiver<u8>;
 
 /// Until it is time to stop, and not when the policy is another.
 pub async fn stopping(drain: &mut Drain) {
     // Nobody is left who could say so.
-    if drain.wait_for(|stop| *stop > 0).await.is_err() {
+    if drain.wait_for(|stop| *stop > SERVES).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -75,7 +84,7 @@ pub fn pump<S: Session>(
     async move {
         while end.is_none() {
             let stop = *drain.borrow_and_update();
-            end = pump.renewed();
+            end = pump.renewed(stop);
             if end.is_some() {
                 break;
             }
@@ -181,7 +190,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Side<C> {
     /// Why it is over, if nothing more is to be waited for; `stop` as of [`Drain`].
     fn over(&self, stop: u8, session: &mut impl Session, turn: &mut Turn) -> Option<End> {
         let written = turn.to_upstream.is_empty() && turn.to_client.is_empty();
-        if stop == 2 || (stop == 1 && written && session.at_rest()) {
+        if stop == NOW || (stop >= DRAINS && written && session.at_rest()) {
             session.farewell(turn);
             return Some(End::Drained);
         }
@@ -191,6 +200,14 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Side<C> {
     fn may_be_read(&self, session: &impl Session, turn: &Turn) -> bool {
         let room = turn.to_upstream.len() < WAITING_BYTES && turn.to_client.len() < WAITING_BYTES;
         room && !self.ended && session.wants_client()
+    }
+
+    /// Gives the session what holds now; why it is over, if that takes away what it has.
+    fn renewed(stop: u8, session: &mut impl Session, turn: &mut Turn) -> Option<End> {
+        if stop == ENDED {
+            session.ended();
+        }
+        session.renewed(turn).err().map(End::Session)
     }
 
     fn heard(&mut self, session: &mut impl Session, turn: &mut Turn) -> Option<End> {
@@ -253,7 +270,7 @@ where
                 heard = true;
                 self.client.ended = count == 0;
                 if count > 0 {
-                    if let Some(end) = self.renewed().or_else(|| self.heard_client()) {
+                    if let Some(end) = self.renewed(stop).or_else(|| self.heard_client()) {
                         return Poll::Ready(Some(end));
                     }
                     // What it sent is on its way before anything else is done.
@@ -275,10 +292,9 @@ where
         }
     }
 
-    /// Gives the session what holds now; why it is over, if that takes away what it has.
-    fn renewed(&mut self) -> Option<End> {
+    fn renewed(&mut self, stop: u8) -> Option<End> {
         (self.refresh)(&mut self.session);
-        self.session.renewed(&mut self.turn).err().map(End::Session)
+        Side::<C>::renewed(stop, &mut self.session, &mut self.turn)
     }
 
     fn heard_client(&mut self) -> Option<End> {

@@ -66,6 +66,24 @@ async fn a_client_at_rest_that_closes_is_gone_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_under_way_ends_when_it_has_to() {
+    for (level, goes_on) in [(DRAINS, true), (ENDED, true), (NOW, false)] {
+        let (mut client, mut upstream, stop, task) = start(64);
+        client.write_all(b"PING").await.unwrap();
+        let mut heard = [0; 4];
+        upstream.read_exact(&mut heard).await.unwrap();
+        stop.send_replace(level);
+        if goes_on {
+            tokio::task::yield_now().await;
+            upstream.write_all(b"PONG").await.unwrap();
+        }
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert_eq!((said.as_str(), task.await.unwrap()), (if goes_on { "PONGbye" } else { "bye" }, End::Drained), "{level}");
+    }
+}
+
+#[tokio::test]
 async fn full_sides_do_not_wait_for_each_other() {
     const BYTES: usize = 3 << 20;
     let (client, upstream, _stop, task) = start(1000);

@@ -65,6 +65,8 @@ pub trait Session: Send + 'static {
     fn renewed(&mut self, _turn: &mut Turn) -> Result<(), Close> {
         Ok(())
     }
+    /// Who the client is, counts no more: what comes from now on may be refused, and [`Self::renewed`] end what only waits. Told more than once.
+    fn ended(&mut self) {}
     /// False while the session keeps the client's bytes back until upstream has answered: the pump then stops reading the client.
     fn wants_client(&self) -> bool {
         true

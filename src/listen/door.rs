@@ -11,15 +11,17 @@ use crate::identity::scram::Users;
 use crate::identity::{Evidence, Grounds, IdentityError, Principal, Shown, identify};
 use crate::policy::{Expiry, Peer, Policy};
 use crate::postgres::header;
-use crate::relay::Drain;
+use crate::relay::{self, Drain};
 use crate::upstream::Stream;
 use arc_swap::ArcSwapOption;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
+/// What is under way when a session's identity ends has this long.
+const GRACE: Duration = Duration::from_secs(10);
 /// So many wrong secrets a source may show in a minute before it waits.
 const FAILURES: u32 = 20;
 
@@ -246,22 +248,35 @@ fn verified(verifier: Option<&Verifier>, chain: &[CertificateDer<'_>]) -> Result
     verifier.verify_client_cert(first, rest, UnixTime::now()).map(drop)
 }
 
-/// The drain of a session that ends, at the latest, when `ends` is done.
+/// The drain of a session that ends when `ends` is done, or a little later: what is under way then has a while, and no more.
 fn ending(drain: Drain, ends: impl Future<Output = ()> + Send + 'static) -> Drain {
+    ending_within(drain, GRACE, ends)
+}
+
+fn ending_within(drain: Drain, grace: Duration, ends: impl Future<Output = ()> + Send + 'static) -> Drain {
     let mut outer = drain;
     let (own, receiver) = watch::channel(*outer.borrow_and_update());
     tokio::spawn(async move {
         tokio::pin!(ends);
-        let mut ended = false;
+        let mut level = relay::SERVES;
+        let mut last = None;
         loop {
             tokio::select! {
                 () = own.closed() => return,
-                () = &mut ends, if !ended => ended = true,
+                () = &mut ends, if level == relay::SERVES => {
+                    level = relay::ENDED;
+                    last = Some(Box::pin(tokio::time::sleep(grace)));
+                }
+                () = async { if let Some(last) = &mut last { last.await } }, if level == relay::ENDED => level = relay::NOW,
                 changed = outer.changed() => if changed.is_err() { return },
             }
-            let level = *outer.borrow_and_update();
-            own.send_replace(level.max(u8::from(ended)));
+            let outer = *outer.borrow_and_update();
+            own.send_replace(outer.max(level));
         }
     });
     receiver
 }
+
+#[cfg(test)]
+#[path = "door_tests.rs"]
+mod tests;

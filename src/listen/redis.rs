@@ -433,7 +433,7 @@ pub async fn keep(service: Arc<Service>, mut keeper: Keeper, mut drain: Drain) {
             Err(_) => tracing::warn!(listener = service.door.config.name, "users of the server are not looked after: it does not answer"),
         }
     }
-    while service.backstop.leases() > 0 && *drain.borrow() < 2 {
+    while service.backstop.leases() > 0 && *drain.borrow() < relay::NOW {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     if keeper.has_begun() {

@@ -8,7 +8,7 @@ use crate::identity::Principal;
 use crate::policy::{Comments, Role, TenantId, TenantPattern};
 use crate::postgres::errors;
 use crate::postgres::routing::{Next, Router, Rules};
-use crate::relay::Drain;
+use crate::relay::{self, Drain};
 use crate::session::Close;
 use crate::sql::Refusal;
 use crate::upstream::Stream;
@@ -157,7 +157,7 @@ impl Hub<'_> {
                 self.router.farewell(&errors::sent_away());
                 break self.finish(&mut writer, "revoked").await;
             }
-            if stop == 2 || (stop == 1 && self.router.at_rest() && self.router.to_client.is_empty()) {
+            if stop == relay::NOW || (stop >= relay::DRAINS && self.router.at_rest() && self.router.to_client.is_empty()) {
                 self.router.farewell(&errors::sent_away());
                 break self.finish(&mut writer, "drained").await;
             }

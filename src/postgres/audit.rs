@@ -107,6 +107,10 @@ impl<S: Session> Session for Audited<S> {
         self.inner.labour(turn)
     }
 
+    fn ended(&mut self) {
+        self.inner.ended();
+    }
+
     fn renewed(&mut self, turn: &mut Turn) -> Result<(), Close> {
         self.inner.renewed(turn)
     }

@@ -157,8 +157,7 @@ pub struct Session {
     stains: way::Stains,
     /// Where invalidations go, by the client's own number; 0 is to itself.
     redirect: u64,
-    /// The policy does not have this tenant any more, or not with what the session holds.
-    revoked: bool,
+    stands: renewal::Standing,
     timing: timing::Timing,
 }
 
@@ -198,7 +197,7 @@ impl Session {
             looked: false,
             stains: way::Stains::default(),
             redirect: 0,
-            revoked: false,
+            stands: renewal::Standing::Holds,
             timing: timing::Timing::default(),
         }
     }
@@ -245,7 +244,7 @@ impl Session {
 
     /// Sends the beginning of a long command whose keys are all there. False where the rest must be waited for.
     fn forward(&mut self, input: &mut BytesMut, turn: &mut Turn) -> bool {
-        if self.revoked {
+        if self.stands != renewal::Standing::Holds {
             return false;
         }
         let (transaction, lacks) = (self.transaction.is_some(), &self.setup.lacks);
@@ -297,7 +296,7 @@ impl Session {
     }
 
     fn take(&mut self, found: Found, request: &Request, turn: &mut Turn) {
-        if self.revoked {
+        if self.stands != renewal::Standing::Holds {
             self.refuse(Refusal::early("NOAUTH", "Authentication required."), turn);
             return self.end(Close::ClientBroke("revoked"));
         }

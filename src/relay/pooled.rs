@@ -1,6 +1,6 @@
 //! The pump of a session whose connections upstream are lent to it: it has one while it needs one.
 
-use super::{Drain, End, Side, WAITING_BYTES};
+use super::{Drain, End, NOW, Side, WAITING_BYTES};
 use crate::observe::Meter;
 use crate::pool::{Asker, Holder, Loan, NoLoan, Pool};
 use crate::postgres::shared::{Hold, Need};
@@ -40,7 +40,7 @@ pub async fn pooled<J: Judging + 'static>(
     let mut watched = true;
     let end = loop {
         let stop = *drain.borrow_and_update();
-        if let Some(end) = pump.renewed() {
+        if let Some(end) = pump.renewed(stop) {
             break end;
         }
         let next = {
@@ -114,7 +114,7 @@ where
                 self.client.ended = count == 0;
                 if count > 0 {
                     let lent = self.upstream.is_some();
-                    if let Some(end) = self.renewed().or_else(|| lent.then(|| self.heard_client()).flatten()) {
+                    if let Some(end) = self.renewed(stop).or_else(|| lent.then(|| self.heard_client()).flatten()) {
                         return Poll::Ready(Next::End(end));
                     }
                     continue;
@@ -202,10 +202,9 @@ where
         }
     }
 
-    /// Gives the session what holds now; why it is over, if that takes away what it has.
-    fn renewed(&mut self) -> Option<End> {
+    fn renewed(&mut self, stop: u8) -> Option<End> {
         (self.refresh)(&mut self.session);
-        self.session.renewed(&mut self.turn).err().map(End::Session)
+        Side::<C>::renewed(stop, &mut self.session, &mut self.turn)
     }
 
     fn heard_client(&mut self) -> Option<End> {
@@ -222,7 +221,7 @@ where
         let lent = {
             let mut stopped = pin!(async {
                 // Nobody is left who could say so.
-                if drain.wait_for(|stop| *stop == 2).await.is_err() {
+                if drain.wait_for(|stop| *stop == NOW).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             });

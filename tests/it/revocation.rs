@@ -122,3 +122,33 @@ fn a_list_counts_until_a_later_one_of_its_authority() {
     wall.rewrite("tls/crl.pem", &(ours.revoke_in(2022, &[]) + &theirs.revoke(&[])));
     assert!(eventually(|| serves(&wall, &ours, &other)));
 }
+
+#[test]
+fn a_session_that_waits_ends_when_its_certificate_is_revoked() {
+    let (redis, ours) = (Redis::start(), Authority::new());
+    let (server, client) = (ours.server("localhost"), ours.client("", false));
+    let files = [
+        ("tls/tls.crt", &*server.certificate),
+        ("tls/tls.key", &server.key),
+        ("tls/ca.crt", &ours.pem),
+        ("tls/crl.pem", &ours.revoke(&[])),
+    ];
+    let wall = attempt(&redis, "[mtls]", "", &files).unwrap();
+    let waits =
+        ["BLPOP q 0\r\n".repeat(6), "MULTI\r\nSET k v\r\n".into(), "XREAD BLOCK 0 STREAMS s $\r\n".into(), "SUBSCRIBE c\r\n".into()];
+    let mut all = waits.map(|said| {
+        let mut stream = tls(socket(wall.port("cache")), "localhost", &ours, Some(&client)).unwrap();
+        stream.write_all(b"PING\r\n").unwrap();
+        stream.read_exact(&mut [0; 7]).unwrap();
+        stream.write_all(said.as_bytes()).unwrap();
+        (said, stream)
+    });
+    wall.rewrite("tls/crl.pem", &ours.revoke(&[&client]));
+    for (said, stream) in &mut all {
+        stream.sock.set_read_timeout(Some(std::time::Duration::from_secs(6))).unwrap();
+        let mut heard = Vec::new();
+        let ended = stream.read_to_end(&mut heard).map_err(|e| e.kind());
+        // TLS may end without a word of its own.
+        assert!(matches!(ended, Ok(_) | Err(std::io::ErrorKind::UnexpectedEof)), "{said}: {ended:?}");
+    }
+}

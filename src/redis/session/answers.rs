@@ -293,6 +293,10 @@ impl crate::session::Session for Session {
         self.renewed(turn)
     }
 
+    fn ended(&mut self) {
+        self.ended_outside();
+    }
+
     fn renewed(&mut self, turn: &mut Turn) -> Result<(), Close> {
         self.still_holds(turn)
     }

@@ -1,5 +1,6 @@
 //! What takes the wall several steps, for which the client's further commands wait.
 
+use super::renewal::Standing;
 use super::{Awaited, Found, Session};
 use crate::redis::commands::{Entry, Rule};
 use crate::redis::encode::Resp;
@@ -66,7 +67,8 @@ impl Session {
     pub(super) fn renews_libraries(&mut self, found: &Found, request: &Request, turn: &mut Turn) -> bool {
         let Ok(entry) = found else { return false };
         let about = entry.name == "multi" || entry.rule == Rule::Function && !["function stats", "function kill"].contains(&entry.name);
-        if !about || std::mem::take(&mut self.looked) || self.revoked || self.transaction.is_some() || self.setup.cluster {
+        if !about || std::mem::take(&mut self.looked) || self.stands != Standing::Holds || self.transaction.is_some() || self.setup.cluster
+        {
             return false;
         }
         let function = Some(request.arg(1)).filter(|_| entry.name.starts_with("fcall"));

@@ -5,10 +5,27 @@ use super::{Awaited, Session};
 use crate::redis::commands::{Found, find};
 use crate::redis::encode;
 use crate::redis::names::Names;
-use crate::session::{Close, Turn};
+use crate::session::{Close, Session as _, Turn};
 use bytes::Bytes;
 
+/// Whether a session may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Holds,
+    /// Who the client is counts no more: told again and again from then on.
+    Over,
+    /// The policy does not have this tenant any more, or not with what the session holds.
+    Revoked,
+}
+
 impl Session {
+    /// Who the client is counts no more.
+    pub(super) fn ended_outside(&mut self) {
+        if self.stands == Standing::Holds {
+            self.stands = Standing::Over;
+        }
+    }
+
     /// Takes the names of a new policy. A session that is in the midst of something under other names ends, and so does one whose tenant is no tenant
     /// any more, or that holds what its role may not any more; see `Session::renewed` of the trait.
     pub fn renew(&mut self, names: Option<Names>) {
@@ -16,16 +33,19 @@ impl Session {
         let idle = idle && self.transaction.is_none() && !self.stains.hears_of_keys;
         match names {
             Some(names) if names.differs_in_role_only(&self.setup.names) => {
-                self.revoked = (self.revoked || !names.grants_all_of(&self.setup.names)) && self.holds_more_than(&names);
+                let lost = self.stands == Standing::Revoked || !names.grants_all_of(&self.setup.names);
+                if lost {
+                    self.stands = if self.holds_more_than(&names) { Standing::Revoked } else { Standing::Holds };
+                }
                 self.setup.names = names;
             }
             // Who its connection is on the server is settled.
-            Some(names) if names.has_backstop() || self.setup.names.has_backstop() => self.revoked = true,
+            Some(names) if names.has_backstop() || self.setup.names.has_backstop() => self.stands = Standing::Revoked,
             // On a cluster its way leads to the node of one slot.
             Some(names) if idle && self.message.is_none() && (!self.setup.cluster || names.slot() == self.setup.names.slot()) => {
                 self.setup.names = names;
             }
-            _ => self.revoked = true,
+            _ => self.stands = Standing::Revoked,
         }
     }
 
@@ -50,7 +70,13 @@ impl Session {
     pub(super) fn still_holds(&mut self, turn: &mut Turn) -> Result<(), Close> {
         let waits = !matches!(self.awaited.front(), None | Some(Awaited::Blocked(_)));
         let passing = self.message.is_some() || !self.stripper.at_rest() || self.rest.is_some();
-        if !self.revoked || waits || passing {
+        // One at rest ends without a word, as it does when its time is over.
+        let goes_on = match self.stands {
+            Standing::Holds => true,
+            Standing::Over => self.at_rest(),
+            Standing::Revoked => false,
+        };
+        if goes_on || waits || passing {
             return Ok(());
         }
         encode::error(&mut turn.to_client, b"NOAUTH Authentication required.");

@@ -76,3 +76,28 @@ fn a_revoked_tenant_that_says_nothing_ends() {
     assert_eq!(talk.hear("cde\r\n"), "cde -NOAUTH Authentication required.");
     assert!(talk.closed.is_some());
 }
+
+/// Who the client is counts no more: what waits ends at once, and nothing more is taken.
+#[test]
+fn a_session_whose_identity_has_ended_waits_for_nothing() {
+    let ended = |first: &str, heard: &str| {
+        let mut talk = Talk::new();
+        talk.say(first);
+        talk.hear(heard);
+        talk.session.ended();
+        let goes_on = talk.session.renewed(&mut talk.turn).is_ok();
+        (goes_on, talk)
+    };
+    for (first, heard) in [("BLPOP q 0", ""), ("MULTI", "+OK\r\n")] {
+        let (goes_on, talk) = ended(first, heard);
+        assert!(!goes_on && talk.turn.to_client.ends_with(b"-NOAUTH Authentication required.\r\n"), "{first}");
+    }
+    // It is at rest, so that it goes without a word.
+    let (goes_on, talk) = ended("SUBSCRIBE ch", "*3\r\n$9\r\nsubscribe\r\n$7\r\nacme:ch\r\n:1\r\n");
+    assert!(goes_on && talk.session.at_rest());
+    let (goes_on, mut talk) = ended("GET a", "$5\r\nab");
+    assert!(goes_on, "a reply is passing");
+    talk.say("GET b");
+    assert!(!talk.turn.to_upstream.windows(6).any(|w| w == b"acme:b"));
+    assert!(talk.hear("cde\r\n").starts_with("cde"));
+}
