@@ -20,10 +20,12 @@ const SCAN_PAGES_MAX: usize = 1000;
 /// What KEYS keeps before it answers.
 const KEYS_MAX_BYTES: usize = 256 << 20;
 
-/// `return` of all keys at once, for transactions. `KEYS` in a script sees what the transaction did before.
-const FLUSH_ONE: &str = "for _,k in ipairs(redis.call('KEYS',ARGV[1])) do redis.call('UNLINK',k) end return redis.status_reply('OK')";
+/// `return` of all keys at once, for transactions. `KEYS` in a script sees what the transaction did before. Events tell the order in which keys go, and the
+/// server's would tell how many all tenants have.
+const FLUSH_ONE: &str =
+    "local n=redis.call('KEYS',ARGV[1]) table.sort(n) for _,k in ipairs(n) do redis.call('UNLINK',k) end return redis.status_reply('OK')";
 const FLUSH_ALL: &str = "local d=0 while true do local r=redis.pcall('SELECT',d) if r.err then break end \
-    for _,k in ipairs(redis.call('KEYS',ARGV[1])) do redis.call('UNLINK',k) end d=d+1 end return redis.status_reply('OK')";
+    local n=redis.call('KEYS',ARGV[1]) table.sort(n) for _,k in ipairs(n) do redis.call('UNLINK',k) end d=d+1 end return redis.status_reply('OK')";
 /// SCAN in one page: the number of pages would be that of all tenants' keys. It holds every key, whatever the cursor.
 const SCAN_ALL: &str = "local k,t=redis.call('KEYS',ARGV[1]),ARGV[2] if t then local f={} for _,n in ipairs(k) do \
     if redis.call('TYPE',n).ok==string.lower(t) then f[#f+1]=n end end k=f end return {'0',k}";
@@ -215,6 +217,7 @@ impl Walk {
                     self.page = PAGE;
                     return Ok(Progress::More);
                 }
+                found.sort_unstable();
                 encode::header(&mut out, b'*', 2);
                 encode::bulk(&mut out, cursor::hide(cursor, setup.secret).ok_or(Broken("a cursor too large"))?.to_string().as_bytes());
                 encode::bulks(&mut out, b'*', found);
@@ -364,7 +367,7 @@ fn database(answer: &[u8]) -> Option<u64> {
     text.split_ascii_whitespace().find_map(|field| field.strip_prefix("db="))?.parse().ok()
 }
 
-/// The cursor and the names of a whole answer to SCAN.
+/// The cursor and the names of a whole answer to SCAN, not as in the server's table, where their order depends on how many keys all tenants have.
 fn scan_page(answer: &Bytes) -> Option<(u64, Vec<Bytes>)> {
     let mut at = 0;
     let number = |kind: u8, at: &mut usize| {
@@ -386,6 +389,7 @@ fn scan_page(answer: &Bytes) -> Option<(u64, Vec<Bytes>)> {
         names.push(answer.slice(at..at + length));
         at += length + 2;
     }
+    names.sort_unstable();
     Some((cursor, names))
 }
 

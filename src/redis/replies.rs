@@ -1,15 +1,16 @@
 //! Replies as they pass: names are cut back to the client's own by their position, all else goes through byte by byte. Nothing is kept but a header or
 //! the length of the prefix, so a large value streams; nesting is a list, not recursion, with a bound.
 
-use super::channels::{self, Stands};
 use super::encode;
 use super::names::Names;
 use super::shape::{Broken, Reply, Shape, is_fact};
 use super::slots::{MOVING, may_name_a_node, redirect};
 use bytes::{Bytes, BytesMut};
 use cut::{Cut, cursor, in_message, line_part};
+use order::Order;
 
 mod cut;
+mod order;
 
 /// Aggregates within aggregates.
 const DEPTH_MAX: usize = 16 << 10;
@@ -51,11 +52,13 @@ pub struct Stripper {
     /// Nothing is written while the stack is at least this deep, or at this element.
     mute: Option<usize>,
     /// No line end before here.
-    searched: usize,
+    searched: u32,
     /// The first element is past; a reply is on its way.
     begun: bool,
     /// A function was not found.
     missed: bool,
+    /// Elements that are put into an order of their own.
+    order: Option<Box<Order>>,
     /// What is told next is not known to be about the key alone.
     hides: bool,
 }
@@ -81,60 +84,77 @@ impl Stripper {
     /// Passes what is there of one reply, up to a message within it. True when it is whole. Errors: it is not what was awaited.
     pub fn feed(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<bool, Broken> {
         loop {
-            let whole = match self.state {
-                State::Header if self.is_interrupted(input) => return Ok(false),
-                State::Header => match self.header(reply, names, input, out)? {
-                    None => return Ok(false),
-                    Some(whole) => whole,
-                },
-                State::Line => {
-                    let (part, ended) = line_part(input);
-                    if part.is_empty() {
-                        return Ok(false);
-                    }
-                    self.write(out, &part);
-                    ended
+            let step = match self.order.take() {
+                Some(mut order) => {
+                    let step = self.step(reply, names, input, order.passing());
+                    self.order = Some(order);
+                    step
                 }
-                State::Body(left) => {
-                    if input.is_empty() {
-                        return Ok(false);
-                    }
-                    let part = input.split_to(usize::try_from(left).unwrap_or(usize::MAX).min(input.len()));
-                    self.write(out, &part);
-                    let left = left - part.len() as u64;
-                    self.state = State::Body(left);
-                    left == 0
-                }
-                State::Strip(length, Cut::Cursor(secret)) => {
-                    let Some(cursor) = cursor(input, length, secret)? else { return Ok(false) };
-                    encode::bulk(out, cursor.as_bytes());
-                    true
-                }
-                State::Strip(length, Cut::Code) => {
-                    let Some(code) = super::library::code(input, length)? else { return Ok(false) };
-                    if self.mute.is_none() {
-                        encode::bulk(out, &code);
-                    }
-                    true
-                }
-                State::Strip(length, cut) => {
-                    let Some((head, kept)) = self.strip(names, input, length, cut)? else { return Ok(false) };
-                    if self.mute.is_none() {
-                        encode::header(out, b'$', usize::try_from(kept).map_err(|_| Broken("length"))?);
-                        out.extend_from_slice(&head);
-                    }
-                    self.state = State::Body(kept - head.len() as u64 + 2);
-                    false
-                }
+                None => self.step(reply, names, input, out),
             };
-            if whole {
-                self.state = State::Header;
-                if self.close() {
-                    *self = Self { missed: self.missed, ..Self::default() };
-                    return Ok(true);
-                }
+            let Some(whole) = step? else { return Ok(false) };
+            if !whole {
+                continue;
+            }
+            self.state = State::Header;
+            let ended = self.close();
+            if let Some(order) = &mut self.order
+                && order.closed(self.levels.len(), out)?
+            {
+                self.order = None;
+            }
+            if ended {
+                *self = Self { missed: self.missed, ..Self::default() };
+                return Ok(true);
             }
         }
+    }
+
+    /// Passes a part of an element. None: more must be there; else whether the element is whole.
+    fn step(&mut self, reply: &Reply, names: &Names, input: &mut BytesMut, out: &mut BytesMut) -> Result<Option<bool>, Broken> {
+        Ok(Some(match self.state {
+            State::Header if self.is_interrupted(input) => return Ok(None),
+            State::Header => return self.header(reply, names, input, out),
+            State::Line => {
+                let (part, ended) = line_part(input);
+                if part.is_empty() {
+                    return Ok(None);
+                }
+                self.write(out, &part);
+                ended
+            }
+            State::Body(left) => {
+                if input.is_empty() {
+                    return Ok(None);
+                }
+                let part = input.split_to(usize::try_from(left).unwrap_or(usize::MAX).min(input.len()));
+                self.write(out, &part);
+                let left = left - part.len() as u64;
+                self.state = State::Body(left);
+                left == 0
+            }
+            State::Strip(length, Cut::Cursor(secret)) => {
+                let Some(cursor) = cursor(input, length, secret)? else { return Ok(None) };
+                encode::bulk(out, cursor.as_bytes());
+                true
+            }
+            State::Strip(length, Cut::Code) => {
+                let Some(code) = super::library::code(input, length)? else { return Ok(None) };
+                if self.mute.is_none() {
+                    encode::bulk(out, &code);
+                }
+                true
+            }
+            State::Strip(length, cut) => {
+                let Some((head, kept)) = self.strip(names, input, length, cut)? else { return Ok(None) };
+                if self.mute.is_none() {
+                    encode::header(out, b'$', usize::try_from(kept).map_err(|_| Broken("length"))?);
+                    out.extend_from_slice(&head);
+                }
+                self.state = State::Body(kept - head.len() as u64 + 2);
+                false
+            }
+        }))
     }
 
     /// Reads the head of an element. None: it is not there yet. True where the element ends with it.
@@ -256,7 +276,12 @@ impl Stripper {
         if elements == 0 && !streamed {
             return Ok(self.empty(kind));
         }
+        let orders =
+            self.order.is_none() && self.here(reply).is_some_and(|(reply, base)| order::is_due(&reply.shape, self.levels.get(base..)));
         self.open(Level { kind, left: (!streamed).then_some(elements), index: 0 })?;
+        if orders && kind != b'|' && !streamed {
+            self.order = Some(Box::new(Order::of(self.levels.len())));
+        }
         Ok(false)
     }
 
@@ -426,53 +451,10 @@ impl Stripper {
         Ok(Some(true))
     }
 
-    /// Takes the prefix off the input. None: it is not there yet; else what stood before it, and the length that stays.
-    fn strip(&mut self, names: &Names, input: &mut BytesMut, length: u64, cut: Cut) -> Result<Option<(BytesMut, u64)>, Broken> {
-        let length_here = usize::try_from(length).unwrap_or(usize::MAX);
-        let heard = match cut {
-            Cut::Heard => Some((names.prefix(), channels::heard(input, length_here, names.prefix()))),
-            Cut::HeardPattern => Some((names.escaped(), channels::heard_pattern(input, length_here, names.escaped()))),
-            _ => None,
-        };
-        if let Some((prefix, stands)) = heard {
-            return Ok(match stands {
-                None => None,
-                Some(Err(())) => return Err(Broken("a name of somebody else")),
-                Some(Ok(Stands::Bare)) => Some((BytesMut::new(), length)),
-                Some(Ok(Stands::Behind(kept))) => {
-                    let head = input.split_to(kept);
-                    let _ = input.split_to(prefix.len());
-                    Some((head, length - prefix.len() as u64))
-                }
-            });
-        }
-        let prefix = match cut {
-            Cut::Prefix => names.prefix(),
-            Cut::Library => names.library(),
-            Cut::Cursor(_) | Cut::Code | Cut::Heard | Cut::HeardPattern => return Err(Broken("a cursor for a name")),
-        };
-        let head = usize::try_from(length).unwrap_or(usize::MAX).min(prefix.len());
-        if input.len() < head {
-            return Ok(None);
-        }
-        if input.starts_with(prefix) {
-            let _ = input.split_to(prefix.len());
-            return Ok(Some((BytesMut::new(), length - prefix.len() as u64)));
-        }
-        // Not the tenant's own: it must be one that all share.
-        if cut != Cut::Prefix || !names.shares() || length > NAME_MAX_BYTES as u64 {
-            return Err(Broken("a name of somebody else"));
-        }
-        match input.get(..length_here) {
-            None => Ok(None),
-            Some(name) if names.is_shared(name) => Ok(Some((BytesMut::new(), length))),
-            Some(_) => Err(Broken("a name of somebody else")),
-        }
-    }
-
     /// A whole line with its end.
     fn line(&mut self, input: &mut BytesMut, max: usize) -> Result<Option<Bytes>, Broken> {
-        let found = input.get(self.searched..).unwrap_or_default().iter().position(|b| *b == b'\n').map(|at| at + self.searched);
+        let searched = self.searched as usize;
+        let found = input.get(searched..).unwrap_or_default().iter().position(|b| *b == b'\n').map(|at| at + searched);
         match found {
             Some(end) if end >= 2 && input.get(end - 1) == Some(&b'\r') => {
                 self.searched = 0;
@@ -481,7 +463,7 @@ impl Stripper {
             Some(_) => Err(Broken("a line without its end")),
             None if input.len() > max => Err(Broken("a line too long")),
             None => {
-                self.searched = input.len();
+                self.searched = u32::try_from(input.len()).unwrap_or(0);
                 Ok(None)
             }
         }

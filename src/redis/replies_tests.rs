@@ -70,7 +70,7 @@ fn names_are_cut_where_they_stand() {
         (Shape::Name, "$6\r\nacme:k\r\n", "$1\r\nk\r\n"),
         (Shape::Name, "$-1\r\n", "$-1\r\n"),
         (Shape::Name, "$11\r\nacme:acme:k\r\n", "$6\r\nacme:k\r\n"),
-        (Shape::Each, "*2\r\n$6\r\nacme:k\r\n$5\r\nacme:\r\n", "*2\r\n$1\r\nk\r\n$0\r\n\r\n"),
+        (Shape::Each, "*2\r\n$6\r\nacme:k\r\n$5\r\nacme:\r\n", "*2\r\n$0\r\n\r\n$1\r\nk\r\n"),
         (Shape::First, "*2\r\n$6\r\nacme:k\r\n$6\r\nacme:v\r\n", "*2\r\n$1\r\nk\r\n$6\r\nacme:v\r\n"),
         (Shape::First, "*-1\r\n", "*-1\r\n"),
         (scan, "*2\r\n$1\r\n5\r\n*1\r\n$6\r\nacme:k\r\n", "*2\r\n$1\r\n5\r\n*1\r\n$1\r\nk\r\n"),
@@ -124,6 +124,32 @@ fn of_what_is_told_by_name_only_the_known_is_said() {
         let exec = Shape::Exec(vec![Reply::default(), Shape::Facts.into()]);
         assert_eq!(whole(exec, &format!("*2\r\n+OK\r\n{bytes}")), Ok(text(&format!("*2\r\n+OK\r\n{out}"))), "{bytes}");
     }
+}
+
+#[test]
+fn names_have_an_order_of_their_own() {
+    let names = |names: &[&str], prefix: &str| -> String {
+        names.iter().map(|name| format!("${}\r\n{prefix}{name}\r\n", prefix.len() + name.len())).collect()
+    };
+    let own = text(&format!("*3\r\n{}", names(&["a", "b", "c"], "")));
+    let library = |name: &str| {
+        let name = [crate::redis::cases::names().library().as_ref(), name.as_bytes()].concat();
+        format!("*2\r\n$12\r\nlibrary_name\r\n${}\r\n{}\r\n", name.len(), String::from_utf8(name).unwrap())
+    };
+    let libraries = |names: [&str; 2]| whole(Shape::Libraries, &format!("*2\r\n{}", names.map(library).concat())).unwrap();
+    for given in [["a", "b", "c"], ["c", "a", "b"], ["b", "c", "a"]] {
+        let each = format!("*3\r\n{}", names(&given, "acme:"));
+        assert_eq!(whole(Shape::Each, &each), Ok(own.clone()));
+        let exec = Shape::Exec(vec![Shape::Each.into(), Reply::default(), Shape::Each.into()]);
+        assert_eq!(whole(exec, &format!("*3\r\n{each}+OK\r\n{each}")), Ok(format!("*3\\r\\n{own}+OK\\r\\n{own}")));
+        let scan = Shape::Exec(vec![Shape::Scan { hide: None }.into()]);
+        let page = format!("*1\r\n*2\r\n$1\r\n0\r\n{each}");
+        assert_eq!(whole(scan, &page), Ok(format!("{}{own}", text("*1\r\n*2\r\n$1\r\n0\r\n"))));
+    }
+    assert_eq!(libraries(["a", "b"]), libraries(["b", "a"]));
+    // What is not of all tenants stays as it is.
+    let plain = "*2\r\n$1\r\nb\r\n$1\r\na\r\n";
+    assert_eq!(whole(Shape::Plain, plain), Ok(text(plain)));
 }
 
 #[test]
