@@ -17,6 +17,17 @@ for name in pairs(_G) do
     end
 end
 
+-- Objects by numbers of this script's own: their addresses count what all tenants' scripts make.
+local address, numbers, numbered = tostring, setmetatable({}, { __mode = 'k' }), 0
+local function tostring(...)
+    if select('#', ...) == 0 then raw_error("bad argument #1 to 'tostring' (value expected)", 2) end
+    local value = ...
+    local said, kind = address(value), type(value)
+    if type(said) ~= 'string' or not find(said, '^' .. kind .. ': 0x%x+$') then return said end
+    if not numbers[value] then numbers[value], numbered = numbered, numbered + 1 end
+    return format('%s: 0x%012x', kind, 16 * (numbers[value] + 1))
+end
+
 local length = #prefix
 
 -- name=arity,rule of each command that may be called; from the wall's table.
@@ -323,7 +334,9 @@ local own = {
 }
 
 local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,setmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,os,newproxy,getfenv,setfenv,' ..
-    '__redis__err__handler,math,__server__err__handler=...;return function'
+    '__redis__err__handler,math,__server__err__handler,tostring,unpack=...;return function'
+-- Not there, it is no name that must be hidden.
+if rawget(_G, 'server') == nil then HIDE = gsub(HIDE, ',server,', ',redis,') end
 local globals, meta, json, fix, chunk
 local math = math
 
@@ -392,13 +405,25 @@ local function hide(outer)
             pieces[#pieces + 1] = part
         end
         return chunk(concat(pieces), name)
-    end, meta, fix, json, keys, argv, function() return 0 end, function() return 0 end, time, nil, nil, nil, nil, math)
+    end, meta, fix, json, keys, argv, function() return 0 end, function() return 0 end, time, nil, nil, nil, nil, math, nil, tostring, spread)
 end
 
 function chunk(source, name)
     if type(source) ~= 'string' then raw_error('bad argument #1 to \'loadstring\' (string expected)') end
     -- Compiled alone first: it must be whole by itself. Never bytecode.
     if sub(source, 1, 1) == '\27' then return nil, 'attempt to load a binary chunk' end
+-- Some servers' own takes more than there is room for, and ends.
+local function spread(...)
+    local list, first, last = ...
+    local many = select('#', ...)
+    if type(list) ~= 'table' then
+        raw_error("bad argument #1 to 'unpack' (table expected, got " .. (many == 0 and 'no value' or type(list)) .. ')', 2)
+    end
+    first = first == nil and 1 or argument('unpack', 2, many, first)
+    last = last == nil and #list or argument('unpack', 3, many, last)
+    if last - first >= 8000 then raw_error('too many results to unpack', 2) end
+    return unpack(list, first, last)
+end
     name = type(name) == 'string' and name or source
     local alone, wrong = compile(source, name)
     if not alone then return nil, wrong end
@@ -419,9 +444,9 @@ end
 
 -- Settings of cjson would last: the script has an instance of its own.
 json = readonly(find(text, 'cjson', 1, true) and cjson.new() or {})
-globals = { redis = api, os = time, math = math, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, setmetatable = fix, loadstring = chunk }
-for _, name in pairs({ 'string', 'bit', 'cmsgpack', 'table', 'struct', 'xpcall', 'tostring', 'next', 'assert', 'tonumber',
-    'rawequal', 'rawset', 'pcall', 'coroutine', 'type', 'select', 'unpack', 'pairs', 'rawget', 'ipairs', '_VERSION', 'error' }) do
+globals = { redis = api, os = time, tostring = tostring, unpack = spread, math = math, KEYS = keys, ARGV = argv, cjson = json, getmetatable = meta, setmetatable = fix, loadstring = chunk }
+for _, name in pairs({ 'string', 'bit', 'cmsgpack', 'table', 'struct', 'xpcall', 'next', 'assert', 'tonumber',
+    'rawequal', 'rawset', 'pcall', 'coroutine', 'type', 'select', 'pairs', 'rawget', 'ipairs', '_VERSION', 'error' }) do
     globals[name] = _G[name]
 end
 globals._G = readonly(globals)
@@ -478,6 +503,9 @@ local function fill(to, from, copy)
     else
         if type(verbatim) == 'table' then
             local said, kind = rawget(verbatim, 'string'), rawget(verbatim, 'format')
+    -- The server's handler makes a text of what is no table.
+    local object = kind == 'string' and match(said, '^ERR (%a+): 0x%x+$')
+    if object and find(' function thread userdata ', ' ' .. object .. ' ', 1, true) then return 'ERR ' .. object end
             if type(said) == 'string' and type(kind) == 'string' then
                 to.verbatim_string = { string = said, format = kind }
                 return
