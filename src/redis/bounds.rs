@@ -1,7 +1,7 @@
 //! What a few bytes may make the server do: replies of as many elements as a number says, strings that grow to where an offset points, values that
 //! are read from a payload.
 
-use super::commands::Entry;
+use super::commands::{Entry, Rule};
 use super::understand::{Refusal, is_word, syntax};
 use super::wire::{Request, integer};
 use std::ops::RangeInclusive;
@@ -9,6 +9,10 @@ use std::ops::RangeInclusive;
 /// Elements that a negative count of SRANDMEMBER and its like may ask for, the same one again and again.
 const REPEATED_MAX: i64 = 1 << 20;
 
+/// The server reads it in the square of its length (VSIM of 8.2.3).
+const FILTER_MAX_BYTES: usize = 1024;
+/// The server reads them by recursion (attributes of vector sets in 8.2.3), to the end of its stack.
+const ATTRIBUTE_BRACKETS_MAX: usize = 4096;
 /// Values as DUMP writes them (`RDB_TYPE_*` in the server's rdb.h) whose every form the server looks over: strings, lists, sets, sorted sets and hashes.
 /// Of streams it overlooks some, and a module's it does not look at.
 const RESTORED: [RangeInclusive<u8>; 5] = [0..=5, 9..=14, 16..=18, 20..=20, 22..=25];
@@ -29,10 +33,31 @@ pub fn check(entry: &Entry, request: &Request, growth_max_bytes: u64) -> Result<
             }
             _ => Ok(()),
         },
+        _ if entry.rule == Rule::KeysModule => vectors(entry, request, growth_max_bytes),
         "restore" => payload(request.arg(3)),
         "bitfield" => bitfield(request, growth_max_bytes),
         _ => Ok(()),
     }
+}
+
+/// What the server reads of the arguments of commands on vector sets.
+fn vectors(entry: &Entry, request: &Request, growth_max_bytes: u64) -> Result<(), Refusal> {
+    // A table of as many numbers as the vector has times as many as it is to have.
+    let reduced = integer(request.arg(3)).and_then(|n| u64::try_from(n).ok()).filter(|_| is_word(request.arg(2), "reduce"));
+    let vector = (request.len() + request.arg(5).len() / 4) as u64;
+    if reduced.is_some_and(|reduced| reduced.saturating_mul(vector).saturating_mul(4) > growth_max_bytes) {
+        return Err(Refusal::late("REDUCE makes more of this than this proxy lets it"));
+    }
+    // An option, wherever it may stand; an element that is called so does no harm.
+    let behind = |word: &'static str| (2..request.len()).filter(move |at| is_word(request.arg(*at), word)).map(|at| request.arg(at + 1));
+    let nests = |text: &[u8]| text.iter().filter(|b| matches!(b, b'[' | b'{')).count() > ATTRIBUTE_BRACKETS_MAX;
+    if behind("filter").any(|text| text.len() > FILTER_MAX_BYTES) {
+        return Err(Refusal::late(format!("a FILTER of more than {FILTER_MAX_BYTES} bytes is too much for this proxy")));
+    }
+    if behind("setattr").any(nests) || entry.name == "vsetattr" && nests(request.arg(3)) {
+        return Err(Refusal::late(format!("more than {ATTRIBUTE_BRACKETS_MAX} brackets are too much for this proxy")));
+    }
+    Ok(())
 }
 
 fn payload(payload: &[u8]) -> Result<(), Refusal> {

@@ -77,3 +77,43 @@ fn a_payload_has_no_more_elements_than_bytes() {
     // Of a list the server makes nothing before it has read it.
     assert_eq!(restored(b"\x12\x81\0\0\0\x02\0\0\0\0"), "fine");
 }
+
+#[test]
+fn what_a_vector_is_projected_by_is_bounded() {
+    let wrong = "ERR REDUCE makes more of this than this proxy lets it";
+    let blob = |bytes| "x".repeat(bytes);
+    for (line, said_) in [
+        ("VADD k REDUCE 100 VALUES 2 1 0 e".to_owned(), "fine"),
+        (format!("VADD k REDUCE 100 FP32 {} e", blob(8000)), "fine"),
+        (format!("vadd k reduce 3000 FP32 {} e", blob(12000)), wrong),
+        (format!("VADD k REDUCE 3000 VALUES 3000{} e", " 1".repeat(3000)), wrong),
+        ("VADD k REDUCE 9223372036854775807 VALUES 2 1 0 e".to_owned(), wrong),
+        ("VADD k FP32".to_owned(), "fine"),
+        (format!("VADD k FP32 {} e", blob(12000)), "fine"),
+    ] {
+        assert_eq!(said(&line), said_, "{}", &line[..20]);
+    }
+}
+
+#[test]
+fn what_a_module_reads_is_bounded() {
+    let (filter, brackets) =
+        ("ERR a FILTER of more than 1024 bytes is too much for this proxy", "ERR more than 4096 brackets are too much for this proxy");
+    let deep = |depth: usize| format!("{{\"a\":\"]\",\"b\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+    for (line, said_) in [
+        (format!("VSIM k VALUES 2 1 0 COUNT 3 filter {}", "(".repeat(1024)), "fine"),
+        (format!("VSIM k VALUES 2 1 0 COUNT 3 filter {}", "(".repeat(1025)), filter),
+        (format!("VSIM k ELE FILTER FILTER {}", "-".repeat(1025)), filter),
+        (format!("VSETATTR k e {}", deep(4095)), "fine"),
+        (format!("VSETATTR k e {}", deep(4096)), brackets),
+        (format!("VADD k VALUES 2 1 0 e SETATTR {}", deep(4096)), brackets),
+        (format!("VADD k VALUES 2 1 0 {}", deep(4096)), "fine"),
+    ] {
+        assert_eq!(said(&line), said_, "{}", &line[..20]);
+    }
+    // None passes before it is there.
+    let lacks = crate::redis::commands::Lacks::default();
+    for entry in crate::redis::commands::all().filter(|entry| entry.rule == crate::redis::commands::Rule::KeysModule) {
+        assert!(!crate::redis::session::forwardable(&[entry.name.as_bytes(), b"k", b"e"], 4, &lacks), "{}", entry.name);
+    }
+}

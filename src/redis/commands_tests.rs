@@ -26,7 +26,7 @@ fn a_rule_by_specification_has_one_that_locates_all_keys() {
     for entry in all() {
         let ranges = entry.specs.iter().all(|spec| matches!(spec, Spec::Range { access: Access::Read | Access::Write, .. }));
         match entry.rule {
-            Rule::Keys | Rule::KeysFirst | Rule::KeysQuoting | Rule::KeysFacts => {
+            Rule::Keys | Rule::KeysFirst | Rule::KeysQuoting | Rule::KeysFacts | Rule::KeysModule => {
                 assert!(ranges && !entry.specs.is_empty(), "{}", entry.name)
             }
             Rule::NumKeys | Rule::NumKeysFirst => {

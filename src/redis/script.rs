@@ -265,7 +265,7 @@ fn callable(entry: &'static Entry) -> Option<String> {
         .unwrap_or_default();
     let specs = specs.join(";");
     Some(match entry.rule {
-        Rule::Keys | Rule::KeysQuoting | Rule::NumKeys if !specs.is_empty() && entry.name != "watch" => specs,
+        Rule::Keys | Rule::KeysQuoting | Rule::KeysModule | Rule::NumKeys if !specs.is_empty() && entry.name != "watch" => specs,
         Rule::KeysFirst | Rule::NumKeysFirst if !specs.is_empty() => format!("{specs}>first"),
         Rule::KeysFacts if !specs.is_empty() => format!("{specs}>facts"),
         Rule::GeoRadius | Rule::Sort => "own".to_owned(),
@@ -273,6 +273,8 @@ fn callable(entry: &'static Entry) -> Option<String> {
         Rule::Publish => "1:0:1".to_owned(),
         Rule::Keyspace if !["flushall", "info"].contains(&entry.name) => "whole".to_owned(),
         Rule::Pass if ["ping", "echo", "time", "lolwut"].contains(&entry.name) => "none".to_owned(),
+        // For the rest of the script.
+        Rule::Session if entry.name == "select" => "none".to_owned(),
         _ => return None,
     })
 }

@@ -108,7 +108,7 @@ impl Subscriptions {
 }
 
 /// Whether the keys of a long command are all among these first arguments, so that its rest may be forwarded as it comes.
-fn forwardable(args: &[&[u8]], count: usize, lacks: &Lacks) -> bool {
+pub(super) fn forwardable(args: &[&[u8]], count: usize, lacks: &Lacks) -> bool {
     let Some(name) = args.first() else { return false };
     match super::commands::find(name, args.get(1).copied()) {
         super::commands::Found::Entry(entry) if entry.rule == Rule::Keys && entry.takes(count) && !lacks.contains(entry) => {

@@ -72,7 +72,15 @@ pub fn may_share(words: &[&[u8]]) -> bool {
 pub fn is_read<'a>(entry: &Entry, words: impl Iterator<Item = &'a [u8]>) -> bool {
     let by_key = matches!(
         entry.rule,
-        Rule::Keys | Rule::KeysQuoting | Rule::KeysFacts | Rule::KeysFirst | Rule::NumKeys | Rule::NumKeysFirst | Rule::Sort | Rule::XRead
+        Rule::Keys
+            | Rule::KeysQuoting
+            | Rule::KeysFacts
+            | Rule::KeysModule
+            | Rule::KeysFirst
+            | Rule::NumKeys
+            | Rule::NumKeysFirst
+            | Rule::Sort
+            | Rule::XRead
     );
     by_key && entry.flags.contains(&"readonly") && stateless(entry, words)
 }
@@ -89,6 +97,7 @@ fn stateless<'a>(entry: &Entry, mut words: impl Iterator<Item = &'a [u8]>) -> bo
         | Rule::Restore
         | Rule::KeysQuoting
         | Rule::KeysFacts
+        | Rule::KeysModule
         | Rule::KeysFirst
         | Rule::NumKeys
         | Rule::NumKeysFirst

@@ -115,7 +115,7 @@ pub fn plan(entry: &'static Entry, request: &Request) -> Result<Plan, Refusal> {
     let shaped = |places, shape: Shape| Plan { places, reply: shape.into(), ..Plan::default() };
     match entry.rule {
         Rule::Pass => Ok(Plan::default()),
-        Rule::Keys | Rule::Restore => Ok(plain(ranges(entry, request.len())?)),
+        Rule::Keys | Rule::KeysModule | Rule::Restore => Ok(plain(ranges(entry, request.len())?)),
         Rule::KeysFacts => Ok(shaped(ranges(entry, request.len())?, Shape::Facts)),
         Rule::KeysFirst => Ok(shaped(ranges(entry, request.len())?, Shape::First)),
         Rule::KeysQuoting => {

@@ -46,6 +46,33 @@ fn library() -> String {
     format!("local CODE,prefix,escaped,SEED=ARGV[1],'acme:','acme:',5\nlocal function boot()\n{boot}end\nreturn boot()('f', {{}}, {{}})")
 }
 
+/// What a module reads is bounded before the server sees it; this one has no such commands.
+#[test]
+fn what_a_script_gives_a_module_is_bounded() {
+    let redis = Redis::start();
+    let script = wrapper(include_str!("../../src/redis/script/eval_head.lua"), &[include_str!("../../src/redis/script/eval.lua")])
+        .replace(" get=2,1:0:1 ", " vadd=-1,1:0:1  vsim=-1,1:0:1  vsetattr=-1,1:0:1 ");
+    let (reduce, filter, brackets, sent) = (
+        "ERR REDUCE makes more of this than this proxy lets it",
+        "ERR a FILTER of more than 1024 bytes is too much for this proxy",
+        "ERR more than 4096 brackets are too much for this proxy",
+        "ERR Unknown Redis command called from script",
+    );
+    for (call, said) in [
+        ("'VADD', 'k', 'REDUCE', 6000, 'FP32', string.rep('x', 24000), 'e'", reduce),
+        ("'vadd', 'k', 'reduce', '100', 'VALUES', 2, 1, 0, 'e'", sent),
+        ("'VSIM', 'k', 'VALUES', 2, 1, 0, 'filter', string.rep('(', 1025)", filter),
+        ("'VSIM', 'k', 'VALUES', 2, 1, 0, 'filter', string.rep('(', 1024)", sent),
+        ("'VSETATTR', 'k', 'e', string.rep('[', 4097)", brackets),
+        ("'VSETATTR', 'k', 'e', string.rep('[', 4096)", sent),
+        ("'VADD', 'k', 'VALUES', 2, 1, 0, 'e', 'SETATTR', string.rep('{', 4097)", brackets),
+    ] {
+        let text = format!("return redis.pcall({call}).err");
+        let got = Client::connect(redis.port, None).ask(&words(&["EVAL", &script, "0", "acme:", "acme:", &text, "sha", "123456789", "0"]));
+        assert!(matches!(&got, Value::Bulk('$', text) if text.starts_with(said.as_bytes())), "{call}: {got:?}");
+    }
+}
+
 #[test]
 fn what_leaves_the_wrapper_is_plain() {
     let redis = Redis::start();

@@ -262,6 +262,29 @@ local function place(args, name, rule)
     end
 end
 
+-- A number as the server writes it, which is not the same in all versions: what is not plain it is asked for.
+local function written(number)
+    if number == floor(number) and number > -1e15 and number < 1e15 and (number ~= 0 or 1 / number > 0) then return format('%.17g', number) end
+    return raw_call('ECHO', number)
+end
+
+-- What a module reads of the arguments of commands on vector sets; `vectors` in the wall's bounds.rs.
+local function nests(text) return select(2, gsub(text or '', '[%[{]', '')) > 4096 end
+local function too_much(args, name)
+    local reduced, given = integer(args[4] or ''), args[6] or ''
+    if word(args[3] or '') == 'reduce' and reduced and reduced > 0 and reduced * 4 * (#args + #given / 4) > 67108864 then
+        return { err = 'ERR REDUCE makes more of this than this proxy lets it' }
+    end
+    for i = 3, #args - 1 do
+        local option = word(args[i])
+        if option == 'filter' and #args[i + 1] > 1024 then
+            return { err = 'ERR a FILTER of more than 1024 bytes is too much for this proxy' }
+        elseif option == 'setattr' and nests(args[i + 1]) or name == 'vsetattr' and nests(args[4]) then
+            return { err = 'ERR more than 4096 brackets are too much for this proxy' }
+        end
+    end
+end
+
 local function run(...)
     local args, many = { ... }, select('#', ...)
     if many == 0 then return { err = 'ERR Please specify at least one argument for this redis.call() call' } end
@@ -290,7 +313,7 @@ local function run(...)
     if find(' srandmember hrandfield zrandmember ', ' ' .. name .. ' ', 1, true) and (tonumber(args[3]) or 0) < -1048576 then
         return { err = 'ERR value is out of range' }
     end
-    local wrong = place(args, name, rule)
+    local wrong = byte(name) == 118 and too_much(args, name) or place(args, name, rule)
     if wrong then return { err = wrong.err } end
     local reply
     if #args > 3 then
