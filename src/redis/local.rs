@@ -52,6 +52,12 @@ pub fn answer(session: &mut Session, entry: &Entry, request: &Request) -> Result
         }
         "client list" => encode::verbatim(&mut out, session.resp, list(session, request)?.as_bytes()),
         "pubsub numpat" => encode::integer(&mut out, i64::try_from(session.setup.peers.patterns()).unwrap_or(i64::MAX)),
+        "role" => {
+            encode::header(&mut out, b'*', 3);
+            encode::bulk(&mut out, b"master");
+            encode::integer(&mut out, 0);
+            encode::header(&mut out, b'*', 0);
+        }
         "config get" => config(&mut out, session.resp, session.setup.names.slow_micros(), request),
         _ => return Err(Refusal::noperm(entry)),
     }

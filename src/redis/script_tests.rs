@@ -133,6 +133,7 @@ fn a_script_may_call_what_stays_within_the_tenant() {
         " sort=-2,own ",
         " xread=-4,own>streams ",
         " object|encoding=3,2:0:1 ",
+        " select=2,none ",
         " keys=2,whole ",
     ] {
         assert!(text.contains(line), "{line}");
@@ -142,7 +143,6 @@ fn a_script_may_call_what_stays_within_the_tenant() {
         "monitor",
         "config|get",
         "flushall",
-        "select",
         "subscribe",
         "multi",
         "watch",

@@ -290,7 +290,7 @@ local function run(...)
     if many == 0 then return { err = 'ERR Please specify at least one argument for this redis.call() call' } end
     for i = 1, many do
         local arg = args[i]
-        if type(arg) == 'number' then args[i] = format('%.17g', arg)
+        if type(arg) == 'number' then args[i] = written(arg)
         elseif type(arg) ~= 'string' then
             return { err = 'ERR Lua redis lib command arguments must be strings or integers' }
         end
@@ -348,12 +348,25 @@ local own = {
     setresp = raw.setresp,
     replicate_commands = function() return true end,
     set_repl = function() end,
-    log = function() end,
+    acl_check_cmd = raw.acl_check_cmd and function(name, ...)
+        local rule = type(name) == 'string' and not find(name, '[^%w_-]') and match(COMMANDS, ' ' .. gsub(lower(name), '%-', '%%-') .. '=(%S*)')
+        if not rule then raw_error('ERR Invalid command passed to redis.acl_check_cmd()', 2) end
+        return sub(rule, -2) ~= ',!'
+    end,
+    log = function(...)
+        local many = select('#', ...)
+        if many < 2 then raw_error('redis.log() requires two arguments or more.', 2) end
+        local level = tonumber((...))
+        if not level then raw_error('First argument must be a number (log level).', 2) end
+        if level < 0 or level > 3 then raw_error('Invalid log level.', 2) end
+    end,
     breakpoint = function() return false end,
     debug = function() end,
     LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
     REPL_NONE = 0, REPL_AOF = 1, REPL_SLAVE = 2, REPL_REPLICA = 2, REPL_ALL = 3,
     REDIS_VERSION = raw.REDIS_VERSION, REDIS_VERSION_NUM = raw.REDIS_VERSION_NUM,
+    SERVER_NAME = raw.SERVER_NAME, SERVER_VERSION = raw.SERVER_VERSION, SERVER_VERSION_NUM = raw.SERVER_VERSION_NUM,
+    VALKEY_VERSION = raw.VALKEY_VERSION, VALKEY_VERSION_NUM = raw.VALKEY_VERSION_NUM,
 }
 
 local HIDE = 'local redis,server,_G,loadstring,load,getmetatable,setmetatable,cjson,KEYS,ARGV,collectgarbage,gcinfo,os,newproxy,getfenv,setfenv,' ..
@@ -399,6 +412,18 @@ local function argument(name, at, many, value)
     if number then return int(number) end
     raw_error("bad argument #" .. at .. " to '" .. name .. "' (number expected, got " .. (at > many and 'no value' or kind) .. ')', 3)
 end
+-- Some servers' own takes more than there is room for, and ends.
+local function spread(...)
+    local list, first, last = ...
+    local many = select('#', ...)
+    if type(list) ~= 'table' then
+        raw_error("bad argument #1 to 'unpack' (table expected, got " .. (many == 0 and 'no value' or type(list)) .. ')', 2)
+    end
+    first = first == nil and 1 or argument('unpack', 2, many, first)
+    last = last == nil and #list or argument('unpack', 3, many, last)
+    if last - first >= 8000 then raw_error('too many results to unpack', 2) end
+    return unpack(list, first, last)
+end
 math = readonly(setmetatable({
     random = function(...)
         local many, chance = select('#', ...), draw()
@@ -435,18 +460,6 @@ function chunk(source, name)
     if type(source) ~= 'string' then raw_error('bad argument #1 to \'loadstring\' (string expected)') end
     -- Compiled alone first: it must be whole by itself. Never bytecode.
     if sub(source, 1, 1) == '\27' then return nil, 'attempt to load a binary chunk' end
--- Some servers' own takes more than there is room for, and ends.
-local function spread(...)
-    local list, first, last = ...
-    local many = select('#', ...)
-    if type(list) ~= 'table' then
-        raw_error("bad argument #1 to 'unpack' (table expected, got " .. (many == 0 and 'no value' or type(list)) .. ')', 2)
-    end
-    first = first == nil and 1 or argument('unpack', 2, many, first)
-    last = last == nil and #list or argument('unpack', 3, many, last)
-    if last - first >= 8000 then raw_error('too many results to unpack', 2) end
-    return unpack(list, first, last)
-end
     name = type(name) == 'string' and name or source
     local alone, wrong = compile(source, name)
     if not alone then return nil, wrong end
@@ -490,6 +503,9 @@ local function words(raised)
     if type(raised) ~= 'table' then return 'ERR ' .. tostring(raised) end
     local said = rawget(raised, 'err')
     local kind = type(said)
+    -- The server's handler makes a text of what is no table.
+    local object = kind == 'string' and match(said, '^ERR (%a+): 0x%x+$')
+    if object and find(' function thread userdata ', ' ' .. object .. ' ', 1, true) then return 'ERR ' .. object end
     return kind == 'string' and said or kind == 'number' and tostring(said) or 'ERR unknown error'
 end
 
@@ -526,9 +542,6 @@ local function fill(to, from, copy)
     else
         if type(verbatim) == 'table' then
             local said, kind = rawget(verbatim, 'string'), rawget(verbatim, 'format')
-    -- The server's handler makes a text of what is no table.
-    local object = kind == 'string' and match(said, '^ERR (%a+): 0x%x+$')
-    if object and find(' function thread userdata ', ' ' .. object .. ' ', 1, true) then return 'ERR ' .. object end
             if type(said) == 'string' and type(kind) == 'string' then
                 to.verbatim_string = { string = said, format = kind }
                 return

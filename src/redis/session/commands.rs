@@ -55,6 +55,8 @@ impl Session {
                 self.end(Close::Bye);
             }
             "reset" => self.reset(turn),
+            // Before a cluster it would be lost with the slot's next move, where there are databases at all.
+            "select" if self.setup.cluster && request.arg(1) != b"0" => return Err(Refusal::late("SELECT is not allowed in cluster mode")),
             "select" if self.shares() => self.answer(Bytes::from_static(b"+OK\r\n"), turn),
             "select" => {
                 // Which one counts is upstream's to say: its databases are the tenant's.

@@ -40,3 +40,10 @@ fn reset_is_silent_where_its_answer_is_not_wanted() {
     let off: &[&[&str]] = &[&["CLIENT", "REPLY", "OFF"], &["GET", "a"], &["RESET"], &["GET", "a"]];
     assert_eq!(talk(&mut Session::new(setup()), off, &format!("$-1\r\n{done}$-1\r\n")), "+RESET\r\n$-1\r\n");
 }
+
+#[test]
+fn before_a_cluster_there_is_one_database() {
+    let mut session = Session::new(super::super::Setup { cluster: true, ..setup() });
+    assert_eq!(talk(&mut session, &[&["SELECT", "0"]], "+OK\r\n"), "+OK\r\n");
+    assert_eq!(talk(&mut session, &[&["SELECT", "3"]], ""), "-ERR SELECT is not allowed in cluster mode\r\n");
+}
