@@ -209,7 +209,7 @@ impl Catalog {
         problems.extend(home::missing_functions(policy, home, rows("functions")));
         let listed: Vec<u32> = catalog.relations.values().map(|r| r.oid).collect();
         let is_listed = |schema: &str, name: &str| catalog.functions.contains(&(schema.to_owned(), name.to_owned()));
-        catalog.system = System::read(answers, &listed, &catalog.hiding(), is_listed, &catalog.search_path, home);
+        catalog.system = System::read(answers, &listed, &catalog.hiding(), &catalog.scoped(), is_listed, &catalog.search_path, home);
         catalog.aggregates = rows("aggregates").iter().map(|r| text(r, 0)).collect();
         catalog.hazards.read(rows("types"), rows("collations"));
         catalog.read_names(rows("functions"), rows("operators"), rows("types"));

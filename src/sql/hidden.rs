@@ -31,6 +31,15 @@ impl Catalog {
         self.relations.values().filter_map(|r| Some((r.oid, r.hides()?.to_owned()))).collect()
     }
 
+    /// The relations with a tenant column, hidden or not, and its name.
+    pub(super) fn scoped(&self) -> Vec<(u32, String)> {
+        let column = |r: &Relation| match &r.rule {
+            TableRule::Scoped { column, .. } => Some((r.oid, column.clone())),
+            _ => None,
+        };
+        self.relations.values().filter_map(|r| column(r)).collect()
+    }
+
     /// Which functions return rows of such relations, be it within something else: by the answer of the query `functions`.
     pub(super) fn read_revealing(&mut self, functions: &[Vec<Option<String>>], hiding: &HashSet<u32>) {
         let among = |row: &[Option<String>], at: usize| {

@@ -50,7 +50,12 @@ pub fn queries(policy: &Policy, home: &Home) -> Vec<&'static CatalogQuery> {
     let rules = policy.postgres.as_ref();
     let hides = rules.is_some_and(|p| p.tables.iter().any(|t| matches!(t.rule, TableRule::Scoped { hidden: true, .. })));
     let backstop = *home == Home::Rows && rules.is_some_and(|p| p.backstop != Backstop::None);
-    let all = QUERIES.iter().chain(catalogs::QUERIES).filter(|q| hides || q.name != catalogs::PARTS);
+    let asked = |q: &&CatalogQuery| match q.name {
+        catalogs::PARTS => hides,
+        catalogs::EXPRESSIONS => *home == Home::Rows,
+        _ => true,
+    };
+    let all = QUERIES.iter().chain(catalogs::QUERIES).filter(asked);
     all.chain(BACKSTOP.iter().filter(|_| backstop)).collect()
 }
 

@@ -123,7 +123,7 @@ fn dump(port: u16, user: &str, name: &str) -> String {
 #[test]
 fn a_dump_is_that_of_a_private_database() {
     let (shared, private) = (database(TABLES), database(TABLES));
-    shared.psql("INSERT INTO notes VALUES ('globex', 1, 'CANARY', 2, 'memo'); CREATE INDEX only_it ON notes (conceal)");
+    shared.psql("INSERT INTO notes VALUES ('globex', 1, 'CANARY', 2, 'memo'); CREATE INDEX only_it ON notes (conceal); ALTER TABLE notes ADD CONSTRAINT told CHECK (conceal <> '')");
     private.psql(
         "ALTER TABLE notes DROP COLUMN conceal CASCADE; ALTER TABLE tags DROP COLUMN conceal; \
          ALTER TABLE notes ADD CONSTRAINT notes_pkey PRIMARY KEY (id), ADD CONSTRAINT titles UNIQUE (title); CREATE INDEX starred ON notes (stars DESC, title); \

@@ -60,6 +60,7 @@ mod sqlsmith;
 mod statement_header;
 mod statements;
 mod support;
+mod telling_catalogs;
 mod temps;
 mod through;
 mod tls;

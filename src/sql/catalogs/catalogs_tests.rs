@@ -16,7 +16,7 @@ fn system() -> System {
         ),
         ("definitions", rows("pg_catalog|pg_tables| SELECT c.relname AS tablename FROM pg_class c WHERE (c.relkind = 'r'::\"char\");")),
     ]);
-    System::read(&answers, &[20000], &[], |_, _| false, &[], &Home::Rows)
+    System::read(&answers, &[20000], &[], &[], |_, _| false, &[], &Home::Rows)
 }
 
 fn query(name: &str, form: Form) -> String {

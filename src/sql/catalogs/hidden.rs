@@ -1,4 +1,4 @@
-//! What upstream's catalogs say of hidden columns, and how they are read without it.
+//! What upstream's catalogs say of hidden columns and of other tenants (`expressions.rs`), and how they are read without it.
 //!
 //! An index, a key or a constraint over a hidden column and others is shown over the others; one that is over nothing else, or whose text
 //! would still hold the column's name, is as little there as the column. So is whatever else names it: rules, triggers, defaults, statistics.
@@ -8,7 +8,7 @@ use crate::sql::catalog::{Rows, number, text};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// By a name, a column's number or a position in a key: the objects it concerns.
-type Of<K> = BTreeMap<K, BTreeSet<u32>>;
+pub(super) type Of<K> = BTreeMap<K, BTreeSet<u32>>;
 
 /// What is taken out of the catalogs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -30,7 +30,18 @@ pub struct Concealed {
     /// Partitioned tables whose key is over such a column.
     parted: BTreeSet<u32>,
     /// Objects that are not there, by the kinds of `Known`.
-    gone: BTreeSet<(char, u32)>,
+    pub(super) gone: BTreeSet<(char, u32)>,
+    /// Tables, and how many of their CHECKs are not there.
+    pub(super) checks: BTreeMap<u32, u32>,
+    /// Tables of which something is not there that LIKE copies.
+    pub(super) copied: BTreeSet<u32>,
+    /// Partitions whose bound is not shown, and those whose constraint is not.
+    pub(super) bounds: BTreeSet<u32>,
+    pub(super) bounded: BTreeSet<u32>,
+    /// Numbers of columns whose value for older rows is not shown, with their tables.
+    pub(super) missing: Of<u32>,
+    /// Domains whose default is not shown.
+    pub(super) defaulted: BTreeSet<u32>,
 }
 
 /// A row of the query [`super::PARTS`].
@@ -148,7 +159,9 @@ impl Concealed {
                 }
             }
             _ => {
-                self.gone.insert(('C', part.oid));
+                if self.gone.insert(('C', part.oid)) && part.text.starts_with("CHECK ") {
+                    *self.checks.entry(part.relation).or_default() += 1;
+                }
             }
         }
     }
@@ -166,8 +179,12 @@ impl Concealed {
                 let value = parts.get(2)?;
                 if self.names.is_empty() { second.to_owned() } else { format!("CASE WHEN {hidden} THEN {second} ELSE {value} END") }
             }
-            "present" if self.names.is_empty() => second.to_owned(),
-            "present" => format!("(SELECT {second} WHERE {})", none_of(&self.names, first, "attname", named)),
+            "present" if self.names.is_empty() && self.missing.is_empty() => second.to_owned(),
+            "present" => {
+                let (hidden, missing) =
+                    (none_of(&self.names, first, "attname", named), none_of(&self.missing, first, "attnum", u32::to_string));
+                format!("(SELECT {second} WHERE {hidden} AND {missing})")
+            }
             // A name that no column has stands for that of a hidden one.
             "nameable" if self.names.is_empty() => second.to_owned(),
             "nameable" => {
@@ -204,6 +221,17 @@ impl Concealed {
             }
             "unparted" if self.parted.is_empty() => "true".to_owned(),
             "unparted" => format!("NOT {}", is_of(first, &self.parted)),
+            "unbounded" if self.bounded.is_empty() => "true".to_owned(),
+            "unbounded" => format!("NOT {}", is_of(first, &self.bounded)),
+            "bound" => unless(&self.bounds, first, second, parts.get(2)?),
+            "default" => unless(&self.defaulted, first, second, parts.get(2)?),
+            "checks" => {
+                let mut counts: Of<u32> = Of::new();
+                for (relation, count) in &self.checks {
+                    counts.entry(*count).or_default().insert(*relation);
+                }
+                by(&counts, first, second, |count| format!("({second} OPERATOR(pg_catalog.-) {count})::pg_catalog.int2"))
+            }
             "said" => self.unsaid(first, second, parts.get(2)?),
             _ => return None,
         })
@@ -295,6 +323,11 @@ fn none_of<K>(all: &Of<K>, oid: &str, key: &str, print: impl Fn(&K) -> String) -
 fn by<K>(all: &Of<K>, oid: &str, otherwise: &str, print: impl Fn(&K) -> String) -> String {
     let parts: Vec<String> = all.iter().map(|(k, of)| format!("WHEN {} THEN {}", is_of(oid, of), print(k))).collect();
     if parts.is_empty() { otherwise.to_owned() } else { format!("CASE {} ELSE {otherwise} END", parts.join(" ")) }
+}
+
+/// The value, and for some objects another.
+fn unless(of: &BTreeSet<u32>, oid: &str, value: &str, otherwise: &str) -> String {
+    if of.is_empty() { value.to_owned() } else { format!("CASE WHEN {} THEN {otherwise} ELSE {value} END", is_of(oid, of)) }
 }
 
 /// A vector without the element at this position.

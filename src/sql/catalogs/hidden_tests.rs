@@ -54,6 +54,7 @@ fn what_says_the_name_is_gone_and_the_rest_is_cut() {
     let of = |oids: &[u32]| oids.iter().copied().collect::<BTreeSet<u32>>();
     assert_eq!((all.names.get("org_id"), all.parts.get("org_id")), (Some(&of(&[1, 2, 50])), Some(&of(&[10]))));
     assert_eq!((all.positions.get(&1), all.own.get(&1), all.theirs.get(&2)), (Some(&of(&[10])), Some(&of(&[20])), Some(&of(&[20]))));
+    assert_eq!(all.checks.get(&1), Some(&1));
     assert_eq!((all.parted, all.numbers.get(&2)), (of(&[1]), Some(&of(&[1]))));
     assert!(Concealed::read(&HashMap::new(), &[]).is_empty());
 }
@@ -71,6 +72,10 @@ fn where_nothing_is_hidden_nothing_is_written() {
         ("indexdef", "a, f(a, b)", "f(a, b)"),
         ("said", "a, b, c", "b"),
         ("whole", "a", "true"),
+        ("unbounded", "a", "true"),
+        ("bound", "a, b, c", "b"),
+        ("default", "a, b, c", "b"),
+        ("checks", "a, b", "b"),
     ] {
         assert_eq!(none.expansion(name, arguments).as_deref(), Some(wanted), "{name}");
     }

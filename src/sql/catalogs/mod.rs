@@ -2,6 +2,7 @@
 //! that read them (`functions.txt`). Data and text only: the rewriter puts the texts in, the verifier compares with them.
 
 mod expand;
+mod expressions;
 pub mod functions;
 mod hidden;
 mod known;
@@ -10,10 +11,11 @@ pub mod parameters;
 mod queries;
 pub mod regtypes;
 pub mod search;
+mod telling;
 
 pub use hidden::Concealed;
 pub use known::{FIRST_USER_OID, Known};
-pub use queries::{LONG, PARTS, QUERIES};
+pub use queries::{EXPRESSIONS, LONG, PARTS, QUERIES};
 
 use super::catalog::{Rows, text};
 use super::home;
@@ -33,7 +35,7 @@ pub struct System {
     pub functions: std::collections::BTreeSet<String>,
     /// Known indexes and sequences by schema and name.
     pub others: HashMap<(String, String), u32>,
-    /// Columns that tenants must not see, and what names them.
+    /// Columns that tenants must not see and what names them, and what tells of other tenants.
     pub hidden: Concealed,
     /// The tenant's own schema, which is shown as `public`.
     pub own_schema: Option<String>,
@@ -116,12 +118,14 @@ static RULES: LazyLock<HashMap<(&'static str, &'static str), Rule>> = LazyLock::
 });
 
 impl System {
-    /// Reads the answers to [`QUERIES`]. `relations` are the listed ones, `hiding` those with a hidden column, `listed` says of a function's
+    /// Reads the answers to [`QUERIES`]. `relations` are the listed ones, `hiding` those with a hidden column,
+    /// `scoped` those with a tenant column, hidden or not, `listed` says of a function's
     /// schema and name whether it is, `path` is the search path.
     pub fn read(
         answers: &HashMap<&'static str, Rows>,
         listed_relations: &[u32],
         hiding: &[(u32, String)],
+        scoped: &[(u32, String)],
         listed: impl Fn(&str, &str) -> bool,
         path: &[String],
         home: &Home,
@@ -134,9 +138,10 @@ impl System {
         let schemas: Vec<u32> = rows("namespaces").iter().filter(in_path).map(|r| number(r)).collect();
         system.own_schema = home.schema().map(str::to_owned);
         system.hidden = Concealed::read(answers, hiding);
+        system.hidden.read_expressions(answers, scoped);
         let there = |row: &&Vec<Option<String>>| {
             let kind = text(row, 0).chars().next().unwrap_or(' ');
-            system.hidden.is_empty() || !system.hidden.is_gone(kind, text(row, 1).parse().unwrap_or_default())
+            !system.hidden.is_gone(kind, text(row, 1).parse().unwrap_or_default())
         };
         let edges: Vec<_> = rows("edges").iter().filter(there).cloned().collect();
         system.known = Known::build(listed_relations, &functions, &schemas, &edges);

@@ -18,6 +18,9 @@ const SERIAL: &[&str] = &["serial", "serial2", "serial4", "serial8", "smallseria
 const STORAGE: &[&str] =
     &["fillfactor", "toast_tuple_target", "vacuum_truncate", "vacuum_index_cleanup", "parallel_workers", "deduplicate_items"];
 
+/// INCLUDING COMMENTS, COMPRESSION, IDENTITY, STORAGE (parsenodes.h, TableLikeOption): no expression is copied.
+const LIKE_PLAIN: u32 = 1 | 1 << 1 | 1 << 5 | 1 << 8;
+
 /// A storage parameter that concerns the table alone, with a plain value or none.
 pub(super) fn is_storage(option: &Node) -> bool {
     let Some(NodeEnum::DefElem(o)) = &option.node else { return false };
@@ -118,6 +121,10 @@ impl Rewriter<'_> {
         let relation = self.relation(var)?;
         if !matches!(relation.kind, 'r' | 'p') || relation.hidden.is_some() {
             return Err(Refusal::not_understood("LIKE of anything but a table without hidden columns is not supported").at(place));
+        }
+        if like.options & !LIKE_PLAIN != 0 && self.cx.catalog.system.hidden.is_copied(relation.oid) {
+            let what = "LIKE of a table whose defaults, constraints, indexes or statistics are not all shown takes its columns only";
+            return Err(Refusal::not_understood(what).hint("Leave out INCLUDING.").at(place));
         }
         Ok(relation.columns.iter().map(|c: &Column| c.name.clone()).collect())
     }

@@ -24,6 +24,9 @@ const CONSTRAINTS: &[Constr] = &[
     Constr::ConstrAttrImmediate,
 ];
 
+/// What LIKE copies beside columns that is no expression: INCLUDING COMMENTS, COMPRESSION, IDENTITY, STORAGE (parsenodes.h, TableLikeOption).
+const NO_EXPRESSIONS: i64 = 0b1_0010_0011;
+
 impl Walk<'_> {
     /// `CREATE TEMP TABLE pg_temp.name (…)`
     pub(super) fn create_temp(&mut self, f: &Value, c: &Value) -> Res<()> {
@@ -86,8 +89,13 @@ impl Walk<'_> {
             // It takes columns and no row.
             (Some(("TableLikeClause", f)), Some(("TableLikeClause", c))) => {
                 let seen = self.proof.relations.len();
-                if self.table_of(&f["relation"], &c["relation"])?.relation.hidden.is_some() {
+                let like = self.table_of(&f["relation"], &c["relation"])?.relation;
+                if like.hidden.is_some() {
                     return disagree("a hidden column would be shown");
+                }
+                let told = c["options"].as_i64().is_none_or(|options| options & !NO_EXPRESSIONS != 0);
+                if told && self.catalog.system.hidden.is_copied(like.oid) {
+                    return disagree("what the catalogs do not show would be copied");
                 }
                 self.proof.relations.truncate(seen);
                 self.rest(&f["relation"], &c["relation"], &["schemaname"])?;

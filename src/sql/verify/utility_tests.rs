@@ -130,3 +130,26 @@ fn mistakes_in_utility_statements_are_seen() {
         }
     }
 }
+
+#[test]
+fn like_copies_nothing_that_the_catalogs_do_not_show() {
+    let mut catalog = crate::sql::Catalog::clone(crate::sql::tests::judge().catalog());
+    let orders = catalog.find("", "orders").map(|r| r.oid).unwrap_or_default();
+    let like = |including: &str| {
+        let (client, sent) = ("CREATE TEMP TABLE t", "CREATE TEMPORARY TABLE pg_temp.t");
+        (format!("{client} (LIKE orders {including})"), format!("{sent} (LIKE public.orders {including})"))
+    };
+    let passes = |catalog: &crate::sql::Catalog, including: &str| {
+        let (client, sent) = like(including);
+        verify(&client, &sent, catalog, 9).is_ok()
+    };
+    let telling = ["ALL", "DEFAULTS", "CONSTRAINTS", "GENERATED", "INDEXES", "STATISTICS"].map(|what| format!("INCLUDING {what}"));
+    assert!(telling.iter().all(|including| passes(&catalog, including)));
+    let check = ["C", "5", &orders.to_string(), "0", "tenant_id = 'globex'"].map(|v| Some(v.to_owned())).to_vec();
+    let answers = [(crate::sql::catalogs::EXPRESSIONS, vec![check])].into();
+    catalog.system.hidden.read_expressions(&answers, &[(orders, "tenant_id".into())]);
+    for including in &telling {
+        assert!(!passes(&catalog, including), "{including}");
+    }
+    assert!(passes(&catalog, "") && passes(&catalog, "INCLUDING COMMENTS INCLUDING IDENTITY INCLUDING STORAGE INCLUDING COMPRESSION"));
+}
