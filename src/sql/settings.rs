@@ -37,7 +37,6 @@ const SAFE: &[&str] = &[
     "lock_timeout",
     "plan_cache_mode",
     "quote_all_identifiers",
-    "random_page_cost",
     // Off, it makes statements fail that row-level security would cut; it never shows more.
     "row_security",
     "standard_conforming_strings",

@@ -6,7 +6,9 @@ use super::*;
 fn safe_ones_pass_and_others_do_not() {
     assert!(may_set("TimeZone", Some("Europe/Vienna")).is_ok());
     assert!(may_set("statement_timeout", None).is_ok());
-    for name in ["role", "search_path", "session_authorization", "log_statement", "partywall.tenant", "debug_print_plan"] {
+    for name in
+        ["role", "search_path", "session_authorization", "log_statement", "partywall.tenant", "debug_print_plan", "random_page_cost"]
+    {
         assert_eq!(may_set(name, Some("x")).map_err(|r| r.sqlstate), Err("42501"), "{name}");
     }
 }
