@@ -36,6 +36,16 @@ pub struct Asked {
 }
 
 impl<J: Judging> Session<J> {
+    /// Another judge: what was judged before is judged again, and under another policy refused.
+    pub(super) fn replace_judge(&mut self, judge: J) {
+        let (before, now) = (self.judge.version(), judge.version());
+        self.generation += u64::from(now != before);
+        if now.0 != before.0 {
+            self.ruled_since = self.generation;
+        }
+        self.judge = judge;
+    }
+
     /// Must the next text wait until the catalog has been read again?
     pub(super) fn awaits_catalog(&self) -> bool {
         let changes = |e: &Expect| match e {

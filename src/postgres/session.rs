@@ -29,6 +29,8 @@ pub struct Session<J> {
     pub(super) judge: J,
     /// Counts the judges this session has had.
     pub(super) generation: u64,
+    /// The generation that its policy came with.
+    pub(super) ruled_since: u64,
     pub(super) tenant: TenantId,
     pub(super) flow: Flow,
     /// Of the last ReadyForQuery.
@@ -87,6 +89,7 @@ impl<J: Judging> Session<J> {
         Self {
             judge,
             generation: 0,
+            ruled_since: 0,
             tenant,
             flow: Flow::Ready,
             status: b'I',
@@ -123,13 +126,6 @@ impl<J: Judging> Session<J> {
         }
         self.made.stale |= self.made.private;
         self.replace_judge(judge);
-    }
-
-    pub(super) fn replace_judge(&mut self, judge: J) {
-        if judge.version() != self.judge.version() {
-            self.generation += 1;
-        }
-        self.judge = judge;
     }
 
     /// Takes messages off until one has to wait.
@@ -397,7 +393,7 @@ impl<J: Judging> Session<J> {
         };
         match found {
             Found::Statement(s) if s.generation == self.generation => Ok(Some(s)),
-            Found::Statement(s) if self.judge.is_own_place() => self.judged_again(&s).map(Some),
+            Found::Statement(s) if s.generation >= self.ruled_since || self.judge.is_own_place() => self.judged_again(&s).map(Some),
             Found::Statement(_) => Err(effects::outdated()),
             Found::Nothing => Err(names::no_statement(name)),
             Found::Uncertain => Ok(None),

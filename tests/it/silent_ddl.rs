@@ -41,6 +41,32 @@ fn a_type_that_changes_without_an_error_is_heard_of() {
     assert!(!quoted);
 }
 
+/// A view is read as it is now, and a statement whose text comes out the same goes on in its transaction.
+#[test]
+fn views_are_as_they_are_now_and_what_is_the_same_goes_on() {
+    let database = Postgres::shared().database();
+    database.psql(SCHEMA);
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    for (name, sql) in [("kept", "SELECT id FROM orders WHERE id = $1"), ("view", "SELECT id FROM v WHERE id = $1")] {
+        acme.parse(name, sql, &[]);
+        acme.sync();
+        acme.answers();
+    }
+    acme.query("BEGIN").unwrap();
+    database.psql("CREATE OR REPLACE VIEW v AS SELECT id, tenant_id, note FROM orders WHERE note <> 'a'; CREATE INDEX ON orders (note); CREATE FUNCTION ff() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+    let mut other = Client::tenant(wall.port("pg"), "acme");
+    assert!(eventually(|| other.query("SELECT id FROM v").unwrap().text().is_empty()));
+    let mut run = |name: &str| {
+        acme.bind("", name, &[Some("1")]);
+        acme.execute("", 0);
+        acme.sync();
+        acme.answers().into_iter().next().unwrap()
+    };
+    assert_eq!(run("kept").unwrap().text(), "1");
+    assert_eq!(run("view").unwrap_err().code, "0A000");
+}
+
 fn other(encoding: &str) -> Database {
     let server = Postgres::shared();
     let name = format!("other_{}", encoding.to_lowercase());
