@@ -14,6 +14,12 @@ use std::collections::HashMap;
 
 const BROKEN: Close = Close::UpstreamBroke("catalog");
 
+/// The question's own settings, until its transaction or savepoint ends: none of the client's cuts it off, or changes how expressions are printed.
+/// One that the server does not have is left out.
+const STEADY: &str = "SELECT pg_catalog.set_config(s.name, s.value, true) FROM (VALUES ('statement_timeout', '0'), ('transaction_timeout', '0'), \
+    ('lock_timeout', '60000'), ('quote_all_identifiers', 'off'), ('DateStyle', 'ISO'), ('IntervalStyle', 'iso_8601'), ('extra_float_digits', '3')) AS s(name, value) \
+    WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL";
+
 /// How the session's judge stands to what its transaction has made.
 #[derive(Debug, Default)]
 pub(super) struct Made {
@@ -94,6 +100,7 @@ impl<J: Judging> Session<J> {
             return Ok(());
         }
         let mut queries = self.judge.catalog_queries();
+        queries.insert(0, ("steady", STEADY));
         if self.status == b'T' {
             // One of them changes the path for its transaction, which here is the client's.
             queries.insert(0, ("begin", "SAVEPOINT partywall"));

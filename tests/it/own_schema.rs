@@ -316,3 +316,28 @@ fn errors_name_nothing_that_stands_elsewhere() {
         }
     }
 }
+
+/// What the wall asks after DDL runs under settings of its own.
+#[test]
+fn a_clients_timeout_ends_no_session_after_ddl() {
+    let database = database();
+    let columns: Vec<String> = (0..40).map(|n| format!("c{n} int DEFAULT {n}")).collect();
+    database.psql(&format!(
+        "DO $$ BEGIN FOR i IN 1..400 LOOP EXECUTE 'CREATE TABLE tenant_acme.many_' || i || ' ({})'; END LOOP; END $$",
+        columns.join(", ")
+    ));
+    let wall = Wall::for_database(&database, POLICY);
+    let mut acme = Client::tenant(wall.port("pg"), "acme");
+    acme.query("SET datestyle = 'SQL, DMY'").unwrap();
+    let mut made = 0;
+    for n in 0..40 {
+        acme.query("SET statement_timeout = 20").unwrap();
+        made += usize::from(acme.query(&format!("CREATE TYPE made_{n} AS ENUM ('a')")).is_ok());
+        acme.query("SET statement_timeout = 0").unwrap();
+        assert_eq!(acme.query("SELECT date '2020-01-02'").unwrap().text(), "02/01/2020");
+        if made > 2 {
+            return;
+        }
+    }
+    panic!("the server is too slow for this test");
+}
