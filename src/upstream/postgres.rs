@@ -42,9 +42,10 @@ pub enum ConnectError {
     Catalog(Vec<CatalogProblem>),
 }
 
-/// For the wall's own questions: how expressions are printed, and that nothing cuts an answer off.
+/// For the wall's own questions: how expressions are printed, and that nothing cuts an answer off, but who asks for a view's query waits for whoever
+/// has locked what it reads (ruleutils.c, AcquireRewriteLocks): not for ever, for other tenants wait as well, and a reload does.
 const STEADY: &str = "SET quote_all_identifiers = off; SET DateStyle = ISO; SET IntervalStyle = iso_8601; SET extra_float_digits = 3; SET TimeZone = UTC; SET bytea_output = hex; \
-                      SET statement_timeout = 0; SET lock_timeout = 0; SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off";
+                      SET statement_timeout = 0; SET lock_timeout = '5s'; SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off";
 
 type Res<T> = Result<T, ConnectError>;
 

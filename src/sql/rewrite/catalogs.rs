@@ -39,6 +39,8 @@ pub(super) struct Seen {
     pub(super) star: bool,
     /// A column may be worked out anew at each place that names it.
     pub(super) worked_out: bool,
+    /// The same within WITH queries.
+    pub(super) worked_out_within: bool,
     /// Calls in FROM of functions whose rows name relations, by byte offset.
     pub(super) rows: HashSet<i32>,
     /// The one that is all there is in its statement: `SELECT * FROM f(…)`.

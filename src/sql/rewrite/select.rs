@@ -218,7 +218,9 @@ impl Rewriter<'_> {
                 return Err(Refusal::not_understood("WITH without a query"));
             };
             // It sees no column of its own level, and those of the levels around that.
+            let around = std::mem::replace(&mut self.catalogs.worked_out, self.catalogs.worked_out_within);
             let raises = self.cte_query(query)?;
+            self.catalogs.worked_out = around;
             let fragile = (raises || self.mode.cte_barriers) && !left_out!(self.cx, CteBarrier);
             if let NodeEnum::SelectStmt(select) = &mut *query
                 && fragile

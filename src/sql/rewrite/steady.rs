@@ -6,7 +6,7 @@ use crate::policy::TableRule;
 use crate::sql::Refusal;
 use crate::sql::catalogs::functions;
 use crate::sql::tree::{self, Value};
-use pg_query::protobuf::Node;
+use pg_query::protobuf::{CteMaterialize, Node};
 
 impl Rewriter<'_> {
     /// Refuses operands, rewritten already, that may differ from one of their places in `template` to the next.
@@ -49,19 +49,45 @@ impl Rewriter<'_> {
     }
 
     /// Whether a column may be worked out anew at each place that names it: the planner puts the expressions of a query in FROM in the place
-    /// of its columns, subqueries too (prepjointree.c, pull_up_simple_subquery), and so it does with views.
-    pub(super) fn works_out_columns(&self, tree: &Value) -> bool {
+    /// of its columns, subqueries too (prepjointree.c, pull_up_simple_subquery), and so it does with views. What is so only within WITH queries that
+    /// stand apart does not count, but `within` them.
+    pub(super) fn works_out_columns(&self, tree: &Value, within: bool) -> bool {
         let is_view = |part: &Value| {
             let text = |key: &str| part[key].as_str().unwrap_or_default();
             let found = self.cx.catalog.find(text("schemaname"), text("relname"));
             found.is_some_and(|r| r.kind == 'v' && r.rule == TableRule::Own)
         };
-        tree.has(&mut |kind, part| match kind {
-            "RangeSubselect" | "CommonTableExpr" => selects_subquery(part),
-            "RangeVar" => is_view(part),
+        match tree {
+            Value::Array(all) => all.iter().any(|part| self.works_out_columns(part, within)),
+            Value::Object(fields) => fields.iter().any(|(kind, part)| match kind {
+                "RangeSubselect" => selects_subquery(part) || self.works_out_columns(part, within),
+                "RangeVar" => is_view(part),
+                "with_clause" => {
+                    let recursive = part["recursive"].as_bool().unwrap_or_default();
+                    let queries = part["ctes"].as_array().into_iter().flatten().filter_map(|q| q.pointer("/node/CommonTableExpr"));
+                    queries.into_iter().any(|query| {
+                        let apart = stays_apart(query, recursive);
+                        (!apart && selects_subquery(query)) || ((within || !apart) && self.works_out_columns(&query["ctequery"], within))
+                    })
+                }
+                _ => self.works_out_columns(part, within),
+            }),
             _ => false,
-        })
+        }
     }
+}
+
+/// Whether a WITH query is certainly not put in the place where it is named: one that names itself, or is MATERIALIZED (subselect.c,
+/// SS_process_ctes).
+fn stays_apart(query: &Value, recursive: bool) -> bool {
+    let name = query["ctename"].as_str().unwrap_or_default();
+    let named = |kind: &str, key: &str, part: &Value, wanted: &str| kind == wanted && part[key].as_str() == Some(name);
+    let inner = query["ctequery"].has(&mut |kind, part| named(kind, "ctename", part, "CommonTableExpr"));
+    let itself = |part: &Value| {
+        part.has(&mut |kind, part| named(kind, "relname", part, "RangeVar") && part["schemaname"].as_str().unwrap_or_default().is_empty())
+    };
+    let materialized = query["ctematerialized"].as_i64() == Some(i64::from(CteMaterialize::Always as i32));
+    materialized || (recursive && !inner && query.pointer("/ctequery/node/SelectStmt/rarg").is_some_and(itself))
 }
 
 /// Whether a subquery gives a column of a query, or of one within it.

@@ -215,6 +215,8 @@ struct Walk<'a> {
     tableoid: bool,
     /// The planner may put a column's expression in each place that names the column.
     copied: bool,
+    /// The same within WITH queries.
+    copied_within: bool,
     /// Columns of the whole statement that are still to be proved.
     added: Option<Vec<Found>>,
     conditions: raises::Conditions,
@@ -254,6 +256,7 @@ impl<'a> Walk<'a> {
             only_call: None,
             tableoid: false,
             copied: false,
+            copied_within: false,
             added,
             conditions,
             dump_guard: false,

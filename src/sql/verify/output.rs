@@ -77,7 +77,9 @@ impl Walk<'_> {
     /// A WITH query whose output can fail keeps conditions out; any other is remembered.
     pub(super) fn with_query(&mut self, cte: &Value, client: &Value) -> Res<()> {
         // It sees no column of its own level, and those of the levels around that.
+        let around = std::mem::replace(&mut self.copied, self.copied_within);
         let output = self.output(|walk| walk.apart(|walk| walk.same(&cte["ctequery"], &client["ctequery"])))?;
+        self.copied = around;
         self.conditions.with_fails |= self.fails_anywhere(&client["ctequery"]);
         let Some(f) = fields(&cte["ctequery"], "SelectStmt") else { return Ok(()) };
         let open = cte["ctematerialized"].as_i64() != Some(MATERIALIZED) && !is_barrier(f);

@@ -17,7 +17,7 @@ impl Walk<'_> {
         if let Some(("PrepareStmt" | "DeclareCursorStmt" | "ExplainStmt" | "CopyStmt", inner)) = kind(c) {
             return self.look_for_catalogs(&inner["query"]);
         }
-        self.copied = self.copies_columns(c);
+        (self.copied, self.copied_within) = (self.copies_columns(c, false), self.copies_columns(c, true));
         for target in kind(c).map(|(_, write)| list(&write["returning_clause"], "exprs")).unwrap_or_default() {
             self.allow(fields(target, "ResTarget").map_or(&Value::Null, |t| &t["val"]));
         }

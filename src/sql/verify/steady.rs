@@ -1,7 +1,7 @@
 //! The wall's texts name some of the client's expressions twice, to ask whether an object is known and to show it: they must be certain to give
 //! the same both times.
 
-use super::{Walk, list, names, text};
+use super::{MATERIALIZED, Walk, fields, list, names, text};
 use crate::policy::TableRule;
 use crate::sql::catalogs::functions;
 use crate::sql::tree::Value;
@@ -48,18 +48,42 @@ impl Walk<'_> {
     }
 
     /// Whether a statement's columns may be copies of expressions that are read anew: those of queries in FROM and in WITH, and of the tenant's
-    /// own views.
-    pub(super) fn copies_columns(&self, statement: &Value) -> bool {
-        statement.has(&mut |name, part| match name {
-            "RangeSubselect" => gives_subquery(&part["subquery"]),
-            "CommonTableExpr" => gives_subquery(&part["ctequery"]),
+    /// own views. `everywhere`: also those within WITH queries that are never merged, which nothing outside of them sees.
+    pub(super) fn copies_columns(&self, statement: &Value, everywhere: bool) -> bool {
+        let below = |part: &Value| self.copies_columns(part, everywhere);
+        let by_name = |(name, part): (&str, &Value)| match name {
+            "RangeSubselect" => gives_subquery(&part["subquery"]) || below(part),
             "RangeVar" => {
                 let found = self.catalog.find(text(part, "schemaname"), text(part, "relname"));
                 found.is_some_and(|r| r.kind == 'v' && r.rule == TableRule::Own)
             }
+            "with_clause" => {
+                let recursive = part["recursive"] == Value::Bool(true);
+                list(part, "ctes").iter().filter_map(|q| fields(q, "CommonTableExpr")).any(|q| {
+                    let kept = q["ctematerialized"].as_i64() == Some(MATERIALIZED) || (recursive && is_recursive(q));
+                    match kept {
+                        true => everywhere && below(&q["ctequery"]),
+                        false => gives_subquery(&q["ctequery"]) || below(&q["ctequery"]),
+                    }
+                })
+            }
+            _ => below(part),
+        };
+        match statement {
+            Value::Array(all) => all.iter().any(below),
+            Value::Object(all) => all.iter().any(by_name),
             _ => false,
-        })
+        }
     }
+}
+
+/// A WITH query that certainly names itself, and no query of its own by its name: it is never merged into where it is named.
+fn is_recursive(query: &Value) -> bool {
+    let name = text(query, "ctename");
+    let Some(set) = fields(&query["ctequery"], "SelectStmt").filter(|s| !s["rarg"].is_null()) else { return false };
+    let shadowed = set.has(&mut |kind, part| kind == "CommonTableExpr" && text(part, "ctename") == name);
+    !shadowed
+        && set["rarg"].has(&mut |kind, part| kind == "RangeVar" && text(part, "relname") == name && text(part, "schemaname").is_empty())
 }
 
 /// Whether a query, an arm of it, or one anywhere in it has a subquery among its columns.
