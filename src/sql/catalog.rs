@@ -49,6 +49,8 @@ pub struct Catalog {
     pub search_path: Vec<String>,
     /// Whose it is: of the shared tables, or of one tenant's own place.
     pub home: Home,
+    /// Hidden tables of a place of the tenant's own, and the indexes and sequences that belong to them.
+    pub withheld: BTreeSet<(String, String)>,
     /// By (schema, name): every relation that the policy lists and does not hide.
     pub relations: HashMap<(String, String), Arc<Relation>>,
     /// Functions that the policy lists, as (schema, name).
@@ -202,6 +204,7 @@ impl Catalog {
             ..Self::default()
         };
         let mut problems = catalog.read_relations(policy, answers);
+        catalog.withhold(policy, answers);
         problems.extend(links::check(&mut catalog, rows("relations"), rows("foreign")));
         problems.extend(home::missing(home, rows("namespaces")));
         let listed = policy.postgres.iter().flat_map(|p| &p.functions);
@@ -419,7 +422,7 @@ impl Catalog {
             &self.deferrable,
             sequences,
             &self.system.known,
-            (&self.home, &self.system.hidden, overloads, listed, returning, &self.hazards, &self.parameter_types),
+            (&self.home, &self.withheld, &self.system.hidden, overloads, listed, returning, &self.hazards, &self.parameter_types),
         )
             .hash(&mut hasher);
         hasher.finish()

@@ -1,11 +1,11 @@
 //! A tenant's own place, its database or schema, in a catalog: what is whole its own needs no guard, and what lies elsewhere is not there.
 
-use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation, number, text};
+use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation, Row, Rows, number, text};
 use super::catalogs;
 use super::live::BACKSTOP;
 use crate::policy::layout::Layout;
 use crate::policy::{Backstop, Deciding, FunctionEntry, Home, Place, Policy, PostgresPolicy, TableEntry, TableRule};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The schema that an application takes its tables to be in.
 pub const PUBLIC: &str = "public";
@@ -143,6 +143,26 @@ impl Catalog {
     /// The own relation that a name means.
     pub fn own(&self, schema: &str, name: &str) -> Option<&std::sync::Arc<Relation>> {
         self.find(schema, name).filter(|r| r.is_own() && self.system.schema_of(schema, name).is_none())
+    }
+
+    /// Takes hidden tables' sequences and indexes out of a tenant's own place: what belongs to them is hidden with them.
+    pub(super) fn withhold(&mut self, policy: &Policy, answers: &HashMap<&'static str, Rows>) {
+        let Some(postgres) = policy.postgres.as_ref().filter(|_| self.is_own_place()) else { return };
+        let rows = |name: &str| answers.get(name).map(Vec::as_slice).unwrap_or_default();
+        let (deciding, home) = (Deciding::of(&postgres.tables), self.home.clone());
+        let is_hidden = |row: &&Row| {
+            let (schema, name, kind) = (text(row, 1), text(row, 2), text(row, 3).chars().next().unwrap_or('?'));
+            decide(postgres, &deciding, &home, (&schema, &name, kind)).is_some_and(|d| d.rule == TableRule::Hidden)
+        };
+        let hidden: Vec<&Row> = rows("relations").iter().filter(is_hidden).collect();
+        let tables: HashSet<u32> = hidden.iter().map(|row| number(row, 0)).collect();
+        let belongs = |row: &&Row| text(row, 0) == "R" && text(row, 2) == "R" && tables.contains(&number(row, 3));
+        let parts: HashSet<u32> = rows("edges").iter().filter(belongs).map(|row| number(row, 1)).collect();
+        let others = rows("others").iter().chain(rows("all_sequences")).filter(|row| parts.contains(&number(row, 0)));
+        let named = |row: &Row| Some((home.seen(&text(row, 1))?.to_owned(), text(row, 2)));
+        self.withheld = hidden.into_iter().chain(others).filter_map(named).collect();
+        self.relations.retain(|name, _| !self.withheld.contains(name));
+        self.sequences.retain(|name, _| !self.withheld.contains(name));
     }
 
     /// Whether emptying these relations, with all that refers to them, stays among the tenant's own.

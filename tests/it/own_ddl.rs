@@ -244,3 +244,42 @@ fn nothing_is_made_or_changed_elsewhere() {
     assert_eq!(owner.query("DROP TABLE a CASCADE").unwrap().tag, "DROP TABLE");
     assert_eq!(own.psql("SELECT count(*) FROM b"), "0");
 }
+
+#[test]
+fn what_belongs_to_a_hidden_table_is_hidden_with_it() {
+    const MADE: &str = "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE secrets (x serial PRIMARY KEY, m mood); CREATE INDEX secret_idx ON secrets (m); \
+                        INSERT INTO secrets (m) VALUES ('a'); CREATE TABLE mine (id serial PRIMARY KEY, n int, k int)";
+    let (database, own) = (Postgres::shared().database(), Postgres::shared().database());
+    database.psql(&format!(
+        "CREATE SCHEMA lists; CREATE TABLE lists.countries (code text); CREATE SCHEMA tenant_acme; SET search_path = tenant_acme; {MADE}"
+    ));
+    database.psql("CREATE SCHEMA reports; CREATE STATISTICS reports.st ON n, k FROM tenant_acme.mine");
+    own.psql(MADE);
+    let wall = Wall::for_database(&database, &policy(&own.name));
+    for tenant in ["owner", "acme"] {
+        let mut client = Client::tenant(wall.port("pg"), tenant);
+        for sql in [
+            "SELECT * FROM secrets_x_seq",
+            "SELECT nextval('secrets_x_seq')",
+            "CREATE TABLE z (id int DEFAULT nextval('secrets_x_seq'))",
+            "ALTER SEQUENCE secrets_x_seq RENAME TO z",
+            "ALTER INDEX secrets_pkey RENAME TO z",
+            "DROP INDEX secret_idx",
+            "DROP SEQUENCE secrets_x_seq CASCADE",
+            "DROP TYPE mood CASCADE",
+        ] {
+            let error = client.query(sql).unwrap_err();
+            assert!(["42P01", "0A000"].contains(&error.code.as_str()), "{tenant}: {sql}: {error:?}");
+        }
+        assert_eq!(client.query("SELECT count(*) FROM pg_class WHERE relname LIKE 'secret%'").unwrap().text(), "0", "{tenant}");
+        for told in ["(pg_identify_object(classid, objid, objsubid)).*", "pg_describe_object(classid, objid, objsubid)"] {
+            let told = client.query(&format!("SELECT {told} FROM pg_depend WHERE refobjid = 'mine'::regclass")).unwrap().text();
+            assert!(!told.contains("tenant_") && !told.contains("reports"), "{tenant}: {told}");
+        }
+        assert_eq!(client.query("SELECT count(*) FROM pg_statistic_ext").unwrap().text(), "0");
+        let schema = "SELECT pg_describe_object('pg_namespace'::regclass, relnamespace, 0) FROM pg_class WHERE relname = 'mine'";
+        assert!(!client.query(schema).unwrap().text().contains("tenant_"));
+    }
+    assert_eq!(database.psql("SELECT x, m FROM tenant_acme.secrets"), "1|a");
+    assert_eq!(own.psql("SELECT x, m FROM secrets"), "1|a");
+}

@@ -5,8 +5,15 @@ use crate::sql::home::PUBLIC;
 use crate::sql::live::names::ident;
 
 /// Functions that print an object's schema whatever the search path is.
-const QUALIFIED: &[&str] =
-    &["pg_get_indexdef", "pg_get_ruledef", "pg_get_triggerdef", "pg_get_statisticsobjdef", "pg_get_functiondef", "pg_get_serial_sequence"];
+const QUALIFIED: &[&str] = &[
+    "pg_get_indexdef",
+    "pg_get_ruledef",
+    "pg_get_triggerdef",
+    "pg_get_statisticsobjdef",
+    "pg_get_functiondef",
+    "pg_get_serial_sequence",
+    "pg_describe_object",
+];
 
 /// What the client's own path reads as.
 pub const PATH: &str = "\"$user\", public";
@@ -42,10 +49,22 @@ fn as_public(system: &System, text: &str) -> Option<String> {
 
 /// The expression of a catalog function, with the schema's name as the client knows it.
 pub(super) fn expression(system: &System, function: &str, expression: String) -> String {
+    // It gives a row, in which no text can be put in another's place.
+    if function == "pg_identify_object" && system.own_schema.is_some() {
+        return "pg_catalog.pg_identify_object(CASE WHEN $1::pg_catalog.oid IS NULL THEN $1::pg_catalog.oid END, $2::pg_catalog.oid, $3)"
+            .to_owned();
+    }
     if !QUALIFIED.contains(&function) {
         return expression;
     }
-    as_public(system, &format!("({expression})")).unwrap_or(expression)
+    let shown = as_public(system, &format!("({expression})")).unwrap_or(expression);
+    match (function, &system.own_schema) {
+        // Of a schema it tells the name with no dot behind it.
+        ("pg_describe_object", Some(_)) => {
+            format!("CASE WHEN $1::pg_catalog.oid OPERATOR(pg_catalog.<>) '2615'::pg_catalog.oid THEN {shown} END")
+        }
+        _ => shown,
+    }
 }
 
 /// A text that names an object, as the server is to look it up.

@@ -102,7 +102,7 @@ pub const QUERIES: &[CatalogQuery] = &[
               UNION ALL SELECT DISTINCT 'U', d.objid, CASE d.refclassid WHEN 1259 THEN 'R' WHEN 1255 THEN 'P' ELSE 'T' END, d.refobjid, '', 0::pg_catalog.oid \
               FROM pg_catalog.pg_depend d WHERE d.classid = 2618 AND d.refclassid IN (1259, 1255, 1247) AND d.objid >= 16384 \
               UNION ALL SELECT 'I', i.inhrelid, 'R', i.inhparent, '', 0 FROM pg_catalog.pg_inherits i \
-              UNION ALL SELECT 'S', s.oid, 'R', s.stxrelid, '', 0 FROM pg_catalog.pg_statistic_ext s \
+              UNION ALL SELECT 'S', s.oid, 'R', s.stxrelid, 'N', s.stxnamespace FROM pg_catalog.pg_statistic_ext s \
               UNION ALL SELECT 'N', c.relnamespace, 'R', c.oid, '', 0 FROM pg_catalog.pg_class c WHERE c.oid >= 16384 \
               UNION ALL SELECT 'N', t.typnamespace, 'T', t.oid, '', 0 FROM pg_catalog.pg_type t WHERE t.oid >= 16384 \
               UNION ALL SELECT 'E', d.refobjid, CASE d.classid WHEN 1247 THEN 'T' ELSE 'P' END, d.objid, '', 0 FROM pg_catalog.pg_depend d \

@@ -69,7 +69,7 @@ impl Rewriter<'_> {
             return Err(absent());
         }
         let hidden = self.cx.policy.postgres.as_ref().and_then(|p| p.deciding(seen, name)).is_some_and(|e| e.rule == TableRule::Hidden);
-        if hidden {
+        if hidden || catalog.withheld.contains(&(seen.to_owned(), name.to_owned())) {
             return Err(Refusal::no_relation(name));
         }
         Ok(meant.to_owned())
@@ -107,10 +107,11 @@ impl Rewriter<'_> {
         if left_out!(self.cx, DdlSchema) { Ok(own) } else { own_at(own, &var.schemaname) }
     }
 
-    /// Cascades could reach what stands elsewhere, where the database is not the tenant's alone.
+    /// Cascades could reach what stands elsewhere, where the database is not the tenant's alone, or what is hidden in it.
     pub(super) fn may_cascade(&self, behavior: i32) -> Res<()> {
-        if behavior == DropBehavior::DropCascade as i32 && self.cx.catalog.home.schema().is_some() && !left_out!(self.cx, DdlCascade) {
-            return Err(Refusal::not_understood("CASCADE is not supported in a schema").hint("Drop first what depends on it."));
+        let beyond = self.cx.catalog.home.schema().is_some() || !self.cx.catalog.withheld.is_empty();
+        if behavior == DropBehavior::DropCascade as i32 && beyond && !left_out!(self.cx, DdlCascade) {
+            return Err(Refusal::not_understood("CASCADE is not supported here").hint("Drop first what depends on it."));
         }
         Ok(())
     }

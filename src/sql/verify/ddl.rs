@@ -93,10 +93,19 @@ impl Walk<'_> {
         self.catalog.home.schema().is_none_or(|own| own == meant).then(|| meant.to_owned())
     }
 
+    fn is_withheld(&self, schema: &str, name: &str) -> bool {
+        let path = self.catalog.search_path.first().map_or("public", String::as_str);
+        let schema = if schema.is_empty() { path } else { schema };
+        self.catalog.withheld.iter().any(|(s, n)| s == schema && n == name)
+    }
+
     /// A name of what is made, changed or perhaps absent.
     fn made(&mut self, f: &Value, c: &Value) -> Res<()> {
         let expected = self.schema_for(text(c, "schemaname"));
         let same = text(f, "relname") == text(c, "relname") && text(f, "catalogname").is_empty() && text(c, "catalogname").is_empty();
+        if self.is_withheld(text(c, "schemaname"), text(c, "relname")) {
+            return disagree("DDL on what is hidden");
+        }
         if !same || expected.as_deref() != Some(text(f, "schemaname")) || text(f, "relpersistence") != "p" {
             return disagree("DDL on something that lies elsewhere");
         }
@@ -114,6 +123,9 @@ impl Walk<'_> {
             [schema, bare] => (*schema, bare == name),
             _ => return disagree("DDL on another name"),
         };
+        if self.is_withheld(theirs, name) {
+            return disagree("DDL on what is hidden");
+        }
         if same && self.schema_for(theirs).as_deref() == Some(*schema) { Ok(()) } else { disagree("DDL on something that lies elsewhere") }
     }
 
@@ -241,7 +253,7 @@ impl Walk<'_> {
         if !is_one_of(&f["subtype"], ALTERS) || !f["newowner"].is_null() || !c["newowner"].is_null() {
             return disagree("this form of ALTER TABLE is not proved");
         }
-        if cascades(f) && self.catalog.home.schema().is_some() {
+        if cascades(f) && (self.catalog.home.schema().is_some() || !self.catalog.withheld.is_empty()) {
             return disagree("CASCADE could reach what lies elsewhere");
         }
         match kind(&f["def"]) {
@@ -259,7 +271,7 @@ impl Walk<'_> {
         if !is_one_of(&f["remove_type"], &kinds) || fs.len() != cs.len() {
             return disagree("DROP of something else");
         }
-        if cascades(f) && self.catalog.home.schema().is_some() {
+        if cascades(f) && (self.catalog.home.schema().is_some() || !self.catalog.withheld.is_empty()) {
             return disagree("CASCADE could reach what lies elsewhere");
         }
         for (f, c) in fs.iter().zip(cs) {
