@@ -24,8 +24,10 @@ impl Rewriter<'_> {
             let within = tree.as_object().and_then(|kind| kind.values().next()).map(|fields| &fields["query"]["node"]);
             return self.look_for_catalogs(inner, within.unwrap_or(tree));
         }
-        self.catalogs.worked_out = self.works_out_columns(tree, false);
-        self.catalogs.worked_out_within = self.works_out_columns(tree, true);
+        // Most statements work nothing out, and are walked once.
+        let within = self.works_out_columns(tree, true);
+        self.catalogs.worked_out_within = within;
+        self.catalogs.worked_out = within && self.works_out_columns(tree, false);
         let returning = match node {
             NodeEnum::InsertStmt(x) => x.returning_clause.as_ref(),
             NodeEnum::UpdateStmt(x) => x.returning_clause.as_ref(),

@@ -17,7 +17,9 @@ impl Walk<'_> {
         if let Some(("PrepareStmt" | "DeclareCursorStmt" | "ExplainStmt" | "CopyStmt", inner)) = kind(c) {
             return self.look_for_catalogs(&inner["query"]);
         }
-        (self.copied, self.copied_within) = (self.copies_columns(c, false), self.copies_columns(c, true));
+        self.copied_within = self.copies_columns(c, true);
+        // What is so outside of WITH queries is so somewhere.
+        self.copied = self.copied_within && self.copies_columns(c, false);
         for target in kind(c).map(|(_, write)| list(&write["returning_clause"], "exprs")).unwrap_or_default() {
             self.allow(fields(target, "ResTarget").map_or(&Value::Null, |t| &t["val"]));
         }
