@@ -41,7 +41,7 @@ version: 1
 name: suite
 tenants: { id: '[a-z]+' }
 identity: { static: { tenant: acme } }
-redis: { prefix: '{tenant}:', growth_max_bytes: 536870912 }
+redis: { prefix: '{tenant}:', growth_max_bytes: 536870912, restore: on }
 Y
 cat >"$WORK/partywall.yaml" <<Y
 listeners:

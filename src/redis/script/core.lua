@@ -422,6 +422,9 @@ local function spread(...)
     first = first == nil and 1 or argument('unpack', 2, many, first)
     last = last == nil and #list or argument('unpack', 3, many, last)
     if last - first >= 8000 then raw_error('too many results to unpack', 2) end
+    -- What is given counts against the room, too.
+    if many == 1 then return unpack(list) end
+    if many == 2 then return unpack(list, first) end
     return unpack(list, first, last)
 end
 math = readonly(setmetatable({
