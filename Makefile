@@ -25,7 +25,7 @@ demo-check: install
 	@$${CARGO_TARGET_DIR:-target}/debug/partywall demo --check
 
 bench:
-	@bash tests/install.sh pgbouncer
+	@bash tests/install.sh pgbouncer haproxy nutcracker
 	cargo build --release --bin partywall --example relay
 	python3 benches/bench.py $(ARGS)
 

@@ -133,12 +133,24 @@ def start_pgbouncer(work, target, mode="session"):
     return port, child
 
 
+HAPROXY = """global
+  nbthread 2
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+listen r
+  bind 127.0.0.1:{port}
+  server s 127.0.0.1:{target}
+"""
 TWEMPROXY = """r:
   listen: 127.0.0.1:{port}
   redis: true
   hash: fnv1a_64
   distribution: ketama
-  servers: ["127.0.0.1:{target}:1"]
+  servers:
+   - 127.0.0.1:{target}:1
 """
 ENVOY = """static_resources:
   listeners:
@@ -149,7 +161,7 @@ ENVOY = """static_resources:
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy
           stat_prefix: r
-          settings: {{ op_timeout: 60s, max_buffer_size_before_flush: 1024, buffer_flush_timeout: 0.001s }}
+          settings: {{ op_timeout: 60s }}
           prefix_routes: {{ catch_all_route: {{ cluster: r, key_formatter: "t1:%KEY%" }} }}
   clusters:
   - name: r
@@ -161,11 +173,20 @@ ENVOY = """static_resources:
 """
 
 
-def redis_peers(work, target):
-    """Other proxies that share connections, where they are installed: twemproxy (Debian's nutcracker) as it comes, Envoy putting a prefix before keys."""
+PEERS = {
+    # Copies bytes.
+    "haproxy": ("haproxy", HAPROXY, ["-q", "-db", "-f"]),
+    # These two share connections: twemproxy (Debian's nutcracker) as it comes, Envoy putting a prefix before keys.
+    "twemproxy": ("nutcracker", TWEMPROXY, ["-s", "{stats}", "-c"]),
+    "envoy": ("envoy", ENVOY, ["--concurrency", "1", "--disable-hot-restart", "-l", "off", "-c"]),
+}
+
+
+def peers(work, target, *names):
+    """Other proxies, those that are installed."""
     found = {}
-    for name, program, text, options in (("twemproxy", "nutcracker", TWEMPROXY, ["-s", "{stats}", "-c"]),
-                                         ("envoy", "envoy", ENVOY, ["--concurrency", "1", "--disable-hot-restart", "-l", "off", "-c"])):
+    for name in names:
+        program, text, options = PEERS[name]
         path = shutil.which(program) or shutil.which(program, path="/usr/sbin")
         if path:
             port, file = free_port(), os.path.join(work, name + ".yaml")
@@ -307,7 +328,8 @@ def bench_postgres(work, arguments):
     def wall(name, binary):
         return pgbench_wall(work, direct, name, binary)
 
-    targets = {"direct": (direct, None), "bare relay": start_relay(direct), "pgbouncer": start_pgbouncer(work, direct), **walls(wall, arguments)}
+    targets = {"direct": (direct, None), "bare relay": start_relay(direct), **peers(work, direct, "haproxy"), "pgbouncer": start_pgbouncer(work, direct),
+               **walls(wall, arguments)}
     cases = {}
     for script, label in ((["-S"], "SELECT only"), ([], "TPC-B")):
         for mode in ("simple", "prepared"):
@@ -330,7 +352,7 @@ def bench_redis(work, arguments):
 
     shared = wall("shared", WALL, ", multiplex: { connections: 1 }")
     targets = {"direct": (direct, None), "bare relay": start_relay(direct), **walls(wall, arguments), "partywall, shared": shared,
-               **redis_peers(work, direct)}
+               **peers(work, direct, "haproxy", "twemproxy", "envoy")}
     cases = {}
     for command in ("set", "get", "mset"):
         for pipeline in (1, 16):
