@@ -8,12 +8,13 @@ use crate::identity::{IdentityError, Principal, Shown, chooses};
 use crate::observe::{Audit, Meter, Who};
 use crate::policy::{Backstop, Granted, Home, Policy, Role, TenantId};
 use crate::postgres::audit::Audited;
+use crate::postgres::parameters::{self, Startup};
 use crate::postgres::startup::{First, negotiate, read_first, wants_negotiation};
-use crate::postgres::{Session, encode, errors, own_schema, parameters};
+use crate::postgres::{Session, encode, errors, own_schema};
 use crate::relay::{self, Drain};
-use crate::sql::Refusal;
 use crate::sql::catalogs::quote_name;
 use crate::sql::live::backstop::SETTING;
+use crate::sql::{Refusal, paths};
 use crate::upstream::Stream;
 use crate::upstream::login::For;
 use crate::upstream::postgres::Connection;
@@ -203,8 +204,8 @@ async fn begin(service: &Arc<Service>, client: &mut Client, connection: u64) -> 
 /// The refusal and its name in the metrics.
 pub(super) type Refused = (Refusal, &'static str);
 
-/// The settings that go upstream for these startup parameters. Errors: one that may not.
-pub(super) fn settings(service: &Service, params: &[(String, String)]) -> Result<Vec<(String, String)>, Refused> {
+/// What goes upstream for these startup parameters. Errors: one that may not.
+pub(super) fn settings(service: &Service, params: &[(String, String)]) -> Result<Startup, Refused> {
     let identity = service.startup_parameters();
     parameters::upstream_parameters(params, &identity).map_err(|r| (r, "parameters"))
 }
@@ -216,7 +217,7 @@ pub(super) async fn admit(
     principal: Principal,
     connection: u64,
 ) -> Result<Box<Begun>, Refused> {
-    let mut settings = settings(service, params)?;
+    let Startup { mut settings, search_path } = settings(service, params)?;
     let judge = service.shared.judge.load_full();
     if judge.policy().postgres.as_ref().is_some_and(|p| p.backstop == Backstop::Rls) {
         settings.retain(|(name, _)| !name.eq_ignore_ascii_case(SETTING));
@@ -236,13 +237,12 @@ pub(super) async fn admit(
     if ground.home != Home::Rows {
         settings.retain(|(name, _)| !name.eq_ignore_ascii_case(SETTING));
     }
-    if let Some(own) = ground.home.schema() {
-        settings.retain(|(name, _)| !name.eq_ignore_ascii_case("search_path"));
-        settings.push(("search_path".to_owned(), quote_name(own)));
-    }
+    let own = ground.judge.load_full().for_role(&principal.role);
+    let path = search_path.as_ref().map(|value| paths::at_startup(own.catalog(), value)).transpose().map_err(|r| (r, "parameters"))?;
+    settings.extend(ground.home.schema().map(quote_name).or(search_path).map(|path| ("search_path".to_owned(), path)));
     let upstream = ways::find(service, &ground, settings, (&principal.tenant, connection)).await?;
     meter.begun(&principal.source);
-    let session = upstream.with(Session::new(ground.judge.load_full().for_role(&principal.role), principal.tenant));
+    let session = upstream.with(Session::new(own, principal.tenant).at(path));
     Ok(Box::new(Begun { meter, upstream, session, ground, role: principal.role, until: principal.until }))
 }
 

@@ -105,7 +105,7 @@ pub(super) async fn serve(service: &Arc<Service>, client: Client, own: Option<Pr
 
 /// What the server says of itself to a session that has no tenant yet.
 async fn greeting(service: &Service, params: &[(String, String)], connection: u64) -> Result<Vec<(String, String)>, Refused> {
-    let settings = postgres::settings(service, params)?;
+    let settings = postgres::settings(service, params)?.settings;
     let mut upstream = postgres::connect(service, &service.shared, &settings, (For::Wall, connection)).await?;
     let _ = upstream.stream.write_all(TERMINATE).await;
     Ok(upstream.parameters)

@@ -18,6 +18,8 @@ pub enum Expect {
         done: usize,
         /// Which of the session's judges it was.
         generation: u64,
+        /// Why the statement behind these is refused: the wall's failing one was sent in its place.
+        refusal: Option<Refusal>,
     },
     /// The wall's failing Query in place of a refused one: an error, then ReadyForQuery.
     RefusedScript {

@@ -25,6 +25,7 @@ mod replies;
 mod reread;
 pub mod routing;
 mod rows;
+mod scripts;
 pub mod session;
 pub mod shared;
 pub mod startup;
@@ -49,6 +50,10 @@ pub trait Judging: Send {
     /// The same in a session that has temporary tables.
     fn simple_for(&self, sql: &str, tenant: &TenantId, _temps: &Temps) -> Result<Arc<Script>, Refusal> {
         self.simple(sql, tenant)
+    }
+    /// Of a text that is refused: its first statements, as many as are let through, and why the next one is not. None where that is the first.
+    fn simple_before(&self, _sql: &str, _tenant: &TenantId, _temps: &Temps) -> Option<(Arc<Script>, Refusal)> {
+        None
     }
     /// [`Judging::extended`] in a session that has temporary tables.
     fn extended_for(&self, sql: &str, declared: Declared, tenant: &TenantId, _temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
@@ -121,6 +126,10 @@ impl Judging for Judge {
 
     fn simple_for(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Result<Arc<Script>, Refusal> {
         Judge::simple_for(self, sql, tenant, temps)
+    }
+
+    fn simple_before(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Option<(Arc<Script>, Refusal)> {
+        Judge::simple_before(self, sql, tenant, temps)
     }
 
     fn extended_for(&self, sql: &str, declared: Declared, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {

@@ -12,6 +12,7 @@ use crate::sql::private::{Temps, channel};
 use crate::sql::{Kind, Refusal};
 use bytes::BufMut;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The most channels that a session may listen to.
 const CHANNELS: usize = 10_000;
@@ -51,6 +52,12 @@ struct Savepoint {
 }
 
 impl Own {
+    /// Of a session that begins with this search_path.
+    pub fn at(path: Option<Arc<[String]>>) -> Self {
+        let temps = Temps::with_path(path);
+        Self { before: temps.clone(), temps, ..Self::default() }
+    }
+
     /// ReadyForQuery with this status. Outside a transaction block an error has undone all since the last one.
     pub fn ready(&mut self, status: u8) {
         match (status, self.undone) {

@@ -8,10 +8,18 @@ pub const PINNED: &[(&str, &str)] = &[("client_encoding", "UTF8"), ("standard_co
 /// What an operator says of why it comes; the wall's own.
 const REASON: &str = "partywall.reason";
 
-/// The settings for upstream's startup message, [`PINNED`] first; user and database are not among them. `identity` are the
-/// startup parameters that name the tenant and the role, which never go upstream. Errors: 0A000 for replication and other encodings,
-/// 42501 for a setting that is not safe, 42601 for `options` that cannot be read.
-pub fn upstream_parameters(client: &[(String, String)], identity: &[String]) -> Result<Vec<(String, String)>, Refusal> {
+/// What a client's startup parameters ask for.
+#[derive(Debug, Default)]
+pub struct Startup {
+    /// For upstream's startup message, [`PINNED`] first; user, database and search_path are not among them.
+    pub settings: Vec<(String, String)>,
+    /// The value of search_path, which hangs on the tenant's catalog and is not checked here.
+    pub search_path: Option<String>,
+}
+
+/// Reads a client's startup parameters. `identity` are those that name the tenant and the role, which never go upstream. Errors: 0A000 for replication
+/// and other encodings, 42501 for a setting that is not safe, 42601 for `options` that cannot be read.
+pub fn upstream_parameters(client: &[(String, String)], identity: &[String]) -> Result<Startup, Refusal> {
     let mut settings: Vec<(String, String)> = Vec::new();
     // `options` comes first whatever its place in the message: a parameter of its own overrides it, as in the server.
     for (_, options) in client.iter().filter(|(name, _)| name == "options") {
@@ -27,15 +35,20 @@ pub fn upstream_parameters(client: &[(String, String)], identity: &[String]) -> 
         }
     }
     let mut out: Vec<(String, String)> = PINNED.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let mut search_path = None;
     for (name, value) in settings {
         if identity.iter().any(|own| is_named(&name, own)) || is_named(&name, REASON) {
+            continue;
+        }
+        if name.eq_ignore_ascii_case("search_path") {
+            search_path = Some(value);
             continue;
         }
         let Some(value) = admit(&name, value)? else { continue };
         out.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
         out.push((name, value));
     }
-    Ok(out)
+    Ok(Startup { settings: out, search_path })
 }
 
 /// All settings of a client that nobody guards; the wall's own are not among them. Errors: as in [`upstream_parameters`].

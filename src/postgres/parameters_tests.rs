@@ -9,8 +9,10 @@ fn owned(client: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// Without the two pinned ones, which must stand first.
 fn upstream(client: &[(&str, &str)]) -> Result<Vec<(String, String)>, &'static str> {
-    let all = upstream_parameters(&owned(client), &["partywall.tenant".to_owned(), "partywall.role".to_owned()]).map_err(|r| r.sqlstate)?;
+    let Startup { settings: all, search_path } =
+        upstream_parameters(&owned(client), &["partywall.tenant".to_owned(), "partywall.role".to_owned()]).map_err(|r| r.sqlstate)?;
     assert_eq!(all[..2], owned(PINNED), "{client:?}");
+    assert_eq!(search_path, None);
     let pinned = |n: &str| PINNED.iter().any(|(p, _)| p.eq_ignore_ascii_case(n));
     assert!(!all[2..].iter().any(|(n, _)| pinned(n) || n.eq_ignore_ascii_case("partywall.tenant")), "{all:?}");
     Ok(all[2..].to_vec())
@@ -32,9 +34,16 @@ fn a_parameter_overrides_options_and_the_last_one_counts() {
 }
 
 #[test]
+fn search_path_is_for_the_catalog_to_judge() {
+    let startup = |client: &[(&str, &str)]| upstream_parameters(&owned(client), &[]).unwrap();
+    let both = startup(&[("search_path", "a, b"), ("options", "-c SEARCH_PATH=c")]);
+    assert_eq!((both.search_path.as_deref(), both.settings), (Some("a, b"), owned(PINNED)));
+    assert_eq!(startup(&[("options", "-csearch-path=c")]).search_path.as_deref(), Some("c"));
+}
+
+#[test]
 fn what_could_change_the_session_is_refused() {
     for (name, value, state) in [
-        ("search_path", "x", "42501"),
         ("role", "postgres", "42501"),
         ("session_authorization", "postgres", "42501"),
         ("session_preload_libraries", "x", "42501"),
@@ -46,7 +55,6 @@ fn what_could_change_the_session_is_refused() {
         ("client_encoding", "LATIN1", "0A000"),
         ("client_encoding", "SJIS", "0A000"),
         ("client_encoding", "BIG5", "0A000"),
-        ("options", "-c search_path=evil", "42501"),
         ("options", "-c standard_conforming_strings=off", "42501"),
         ("options", "--standard-conforming-strings=off", "42501"),
         ("options", "-c client_encoding=GBK", "0A000"),

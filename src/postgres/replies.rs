@@ -6,7 +6,7 @@ use super::names::Portal;
 use super::notices::{self, Fate};
 use super::session::{Flow, Session};
 use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES, WireError};
-use super::{Judging, encode, errors, hidden, own_schema};
+use super::{Judging, encode, errors, hidden, own_schema, scripts};
 use crate::session::{Close, Fact, Turn};
 use crate::sql::{Kind, Refusal};
 use bytes::{BufMut, BytesMut};
@@ -149,7 +149,7 @@ impl<J: Judging> Session<J> {
     fn complete(&mut self, frame: &wire::Frame, turn: &mut Turn) -> Result<Option<&'static str>, Close> {
         const UNEXPECTED: Close = Close::UpstreamBroke("reply");
         let (kind, sql, generation) = match self.queue.next().ok_or(UNEXPECTED)? {
-            Expect::Script { sql, script, done, generation } => {
+            Expect::Script { sql, script, done, generation, .. } => {
                 // More completions than statements were judged: the server read the text otherwise.
                 let kind = script.kinds.get(*done).ok_or(UNEXPECTED)?;
                 *done += 1;
@@ -240,6 +240,11 @@ impl<J: Judging> Session<J> {
             },
             Some(Expect::Refused(refusal)) if code == Some(b"26000") => {
                 errors::refusal(out, &as_if_read(refusal.clone(), self.status));
+            }
+            Some(Expect::Script { script, done, refusal: refusal @ Some(_), .. })
+                if *done == script.kinds.len() && code == Some(scripts::FAILS_WITH.as_bytes()) =>
+            {
+                refusal.take().into_iter().for_each(|r| errors::refusal(out, &r));
             }
             next => {
                 let copy = next.as_deref().and_then(Expect::copy_in);

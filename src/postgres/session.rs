@@ -18,9 +18,6 @@ use crate::sql::private::Declared;
 use bytes::BytesMut;
 use std::sync::{Arc, atomic::AtomicBool};
 
-/// A text that no grammar takes; sent in place of a refused Query.
-const FAILING_QUERY: &str = "partywall refused";
-
 const TERMINATE: &[u8] = &[b'X', 0, 0, 0, 4];
 
 /// One client's conversation, from the first ReadyForQuery on (which the shell has passed).
@@ -109,6 +106,12 @@ impl<J: Judging> Session<J> {
             revoked: false,
             copies_by: 0,
         }
+    }
+
+    /// Names are looked up in these schemas from the start.
+    pub fn at(mut self, path: Option<Arc<[String]>>) -> Self {
+        self.own = Own::at(path);
+        self
     }
 
     /// Puts it behind a router: its client cannot reach it but through that.
@@ -236,33 +239,6 @@ impl<J: Judging> Session<J> {
             }
         }
         Ok(Step::Done)
-    }
-
-    fn query(&mut self, frame: &Frame, turn: &mut Turn) -> Step {
-        let judged = wire::query(frame.body()).map_err(|e| errors::unreadable(&e)).and_then(|sql| {
-            let script = self.judge.simple_for(sql, &self.tenant, &self.own.temps)?;
-            if !self.may_run(&script.kinds)? {
-                return Ok(None);
-            }
-            if let Some(step) = self.deallocate(&script, turn)? {
-                return Ok(Some(Err(step)));
-            }
-            encode::query(&mut turn.to_upstream, script.outgoing.as_str()).map_err(|e| errors::unreadable(&e))?;
-            Ok(Some(Ok((sql, script))))
-        });
-        match judged {
-            Ok(Some(Err(step))) => return step,
-            Ok(Some(Ok((sql, script)))) => {
-                self.script_leaves(&script);
-                turn.facts.push(Fact::Permitted);
-                turn.facts.extend(script.assurance.alone.then_some(Fact::Alone));
-                rows::told(&script.assurance, turn);
-                self.queue.push(Expect::Script { sql: sql.into(), script, done: 0, generation: self.generation });
-            }
-            Ok(None) => return Step::Wait,
-            Err(refusal) => self.refuse_script(refusal, turn),
-        }
-        Step::Done
     }
 
     pub(super) fn sync(&mut self, turn: &mut Turn) {
@@ -398,13 +374,6 @@ impl<J: Judging> Session<J> {
             Found::Nothing => Err(names::no_statement(name)),
             Found::Uncertain => Ok(None),
         }
-    }
-
-    /// In place of a message that is answered with ReadyForQuery.
-    pub(super) fn refuse_script(&mut self, refusal: Refusal, turn: &mut Turn) {
-        turn.facts.push(Fact::Refused(refusal.sqlstate));
-        let _ = encode::query(&mut turn.to_upstream, FAILING_QUERY); // has no NUL, so it is written
-        self.queue.push(Expect::RefusedScript { refusal: Some(refusal) });
     }
 
     /// In place of a message of the extended protocol.

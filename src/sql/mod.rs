@@ -25,6 +25,7 @@ pub mod comments;
 pub mod conversions;
 mod explain;
 pub mod fingerprint;
+mod first;
 pub mod functions;
 pub mod hazards;
 mod hidden;

@@ -1,9 +1,9 @@
 //! Sessions with another search_path than the default: the same policy, names looked up in other schemas. Names are sent qualified, so what upstream
 //! itself would find by its path does not matter.
 
-use super::Judge;
 use super::catalog::Catalog;
 use super::private::Temps;
+use super::{Judge, Refusal};
 use std::sync::{Arc, PoisonError};
 
 /// How many paths are kept at a time.
@@ -47,6 +47,24 @@ pub fn path(catalog: &Catalog, values: &[String]) -> Option<Arc<[String]>> {
     // pg_catalog comes first where it is not named, and must not come later: what it hides would show.
     let rest = named.strip_prefix(&["pg_catalog".to_owned()]).unwrap_or(&named);
     (rest.iter().all(known) && !values.iter().any(|v| v == "$user")).then(|| rest.into())
+}
+
+/// The schemas that a value of search_path means, as a startup message has it. Errors: 42501 where [`path`] knows none, or, in a schema of the tenant's own,
+/// where it is another than `public`.
+pub fn at_startup(catalog: &Catalog, value: &str) -> Result<Arc<[String]>, Refusal> {
+    let place = |names: &Vec<String>| catalog.home.schema().is_none() || is_own(names);
+    names(value).filter(place).and_then(|names| path(catalog, &names)).ok_or_else(refused)
+}
+
+/// Does it name nothing but what a tenant knows its own schema as?
+pub fn is_own(names: &[String]) -> bool {
+    !names.is_empty() && names.iter().all(|name| matches!(name.as_str(), "public" | "$user"))
+}
+
+/// Why a path is refused.
+pub fn refused() -> Refusal {
+    Refusal::not_allowed("permission denied to set parameter \"search_path\"")
+        .detail("It may name schemas that the policy lists tables of, or none.")
 }
 
 /// The names in a value of `set_config`, as PostgreSQL's SplitIdentifierString reads them; None where it is anything but plain.

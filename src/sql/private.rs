@@ -66,6 +66,8 @@ pub struct Temps {
     /// The search_path that counts, and the one behind this transaction; None is the default.
     path: Option<Arc<[String]>>,
     lasting: Option<Arc<[String]>>,
+    /// What the session began with, and RESET sets again.
+    first: Option<Arc<[String]>>,
     /// How often the path was set by what may still be undone.
     changes: u32,
     /// Which path counts hangs on what a transaction's end comes to.
@@ -75,6 +77,11 @@ pub struct Temps {
 impl Temps {
     /// The most that a session may have.
     pub const MAX: usize = 1000;
+
+    /// Those of a session that begins with this search_path.
+    pub fn with_path(path: Option<Arc<[String]>>) -> Self {
+        Self { path: path.clone(), lasting: path.clone(), first: path, ..Self::default() }
+    }
 
     /// The table of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Relation>> {
@@ -157,12 +164,12 @@ impl Temps {
                 let gone = self.with_children(names);
                 Arc::make_mut(&mut self.tables).retain(|name, _| !gone.contains(name));
             }
-            Kind::DiscardAll => *self = Self::default(),
+            Kind::DiscardAll => *self = Self::with_path(self.first.clone()),
             Kind::DiscardTemp => self.tables = Arc::default(),
             Kind::SearchPath { path, local } => {
-                self.path.clone_from(path);
+                self.path = path.clone().or_else(|| self.first.clone());
                 if !local {
-                    self.lasting.clone_from(path);
+                    self.lasting.clone_from(&self.path);
                 }
                 (self.changes, self.unsettled) = (self.changes.saturating_add(1), false);
             }

@@ -38,8 +38,12 @@ fn pair() -> Pair {
 
 impl Pair {
     fn clients(&self) -> [Client; 2] {
-        let private = Client::connect(self.private.port, &[("user", "postgres"), ("database", &self.private.name)]).unwrap();
-        [Client::tenant(self.wall.port("pg"), "acme"), private]
+        self.clients_with(&[])
+    }
+
+    fn clients_with(&self, startup: &[(&str, &str)]) -> [Client; 2] {
+        let as_user = |port, more: &[(&str, &str)]| Client::connect(port, &[&[("user", "postgres")], more, startup].concat()).unwrap();
+        [as_user(self.wall.port("pg"), &[("partywall.tenant", "acme")]), as_user(self.private.port, &[("database", &self.private.name)])]
     }
 }
 
@@ -98,15 +102,18 @@ const PLAYS: &[&[&str]] = &[
     &["SET search_path = one; SELECT 1/0"],
     &["SET search_path = one; COMMIT; SELECT 1/0"],
     &["BEGIN; SET search_path = one; ROLLBACK", "BEGIN; SET search_path = two; COMMIT", "ROLLBACK; SET search_path = one"],
+    &["SET search_path = public", "DISCARD ALL"],
     &["SELECT set_config('search_path', 'one', false)", "BEGIN", "SELECT set_config('search_path', 'two', true)", "COMMIT"],
 ];
 
 #[test]
 fn what_is_rolled_back_does_not_count_any_more() {
     let pair = pair();
-    for (extended, play) in [false, true].into_iter().flat_map(|e| PLAYS.iter().map(move |p| (e, p))) {
-        let mut told = pair.clients().map(|mut client| {
-            let mut all = Vec::new();
+    let begun: [&[(&str, &str)]; 3] = [&[], &[("search_path", "two, public")], &[("options", "-c search_path=\"one\",two")]];
+    let plays = [false, true].into_iter().flat_map(|e| PLAYS.iter().map(move |p| (e, p)));
+    for (startup, (extended, play)) in begun.into_iter().flat_map(|s| plays.clone().map(move |p| (s, p))) {
+        let mut told = pair.clients_with(startup).map(|mut client| {
+            let mut all = vec![shown(&client.query("SHOW search_path")), shown(&client.query("SELECT here FROM t"))];
             for step in *play {
                 if extended && !step.contains("; ") {
                     all.push(shown(&client.extended(step, &[])));
@@ -119,7 +126,7 @@ fn what_is_rolled_back_does_not_count_any_more() {
             all
         });
         let private = std::mem::take(&mut told[1]);
-        assert_eq!(told[0], private, "{play:?}, extended: {extended}");
+        assert_eq!(told[0], private, "{play:?}, extended: {extended}, begun with {startup:?}");
     }
 }
 
@@ -159,20 +166,35 @@ fn a_pipeline_waits_until_it_is_known_what_counts() {
 fn one_query_of_many_statements_is_refused_rather_than_guessed() {
     let pair = pair();
     let [mut acme, _] = pair.clients();
-    for sql in [
-        "BEGIN; SET search_path = one; ROLLBACK; SELECT here FROM t",
-        "BEGIN; SET search_path = one; SET search_path = two; COMMIT; SELECT here FROM t",
-        "BEGIN; SET search_path = one; SAVEPOINT a; SET search_path = public; ROLLBACK TO a; SELECT here FROM t",
+    for (sql, after) in [
+        ("BEGIN; SET search_path = one; ROLLBACK; SELECT here FROM t", "public"),
+        ("BEGIN; SET search_path = one; SET search_path = two; COMMIT; SELECT here FROM t", "two"),
+        ("BEGIN; SET search_path = one; SAVEPOINT a; SET search_path = public; ROLLBACK TO a; SELECT here FROM t; COMMIT", "two"),
     ] {
         assert_eq!(acme.query(sql).unwrap_err().code, "0A000", "{sql}");
-        assert_eq!(acme.query("SELECT here FROM t").unwrap().text(), "public", "after {sql}");
+        // What stands before it is done, as a server's own failure leaves it.
+        acme.query("ROLLBACK").unwrap();
+        assert_eq!(acme.query("SELECT here FROM t").unwrap().text(), after, "after {sql}");
     }
+    acme.query("RESET search_path").unwrap();
     acme.query("BEGIN").unwrap();
     acme.query("SET search_path = one").unwrap();
     assert_eq!(acme.query("ROLLBACK; SELECT here FROM t").unwrap_err().code, "0A000");
-    acme.query("ROLLBACK").unwrap();
+    assert_eq!(acme.query("SELECT here FROM t").unwrap().text(), "public");
     let answers = acme.simple("BEGIN; SET search_path = one; SELECT here FROM two.t; COMMIT; SELECT here FROM two.t; RESET search_path");
     let told: Vec<String> = answers.iter().map(shown).collect();
     assert!(told.iter().filter(|t| *t == "SELECT 1 two").count() == 2, "{told:?}");
     assert_eq!(acme.query("SELECT here FROM t").unwrap().text(), "public");
+}
+
+#[test]
+fn a_path_that_the_policy_does_not_know_lets_nobody_in() {
+    let pair = pair();
+    for path in ["pg_temp, one", "nowhere", "information_schema", "one, pg_catalog", "one;two", ""] {
+        let begun = Client::connect(pair.wall.port("pg"), &[("user", "postgres"), ("partywall.tenant", "acme"), ("search_path", path)]);
+        match path {
+            "" => assert_eq!(begun.unwrap().query("SELECT here FROM t").unwrap_err().code, "42P01"),
+            _ => assert_eq!(begun.err().unwrap().code, "42501", "{path}"),
+        }
+    }
 }

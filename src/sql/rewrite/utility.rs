@@ -108,16 +108,10 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
 fn search_path(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
     let wanted: Option<Vec<String>> = x.args.iter().map(constant).collect();
     let in_schema = catalog.home.schema().is_some();
-    let own = |w: &Vec<String>| !w.is_empty() && w.iter().all(|s| matches!(s.as_str(), "public" | "$user"));
-    match wanted.filter(|w| !in_schema || own(w)).and_then(|w| paths::path(catalog, &w)) {
+    match wanted.filter(|w| !in_schema || paths::is_own(w)).and_then(|w| paths::path(catalog, &w)) {
         Some(path) => Ok(Kind::SearchPath { path: Some(path), local: x.is_local }),
-        None => Err(no_path()),
+        None => Err(paths::refused()),
     }
-}
-
-fn no_path() -> Refusal {
-    Refusal::not_allowed("permission denied to set parameter \"search_path\"")
-        .detail("It may name schemas that the policy lists tables of, or none.")
 }
 
 /// `SELECT set_config('search_path', '…', false)` and nothing else; the name is qualified in place. None where the statement is another.
@@ -140,10 +134,10 @@ pub(super) fn path_call(catalog: &crate::sql::Catalog, select: &mut SelectStmt) 
     }
     // The path is pinned there; SET says it in the client's words.
     if catalog.home.schema().is_some() {
-        return Err(no_path());
+        return Err(paths::refused());
     }
-    let path = string(value).and_then(|v| paths::path(catalog, &paths::names(&v)?)).ok_or_else(no_path)?;
-    let Some(local) = truth(local) else { return Err(no_path()) };
+    let path = string(value).and_then(|v| paths::path(catalog, &paths::names(&v)?)).ok_or_else(paths::refused)?;
+    let Some(local) = truth(local) else { return Err(paths::refused()) };
     call.funcname = vec![nodes::string("pg_catalog"), nodes::string("set_config")];
     Ok(Some(Kind::SearchPath { path: Some(path), local }))
 }
