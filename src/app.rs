@@ -3,13 +3,13 @@
 use crate::config::{self, Config, Files, Protocol};
 use crate::listen::attempts::Attempts;
 use crate::listen::cancel::CancelKeys;
-use crate::listen::homes::{Ground, Homes, has_rows};
-use crate::listen::{Door, Service, Socket, Workers, redis, run};
+use crate::listen::ground::Ground;
+use crate::listen::homes::{Homes, has_rows};
+use crate::listen::renewal::lines;
+use crate::listen::{Door, Service, Socket, Workers, keep, redis, run};
 use crate::observe::{Metrics, Upstream};
 use crate::policy::{Home, Layouts, Policy};
 use crate::relay::{self, Drain};
-use crate::sql::Judge;
-use crate::sql::catalog::CatalogProblem;
 use crate::upstream::postgres::{ConnectError, Target};
 use crate::upstream::redis::{Backstop, Event, Keeper, Multiplex};
 use anyhow::{Context, bail};
@@ -24,7 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// From SIGTERM to the end of sessions that are still in a transaction.
 const DRAIN: Duration = Duration::from_secs(30);
-/// A stale catalog is read again at most this often: a client can cause it.
+/// How often files are looked at, and idle connections are given back.
 const REFRESH: Duration = Duration::from_secs(2);
 
 /// Wrong requests to cancel in a minute that a source may send: some come too late.
@@ -59,8 +59,9 @@ pub async fn serve(path: &Path, workers: Workers) -> anyhow::Result<()> {
     // Before anybody is served: until they are heard, a SIGTERM ends the process, and what its clients are in the midst of.
     let mut signals = Signals::hear()?;
     let (drain, watcher) = watch::channel(0u8);
+    let drain = Arc::new(drain);
     let mut running = tokio::select! {
-        running = start(path, workers, watcher) => running?,
+        running = start(path, workers, watcher, &drain) => running?,
         // One that waits for its servers has nothing to drain.
         () = signals.end() => return Ok(()),
     };
@@ -89,7 +90,7 @@ struct Running {
 }
 
 /// Reads the configuration and starts its listeners, one after the other. Errors: as of [`serve`].
-async fn start(path: &Path, workers: Workers, watcher: Drain) -> anyhow::Result<Running> {
+async fn start(path: &Path, workers: Workers, watcher: Drain, drain: &Arc<watch::Sender<u8>>) -> anyhow::Result<Running> {
     let (config, workers) = (load(path)?, Arc::new(workers));
     let metrics = Arc::new(Metrics::default());
     let (mut services, mut tasks) = (Services::default(), JoinSet::new());
@@ -102,6 +103,7 @@ async fn start(path: &Path, workers: Workers, watcher: Drain) -> anyhow::Result<
                 let service = Arc::new(postgres_service(listener, metrics.clone(), &socket).await?);
                 services.postgres.push(service.clone());
                 tasks.spawn(crate::listen::watch::watch(service.clone(), watcher.clone()));
+                tasks.spawn(keep(service.clone(), drain.clone(), watcher.clone()));
                 tasks.spawn(run(service, socket, workers.clone(), watcher.clone()));
             }
             Protocol::Redis => {
@@ -168,18 +170,19 @@ impl Services {
 async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<Service> {
     let door = Door::open(listener)?;
     let target = Target::new(&listener.upstream).with_context(|| format!("upstream `{}`", listener.upstream.name))?;
-    let rows = has_rows(&listener.policy);
-    let judge = if rows { judge(&target, listener).await? } else { Judge::new(listener.policy.clone(), Arc::default()) };
+    let shared = ground(target, listener).await?;
     let (name, policy) = (&listener.name, &listener.policy.name);
-    let shared = if rows { format!("{} tables of", judge.catalog().relations.len()) } else { "each tenant's own place, by".to_owned() };
-    println!("{name}: postgres on {} → {} ({shared} policy `{policy}`)", socket.address(), listener.upstream.address);
+    let tables = || format!("{} tables of", shared.judge.load().catalog().relations.len());
+    let what = if has_rows(&listener.policy) { tables() } else { "each tenant's own place, by".to_owned() };
+    println!("{name}: postgres on {} → {} ({what} policy `{policy}`)", socket.address(), listener.upstream.address);
     Ok(Service {
         door,
-        shared: Arc::new(Ground::new(Home::Rows, target, judge).with_pool(&listener.upstream, &metrics)),
+        shared: Arc::new(shared.with_pool(&listener.upstream, &metrics)),
         homes: Homes::default(),
         keys: CancelKeys::default(),
         cancels: Attempts::new(CANCELS),
         metrics,
+        reloads: tokio::sync::Notify::new(),
     })
 }
 
@@ -264,23 +267,14 @@ fn load(path: &Path) -> anyhow::Result<Config> {
     })
 }
 
-async fn judge(target: &Target, listener: &config::Listener) -> anyhow::Result<Judge> {
-    match target.catalog(&listener.policy).await {
-        Ok(catalog) => Ok(Judge::new(listener.policy.clone(), Arc::new(catalog))),
+async fn ground(target: Target, listener: &config::Listener) -> anyhow::Result<Ground> {
+    match Ground::open(Home::Rows, target, listener.policy.clone()).await {
         Err(ConnectError::Catalog(problems)) => bail!(lines(&problems)),
-        Err(error) => Err(error).with_context(|| format!("upstream `{}` at {}", listener.upstream.name, listener.upstream.address)),
+        other => other.with_context(|| format!("upstream `{}` at {}", listener.upstream.name, listener.upstream.address)),
     }
 }
 
-fn lines(problems: &[CatalogProblem]) -> String {
-    let line = |p: &CatalogProblem| {
-        let place = p.place.as_ref().map(|at| format!("{}:{}: ", at.file, at.line)).unwrap_or_default();
-        format!("{place}{}; {}", p.message, p.fix)
-    };
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// SIGHUP reloads, a stale catalog is read again; SIGTERM and SIGINT end it.
+/// SIGHUP reloads; SIGTERM and SIGINT end it. Nothing here waits for a server: [`keep`] does.
 async fn wait_for_the_end(path: &Path, services: &Services, signals: &mut Signals, drain: &watch::Sender<u8>) {
     loop {
         tokio::select! {
@@ -288,7 +282,7 @@ async fn wait_for_the_end(path: &Path, services: &Services, signals: &mut Signal
             _ = signals.int.recv() => return,
             _ = signals.hup.recv() => match load(path) {
                 Ok(config) => {
-                    reload(services, &config).await;
+                    reload(services, &config);
                     // The policies may name other files.
                     services.refresh();
                     // The same again: who only listens looks at what holds now.
@@ -299,20 +293,16 @@ async fn wait_for_the_end(path: &Path, services: &Services, signals: &mut Signal
             () = tokio::time::sleep(REFRESH) => {
                 services.refresh();
                 for service in &services.postgres {
-                    let policy = service.shared.judge.load().policy().clone();
-                    let grounds: Vec<_> = std::iter::once(service.shared.clone()).chain(service.homes.grounds()).collect();
-                    grounds.iter().filter_map(|g| g.pool.as_ref()).for_each(|pool| pool.prune());
-                    for ground in grounds.into_iter().filter(|g| g.stale.swap(false, Ordering::Relaxed)) {
-                        renew(service, &ground, policy.clone()).await;
-                    }
+                    let grounds = std::iter::once(service.shared.clone()).chain(service.homes.grounds());
+                    grounds.filter_map(|g| g.pool.clone()).for_each(|pool| pool.prune());
                 }
             }
         }
     }
 }
 
-/// Policies and catalogs are renewed; listeners stay as they are until a restart.
-async fn reload(services: &Services, config: &Config) {
+/// Policies are renewed; listeners stay as they are until a restart.
+fn reload(services: &Services, config: &Config) {
     for service in &services.redis {
         match config.listeners.iter().find(|l| l.name == service.door.config.name) {
             Some(listener) if listener.policy.version == service.policy.load().version => {}
@@ -330,13 +320,7 @@ async fn reload(services: &Services, config: &Config) {
                 // A session stays where its connection is: another place is another connection.
                 tracing::error!(listener = service.door.config.name, "`layout` is another: the old policy stays until a restart");
             }
-            Some(listener) => {
-                renew(service, &service.shared, listener.policy.clone()).await;
-                let policy = service.shared.judge.load().policy().clone();
-                for ground in service.homes.grounds() {
-                    renew(service, &ground, policy.clone()).await;
-                }
-            }
+            Some(listener) => service.reload(listener.policy.clone()),
             None => tracing::warn!(listener = service.door.config.name, "gone from the configuration; it stays until a restart"),
         }
     }
@@ -344,16 +328,4 @@ async fn reload(services: &Services, config: &Config) {
 
 fn layouts(policy: &Policy) -> Layouts {
     policy.postgres.as_ref().map(|p| p.layouts.clone()).unwrap_or_default()
-}
-
-async fn renew(service: &Service, ground: &Ground, policy: Arc<Policy>) {
-    let place = ground.home.name();
-    match ground.renew(policy).await {
-        Ok(false) => {}
-        Ok(true) => tracing::info!(listener = service.door.config.name, place, "policy and catalog renewed"),
-        Err(ConnectError::Catalog(problems)) => {
-            tracing::error!(listener = service.door.config.name, place, error = lines(&problems), "the old policy and catalog stay");
-        }
-        Err(error) => tracing::error!(listener = service.door.config.name, place, %error, "the old policy and catalog stay"),
-    }
 }

@@ -67,7 +67,7 @@ impl Plan {
         let target = Target::new(&listener.upstream)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answers = runtime
-            .block_on(target.answers(BACKSTOP.iter().chain(QUERIES).collect()))
+            .block_on(target.answers(BACKSTOP.iter().chain(QUERIES).map(Into::into).collect()))
             .with_context(|| listener.upstream.address.clone())?;
         Ok(plan(&listener.policy, &Live::read(&listener.policy, &answers), self.tenant.as_deref()))
     }

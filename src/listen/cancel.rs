@@ -1,6 +1,6 @@
 //! Cancel keys: the wall's own, for the server's never reach a client. Source: the manual's "Message Flow", section "Canceling Requests in Progress".
 
-use super::homes::Ground;
+use super::ground::Ground;
 use super::{Service, Whom};
 use crate::policy::Peer;
 use std::collections::HashMap;

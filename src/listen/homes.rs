@@ -1,40 +1,17 @@
 //! The places of tenants: each with the way to it and the judge of its catalog, read when the first connection needs it.
 
+use super::ground::Ground;
 use crate::config::Listener;
 use crate::observe::Metrics;
 use crate::policy::{Home, Policy, TenantId};
-use crate::pool::Pool;
-use crate::postgres::parameters::PINNED;
-use crate::sql::catalog::Rows;
-use crate::sql::catalogs::quote_name;
-use crate::sql::{Catalog, Judge};
 use crate::upstream::postgres::{ConnectError, Target};
-use arc_swap::ArcSwap;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
 /// Places whose catalogs are kept at once; beyond it the one that has been idle for longest goes.
 const PLACES: usize = 256;
-
-/// A place: what holds there, and the way to it.
-pub struct Ground {
-    /// Which one.
-    pub home: Home,
-    /// Where it leads.
-    pub target: Target,
-    /// Replaced by a reload; live sessions take the new one.
-    pub judge: ArcSwap<Judge>,
-    /// Grows with each reload, so that a session sees cheaply that there is another judge.
-    pub generation: AtomicU64,
-    /// Upstream said that its catalog has changed.
-    pub stale: Arc<AtomicBool>,
-    /// What told of its catalog when it was looked at last; None where it has to be read again in any case.
-    pub seen: Mutex<Option<Rows>>,
-    /// Connections there that clients share.
-    pub pool: Option<Arc<Pool>>,
-}
 
 /// Why a tenant is not let to its place.
 #[derive(Debug, thiserror::Error)]
@@ -57,48 +34,6 @@ pub enum Closed {
     /// A password or certificate cannot be read.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
-}
-
-impl Ground {
-    /// A ground whose catalog is read.
-    pub fn new(home: Home, target: Target, judge: Judge) -> Self {
-        let (judge, generation, stale) = (ArcSwap::from_pointee(judge), AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
-        Self { home, target, judge, generation, stale, seen: Mutex::default(), pool: None }
-    }
-
-    /// The same, where the upstream says that its connections are shared.
-    #[must_use]
-    pub fn with_pool(mut self, upstream: &crate::config::Upstream, metrics: &Metrics) -> Self {
-        let mut base: Vec<(String, String)> = PINNED.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        base.extend(self.home.schema().map(|own| ("search_path".to_owned(), quote_name(own))));
-        let pool = |config: &crate::config::Pool| Pool::new(self.target.clone(), base, config.clone(), metrics.pool(&upstream.name));
-        self.pool = upstream.pool.as_ref().map(pool).map(Arc::new);
-        self
-    }
-
-    /// Reads the catalog again, for this policy. True where it is another than before.
-    pub async fn renew(&self, policy: Arc<Policy>) -> Result<bool, ConnectError> {
-        let renewed = self.read_again(policy).await;
-        if renewed.is_err() {
-            // What was seen has not come in.
-            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        renewed
-    }
-
-    async fn read_again(&self, policy: Arc<Policy>) -> Result<bool, ConnectError> {
-        let current = self.judge.load_full();
-        let policy = if policy.version == current.policy().version { current.policy().clone() } else { policy };
-        // Nobody lives in the shared tables: nothing of them is asked for.
-        let idle = self.home == Home::Rows && !has_rows(&policy);
-        let catalog = if idle { Catalog::default() } else { self.target.catalog_for(&policy, &self.home).await? };
-        if catalog.version == current.catalog().version && policy.version == current.policy().version {
-            return Ok(false);
-        }
-        self.judge.store(Arc::new(Judge::new(policy, Arc::new(catalog))));
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        Ok(true)
-    }
 }
 
 /// Whether some tenant may live in the shared tables.
@@ -146,10 +81,8 @@ impl Homes {
         let loaded = slot
             .ground
             .get_or_try_init(|| async {
-                let target = Target::new(&upstream)?;
-                let catalog = target.catalog_for(&policy, &home).await?;
-                let judge = Judge::new(policy.clone(), Arc::new(catalog));
-                Ok::<_, Closed>(Arc::new(Ground::new(home.clone(), target, judge).with_pool(&upstream, metrics)))
+                let ground = Ground::open(home.clone(), Target::new(&upstream)?, policy.clone()).await?;
+                Ok::<_, Closed>(Arc::new(ground.with_pool(&upstream, metrics)))
             })
             .await;
         let ground = match loaded {
@@ -160,9 +93,9 @@ impl Homes {
             }
         };
         // A reload may have come while the catalog was read.
-        let now = shared.judge.load().policy().clone();
-        if now.version != ground.judge.load().policy().version {
-            ground.renew(now).await?;
+        ground.want(shared.judge.load().policy().clone());
+        if ground.is_behind() {
+            ground.catch_up().await?;
         }
         Ok(ground)
     }

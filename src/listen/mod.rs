@@ -5,6 +5,7 @@ mod authenticate;
 pub mod cancel;
 mod door;
 mod files;
+pub mod ground;
 pub mod homes;
 mod operator;
 mod postgres;
@@ -12,6 +13,7 @@ mod prefixed;
 mod proxy;
 pub mod redis;
 mod redis_operator;
+pub mod renewal;
 mod statement;
 mod tls;
 mod tunnel;
@@ -20,6 +22,7 @@ mod ways;
 mod workers;
 
 pub use door::Door;
+pub use renewal::keep;
 pub use workers::Workers;
 
 use crate::config::Source;
@@ -79,7 +82,7 @@ pub struct Service {
     /// What its connections come through, and its configuration.
     pub door: Door,
     /// Where it leads: the shared tables, for tenants that live there.
-    pub shared: Arc<homes::Ground>,
+    pub shared: Arc<ground::Ground>,
     /// The places of tenants that have their own.
     pub homes: homes::Homes,
     /// Cancel keys of live connections.
@@ -88,6 +91,8 @@ pub struct Service {
     pub cancels: attempts::Attempts,
     /// Of the process.
     pub metrics: Arc<Metrics>,
+    /// There is another policy.
+    pub reloads: tokio::sync::Notify,
 }
 
 /// A bound socket.
@@ -213,6 +218,12 @@ async fn arrive<S: Serve>(service: Arc<S>, stream: Accepted, mut shown: Shown, d
 }
 
 impl Service {
+    /// From now on this policy is to hold, as soon as may be.
+    pub fn reload(&self, policy: Arc<crate::policy::Policy>) {
+        self.shared.want(policy);
+        self.reloads.notify_one();
+    }
+
     /// The startup parameters that say who the client is.
     fn startup_parameters(&self) -> Vec<String> {
         let judge = self.shared.judge.load();

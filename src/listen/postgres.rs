@@ -1,6 +1,6 @@
 //! A PostgreSQL client from its first byte to the relay. Source: the manual's "Message Flow", section "Start-up".
 
-use super::homes::Ground;
+use super::ground::Ground;
 use super::prefixed::Prefixed;
 use super::ways::{self, Way};
 use super::{HANDSHAKE, Rest, Service, authenticate, cancel, door, operator, statement, tls};

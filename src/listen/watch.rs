@@ -1,7 +1,7 @@
 //! Whether upstream's catalogs have changed without a word: whoever judges by them is to know, whatever statement comes next.
 
 use super::Service;
-use super::homes::Ground;
+use super::ground::Ground;
 use crate::policy::Home;
 use crate::relay::{self, Drain};
 use std::sync::atomic::Ordering;

@@ -1,6 +1,6 @@
 //! How a session gets to its server: by a connection of its own, or by those that are lent to it.
 
-use super::homes::Ground;
+use super::ground::Ground;
 use super::{HANDSHAKE, Service, Whom};
 use crate::policy::TenantId;
 use crate::pool::{Asker, Greeting, Holder, NoLoan, Pool};

@@ -81,6 +81,7 @@ pub struct Metrics {
     rows: Family<RowLabels, Counter>,
     mismatches: Family<TenantLabels, Counter>,
     withheld: Family<TenantLabels, Counter>,
+    reloads: Family<ConnectionLabels, Counter>,
     upstream_open: Family<UpstreamLabels, Gauge>,
     upstream_failed: Family<UpstreamLabels, Counter>,
     pools: pool::Pools,
@@ -106,6 +107,8 @@ impl Default for Metrics {
         registry.register("row_mismatch", "Sessions ended because a row was another tenant's", Family::clone(&mismatches));
         let withheld = Family::default();
         registry.register("withheld_notices", "Notices of PostgreSQL's that did not reach the client", Family::clone(&withheld));
+        let reloads = Family::default();
+        registry.register("reloads", "Policies and catalogs read again, by what came of it", Family::clone(&reloads));
         let pools = pool::Pools::new(&mut registry);
         let (upstream_open, upstream_failed) = (Family::default(), Family::default());
         registry.register("multiplex_connections", "Redis connections that clients share, and that one has", Family::clone(&upstream_open));
@@ -121,6 +124,7 @@ impl Default for Metrics {
             rows,
             mismatches,
             withheld,
+            reloads,
             upstream_open,
             upstream_failed,
             pools,
@@ -143,6 +147,11 @@ impl Metrics {
     /// Counts how a connection began: `served`, or the reason why not.
     pub fn connection(&self, listener: &str, outcome: &str) {
         self.connections.get_or_create(&ConnectionLabels { listener: listener.to_owned(), outcome: outcome.to_owned() }).inc();
+    }
+
+    /// Counts what came of a policy or catalog that was read again.
+    pub fn reload(&self, listener: &str, outcome: &str) {
+        self.reloads.get_or_create(&ConnectionLabels { listener: listener.to_owned(), outcome: outcome.to_owned() }).inc();
     }
 
     /// Counts what happens to connections upstream.

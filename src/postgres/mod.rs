@@ -36,6 +36,7 @@ pub use session::Session;
 
 use crate::policy::TenantId;
 use crate::sql::catalog::Rows;
+use crate::sql::home::{Question, queries};
 use crate::sql::private::{Declared, Temps};
 use crate::sql::{Catalog, Judge, Outgoing, Prepared, Refusal, Script};
 use std::collections::HashMap;
@@ -73,8 +74,8 @@ pub trait Judging: Send {
     fn is_own_place(&self) -> bool {
         false
     }
-    /// What to ask for a judge of the catalog as it is now: names and texts.
-    fn catalog_queries(&self) -> Vec<(&'static str, &'static str)> {
+    /// What to ask for a judge of the catalog as it is now.
+    fn catalog_queries(&self) -> Vec<Question> {
         Vec::new()
     }
     /// A judge by the same policy on the catalog that these answers tell; None where they tell none.
@@ -103,8 +104,8 @@ impl Judging for Judge {
         Judge::catalog(self).is_own_place()
     }
 
-    fn catalog_queries(&self) -> Vec<(&'static str, &'static str)> {
-        crate::sql::home::queries(self.policy(), &Judge::catalog(self).home).into_iter().map(|q| (q.name, q.sql)).collect()
+    fn catalog_queries(&self) -> Vec<Question> {
+        queries(self.policy(), &Judge::catalog(self).home)
     }
 
     fn reread(&self, answers: &HashMap<&'static str, Rows>) -> Option<Self> {

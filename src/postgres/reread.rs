@@ -8,6 +8,7 @@ use super::wire::{self, Frame, Reader, UPSTREAM_BYTES};
 use super::{Judging, encode};
 use crate::session::{Close, Fact, Turn};
 use crate::sql::catalog::Rows;
+use crate::sql::home::Question;
 use crate::sql::{Kind, Refusal};
 use bytes::BytesMut;
 use std::collections::HashMap;
@@ -99,17 +100,18 @@ impl<J: Judging> Session<J> {
         if self.status == b'E' || pending || !(self.made.stale || ended) {
             return Ok(());
         }
+        let own = |name, sql: &'static str| Question { name, sql: sql.into() };
         let mut queries = self.judge.catalog_queries();
-        queries.insert(0, ("steady", STEADY));
+        queries.insert(0, own("steady", STEADY));
         if self.status == b'T' {
             // One of them changes the path for its transaction, which here is the client's.
-            queries.insert(0, ("begin", "SAVEPOINT partywall"));
-            queries.extend([("undo", "ROLLBACK TO SAVEPOINT partywall"), ("end", "RELEASE SAVEPOINT partywall")]);
+            queries.insert(0, own("begin", "SAVEPOINT partywall"));
+            queries.extend([own("undo", "ROLLBACK TO SAVEPOINT partywall"), own("end", "RELEASE SAVEPOINT partywall")]);
         }
-        let text: Vec<&str> = queries.iter().map(|(_, sql)| *sql).collect();
+        let text: Vec<&str> = queries.iter().map(|q| q.sql.as_ref()).collect();
         encode::query(&mut turn.to_upstream, &text.join(";\n")).map_err(|_| BROKEN)?;
         self.unnamed_is_gone();
-        let names = queries.into_iter().map(|(name, _)| name).collect();
+        let names = queries.into_iter().map(|q| q.name).collect();
         self.queue.push(Expect::Catalog(Asked { names, ..Asked::default() }));
         self.made.stale = true;
         Ok(())

@@ -3,9 +3,11 @@
 use super::catalog::{Catalog, CatalogProblem, CatalogQuery, Column, QUERIES, Relation, Row, Rows, number, text};
 use super::catalogs;
 use super::live::BACKSTOP;
+use super::queries::SPOKEN_OF;
 use crate::policy::layout::Layout;
 use crate::policy::{Backstop, Deciding, FunctionEntry, Home, Place, Policy, PostgresPolicy, TableEntry, TableRule};
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The schema that an application takes its tables to be in.
 pub const PUBLIC: &str = "public";
@@ -45,10 +47,26 @@ pub(super) fn decide(postgres: &PostgresPolicy, deciding: &Deciding<'_>, home: &
     }
 }
 
+/// A query as it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Of the query.
+    pub name: &'static str,
+    /// The text.
+    pub sql: Cow<'static, str>,
+}
+
+impl From<&'static CatalogQuery> for Question {
+    fn from(query: &'static CatalogQuery) -> Self {
+        Self { name: query.name, sql: query.sql.into() }
+    }
+}
+
 /// What is to be asked of upstream for those who live at `home`: nothing that only another policy would need.
-pub fn queries(policy: &Policy, home: &Home) -> Vec<&'static CatalogQuery> {
+pub fn queries(policy: &Policy, home: &Home) -> Vec<Question> {
     let rules = policy.postgres.as_ref();
-    let hides = rules.is_some_and(|p| p.tables.iter().any(|t| matches!(t.rule, TableRule::Scoped { hidden: true, .. })));
+    let hides =
+        *home == Home::Rows && rules.is_some_and(|p| p.tables.iter().any(|t| matches!(t.rule, TableRule::Scoped { hidden: true, .. })));
     let backstop = *home == Home::Rows && rules.is_some_and(|p| p.backstop != Backstop::None);
     let asked = |q: &&CatalogQuery| match q.name {
         catalogs::PARTS => hides,
@@ -56,7 +74,37 @@ pub fn queries(policy: &Policy, home: &Home) -> Vec<&'static CatalogQuery> {
         _ => true,
     };
     let all = QUERIES.iter().chain(catalogs::QUERIES).filter(asked);
-    all.chain(BACKSTOP.iter().filter(|_| backstop)).collect()
+    let schemas = spoken_of(policy, home);
+    let text = |q: &'static CatalogQuery| Question {
+        sql: if q.sql.contains(SPOKEN_OF) { q.sql.replace(SPOKEN_OF, &schemas).into() } else { q.sql.into() },
+        ..q.into()
+    };
+    all.chain(BACKSTOP.iter().filter(|_| backstop)).map(text).collect()
+}
+
+/// Of the schema `n`, the schemas that the policy speaks of. What prints a view's query or an expression waits for whoever has locked what it reads:
+/// a tenant's own place is no matter of others.
+fn spoken_of(policy: &Policy, home: &Home) -> String {
+    let entries = policy.postgres.iter().flat_map(|p| &p.tables);
+    let patterns = |entry: &TableEntry| {
+        let escaped = entry.schema.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        escaped.replace('*', "%").replace('?', "_")
+    };
+    let named = |all: BTreeSet<String>| match all.len() {
+        0 => "false".to_owned(),
+        _ => format!(
+            "n.nspname::pg_catalog.text LIKE ANY (ARRAY[{}])",
+            all.iter().map(|p| catalogs::quote_text(p)).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    match home {
+        Home::Rows => named(entries.map(patterns).collect()),
+        Home::Schema(own) => {
+            let shared = entries.filter(|e| e.rule == TableRule::SharedRead).map(patterns).collect();
+            format!("(n.nspname = {} OR {})", catalogs::quote_text(own), named(shared))
+        }
+        Home::Database { .. } => SPOKEN_OF.to_owned(),
+    }
 }
 
 fn nowhere() -> Place {

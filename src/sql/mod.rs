@@ -17,6 +17,7 @@ macro_rules! left_out {
     };
 }
 
+pub mod answers;
 mod cache;
 pub mod catalog;
 pub mod catalogs;

@@ -1,5 +1,13 @@
 //! What upstream is asked for the catalog.
 
+/// The text of [`SPOKEN_OF`].
+macro_rules! spoken_of {
+    () => {
+        "n.nspname IS NOT NULL"
+    };
+}
+pub(super) use spoken_of;
+
 /// A query that the loader runs (simple protocol, all values as text), by name.
 pub struct CatalogQuery {
     /// Key in the map given to [`Catalog::build`].
@@ -7,6 +15,9 @@ pub struct CatalogQuery {
     /// The text.
     pub sql: &'static str,
 }
+
+/// What stands in a query where only schemas that the policy speaks of are asked for; as it is, all of them.
+pub const SPOKEN_OF: &str = spoken_of!();
 
 /// Whether an object belongs to an extension that is known to compute and do nothing else: it is the server's as much as pg_catalog's.
 macro_rules! known_extension {
@@ -55,7 +66,8 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: "views",
         // With an empty path each name in a definition is printed with its schema.
-        sql: "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
+        sql: concat!(
+            "WITH bare AS MATERIALIZED (SELECT pg_catalog.set_config('search_path', '', true) AS path) \
               SELECT c.oid, pg_catalog.pg_get_viewdef(CASE WHEN b.path = '' THEN c.oid END), \
               (SELECT o.option_value FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'check_option'), \
               (SELECT o.option_value::pg_catalog.bool FROM pg_catalog.pg_options_to_table(c.reloptions) o WHERE o.option_name = 'security_barrier'), \
@@ -65,7 +77,9 @@ pub const QUERIES: &[CatalogQuery] = &[
               FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = c.oid), \
               pg_catalog.pg_relation_is_updatable(c.oid, false) FROM bare b CROSS JOIN pg_catalog.pg_class c \
               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-              WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'",
+              WHERE c.relkind = 'v' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' AND ",
+            spoken_of!()
+        ),
     },
     CatalogQuery {
         name: "keys",

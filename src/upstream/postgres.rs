@@ -9,8 +9,8 @@ use crate::policy::{Home, Policy};
 use crate::postgres::parameters::PINNED;
 use crate::postgres::wire::{self, Frame, WireError};
 use crate::postgres::{encode, startup};
-use crate::sql::catalog::{CatalogProblem, CatalogQuery, Rows};
-use crate::sql::home::queries;
+use crate::sql::catalog::{CatalogProblem, Rows};
+use crate::sql::home::{Question, queries};
 use crate::sql::{Catalog, catalogs, fingerprint};
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::authentication::{md5_hash, sasl};
@@ -144,21 +144,21 @@ impl Target {
     }
 
     /// Asks on connections of its own: what is long for another server process to answer does not keep the rest waiting.
-    pub async fn answers(&self, queries: Vec<&'static CatalogQuery>) -> Res<HashMap<&'static str, Rows>> {
-        let (long, short) = queries.into_iter().partition(|q| catalogs::LONG.contains(&q.name));
+    pub async fn answers(&self, questions: Vec<Question>) -> Res<HashMap<&'static str, Rows>> {
+        let (long, short) = questions.into_iter().partition(|q| catalogs::LONG.contains(&q.name));
         let (mut answers, more) = tokio::try_join!(self.asked(short), self.asked(long))?;
         answers.extend(more);
         Ok(answers)
     }
 
-    async fn asked(&self, queries: Vec<&'static CatalogQuery>) -> Res<HashMap<&'static str, Rows>> {
-        if queries.is_empty() {
+    async fn asked(&self, questions: Vec<Question>) -> Res<HashMap<&'static str, Rows>> {
+        if questions.is_empty() {
             return Ok(HashMap::new());
         }
         let mut connection = self.own("partywall catalog").await?;
         let mut answers: HashMap<&'static str, Rows> = HashMap::new();
-        for query in queries {
-            answers.insert(query.name, connection.rows(query.sql).await?);
+        for question in questions {
+            answers.insert(question.name, connection.rows(&question.sql).await?);
         }
         connection.stream.write_all(&[b'X', 0, 0, 0, 4]).await?;
         Ok(answers)

@@ -47,6 +47,7 @@ mod redis_replicas;
 mod redis_scripts;
 mod redis_sentinel;
 mod redis_slowlog;
+mod reloads;
 mod revocation;
 mod roles;
 mod rotation;

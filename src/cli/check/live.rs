@@ -5,9 +5,9 @@ use crate::config::document::Finding;
 use crate::config::{Config, Listener, Protocol, Upstream};
 use crate::policy::layout::{Layout, NamePattern};
 use crate::policy::{Home, Layouts, Policy};
-use crate::sql::catalog::{Catalog, CatalogProblem, CatalogQuery, Rows};
+use crate::sql::catalog::{Catalog, CatalogProblem, Rows};
 use crate::sql::catalogs::quote_text;
-use crate::sql::home::queries;
+use crate::sql::home::{Question, queries};
 use crate::sql::live::code::Code;
 use crate::sql::live::inspect::{Sight, inspect};
 use crate::sql::live::{BACKSTOP, CODE, Live, Note, QUERIES, Severity};
@@ -168,12 +168,12 @@ fn of_problem(problem: CatalogProblem) -> Note {
     Note { severity: Severity::Error, message: problem.message, fix: problem.fix, place: problem.place }
 }
 
-fn all_queries(policy: &Policy, home: &Home) -> Vec<&'static CatalogQuery> {
+fn all_queries(policy: &Policy, home: &Home) -> Vec<Question> {
     let mut all = queries(policy, home);
     if *home == Home::Rows {
         for query in BACKSTOP.iter().chain(QUERIES).chain(CODE) {
             if !all.iter().any(|q| q.name == query.name) {
-                all.push(query);
+                all.push(query.into());
             }
         }
     }

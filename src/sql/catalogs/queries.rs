@@ -1,6 +1,19 @@
 //! What the loader asks of upstream for the catalogs' sake. The union of edges says which object belongs to which.
 
 use crate::sql::catalog::CatalogQuery;
+use crate::sql::queries::spoken_of;
+
+/// Whether a relation is in a schema that the policy speaks of.
+macro_rules! of_spoken {
+    ($relation:literal) => {
+        concat!(
+            $relation,
+            " IN (SELECT k.oid FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace n ON n.oid = k.relnamespace WHERE ",
+            spoken_of!(),
+            ")"
+        )
+    };
+}
 
 /// The query whose answer tells of which columns an object is made; only where a column is hidden does that matter.
 pub const PARTS: &str = "parts";
@@ -36,41 +49,63 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery {
         name: PARTS,
         // By the kinds of the edges below; K: the key of a partitioned table.
-        sql: "SELECT 'R', i.indexrelid, i.indrelid, pg_catalog.array_to_string(i.indkey::pg_catalog.int2[], ' '), 0::pg_catalog.oid, '', pg_catalog.pg_get_indexdef(i.indexrelid) \
+        sql: concat!(
+            "SELECT 'R', i.indexrelid, i.indrelid, pg_catalog.array_to_string(i.indkey::pg_catalog.int2[], ' '), 0::pg_catalog.oid, '', pg_catalog.pg_get_indexdef(i.indexrelid) \
               FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 \
               UNION ALL SELECT 'C', c.oid, c.conrelid, pg_catalog.array_to_string(c.conkey, ' '), c.confrelid, pg_catalog.array_to_string(c.confkey, ' '), \
               pg_catalog.pg_get_constraintdef(c.oid) FROM pg_catalog.pg_constraint c WHERE c.conrelid >= 16384 \
               UNION ALL SELECT 'G', g.oid, g.tgrelid, '', 0, '', pg_catalog.pg_get_triggerdef(g.oid) FROM pg_catalog.pg_trigger g \
               UNION ALL SELECT 'S', s.oid, s.stxrelid, pg_catalog.array_to_string(s.stxkeys::pg_catalog.int2[], ' '), 0, '', pg_catalog.pg_get_statisticsobjdef(s.oid) \
               FROM pg_catalog.pg_statistic_ext s \
-              UNION ALL SELECT 'D', d.oid, d.adrelid, d.adnum::pg_catalog.text, 0, '', pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d \
-              UNION ALL SELECT 'W', w.oid, w.ev_class, '', 0, '', pg_catalog.pg_get_ruledef(w.oid) FROM pg_catalog.pg_rewrite w WHERE w.oid >= 16384 \
+              UNION ALL SELECT 'D', d.oid, d.adrelid, d.adnum::pg_catalog.text, 0, '', pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d WHERE ",
+            of_spoken!("d.adrelid"),
+            " \
+              UNION ALL SELECT 'W', w.oid, w.ev_class, '', 0, '', pg_catalog.pg_get_ruledef(w.oid) FROM pg_catalog.pg_rewrite w WHERE w.oid >= 16384 AND ",
+            of_spoken!("w.ev_class"),
+            " \
               AND NOT EXISTS (SELECT FROM pg_catalog.pg_class t WHERE t.oid = w.ev_class AND t.relpersistence = 't') \
-              UNION ALL SELECT 'K', p.partrelid, p.partrelid, '', 0, '', pg_catalog.pg_get_partkeydef(p.partrelid) FROM pg_catalog.pg_partitioned_table p",
+              UNION ALL SELECT 'K', p.partrelid, p.partrelid, '', 0, '', pg_catalog.pg_get_partkeydef(p.partrelid) FROM pg_catalog.pg_partitioned_table p"
+        ),
     },
     CatalogQuery {
         name: EXPRESSIONS,
         // Kind, object, relation, a number, text. X: exclusion constraints by their index; V: CHECKs of domains; T: domains over their base;
         // K: keys of partitioned tables with the default partition; M: values of columns that were added later. Of 10,000 tables few have any:
         // what only draws a number, as serial columns do, is not printed.
-        sql: "SELECT 'R', i.indexrelid, i.indrelid, '0', pg_catalog.pg_get_expr(i.indpred, i.indrelid) FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 AND i.indpred IS NOT NULL \
-              UNION ALL SELECT 'R', i.indexrelid, i.indrelid, '0', pg_catalog.pg_get_expr(i.indexprs, i.indrelid) FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 AND i.indexprs IS NOT NULL \
+        sql: concat!(
+            "SELECT 'R', i.indexrelid, i.indrelid, '0', pg_catalog.pg_get_expr(i.indpred, i.indrelid) FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 AND i.indpred IS NOT NULL AND ",
+            of_spoken!("i.indrelid"),
+            " \
+              UNION ALL SELECT 'R', i.indexrelid, i.indrelid, '0', pg_catalog.pg_get_expr(i.indexprs, i.indrelid) FROM pg_catalog.pg_index i WHERE i.indrelid >= 16384 AND i.indexprs IS NOT NULL AND ",
+            of_spoken!("i.indrelid"),
+            " \
               UNION ALL SELECT 'X', c.oid, c.conrelid, c.conindid::pg_catalog.text, '' FROM pg_catalog.pg_constraint c WHERE c.contype = 'x' \
-              UNION ALL SELECT 'C', c.oid, c.conrelid, '0', pg_catalog.pg_get_expr(c.conbin, c.conrelid) FROM pg_catalog.pg_constraint c WHERE c.contype = 'c' AND c.conrelid >= 16384 \
+              UNION ALL SELECT 'C', c.oid, c.conrelid, '0', pg_catalog.pg_get_expr(c.conbin, c.conrelid) FROM pg_catalog.pg_constraint c WHERE c.contype = 'c' AND c.conrelid >= 16384 AND ",
+            of_spoken!("c.conrelid"),
+            " \
               UNION ALL SELECT 'V', c.oid, c.contypid, '0', pg_catalog.pg_get_expr(c.conbin, 0) FROM pg_catalog.pg_constraint c WHERE c.contype = 'c' AND c.contypid >= 16384 \
               UNION ALL SELECT 'T', t.oid, t.typbasetype, '0', t.typdefault FROM pg_catalog.pg_type t WHERE t.typtype = 'd' AND t.oid >= 16384 \
               UNION ALL SELECT 'D', d.oid, d.adrelid, d.adnum::pg_catalog.text, pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d \
-              WHERE d.adbin::pg_catalog.text LIKE '%{CONST %' AND d.adbin::pg_catalog.text NOT LIKE ALL (ARRAY['{FUNCEXPR :funcid 1574 %', \
+              WHERE ",
+            of_spoken!("d.adrelid"),
+            " AND d.adbin::pg_catalog.text LIKE '%{CONST %' AND d.adbin::pg_catalog.text NOT LIKE ALL (ARRAY['{FUNCEXPR :funcid 1574 %', \
               '{FUNCEXPR :funcid 480 :funcresulttype 23 :funcretset false :funcvariadic false :funcformat 2 :funccollid 0 :inputcollid 0 :args ({FUNCEXPR :funcid 1574 %', \
               '{FUNCEXPR :funcid 714 :funcresulttype 21 :funcretset false :funcvariadic false :funcformat 2 :funccollid 0 :inputcollid 0 :args ({FUNCEXPR :funcid 1574 %']) \
               UNION ALL SELECT 'G', g.oid, g.tgrelid, '0', pg_catalog.pg_get_triggerdef(g.oid) FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class r ON r.oid = g.tgrelid \
-              WHERE g.tgqual IS NOT NULL AND r.relpersistence <> 't' \
+              WHERE g.tgqual IS NOT NULL AND r.relpersistence <> 't' AND ",
+            of_spoken!("g.tgrelid"),
+            " \
               UNION ALL SELECT 'S', s.oid, s.stxrelid, '0', pg_catalog.pg_get_statisticsobjdef(s.oid) FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_class r ON r.oid = s.stxrelid \
-              WHERE 'e' = ANY (s.stxkind) AND r.relpersistence <> 't' \
+              WHERE 'e' = ANY (s.stxkind) AND r.relpersistence <> 't' AND ",
+            of_spoken!("s.stxrelid"),
+            " \
               UNION ALL SELECT 'W', w.oid, w.ev_class, '0', pg_catalog.pg_get_ruledef(w.oid) FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class r ON r.oid = w.ev_class \
-              WHERE w.oid >= 16384 AND (r.relkind <> 'v' OR w.rulename <> '_RETURN') AND r.relpersistence <> 't' \
+              WHERE w.oid >= 16384 AND (r.relkind <> 'v' OR w.rulename <> '_RETURN') AND r.relpersistence <> 't' AND ",
+            of_spoken!("w.ev_class"),
+            " \
               UNION ALL SELECT 'K', p.partrelid, p.partrelid, p.partdefid::pg_catalog.text, pg_catalog.pg_get_partkeydef(p.partrelid) FROM pg_catalog.pg_partitioned_table p \
-              UNION ALL SELECT 'M', a.attrelid, a.attrelid, a.attnum::pg_catalog.text, '' FROM pg_catalog.pg_attribute a WHERE a.atthasmissing AND a.attrelid >= 16384",
+              UNION ALL SELECT 'M', a.attrelid, a.attrelid, a.attnum::pg_catalog.text, '' FROM pg_catalog.pg_attribute a WHERE a.atthasmissing AND a.attrelid >= 16384"
+        ),
     },
     CatalogQuery { name: "namespaces", sql: "SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n" },
     CatalogQuery {
