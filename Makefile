@@ -1,4 +1,4 @@
-.PHONY: attacks rotation coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt
+.PHONY: attacks rotation coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt newer
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -109,6 +109,10 @@ attacks: isolation redis-isolation
 
 fmt:
 	cargo fmt
+
+# What PostgreSQL 16 to 18 added to the language, through the wall and in a private database, on each version.
+newer: install
+	PARTYWALL_SERVERS=$$(bash tests/servers.sh) cargo test --test it what_newer_servers_have -- --ignored --nocapture
 
 # The tables of functions and operators against PostgreSQL 13 to 18; UPDATE=1 writes them.
 functions: install

@@ -39,6 +39,7 @@ pub mod live;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod neutral;
+mod newer;
 mod nodes;
 pub mod offline;
 mod outgoing;

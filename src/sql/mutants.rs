@@ -66,6 +66,7 @@ mutants! {
     EarlyKeys = "the wrapping of such a table where a key of its rows can fail",
     Distances = "fences of what an index may work out to give rows in its order",
     MergeTarget = "the guard in ON of MERGE",
+    MergeUnmatched = "the guard of NOT MATCHED BY SOURCE",
     MergeSource = "the guard of MERGE's source",
     MergeInsert = "the tenant's value in MERGE's INSERT",
     SubqueryBarrier = "the barrier of a subquery in FROM",

@@ -32,6 +32,7 @@ fn each_protection_is_missed_by_the_verifier() {
                 include_str!("../../tests/sql/refuse.txt"),
                 include_str!("../../tests/sql/utility.txt"),
                 include_str!("../../tests/sql/copy.txt"),
+                include_str!("../../tests/sql/newer.txt"),
                 include_str!("../../tests/sql/attacks/errors.txt"),
                 include_str!("../../tests/sql/attacks/lazy.txt"),
             ]),

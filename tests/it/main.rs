@@ -22,6 +22,7 @@ mod hidden_catalogs;
 mod hostile;
 mod identity;
 mod life;
+mod newer;
 mod operators;
 mod oracle;
 mod own;

@@ -5,7 +5,7 @@ use super::{Res, Rewriter, free, from};
 use crate::sql::catalogs::search;
 use crate::sql::private::TEMP;
 use crate::sql::scope::{Traits, Use, is_past_a_namesake, passes_a_namesake};
-use crate::sql::{Refusal, functions, nodes};
+use crate::sql::{Refusal, functions, newer, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AExpr, AExprKind, AIndirection, CaseExpr, ColumnRef, Node, SubLink, SubLinkType, TypeCast, TypeName, WindowDef};
 
@@ -89,6 +89,7 @@ impl Rewriter<'_> {
                 self.target_value(x.val.as_mut())
             }
             NodeEnum::WindowDef(x) => self.window(x),
+            NodeEnum::MergeSupportFunc(x) => self.since("merge_action", newer::V17, x.location).map(|()| Traits::varying()),
             NodeEnum::XmlExpr(x) => self.xml(x),
             NodeEnum::XmlSerialize(x) => self.xml_serialize(x),
             _ => Err(self.unknown_at("this expression", place)),

@@ -99,6 +99,7 @@ fn strong(value: &Node) -> Option<String> {
         NodeEnum::TypeCast(x) => strong(x.arg.as_deref()?),
         NodeEnum::CollateClause(x) => strong(x.arg.as_deref()?),
         NodeEnum::CaseExpr(x) => strong(x.defresult.as_deref()?),
+        NodeEnum::MergeSupportFunc(_) => Some("merge_action".to_owned()),
         NodeEnum::SubLink(x) if x.sub_link_type == SubLinkType::ExprSublink as i32 => match x.subselect.as_ref()?.node.as_ref()? {
             NodeEnum::SelectStmt(select) => match select.target_list.first()?.node.as_ref()? {
                 NodeEnum::ResTarget(t) if t.name.is_empty() => label(t.val.as_deref()?),

@@ -1,4 +1,5 @@
-//! MERGE: the target's guard stands in ON, so that another tenant's row is no match; sources are wrapped, since ON filters none of their rows.
+//! MERGE: the target's guard stands in ON, so that another tenant's row is no match, and before each condition for rows that match nothing; sources
+//! are wrapped, since ON filters none of their rows.
 
 use super::from::{Filter, barriers, push};
 use super::own::tenant_type;
@@ -50,11 +51,37 @@ impl Rewriter<'_> {
     }
 
     fn merge_when(&mut self, when: &mut MergeWhenClause, relation: &Relation, guard: &Guard) -> Res<()> {
-        // Rows of other tenants match no source row: they would be written here.
         if when.match_kind == MergeMatchKind::MergeWhenNotMatchedBySource as i32 {
-            return Err(Refusal::not_understood("MERGE … NOT MATCHED BY SOURCE is not supported"));
+            return self.merge_unmatched(when, relation, guard);
         }
         self.optional(when.condition.as_mut())?;
+        self.merge_action(when, relation, guard)
+    }
+
+    /// Rows of the target that no source row leads to: those of other tenants are among them, for the guard in ON only keeps rows from matching.
+    /// So it stands here again, before whatever the client asks (conditions of WHEN are looked at in the order in which they are written); the
+    /// source cannot be named.
+    fn merge_unmatched(&mut self, when: &mut MergeWhenClause, relation: &Relation, guard: &Guard) -> Res<()> {
+        let Some(around) = self.levels.pop() else { return Err(Refusal::not_understood("MERGE without a target")) };
+        let items = around.items.first().cloned().into_iter().collect();
+        self.levels.push(Scope { items, ..Scope::default() });
+        let result = self.merge_guarded(when, relation, guard);
+        self.levels.pop();
+        self.levels.push(around);
+        result
+    }
+
+    fn merge_guarded(&mut self, when: &mut MergeWhenClause, relation: &Relation, guard: &Guard) -> Res<()> {
+        if let Some(condition) = when.condition.as_mut() {
+            self.condition(condition)?;
+        }
+        let guards = if left_out!(self.cx, MergeUnmatched) { Vec::new() } else { vec![guard.predicate()] };
+        when.condition = nodes::guarded(guards, when.condition.take());
+        self.write_passed(true);
+        self.merge_action(when, relation, guard)
+    }
+
+    fn merge_action(&mut self, when: &mut MergeWhenClause, relation: &Relation, guard: &Guard) -> Res<()> {
         match CmdType::try_from(when.command_type).unwrap_or(CmdType::Undefined) {
             CmdType::CmdUpdate => {
                 self.own_assignments(relation, &mut when.target_list, false)?;

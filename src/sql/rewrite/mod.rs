@@ -27,6 +27,7 @@ mod own;
 mod own_part;
 mod own_place;
 mod own_schema;
+mod returning;
 mod rights;
 mod row_function;
 mod row_types;

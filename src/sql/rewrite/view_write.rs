@@ -120,6 +120,9 @@ impl Through {
     /// RETURNING: stars are the view's columns, and each column keeps its name.
     pub(super) fn returned(&self, names: &mut Names<'_>, returning: Option<&mut ReturningClause>, from: &[Node]) -> Res<()> {
         let Some(returning) = returning else { return Ok(()) };
+        if !returning.options.is_empty() {
+            return Err(unknown("OLD and NEW"));
+        }
         let level = names.levels.first().cloned().unwrap_or_default();
         let Some((own, others)) = level.split_first() else { return Ok(()) };
         let mut out = Vec::new();

@@ -138,14 +138,14 @@ impl Rewriter<'_> {
 
     pub(super) fn returning(&mut self, returning: Option<&mut ReturningClause>) -> Res<()> {
         let Some(returning) = returning.filter(|_| !left_out!(self.cx, Returning)) else { return Ok(()) };
-        if !returning.options.is_empty() {
-            return Err(Refusal::not_understood("RETURNING WITH is not supported"));
-        }
         if let (true, Some(level)) = (std::mem::take(&mut self.returns), self.levels.last()) {
             self.row_types = self.row_types_of(&returning.exprs, level, None);
         }
         let labels = labels::of(&returning.exprs);
-        self.written(|walk| walk.exprs(&mut returning.exprs))?;
+        let before = self.enter_versions(&returning.options)?;
+        let walked = self.written(|walk| walk.exprs(&mut returning.exprs));
+        self.leave_versions(before);
+        walked?;
         labels::keep(&mut returning.exprs, labels);
         self.rows_returning(&mut returning.exprs);
         Ok(())

@@ -114,7 +114,10 @@ pub(super) fn varies(catalog: &Catalog, value: &Value) -> bool {
                 late || varies(catalog, &x["lexpr"]) || varies(catalog, &x["rexpr"])
             }
             Some(("TypeCast", cast)) => !is_made_at_once(catalog, cast),
-            Some(("ParamRef" | "SqlvalueFunction" | "FuncCall" | "SubLink" | "AIndirection" | "XmlExpr" | "XmlSerialize", _)) => true,
+            Some((
+                "ParamRef" | "SqlvalueFunction" | "FuncCall" | "SubLink" | "AIndirection" | "XmlExpr" | "XmlSerialize" | "MergeSupportFunc",
+                _,
+            )) => true,
             _ => map.values().any(|v| varies(catalog, v)),
         },
         _ => false,

@@ -3,7 +3,7 @@
 use super::{Res, Walk, disagree, fields, is_zero, kind, labels, list, names, text};
 use crate::sql::private::TEMP;
 use crate::sql::tree::Value;
-use crate::sql::{functions, settings};
+use crate::sql::{functions, newer, settings};
 
 /// Kinds that hold no name to be judged: no relation, function, operator, type or collation.
 const PLAIN: &[&str] = &[
@@ -29,6 +29,7 @@ const PLAIN: &[&str] = &[
     "ParamRef",
     "RangeTableFuncCol",
     "ResTarget",
+    "ReturningOption",
     "SetToDefault",
     "SqlvalueFunction",
     "String",
@@ -53,7 +54,7 @@ const PLAIN: &[&str] = &[
 const BETWEEN: std::ops::RangeInclusive<i64> = 11..=14;
 
 /// Fields that hold a node without its wrapping and no name to be judged.
-const PLAIN_PARTS: &[&str] = &["alias", "join_using_alias", "over", "returning_clause", "search_clause", "val"];
+const PLAIN_PARTS: &[&str] = &["alias", "join_using_alias", "over", "search_clause", "val"];
 
 impl Walk<'_> {
     pub(super) fn same_node(&mut self, name: &str, f: &Value, c: &Value) -> Res<()> {
@@ -119,6 +120,7 @@ impl Walk<'_> {
             }
             "IndexElem" if list(f, "collation").is_empty() && list(f, "opclass").is_empty() => self.rest(f, c, &[]),
             "LockingClause" => locking(f, c),
+            "MergeSupportFunc" => self.since("merge_action", newer::V17).and_then(|()| self.rest(f, c, &[])),
             _ if PLAIN.contains(&name) => self.rest(f, c, &[]),
             _ => disagree(format!("{name} is not proved here")),
         }
@@ -132,6 +134,7 @@ impl Walk<'_> {
                 collation(f)?;
                 self.rest(f, c, &[])
             }
+            "returning_clause" => self.returning(f, c),
             "cycle_clause" => {
                 self.only_own_operators(&["=", "<>"])?;
                 self.rest(f, c, &[])

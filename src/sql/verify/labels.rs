@@ -35,6 +35,7 @@ fn find(value: &Value) -> Option<Found<'_>> {
             Some(Found::Strong(name)) => Some(Found::Strong(name)),
             _ => Some(Found::Weak("case")),
         },
+        "MergeSupportFunc" => Some(Found::Strong("merge_action")),
         // PostgreSQL's EXPR_SUBLINK.
         "SubLink" if node["sub_link_type"].as_i64() == Some(i64::from(pg_query::protobuf::SubLinkType::ExprSublink as i32)) => {
             let target = fields(list(fields(&node["subselect"], "SelectStmt")?, "target_list").first()?, "ResTarget")?;

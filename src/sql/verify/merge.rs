@@ -1,4 +1,5 @@
-//! MERGE: the target's guard is in ON and nowhere else, sources filter themselves, each inserted row is the tenant's.
+//! MERGE: the target's guard is in ON, and before each condition for rows that match nothing; sources filter themselves, each inserted row is the
+//! tenant's.
 
 use super::links::Row;
 use super::scopes::Level;
@@ -44,8 +45,31 @@ impl Walk<'_> {
     fn merge_when(&mut self, f: &Value, c: &Value, target: &Target) -> Res<()> {
         let (Some(f), Some(c)) = (fields(f, "MergeWhenClause"), fields(c, "MergeWhenClause")) else { return disagree("MERGE differs") };
         if f["match_kind"].as_i64() == Some(NOT_MATCHED_BY_SOURCE) {
-            return disagree("MERGE would write rows of other tenants");
+            return self.merge_unmatched(f, c, target);
         }
+        self.merge_action(f, c, target, &[])
+    }
+
+    /// Rows that match nothing are everybody's, and see nothing of the source: the guard is the first condition for them.
+    fn merge_unmatched(&mut self, f: &Value, c: &Value, target: &Target) -> Res<()> {
+        let (mut guards, condition) = self.split(&f["condition"], &c["condition"])?;
+        target.take_guard(&mut guards)?;
+        self.saw_parents(&target.relation);
+        if !guards.is_empty() {
+            return disagree("a guard is for no relation of its place");
+        }
+        let around = self.levels.pop();
+        self.levels.push(Level { items: vec![target.seen()], passed: false });
+        self.filter(condition)?;
+        self.passed();
+        self.merge_action(f, c, target, &["condition"])?;
+        self.levels.pop();
+        self.levels.extend(around);
+        Ok(())
+    }
+
+    /// `done`: fields of WHEN that are proved already.
+    fn merge_action(&mut self, f: &Value, c: &Value, target: &Target, done: &[&str]) -> Res<()> {
         target.hides_from(list(c, "target_list"))?;
         if f["command_type"].as_i64() != Some(INSERT) {
             self.sets_own(list(f, "target_list"), target, false)?;
@@ -54,7 +78,10 @@ impl Walk<'_> {
             }
             let mut plain = f.clone();
             plain["target_list"] = self.checked_assignments(&f["target_list"], target)?.into_owned();
-            return self.rest(&plain, c, &[]);
+            return self.rest(&plain, c, done);
+        }
+        if !done.is_empty() {
+            return disagree("a row that is there is inserted");
         }
         let mut plain = f.clone();
         let (names, values) = (list(f, "target_list").iter().map(name).collect(), list(f, "values").iter().collect());

@@ -27,6 +27,7 @@ mod own_place;
 mod own_schema;
 mod parts;
 mod raises;
+mod returning;
 mod rights;
 mod row_function;
 mod rows;

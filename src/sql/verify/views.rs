@@ -295,6 +295,9 @@ impl Base {
     }
 
     fn returned(&self, clause: &mut Value, places: &mut Places<'_>, from: &[Value]) -> Res<()> {
+        if !list(clause, "options").is_empty() {
+            return disagree("OLD and NEW of a view are not proved");
+        }
         let Some(exprs) = clause.get_mut("exprs").and_then(Value::as_array_mut) else { return Ok(()) };
         let items = places.levels[0].clone();
         let Some(((own, Item::View(_, schema)), others)) = items.split_first() else { return disagree("a view is none") };

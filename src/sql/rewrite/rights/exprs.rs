@@ -20,7 +20,11 @@ impl Walk<'_> {
         match inner {
             NodeEnum::ColumnRef(x) => self.column(x),
             NodeEnum::ParamRef(_) | NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::AStar(_) => Ok(()),
-            NodeEnum::String(_) | NodeEnum::Integer(_) | NodeEnum::SetToDefault(_) | NodeEnum::CurrentOfExpr(_) => Ok(()),
+            NodeEnum::MergeSupportFunc(_)
+            | NodeEnum::String(_)
+            | NodeEnum::Integer(_)
+            | NodeEnum::SetToDefault(_)
+            | NodeEnum::CurrentOfExpr(_) => Ok(()),
             NodeEnum::AExpr(x) => {
                 self.optional(x.lexpr.as_deref())?;
                 self.optional(x.rexpr.as_deref())

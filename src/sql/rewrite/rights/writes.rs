@@ -154,7 +154,12 @@ impl Walk<'_> {
         let Some(level) = self.levels.last().cloned() else { return Err(Self::unknown()) };
         let mut inside = level.clone();
         // PostgreSQL 18: the row as it was and as it is.
-        for name in ["old", "new"] {
+        let mut names = vec!["old", "new"];
+        for option in returning.options.iter().filter_map(|o| if let Some(NodeEnum::ReturningOption(o)) = &o.node { Some(o) } else { None })
+        {
+            names.push(&option.value);
+        }
+        for name in names {
             if !inside.items.iter().any(|i| i.name == name) {
                 inside.items.extend(level.items.first().map(|target| Item { name: name.into(), bare: false, what: target.what.clone() }));
             }

@@ -147,7 +147,8 @@ impl Reader<'_> {
             return Ok((Vec::new(), false));
         }
         let mut frame = self.frames.last().cloned().unwrap_or_default();
-        for name in ["old", "new"].into_iter().filter(|n| !frame.iter().any(|s| s.name == *n)).collect::<Vec<_>>() {
+        let given = list(x, "options").iter().filter_map(|o| fields(o, "ReturningOption")).map(|o| text(o, "value"));
+        for name in ["old", "new"].into_iter().chain(given).filter(|n| !frame.iter().any(|s| s.name == *n)).collect::<Vec<_>>() {
             frame.push(Source { name: name.to_owned(), qualified: true, ..target.clone() });
         }
         self.within(frame, |reader| {
