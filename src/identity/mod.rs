@@ -97,6 +97,9 @@ pub enum IdentityError {
     /// A user's password that proves nothing.
     #[error("password authentication failed")]
     Password,
+    /// Nobody has looked at what it shows.
+    #[error("too many failed attempts, try again later")]
+    Busy,
 }
 
 /// Whom a source names, and until when it holds.

@@ -1,6 +1,7 @@
 //! What those may cost who have not said yet who they are. A secret is checked on a thread beside the serving ones, one at a time for a source and one at
 //! a time in all; and a source that fails often waits before each further try.
 
+use crate::identity::IdentityError;
 use crate::policy::Peer;
 use crate::relay;
 use std::collections::HashMap;
@@ -12,8 +13,16 @@ use tokio::time::Instant;
 
 /// In this time failures are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// What a source that has failed too often waits for, each time.
+/// What a source that has failed too often waits for, each time; for one user it tries no more often than that, by however many connections.
 const WAIT: Duration = Duration::from_secs(1);
+/// What is between any two tries of such a source, whomever they are for: others may come from the same address.
+const APART: Duration = Duration::from_millis(50);
+/// Who would wait longer is sent away.
+const LONGEST: Duration = Duration::from_secs(10);
+/// Users whose tries are kept apart; those that come then are one.
+const USERS_MAX: usize = 100;
+/// So much of a name tells them apart.
+const USER_CHARACTERS: usize = 63;
 /// What a connection waits for its first failure; for the second twice as long, and so on.
 const STEP: Duration = Duration::from_millis(50);
 /// So often a connection may fail; then it ends.
@@ -41,17 +50,55 @@ struct Source {
 struct Failed {
     since: Instant,
     times: u32,
+    /// When the next try may be, and the next one for each user.
+    next: Instant,
+    users: HashMap<String, Instant>,
+}
+
+/// Too many tries wait already.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Busy;
+
+impl From<Busy> for IdentityError {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl Failed {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { since: now, times: 0, next: now, users: HashMap::new() }
+    }
+
+    /// How long the next try waits. Its place in the queue is kept, so that others stand behind it.
+    fn pause(&mut self, user: Option<&str>) -> Result<Duration, Busy> {
+        let now = Instant::now();
+        let free = self.next.max(now + WAIT);
+        let user = user.map(|user| user.chars().take(USER_CHARACTERS).collect::<String>());
+        let user = user.map(|user| if self.users.len() < USERS_MAX || self.users.contains_key(&user) { user } else { String::new() });
+        let at = user.as_ref().and_then(|user| self.users.get(user)).map_or(free, |next| free.max(*next));
+        let pause = at - now;
+        if pause > LONGEST {
+            return Err(Busy);
+        }
+        self.next = free + APART;
+        if let Some(user) = user {
+            self.users.insert(user, at + WAIT);
+        }
+        Ok(pause)
+    }
 }
 
 impl Source {
     fn new(window: Duration) -> Arc<Self> {
-        Arc::new(Self { window, turn: Semaphore::new(1), failed: Mutex::new(Failed { since: Instant::now(), times: 0 }) })
+        Arc::new(Self { window, turn: Semaphore::new(1), failed: Mutex::new(Failed::new()) })
     }
 
     fn failed(&self) -> MutexGuard<'_, Failed> {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.since.elapsed() > self.window {
-            *failed = Failed { since: Instant::now(), times: 0 };
+            *failed = Failed::new();
         }
         failed
     }
@@ -67,13 +114,13 @@ impl Attempts {
         Self { free, sources: Mutex::default(), others: Source::new(window), at_once: Semaphore::new(1) }
     }
 
-    /// Checks a secret in this source's turn. Errors: as `check` says.
-    pub async fn check<T: Send + 'static, E: Send + 'static>(
+    /// Checks what shall prove that it is this user, in this source's turn. Errors: as `check` says, or [`Busy`].
+    pub async fn check<T: Send + 'static, E: From<Busy> + Send + 'static>(
         &self,
-        peer: Peer,
+        (peer, user): (Peer, Option<&str>),
         check: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.wait(peer).await;
+        self.wait(peer, user).await?;
         let source = self.source(peer);
         // Neither is ever closed.
         let _turn = source.turn.acquire().await;
@@ -85,12 +132,17 @@ impl Attempts {
         result
     }
 
-    /// Lets a source that has failed too often wait.
-    pub async fn wait(&self, peer: Peer) {
+    /// Lets a source that has failed too often wait before it tries to be this user. Errors: too many of its tries wait.
+    pub async fn wait(&self, peer: Peer, user: Option<&str>) -> Result<(), Busy> {
         let known = self.sources().get(&whole(peer)).cloned();
-        if known.is_some_and(|source| source.failed().times > self.free) {
-            tokio::time::sleep(WAIT).await;
+        let pause = known.map_or(Ok(Duration::ZERO), |source| {
+            let mut failed = source.failed();
+            if failed.times > self.free { failed.pause(user) } else { Ok(Duration::ZERO) }
+        })?;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
+        Ok(())
     }
 
     /// It failed.

@@ -4,6 +4,10 @@
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+impl From<Busy> for () {
+    fn from(_: Busy) -> Self {}
+}
+
 fn peer(ip: &str) -> Peer {
     Peer::Ip(ip.parse().unwrap())
 }
@@ -29,7 +33,7 @@ fn checks_are_one_at_a_time_and_a_flood_stands_in_the_queue_once() {
         let mut flood = tokio::task::JoinSet::new();
         for _ in 0..100 {
             let (attempts, check) = (attempts.clone(), check(running.clone(), most.clone()));
-            flood.spawn(async move { attempts.check(peer("10.0.0.1"), check).await });
+            flood.spawn(async move { attempts.check((peer("10.0.0.1"), None), check).await });
         }
         let ticker = tokio::spawn({
             let ticks = ticks.clone();
@@ -43,7 +47,7 @@ fn checks_are_one_at_a_time_and_a_flood_stands_in_the_queue_once() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let (before, failed) = (Instant::now(), || attempts.source(peer("10.0.0.1")).failed().times);
         let first = failed();
-        assert_eq!(attempts.check(peer("10.0.0.2"), || Ok::<_, ()>(7)).await, Ok(7));
+        assert_eq!(attempts.check((peer("10.0.0.2"), None), || Ok::<_, ()>(7)).await, Ok(7));
         let behind = failed() - first;
         assert!(behind < 10, "behind a check or two of the flood and not behind a hundred: {behind} in {:?}", before.elapsed());
         while flood.join_next().await.is_some() {}
@@ -59,7 +63,7 @@ fn who_fails_often_waits_and_nobody_else_does() {
         let attempts = Attempts::within(Duration::from_secs(3), 3);
         let wait = async |peer: Peer| {
             let before = Instant::now();
-            attempts.wait(peer).await;
+            attempts.wait(peer, None).await.unwrap();
             before.elapsed()
         };
         for times in 1..=4 {
@@ -73,6 +77,26 @@ fn who_fails_often_waits_and_nobody_else_does() {
         }
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert!(wait(peer("2001:db8::1")).await < WAIT, "it is forgotten");
+    });
+}
+
+#[test]
+fn many_connections_at_once_try_no_more_often() {
+    on_one_thread(async {
+        let attempts = Attempts::new(0);
+        attempts.failed(peer("10.0.0.1"));
+        let source = attempts.source(peer("10.0.0.1"));
+        let pauses = |user: Option<&str>| source.failed().pause(user);
+        for nth in 1..=10 {
+            let pause = pauses(Some("app")).unwrap();
+            assert!(pause > WAIT * (nth - 1) && pause <= WAIT * nth, "{nth}: {pause:?}");
+        }
+        assert_eq!(pauses(Some("app")), Err(Busy), "nobody waits for minutes");
+        // Another user's come between them, and one whose user is not known.
+        let (other, token) = (pauses(Some("worker")).unwrap(), pauses(None).unwrap());
+        assert!(other < WAIT * 2 && token > other && token < WAIT * 2, "{other:?} {token:?}");
+        (0..1000).for_each(|n| drop(pauses(Some(&format!("{n:0200}")))));
+        assert!(source.failed().users.len() <= USERS_MAX + 1);
     });
 }
 

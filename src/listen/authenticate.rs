@@ -40,10 +40,10 @@ pub async fn identify(service: &Arc<Service>, client: &mut Client) -> std::resul
         // A signature is not for the thread that serves others.
         let check =
             move || service.door.identify(judge.policy(), &Evidence { shown: &shown, startup: &startup, token: Some(&token), user: None });
-        return door.attempts.check(client.shown.peer, check).await.map(Some).map_err(refuse);
+        return door.attempts.check((client.shown.peer, None), check).await.map(Some).map_err(refuse);
     }
     let Some(users) = door.users() else { return Err(refuse(absent)) };
-    door.attempts.wait(client.shown.peer).await;
+    door.attempts.wait(client.shown.peer, user.as_deref()).await.map_err(|busy| refuse(busy.into()))?;
     let exchange = Exchange::new(&users, user.as_deref().unwrap_or_default(), client.shown.endpoint.as_deref());
     let asked = tokio::time::timeout(HANDSHAKE, sasl(exchange, &mut client.stream, &mut client.input)).await;
     let proved = asked.unwrap_or_else(|_| Err(Error::other("it takes too long")));

@@ -62,7 +62,9 @@ impl CancelKeys {
 
 /// Does what a CancelRequest asks for. Wrong ones are counted; who sends many waits before the next is looked at.
 pub(super) async fn cancel(service: &Service, peer: Peer, key: &Key) {
-    service.cancels.wait(peer).await;
+    if service.cancels.wait(peer, None).await.is_err() {
+        return;
+    }
     let done = match service.keys.find(key) {
         Ok(Some((ground, Whom::Backend(key)))) => ground.target.cancel(&key).await,
         Ok(Some((ground, Whom::Holder(holder)))) => holder.cancel(&ground.target).await,

@@ -218,7 +218,8 @@ impl Service {
         let is_secret = self.door.users().is_some() || hears_tokens(&self.policy.load(), &self.door.config.identity);
         let identified = if is_secret {
             let (service, own) = (self.clone(), shown.clone());
-            self.door.attempts.check(shown.peer, move || service.identify(&own, Some(&said))).await
+            let user = said.user.clone();
+            self.door.attempts.check((shown.peer, user.as_deref()), move || service.identify(&own, Some(&said))).await
         } else {
             self.identify(shown, Some(&said))
         };
