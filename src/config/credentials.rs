@@ -63,9 +63,6 @@ pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>, base: &Path) ->
     if !credentials.by_tenant() && credentials.operators.is_none() {
         reader.say(node, "nobody has credentials of its own", "add `each:`, `tenants:` or `operators:`");
     }
-    if let (Some(pool), true) = (fields.get("pool"), credentials.by_tenant()) {
-        reader.say(pool, "connections of a pool have one login for all tenants", "take `pool` or `credentials` out");
-    }
     credentials
 }
 

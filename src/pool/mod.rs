@@ -15,6 +15,7 @@ use crate::observe::PoolMeter;
 use crate::policy::TenantId;
 use crate::postgres::lent::{Lent, Settings};
 use crate::upstream::Wire;
+use crate::upstream::login::For;
 use crate::upstream::postgres::{ConnectError, Connection, Target};
 use bytes::BytesMut;
 use queue::Queue;
@@ -73,7 +74,10 @@ pub struct Asker {
 /// Settings that a client begins with.
 type Startup = Vec<(String, String)>;
 
-/// The connections to one place, under one user.
+/// Whose login a connection has; None for that which tenants without one of their own share.
+type Login = Option<TenantId>;
+
+/// The connections to one place. Where a tenant has a login of its own, no other gets its connections.
 pub struct Pool {
     target: Target,
     /// Startup parameters of each connection.
@@ -84,7 +88,7 @@ pub struct Pool {
     pub hasher: RandomState,
     state: Mutex<State>,
     /// By what clients begin with.
-    greetings: Mutex<HashMap<Startup, Arc<Greeting>>>,
+    greetings: Mutex<HashMap<(Startup, Login), Arc<Greeting>>>,
     meter: PoolMeter,
     next: AtomicU64,
 }
@@ -107,6 +111,7 @@ struct Conn {
     /// What the server said when it began.
     parameters: Vec<(String, String)>,
     backend: Arc<Backend>,
+    login: Login,
     /// Whose runtime watches it.
     thread: ThreadId,
     since: Instant,
@@ -143,26 +148,31 @@ impl Pool {
 
     /// What a client is told that begins with these settings. Errors: also the server's, where it takes one of them for wrong.
     pub async fn greet(self: &Arc<Self>, tenant: &TenantId, startup: Vec<(String, String)>) -> Result<Arc<Greeting>, NoLoan> {
-        if let Some(known) = self.greetings.lock().unwrap_or_else(PoisonError::into_inner).get(&startup) {
+        let key = (startup, self.login(tenant));
+        if let Some(known) = self.greetings.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(known.clone());
         }
         let asker = Asker { tenant: tenant.clone(), number: self.number(), settings: Settings::default() };
         let mut loan = self.lend(&asker).await?;
-        let asked = tokio::time::timeout(PATIENCE, loan.begin(&startup)).await;
+        let asked = tokio::time::timeout(PATIENCE, loan.begin(&key.0)).await;
         let greeting = Arc::new(asked.map_err(|_| NoLoan::Silent)??);
         loan.give_back();
         let mut known = self.greetings.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= GREETINGS {
             known.clear();
         }
-        known.insert(startup, greeting.clone());
+        known.insert(key, greeting.clone());
         Ok(greeting)
     }
 
+    fn login(&self, tenant: &TenantId) -> Login {
+        self.target.has_login(tenant.as_str()).then(|| tenant.clone())
+    }
+
     /// A server that says something else of itself than it did greets anew.
-    fn hears(&self, parameters: &[(String, String)]) {
+    fn hears(&self, login: &Login, parameters: &[(String, String)]) {
         let mut known = self.greetings.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.get(&Vec::new()).is_some_and(|greeting| greeting.parameters != parameters) {
+        if known.get(&(Vec::new(), login.clone())).is_some_and(|greeting| greeting.parameters != parameters) {
             known.clear();
         }
     }
@@ -203,7 +213,8 @@ impl Pool {
             if state.idle.is_empty() || !self.may(&state, &asker.tenant) {
                 return None;
             }
-            let at = state.best(asker).filter(|at| state.idle.get(*at).is_some_and(|conn| !conn.is_dirty(asker)))?;
+            let at =
+                state.best(asker, &self.login(&asker.tenant)).filter(|at| state.idle.get(*at).is_some_and(|conn| !conn.is_dirty(asker)))?;
             let conn = state.idle.remove(at);
             let loan = self.loan(&mut state, asker.tenant.clone(), Some(conn));
             self.gauge(&state);
@@ -226,7 +237,9 @@ impl Pool {
         let mut state = self.state();
         let tenant = &asker.tenant;
         if self.may(&state, tenant) && (!state.idle.is_empty() || state.open < self.config.size) {
-            let conn = state.best(asker).map(|at| state.idle.remove(at));
+            let login = self.login(tenant);
+            let conn = state.best(asker, &login).map(|at| state.idle.remove(at));
+            self.make_room(&mut state, &conn);
             let loan = self.loan(&mut state, tenant.clone(), conn);
             self.gauge(&state);
             return Ok(loan);
@@ -235,6 +248,17 @@ impl Pool {
         state.waiting.push(tenant.clone(), sender);
         self.gauge(&state);
         Err(receiver)
+    }
+
+    /// Where there is no connection for whoever comes next, and none may be opened beside those that are there, the one that was used least lately goes: it
+    /// has another's login.
+    fn make_room(&self, state: &mut State, found: &Option<Conn>) {
+        if found.is_none() && state.open >= self.config.size && !state.idle.is_empty() {
+            let conn = state.idle.remove(0);
+            state.open -= 1;
+            conn.connection.stream.say(TERMINATE);
+            self.meter.closed();
+        }
     }
 
     fn loan(self: &Arc<Self>, state: &mut State, tenant: TenantId, conn: Option<Conn>) -> Loan {
@@ -252,7 +276,9 @@ impl Pool {
             if waiter.is_closed() {
                 continue;
             }
-            let conn = state.idle.pop();
+            let login = self.login(&tenant);
+            let conn = state.idle.iter().rposition(|conn| conn.login == login).map(|at| state.idle.remove(at));
+            self.make_room(state, &conn);
             let loan = self.loan(state, tenant, conn);
             if let Err(mut loan) = waiter.send(loan) {
                 // Taken apart here: its drop would want the lock that is held.
@@ -283,11 +309,12 @@ impl Pool {
 }
 
 impl State {
-    /// Of those that are idle, the one that needs least; None where there is none.
-    fn best(&self, asker: &Asker) -> Option<usize> {
+    /// Of those with this login that are idle, the one that needs least; None where there is none.
+    fn best(&self, asker: &Asker, login: &Login) -> Option<usize> {
         let thread = std::thread::current().id();
         let cost = |conn: &Conn| (conn.lent.last != asker.number, conn.is_dirty(asker), conn.thread != thread);
-        self.idle.iter().enumerate().rev().min_by_key(|(_, conn)| cost(conn)).map(|(at, _)| at)
+        let fit = self.idle.iter().enumerate().rev().filter(|(_, conn)| conn.login == *login);
+        fit.min_by_key(|(_, conn)| cost(conn)).map(|(at, _)| at)
     }
 
     /// A loan is over; without its connection, that is closed.
@@ -315,13 +342,15 @@ impl Conn {
 impl Loan {
     async fn open(&mut self) -> Result<(), NoLoan> {
         let Some(pool) = self.pool.clone() else { return Err(NoLoan::Silent) };
-        let connected = tokio::time::timeout(PATIENCE, pool.target.connect(&pool.base)).await;
+        let login = pool.login(&self.tenant);
+        let whose = login.as_ref().map_or(For::Wall, |tenant| For::Tenant(tenant.as_str()));
+        let connected = tokio::time::timeout(PATIENCE, pool.target.connect_as(whose, &pool.base)).await;
         let connection = connected.map_err(|_| NoLoan::Silent)??;
         pool.meter.opened();
         let backend = Arc::new(Backend::new(connection.key.clone()));
         let (thread, parameters) = (std::thread::current().id(), connection.parameters.clone());
-        pool.hears(&parameters);
-        self.conn = Some(Conn { connection, lent: Box::default(), parameters, backend, thread, since: Instant::now() });
+        pool.hears(&login, &parameters);
+        self.conn = Some(Conn { connection, lent: Box::default(), parameters, backend, login, thread, since: Instant::now() });
         Ok(())
     }
 

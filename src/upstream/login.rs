@@ -54,6 +54,11 @@ impl Logins {
         Ok(Self { user, credentials, last: Mutex::default() })
     }
 
+    /// Has this tenant one of its own?
+    pub fn is_own(&self, tenant: &str) -> bool {
+        self.credentials.each.is_some() || self.credentials.tenants.contains_key(tenant)
+    }
+
     /// The login for whom it is. `again`: what was given last has failed. Errors: in words, without the secret.
     pub async fn of(&self, whose: For<'_>, again: bool) -> Result<Who, String> {
         let credentials = &self.credentials;

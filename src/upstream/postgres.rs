@@ -78,6 +78,11 @@ impl Target {
         Ok(Self { address: upstream.address.clone(), logins: Arc::new(Logins::new(upstream)?), database: upstream.database.clone(), tls })
     }
 
+    /// Does this tenant log in with credentials of its own?
+    pub fn has_login(&self, tenant: &str) -> bool {
+        self.logins.is_own(tenant)
+    }
+
     /// Connects and authenticates with these further startup parameters.
     pub async fn connect(&self, parameters: &[(String, String)]) -> Res<Connection> {
         self.connect_as(For::Wall, parameters).await

@@ -74,6 +74,45 @@ fn tenants_log_in_with_their_own() {
     assert!(eventually(|| wall.log().contains("db/initech")), "{}", wall.log());
 }
 
+#[test]
+fn a_pool_lends_each_tenant_connections_of_its_own_login_only() {
+    let (server, database) = server();
+    server.psql("shop", "REVOKE SELECT ON countries FROM special; ALTER ROLE special SET datestyle = 'German'");
+    let credentials = "user: app, password_file: secret, credentials: { tenants: { globex: { user: special, password_file: secret }, \
+                       acme: { user: app_acme, password_file: secret } } }, pool: { mode: transaction, size: 1, wait: 2s }";
+    let config = Wall::config(&database, "identity: [startup]", credentials);
+    let wall = Wall::start(&config, &[("test.yaml", POLICY), ("./secret", "first")]);
+    // The others share the upstream's.
+    let mut clients = ["acme", "globex", "initech", "umbrella"].map(|tenant| Client::tenant(wall.port("pg"), tenant));
+    let users = ["app_acme", "special", "app", "app"];
+    let backends = || {
+        server.psql(
+            "shop",
+            "SELECT usename FROM pg_stat_activity WHERE datname = 'shop' AND usename IN ('app', 'app_acme', 'special') ORDER BY 1",
+        )
+    };
+    for round in 0..3 {
+        for (client, user) in clients.iter_mut().zip(users) {
+            let read = client.query("SELECT count(*) FROM countries").map(|rows| rows.text()).map_err(|e| e.code);
+            assert_eq!(read, if user == "special" { Err("42501".into()) } else { Ok("2".into()) }, "{user}, {round}");
+            let style = client.query("SHOW datestyle").unwrap().text();
+            assert_eq!(style.starts_with("German"), user == "special", "{user}: {style}");
+            assert!(eventually(|| backends() == user), "one connection, {user}'s: {}", backends());
+        }
+    }
+    // Who waits for the one connection gets one of its own.
+    let [acme, globex, ..] = &mut clients;
+    acme.query("BEGIN").unwrap();
+    globex.parse("", "SELECT count(*) FROM orders", &[]);
+    globex.bind("", "", &[]);
+    globex.execute("", 0);
+    globex.sync();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    acme.query("COMMIT").unwrap();
+    assert!(globex.answers().pop().unwrap().is_ok());
+    assert!(eventually(|| backends() == "special"), "{}", backends());
+}
+
 /// One command as a tenant: the first line of the answer.
 fn redis(port: u16, command: &str) -> String {
     let mut stream = socket(port);
