@@ -248,9 +248,11 @@ pub(super) fn core() -> &'static str {
     })
 }
 
-/// What `core.lua` does with a command: `places>shape`. None: it may not be called.
+/// What `core.lua` does with a command: `places>shape`, `7.2?` before it where it may be called from that version on. None: it may not be called.
 fn callable(entry: &'static Entry) -> Option<String> {
-    if entry.flags.contains(&"noscript") || entry.flags.contains(&"no_multi") {
+    // Since 7.2 they may be called, and do not wait.
+    let later = entry.may_wait() && entry.flags.contains(&"noscript");
+    if (entry.flags.contains(&"noscript") && !later) || entry.flags.contains(&"no_multi") {
         return None;
     }
     let specs: Vec<String> = entry
@@ -264,7 +266,7 @@ fn callable(entry: &'static Entry) -> Option<String> {
         .collect::<Option<_>>()
         .unwrap_or_default();
     let specs = specs.join(";");
-    Some(match entry.rule {
+    let rule = match entry.rule {
         Rule::Keys | Rule::KeysQuoting | Rule::KeysModule | Rule::NumKeys if !specs.is_empty() && entry.name != "watch" => specs,
         Rule::KeysFirst | Rule::NumKeysFirst if !specs.is_empty() => format!("{specs}>first"),
         Rule::KeysFacts if !specs.is_empty() => format!("{specs}>facts"),
@@ -272,11 +274,12 @@ fn callable(entry: &'static Entry) -> Option<String> {
         Rule::XRead | Rule::XReadGroup => "own>streams".to_owned(),
         Rule::Publish => "1:0:1".to_owned(),
         Rule::Keyspace if !["flushall", "info"].contains(&entry.name) => "whole".to_owned(),
-        Rule::Pass if ["ping", "echo", "time", "lolwut"].contains(&entry.name) => "none".to_owned(),
+        Rule::Pass if ["ping", "echo", "time", "lolwut", "wait", "waitaof"].contains(&entry.name) => "none".to_owned(),
         // For the rest of the script.
         Rule::Session if entry.name == "select" => "none".to_owned(),
         _ => return None,
-    })
+    };
+    Some(if later { format!("7.2?{rule}") } else { rule })
 }
 
 #[cfg(test)]

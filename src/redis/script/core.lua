@@ -30,6 +30,9 @@ end
 
 local length = #prefix
 
+-- Whether a script may call what waits elsewhere (BLPOP and its like): since 7.2, at once as in a transaction.
+local waits = (raw.REDIS_VERSION_NUM or 0) >= 0x70200
+
 -- name=arity,rule of each command that may be called; from the wall's table.
 local COMMANDS = '@COMMANDS@'
 
@@ -308,7 +311,9 @@ local function run(...)
     if arity < 0 and many < -arity or arity >= 0 and many ~= arity then
         return { err = 'ERR Wrong number of args calling Redis command from script' }
     end
-    if rule == '!' then return { err = 'ERR This Redis command is not allowed from script' } end
+    local later = match(rule, '^7%.2%?(.*)$')
+    if rule == '!' or later and not waits then return { err = 'ERR This Redis command is not allowed from script' } end
+    rule = later or rule
     if WHOLE[name] then return WHOLE[name](args) end
     if find(' srandmember hrandfield zrandmember ', ' ' .. name .. ' ', 1, true) and (tonumber(args[3]) or 0) < -1048576 then
         return { err = 'ERR value is out of range' }
