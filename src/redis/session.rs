@@ -171,6 +171,7 @@ impl Session {
     /// A new conversation.
     pub fn new(setup: Setup) -> Self {
         setup.peers.join(setup.id, setup.upstream, setup.address.clone());
+        setup.peers.update(setup.id, |me| me.since = (setup.clock)() / 1_000_000);
         Self {
             setup,
             resp: Resp::Two,

@@ -53,6 +53,8 @@ pub struct Member {
     pub upstream: Number,
     /// `host:port` of the client.
     pub address: String,
+    /// When it came, in seconds of Unix time.
+    pub since: u64,
     /// `CLIENT SETNAME`
     pub name: Bytes,
     /// 2 or 3.

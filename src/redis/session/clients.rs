@@ -1,7 +1,7 @@
 //! CLIENT KILL and CLIENT UNBLOCK: the tenant's own clients only, by way of upstream's connection of each. Upstream's numbers hold on the server that gave
 //! them only, and until it is started anew: who asks names to its own server those that are that one's, and nobody else.
 
-use super::{Awaited, Session};
+use super::{Awaited, Session, Setup};
 use crate::redis::commands::Entry;
 use crate::redis::encode;
 use crate::redis::shape::{Reply, Shape};
@@ -16,6 +16,8 @@ use bytes::{Bytes, BytesMut};
 struct Filter {
     id: Option<u64>,
     address: Option<Bytes>,
+    /// In seconds; 0: any.
+    least_age: u64,
     /// Listens to channels, or does not. Another kind than these the wall has none of.
     listens: Option<bool>,
     nobody: bool,
@@ -54,12 +56,12 @@ impl Session {
 
     fn kill(&mut self, request: &Request, turn: &mut Turn) -> Result<(), Refusal> {
         let old = request.len() == 3;
-        let filter =
-            if old { Filter { address: Some(request.bytes(2)), ..Filter::default() } } else { filter(request, &self.setup.tenant)? };
-        let me = self.setup.id;
+        let filter = if old { Filter { address: Some(request.bytes(2)), ..Filter::default() } } else { filter(request, &self.setup)? };
+        let (me, now) = (self.setup.id, (self.setup.clock)() / 1_000_000);
         let wanted = |id: u64, member: &Member| {
             filter.id.is_none_or(|wanted| wanted == id)
                 && !filter.nobody
+                && (filter.least_age == 0 || now.saturating_sub(member.since) >= filter.least_age)
                 && filter.listens.is_none_or(|listens| listens == member.listens())
                 && filter.address.as_ref().is_none_or(|wanted| wanted == member.address.as_bytes())
                 && !(filter.skips_itself && id == me)
@@ -88,7 +90,9 @@ impl Session {
     }
 }
 
-fn filter(request: &Request, tenant: &str) -> Result<Filter, Refusal> {
+fn filter(request: &Request, setup: &Setup) -> Result<Filter, Refusal> {
+    // Of the servers that know of MAXAGE, Redis 7.4 and Valkey 8, each came with one of these commands.
+    let ages = ["hexpire", "client capa"].iter().any(|later| !setup.lacks.has(later));
     let mut filter = Filter { skips_itself: true, ..Filter::default() };
     let mut at = 2;
     while at < request.len() {
@@ -103,6 +107,10 @@ fn filter(request: &Request, tenant: &str) -> Result<Filter, Refusal> {
         } else if is_word(word, "laddr") {
             // Where the client has come to is not known.
             filter.nobody = true;
+        } else if ages && is_word(word, "maxage") {
+            let age = integer(value).ok_or_else(|| Refusal::late("maxage is not an integer or out of range"))?;
+            let age = u64::try_from(age).ok().filter(|age| *age > 0);
+            filter.least_age = age.ok_or_else(|| Refusal::late("maxage should be greater than 0"))?;
         } else if is_word(word, "type") {
             match c_string(value).to_ascii_lowercase().as_slice() {
                 b"normal" => filter.listens = Some(false),
@@ -112,7 +120,7 @@ fn filter(request: &Request, tenant: &str) -> Result<Filter, Refusal> {
             }
         } else if is_word(word, "user") {
             // All are the tenant's, who is the only user there is.
-            if value != tenant.as_bytes() && value != b"default" {
+            if value != setup.tenant.as_bytes() && value != b"default" {
                 return Err(Refusal::late(format!("No such user '{}'", crate::redis::lossy(c_string(value)))));
             }
         } else if is_word(word, "skipme") && (is_word(value, "yes") || is_word(value, "no")) {
@@ -124,3 +132,7 @@ fn filter(request: &Request, tenant: &str) -> Result<Filter, Refusal> {
     }
     Ok(filter)
 }
+
+#[cfg(test)]
+#[path = "clients_tests.rs"]
+mod tests;
