@@ -76,6 +76,7 @@ const LATER: &[&str] = &[
     "acl genpass",
     "acl help",
     "client help",
+    "commandlog help",
     "config help",
     "memory help",
     "slowlog help",

@@ -56,6 +56,8 @@ pub enum Spec {
         access: Access,
         /// Where the count stands.
         at: usize,
+        /// From one to the next.
+        step: usize,
     },
     /// Anything else: the command needs a parser of its own.
     Other,
@@ -87,6 +89,8 @@ pub struct Entry {
     pub rule: Rule,
     /// It has subcommands.
     pub is_container: bool,
+    /// It came after 7.0.
+    pub is_later: bool,
 }
 
 impl Entry {
@@ -112,11 +116,11 @@ impl Entry {
 pub struct Lacks(HashSet<&'static str>);
 
 impl Lacks {
-    /// All but those that the server lists (COMMAND LIST, since 7.0). What the wall answers itself a server need not have.
+    /// All but those that the server lists (COMMAND LIST, since 7.0). What the wall answers itself a server need not have, where 7.0 has it.
     pub fn new<'a>(listed: impl Iterator<Item = &'a [u8]>) -> Self {
         let listed: HashSet<String> = listed.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
         let own = [Rule::Session, Rule::Keyspace, Rule::Local, Rule::Slowlog, Rule::NoCluster];
-        let sent = all().filter(|entry| !own.contains(&entry.rule));
+        let sent = all().filter(|entry| entry.is_later || !own.contains(&entry.rule));
         Self(sent.filter(|entry| !listed.contains(&entry.full_name())).map(|entry| entry.name).collect())
     }
 
@@ -253,7 +257,8 @@ fn entry(line: &'static str, rules: &HashMap<&'static str, Rule>) -> Option<Entr
     let arity = fields.next()?.parse().ok()?;
     let flags = fields.next()?.split(',').filter(|f| *f != "-").collect();
     let specs = fields.next()?.split(' ').filter(|s| *s != "-").map(|s| spec(s).unwrap_or(Spec::Other)).collect();
-    Some(Entry { name, arity, flags, specs, rule: rules.get(name).copied().unwrap_or(Rule::Refused), is_container: false })
+    let is_later = !fields.next()?.split(',').any(|server| server == "redis-7.0");
+    Some(Entry { name, arity, flags, specs, rule: rules.get(name).copied().unwrap_or(Rule::Refused), is_container: false, is_later })
 }
 
 fn spec(text: &str) -> Option<Spec> {
@@ -264,7 +269,8 @@ fn spec(text: &str) -> Option<Spec> {
         _ => return None,
     };
     if let Some((_, at)) = text.split_once('#') {
-        return Some(Spec::Count { access, at: at.parse().ok()? });
+        let (at, step) = at.split_once('/').unwrap_or((at, "1"));
+        return Some(Spec::Count { access, at: at.parse().ok()?, step: step.parse().ok().filter(|step| *step > 0)? });
     }
     let mut numbers = text.split_once('@')?.1.split(':');
     let (first, last, step) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);

@@ -85,5 +85,13 @@ fn what_a_server_lacks_is_refused_in_its_own_words() {
     // 128 bytes, the marks among them.
     let long = "x".repeat(300);
     assert_eq!(said(&["VADD", &long, "y"]), Err(format!("ERR unknown command 'VADD', with args beginning with: '{}' ", &long[..128])));
+    // But what came after 7.0 it has, or not.
+    assert_eq!(
+        said(&["COMMANDLOG", "LEN", "slow"]),
+        Err("ERR unknown command 'COMMANDLOG', with args beginning with: 'LEN' 'slow' ".into())
+    );
+    assert_eq!(said(&["COMMANDLOG", "NOSUCH"]), Err("ERR unknown command 'COMMANDLOG', with args beginning with: 'NOSUCH' ".into()));
+    assert_eq!(said(&["CLIENT", "CAPA", "redirect"]), Err("ERR unknown subcommand 'CAPA'. Try CLIENT HELP.".into()));
+    assert_eq!(said(&["CLUSTERSCAN", "0"]), Err("ERR unknown command 'CLUSTERSCAN', with args beginning with: '0' ".into()));
     assert!(!Lacks::default().has("vadd"));
 }

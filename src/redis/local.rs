@@ -46,6 +46,9 @@ pub fn answer(session: &mut Session, entry: &Entry, request: &Request) -> Result
         }
         "client no-evict" if ["on", "off"].iter().any(|w| is_word(request.arg(2), w)) => encode::simple(&mut out, "OK"),
         "client no-evict" => return Err(syntax()),
+        "client capa" => encode::simple(&mut out, "OK"),
+        "client import-source" if is_word(request.arg(2), "off") => encode::simple(&mut out, "OK"),
+        "client import-source" => return Err(Refusal::late("Server is not in import mode")),
         "client info" => {
             let own = session.setup.peers.list(&session.setup.tenant, |id, _| id == session.setup.id);
             encode::verbatim(&mut out, session.resp, own.as_bytes());

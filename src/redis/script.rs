@@ -125,6 +125,10 @@ pub fn command(entry: &Entry, request: &Request, setup: &Setup, out: &mut BytesM
                 encode::integer(&mut answer, i64::from(setup.peers.scripts.text(sha).is_some()));
             }
         }
+        "script show" => {
+            let gone = || Refusal { late: true, ..Refusal::early("NOSCRIPT", "No matching script.") };
+            encode::bulk(&mut answer, &setup.peers.scripts.text(request.arg(2)).ok_or_else(gone)?);
+        }
         "script flush" => {
             let mode = request.arg(2);
             let known = request.len() == 2 || ["sync", "async"].iter().any(|w| super::understand::is_word(mode, w));
@@ -260,7 +264,8 @@ fn callable(entry: &'static Entry) -> Option<String> {
         .iter()
         .map(|spec| match spec {
             Spec::Range { first, last, step, .. } => Some(format!("{first}:{last}:{step}")),
-            Spec::Count { at, .. } => Some(format!("#{at}")),
+            Spec::Count { at, step: 1, .. } => Some(format!("#{at}")),
+            Spec::Count { at, step, .. } => Some(format!("#{at}/{step}")),
             Spec::Other => None,
         })
         .collect::<Option<_>>()

@@ -59,6 +59,8 @@ fn scripts_are_the_tenants_own() {
     let exists = |setup: &Setup| ask(setup, &["SCRIPT", "EXISTS", &sha]).unwrap();
     assert_eq!((exists(&mine).as_str(), exists(&other).as_str()), ("*1\r\n:1\r\n", "*1\r\n:0\r\n"));
     assert_eq!(ask(&other, &["EVALSHA", &sha, "0"]), Err("NOSCRIPT No matching script. Please use EVAL.".into()));
+    assert_eq!(ask(&mine, &["SCRIPT", "SHOW", &sha.to_uppercase()]), Ok("$8\r\nreturn 1\r\n".into()));
+    assert_eq!(ask(&other, &["SCRIPT", "SHOW", &sha]), Err("NOSCRIPT No matching script.".into()));
     assert_eq!(ask(&mine, &["SCRIPT", "FLUSH", "ASYNC"]), Ok("+OK\r\n".into()));
     assert_eq!(exists(&mine), "*1\r\n:0\r\n");
 }
@@ -105,7 +107,7 @@ fn every_rule_is_one_that_the_wrapper_knows() {
         let numbers: Vec<&str> = spec.split(':').collect();
         let range = numbers.len() == 3 && numbers.iter().all(|n| n.parse::<i32>().is_ok());
         range
-            || spec.strip_prefix('#').is_some_and(|n| n.parse::<u32>().is_ok())
+            || spec.strip_prefix('#').is_some_and(|n| n.split('/').all(|n| n.parse::<u32>().is_ok()))
             || ["own", "none", "whole", "!", "container"].contains(&spec)
     };
     let text = &wrapper(None).0;
@@ -131,6 +133,7 @@ fn a_script_may_call_what_stays_within_the_tenant() {
         " mset=-3,1:-1:2 ",
         " zunionstore=-4,1:0:1;#2 ",
         " lmpop=-4,#1>first ",
+        " msetex=-4,#1/2 ",
         " sort=-2,own ",
         " xread=-4,own>streams ",
         " object|encoding=3,2:0:1 ",
@@ -145,19 +148,9 @@ fn a_script_may_call_what_stays_within_the_tenant() {
     ] {
         assert!(text.contains(line), "{line}");
     }
-    for name in [
-        "eval",
-        "monitor",
-        "config|get",
-        "flushall",
-        "subscribe",
-        "multi",
-        "watch",
-        "migrate",
-        "script|load",
-        "client|list",
-        "debug",
-    ] {
+    for name in
+        ["eval", "monitor", "config|get", "flushall", "subscribe", "multi", "watch", "migrate", "script|load", "client|list", "debug"]
+    {
         let line = text.split(&format!(" {name}=")).nth(1).and_then(|rest| rest.split(' ').next());
         assert!(line.is_some_and(|rule| rule.ends_with(",!")), "{name}");
     }

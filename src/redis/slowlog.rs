@@ -1,7 +1,7 @@
-//! SLOWLOG: one tenant's own, kept here, for the server's holds all tenants' commands. Entries are as the server makes them (`slowlog.c`).
+//! SLOWLOG (Valkey: COMMANDLOG, too): one tenant's own, kept here, for the server's holds all tenants' commands. Entries are as the server makes them (`slowlog.c`).
 
 use super::encode;
-use super::understand::Refusal;
+use super::understand::{Refusal, is_word};
 use super::wire::{Request, integer};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -85,36 +85,55 @@ impl Slowlog {
         self.entries().set.slow.map(|slow| u64::try_from(slow).ok())
     }
 
-    /// The answer to SLOWLOG GET, LEN and RESET. Errors: the server's own.
+    /// The answer to SLOWLOG GET, LEN and RESET, and to those of COMMANDLOG, which name a kind: of another than slow commands there are none. Errors: the
+    /// server's own.
     pub fn answer(&self, name: &str, request: &Request) -> Result<Bytes, Refusal> {
+        let (log, what) = name.split_once(' ').unwrap_or_default();
+        let count = if what == "get" { given(request)? } else { 0 };
+        let kept = log != "commandlog" || is_slow(request.arg(request.len().saturating_sub(1)))?;
         let (mut out, mut entries) = (BytesMut::new(), self.entries());
-        match name {
-            "slowlog get" => {
-                let count = match request.len() {
-                    2 => GIVEN,
-                    3 => match integer(request.arg(2)) {
-                        Some(-1) => usize::MAX,
-                        count => count
-                            .and_then(|count| usize::try_from(count).ok())
-                            .ok_or_else(|| Refusal::late("count should be greater than or equal to -1"))?,
-                    },
-                    _ => {
-                        let given = super::lossy(request.arg(1));
-                        let text = format!("unknown subcommand or wrong number of arguments for '{given}'. Try SLOWLOG HELP.");
-                        return Err(Refusal::late(text));
-                    }
-                };
-                entries.give(count, &mut out);
+        match what {
+            "get" if kept => entries.give(count, &mut out),
+            "get" => encode::header(&mut out, b'*', 0),
+            "len" => {
+                let length = if kept { entries.all.len() } else { 0 };
+                encode::integer(&mut out, i64::try_from(length).unwrap_or(i64::MAX));
             }
-            "slowlog len" => encode::integer(&mut out, i64::try_from(entries.all.len()).unwrap_or(i64::MAX)),
             _ => {
-                entries.all.clear();
-                entries.bytes = 0;
+                if kept {
+                    entries.all.clear();
+                    entries.bytes = 0;
+                }
                 encode::simple(&mut out, "OK");
             }
         }
         Ok(out.freeze())
     }
+}
+
+/// How many GET asks for.
+fn given(request: &Request) -> Result<usize, Refusal> {
+    let is_slowlog = is_word(request.arg(0), "slowlog");
+    match request.len() {
+        2 => Ok(GIVEN),
+        4.. if is_slowlog => {
+            let given = super::lossy(request.arg(1));
+            Err(Refusal::late(format!("unknown subcommand or wrong number of arguments for '{given}'. Try SLOWLOG HELP.")))
+        }
+        _ => match integer(request.arg(2)) {
+            Some(-1) => Ok(usize::MAX),
+            count => count
+                .and_then(|count| usize::try_from(count).ok())
+                .ok_or_else(|| Refusal::late("count should be greater than or equal to -1")),
+        },
+    }
+}
+
+/// Whether a kind of COMMANDLOG's is that of slow commands. Errors: there is no such kind.
+fn is_slow(kind: &[u8]) -> Result<bool, Refusal> {
+    let known = ["slow", "large-request", "large-reply"].iter().find(|known| is_word(kind, known));
+    let unknown = || Refusal::late("type should be one of the following: slow, large-request, large-reply");
+    known.map(|known| *known == "slow").ok_or_else(unknown)
 }
 
 impl Entries {

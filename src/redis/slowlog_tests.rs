@@ -75,3 +75,25 @@ fn errors_are_the_servers() {
     }
     assert_eq!(answer(&log, "SLOWLOG GET 1 2"), "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.");
 }
+
+#[test]
+fn commandlog_is_the_same_log_by_kind() {
+    let log = Slowlog::default();
+    (0..3).for_each(|n| log.push(entry(&format!("get k{n}"))));
+    assert_eq!(answer(&log, "COMMANDLOG GET 1 slow"), answer(&log, "SLOWLOG GET 1"));
+    assert_eq!(answer(&log, "commandlog get -1 SLOW"), answer(&log, "SLOWLOG GET -1"));
+    assert_eq!(answer(&log, "COMMANDLOG LEN slow"), ":3 ");
+    for kind in ["large-request", "large-reply"] {
+        assert_eq!(answer(&log, &format!("COMMANDLOG GET -1 {kind}")), "*0 ");
+        assert_eq!(answer(&log, &format!("COMMANDLOG LEN {kind}")), ":0 ");
+        assert_eq!(answer(&log, &format!("COMMANDLOG RESET {kind}")), "+OK ");
+    }
+    assert_eq!(answer(&log, "SLOWLOG LEN"), ":3 ");
+    let kinds = "ERR type should be one of the following: slow, large-request, large-reply";
+    for line in ["COMMANDLOG GET 1 quick", "COMMANDLOG LEN 1", "COMMANDLOG RESET slower"] {
+        assert_eq!(answer(&log, line), kinds, "{line}");
+    }
+    assert_eq!(answer(&log, "COMMANDLOG GET x quick"), "ERR count should be greater than or equal to -1");
+    assert_eq!(answer(&log, "COMMANDLOG RESET slow"), "+OK ");
+    assert_eq!(answer(&log, "SLOWLOG LEN"), ":0 ");
+}

@@ -106,7 +106,8 @@ fn stateless<'a>(entry: &Entry, mut words: impl Iterator<Item = &'a [u8]>) -> bo
         | Rule::Publish
         | Rule::PubSub => entry.name != "watch" && !entry.flags.contains(&"blocking"),
         Rule::XRead | Rule::XReadGroup => !words.any(|word| is_word(word, "block")),
-        Rule::Script => ["eval", "eval_ro", "evalsha", "evalsha_ro", "script load", "script exists", "script flush"].contains(&entry.name),
+        Rule::Script => ["eval", "eval_ro", "evalsha", "evalsha_ro", "script load", "script exists", "script flush", "script show"]
+            .contains(&entry.name),
         // UNWATCH: nothing is watched there. CLIENT SETINFO is a label that no tenant sees.
         Rule::Pass => {
             entry.name.ends_with(" help")

@@ -71,6 +71,7 @@ pub fn lookup(request: &Request, lacks: &Lacks) -> Result<&'static Entry, Refusa
     let second = (request.len() > 1).then(|| request.arg(1));
     match find(request.arg(0), second) {
         Found::Unknown => Err(unknown(request)),
+        Found::NoSubcommand(container) if lacks.contains(container) => Err(unknown(request)),
         Found::NoSubcommand(container) => Err(no_subcommand(request, container.name)),
         Found::Entry(entry) if lacks.contains(entry) => match entry.name.split_once(' ') {
             Some((container, _)) if !lacks.has(container) => Err(no_subcommand(request, container)),
@@ -201,9 +202,9 @@ fn counted(entry: &Entry, request: &Request) -> Result<Vec<(usize, Place)>, Refu
     for spec in &entry.specs {
         match *spec {
             Spec::Range { access, first, last, step } => range(&mut places, request.len(), (access, first, last, step)),
-            Spec::Count { access, at } => {
-                let keys = count(entry, request, at)?;
-                places.extend((at + 1..=at + keys).map(|at| (at, Place::Key(access))));
+            Spec::Count { access, at, step } => {
+                let keys = count(entry, request, at, step)?;
+                places.extend((0..keys).map(|key| (at + 1 + key * step, Place::Key(access))));
             }
             Spec::Other => return Err(Refusal::noperm(entry)),
         }
@@ -211,8 +212,8 @@ fn counted(entry: &Entry, request: &Request) -> Result<Vec<(usize, Place)>, Refu
     Ok(places)
 }
 
-/// The count of keys at `at`; never more than arguments follow.
-fn count(entry: &Entry, request: &Request, at: usize) -> Result<usize, Refusal> {
+/// The count of keys at `at`; never more than arguments follow, of which each takes `step`.
+fn count(entry: &Entry, request: &Request, at: usize, step: usize) -> Result<usize, Refusal> {
     let behind = request.len().saturating_sub(at + 1);
     let number = integer(request.arg(at));
     let positive = number.filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok());
@@ -221,9 +222,13 @@ fn count(entry: &Entry, request: &Request, at: usize) -> Result<usize, Refusal> 
         ("sintercard", _, Some(keys)) if keys > behind => Err(Refusal::late("Number of keys can't be greater than number of args")),
         // A word must stand behind the keys.
         ("lmpop" | "blmpop" | "zmpop" | "bzmpop", _, Some(keys)) if keys >= behind => Err(syntax()),
+        // Valkey's words; Redis 8.4 leaves off the end, and says of pairs that are not all there that their number is wrong.
+        ("msetex", number, _) if number.is_none_or(|keys| !(1..=i64::from(i32::MAX)).contains(&keys)) => {
+            Err(Refusal::late("invalid numkeys value or out of range"))
+        }
         (_, None, _) => Err(Refusal::late("value is not an integer or out of range")),
         (_, _, None) => Err(Refusal::late(format!("at least 1 input key is needed for '{}' command", entry.full_name()))),
-        (_, _, Some(keys)) if keys > behind => Err(syntax()),
+        (_, _, Some(keys)) if keys.saturating_mul(step) > behind => Err(syntax()),
         (_, _, Some(keys)) => Ok(keys),
     }
 }

@@ -9,7 +9,8 @@ arity counts (the server itself refuses what is too much for it). One line a com
     name | arity | flags | key specifications | servers that have it
 
 A key specification is `access@first:last:step` (as the sources count: `last` -1 is the last argument, 0 the first key
-itself), `access#at` for keys behind a count that stands at argument `at`, and `?` for all others, which are not used.
+itself), `access#at` for keys behind a count that stands at argument `at` (`access#at/step` where something stands between them),
+and `?` for all others, which are not used.
 `access` is r where the key is only read, w where not, c where it is a channel.
 """
 import glob, json, sys
@@ -24,8 +25,9 @@ def spec(s):
     at = begin["index"]["pos"]
     if "range" in find and find["range"]["limit"] == 0:
         return f"{access}@{at}:{find['range']['lastkey']}:{find['range']['step']}"
-    if "keynum" in find and find["keynum"] == {"keynumidx": 0, "firstkey": 1, "step": 1}:
-        return f"{access}#{at}"
+    if "keynum" in find and (find["keynum"]["keynumidx"], find["keynum"]["firstkey"]) == (0, 1):
+        step = find["keynum"]["step"]
+        return f"{access}#{at}" if step == 1 else f"{access}#{at}/{step}"
     return "?"
 
 

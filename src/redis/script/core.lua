@@ -63,7 +63,7 @@ local function integer(arg)
 end
 
 -- The keys behind a count, which the server looks at in this order.
-local function counted(args, at, name)
+local function counted(args, at, name, step)
     local number, behind = integer(args[at] or ''), #args - at
     local pops = find(name, '^b?[lz]mpop$')
     if pops or name == 'sintercard' then
@@ -71,10 +71,13 @@ local function counted(args, at, name)
         if pops and number >= behind then return wrong_syntax() end
         if number > behind then return { err = "ERR Number of keys can't be greater than number of args" } end
     end
+    if name == 'msetex' and (not number or number < 1 or number > 2147483647) then
+        return { err = 'ERR invalid numkeys value or out of range' }
+    end
     if not number then return { err = 'ERR value is not an integer or out of range' } end
     if number < 1 then return { err = "ERR at least 1 input key is needed for '" .. name .. "' command" } end
-    if number > behind then return wrong_syntax() end
-    range(args, at + 1, at + number, 1)
+    if number * step > behind then return wrong_syntax() end
+    range(args, at + 1, at + number * step, step)
 end
 
 local function sort(args, store)
@@ -249,12 +252,12 @@ local function place(args, name, rule)
     if places == 'none' then return end
     for spec in string.gmatch(places, '[^;]+') do
         local first, last, step = match(spec, '^(%d+):(-?%d+):(%d+)$')
-        local at = match(spec, '^#(%d+)$')
+        local at, stride = match(spec, '^#(%d+)/?(%d*)$')
         if first then
             first, last = first + 1, tonumber(last)
             range(args, first, last < 0 and #args + 1 + last or first + last, tonumber(step))
         elseif at then
-            local wrong = counted(args, at + 1, name)
+            local wrong = counted(args, at + 1, name, tonumber(stride) or 1)
             if wrong then return wrong end
         elseif spec == 'own' then
             local wrong = PLACES[name](args)

@@ -47,3 +47,17 @@ fn before_a_cluster_there_is_one_database() {
     assert_eq!(talk(&mut session, &[&["SELECT", "0"]], "+OK\r\n"), "+OK\r\n");
     assert_eq!(talk(&mut session, &[&["SELECT", "3"]], ""), "-ERR SELECT is not allowed in cluster mode\r\n");
 }
+
+#[test]
+fn what_only_some_servers_know_of_a_client_is_answered_for_a_server_of_its_own() {
+    let mut session = Session::new(setup());
+    for (command, heard) in [
+        (["CLIENT", "CAPA", "redirect"], "+OK\r\n"),
+        (["CLIENT", "IMPORT-SOURCE", "on"], "-ERR Server is not in import mode\r\n"),
+        (["CLIENT", "IMPORT-SOURCE", "x"], "-ERR Server is not in import mode\r\n"),
+        (["CLIENT", "IMPORT-SOURCE", "OFF"], "+OK\r\n"),
+        (["COMMANDLOG", "LEN", "slow"], ":0\r\n"),
+    ] {
+        assert_eq!(talk(&mut session, &[&command], ""), heard, "{command:?}");
+    }
+}
