@@ -51,3 +51,10 @@ proptest! {
         prop_assert_eq!(matches(&pattern, other.as_bytes(), false), text == other);
     }
 }
+
+/// A server that keeps a table for each slot of a cluster walks one only where the pattern's hash tag stands as it is.
+#[test]
+fn a_hash_tag_is_not_escaped() {
+    assert_eq!(escape(b"{acme-1_x.y@z}:"), b"{acme-1_x.y@z}:");
+    assert_eq!(escape(b"{a*}:"), b"{a\\*}:");
+}
