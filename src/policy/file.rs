@@ -328,10 +328,11 @@ fn redis_shared(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
 }
 
 fn limits(reader: &mut Reader<'_>, node: &Node) -> Limits {
-    let fields = reader.fields(node, &["default", "tenants"], &[]);
+    let fields = reader.fields(node, &["advisory_locks", "default", "tenants"], &[]);
+    let advisory_locks = fields.get("advisory_locks").and_then(|n| reader.count(n));
     let default = fields.get("default").map(|n| limit(reader, n)).unwrap_or_default();
     let tenants = fields.get("tenants").map(entries).unwrap_or_default().iter().map(|(id, n)| (id.clone(), limit(reader, n))).collect();
-    Limits { default, tenants }
+    Limits { advisory_locks, default, tenants }
 }
 
 fn limit(reader: &mut Reader<'_>, node: &Node) -> Limit {

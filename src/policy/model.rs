@@ -305,6 +305,8 @@ impl RedisPrefix {
 /// Limits a tenant; None is no limit.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
+    /// The most advisory locks that a session holds; None is [`Limits::ADVISORY_LOCKS`].
+    pub advisory_locks: Option<u32>,
     /// For tenants without an entry of their own.
     pub default: Limit,
     /// By tenant id.
@@ -319,6 +321,9 @@ pub struct Limit {
 }
 
 impl Limits {
+    /// What a connection may hold of the server's table of locks, which has room for 64 a connection (`max_locks_per_transaction`) unless it is told otherwise.
+    pub const ADVISORY_LOCKS: u32 = 50;
+
     /// What holds for this tenant: its own entry where it says something, else the default.
     pub fn of(&self, tenant: &TenantId) -> Limit {
         let own = self.tenants.get(tenant.as_str());

@@ -48,6 +48,7 @@ impl<J: Judging> Session<J> {
     /// May these statements run one after another on what the session has? False where that hangs on replies. Errors: a name means
     /// something that was judged by another policy, or that takes the wall's own parameters.
     pub(super) fn may_run(&self, kinds: &[Kind]) -> Result<bool, Refusal> {
+        let mut saved = 0;
         for (index, kind) in kinds.iter().enumerate() {
             let before = kinds.get(..index).unwrap_or_default();
             match kind {
@@ -66,7 +67,12 @@ impl<J: Judging> Session<J> {
                     return Err(too_many_portals());
                 }
                 Kind::Listen(_) => self.may_listen()?,
-                Kind::Savepoint(_) => self.may_save()?,
+                Kind::Savepoint(_) => {
+                    self.may_save(saved)?;
+                    saved += 1;
+                }
+                // It takes one back, or more.
+                Kind::Release(_) => saved = saved.saturating_sub(1),
                 Kind::Fetch(name) => {
                     self.fresh_portal(name)?;
                     self.plain_portal(name)?;

@@ -9,11 +9,12 @@ use bytes::BytesMut;
 pub type Fields<'a> = [(u8, &'a [u8])];
 
 /// In the message of the error that the wall's own checks raise, and what the client reads instead.
-const MARKERS: &[(&[u8], &str)] = &[
-    (b"partywall:upsert", "new row conflicts with a row that this session may not see"),
-    (b"partywall:tenant", "a row can only be written for this tenant"),
-    (b"partywall:parent", "a row can only refer to a row of this tenant"),
-    (b"partywall:early", "a row can only refer to a row that was there before the statement"),
+const MARKERS: &[(&[u8], &str, &str)] = &[
+    (b"partywall:upsert", "42501", "new row conflicts with a row that this session may not see"),
+    (b"partywall:tenant", "42501", "a row can only be written for this tenant"),
+    (b"partywall:parent", "42501", "a row can only refer to a row of this tenant"),
+    (b"partywall:early", "42501", "a row can only refer to a row that was there before the statement"),
+    (b"partywall:locks", "53200", "out of advisory locks"),
 ];
 
 const FUNCTION: &[u8] = b"function ";
@@ -87,8 +88,8 @@ pub fn pass_with(
     context: Option<&[u8]>,
 ) -> Result<(), WireError> {
     let marked = |marker: &[u8]| field(fields, b'M').is_some_and(|m| m.windows(marker.len()).any(|w| w == marker));
-    if let Some((_, message)) = MARKERS.iter().find(|(marker, _)| marked(marker)) {
-        refusal(out, &Refusal::not_allowed(*message));
+    if let Some((_, state, message)) = MARKERS.iter().find(|(marker, ..)| marked(marker)) {
+        refusal(out, &Refusal::with_state(state, *message));
         return Ok(());
     }
     if let Some(broken) = field(fields, b'M').and_then(BrokenKey::read) {

@@ -20,6 +20,9 @@ const CHANNELS: usize = 10_000;
 /// How many savepoints may be kept, each counted with the temporary tables that there are.
 const SAVED: usize = 50_000;
 
+/// How many savepoints may be open: each within which something was written holds a lock in a table that all sessions share (AssignTransactionId).
+const SAVEPOINTS: u32 = 1000;
+
 /// Temporary tables and channels of a session.
 #[derive(Debug, Default)]
 pub(super) struct Own {
@@ -209,10 +212,15 @@ impl<J: Judging> Session<J> {
         if self.own.channels.len() < CHANNELS { Ok(()) } else { Err(Refusal::with_state("53400", "too many channels")) }
     }
 
-    /// Errors: 53400 where there are too many savepoints.
-    pub(super) fn may_save(&self) -> Result<(), Refusal> {
+    /// Errors: 53400 where there are too many savepoints; `here` more are open before it in its text.
+    pub(super) fn may_save(&self, here: u32) -> Result<(), Refusal> {
         let kept = self.own.savepoints.len().saturating_mul(self.own.temps.len() + 1);
-        if kept < SAVED { Ok(()) } else { Err(Refusal::with_state("53400", "too many savepoints")) }
+        let open: u32 = self.own.savepoints.iter().map(|s| s.times).sum();
+        if kept < SAVED && open.saturating_add(here) < SAVEPOINTS {
+            Ok(())
+        } else {
+            Err(Refusal::with_state("53400", "too many savepoints"))
+        }
     }
 
     /// Takes in what a completed statement has done; `tag` is its command tag.

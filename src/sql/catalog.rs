@@ -2,6 +2,7 @@
 //!
 //! The shell runs each of [`home::queries`] and hands the rows to [`Catalog::build`]; nothing here opens a socket.
 
+use super::bounds::Bounds;
 use super::catalogs::{System, parameters};
 use super::columns;
 use super::conversions;
@@ -19,7 +20,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 pub use super::columns::{Column, SYSTEM_COLUMNS};
-
 pub use super::queries::{CatalogQuery, QUERIES};
 
 /// Rows of one query: values as text, None for NULL.
@@ -90,8 +90,8 @@ pub struct Catalog {
     pub(super) ids: Ids,
     /// Deferrable constraints of listed tables, as (schema, name).
     pub deferrable: BTreeSet<(String, String)>,
-    /// Names of the server's settings, in lower case; none where they are not known.
-    pub settings: BTreeSet<String>,
+    /// The server's settings, and what bounds a session.
+    pub settings: Bounds,
     /// PostgreSQL's own catalogs, as a tenant sees them.
     pub system: System,
     /// Sequences that columns of listed tables own, by (schema, name), as the query that is read in each one's place.
@@ -198,7 +198,7 @@ impl Catalog {
                 Home::Schema(_) => vec![home::PUBLIC.to_owned()],
                 _ => rows("path").iter().map(|r| text(r, 0)).collect(),
             },
-            settings: rows("settings").iter().map(|r| text(r, 0)).collect(),
+            settings: Bounds::read(policy, rows("settings")),
             server_version: rows("version").first().map(|r| number(r, 0)).unwrap_or_default(),
             home: home.clone(),
             ..Self::default()

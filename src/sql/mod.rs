@@ -18,6 +18,7 @@ macro_rules! left_out {
 }
 
 pub mod answers;
+pub mod bounds;
 mod cache;
 pub mod catalog;
 pub mod catalogs;

@@ -1,7 +1,7 @@
 //! What a session has of its own: temporary tables and channels.
 
 use crate::smoke::{POLICY, shop};
-use crate::support::{Client, Wall};
+use crate::support::{Client, Wall, eventually};
 
 #[test]
 fn temporary_tables_are_the_sessions_own() {
@@ -223,4 +223,45 @@ fn comments_are_kept_where_the_policy_says_so() {
     assert_eq!(acme.query(wrong).unwrap_err().position, Some(20));
     assert_eq!(acme.query("/* a */ SELECT id FROM nowhere /* b */").unwrap_err().position, Some(24));
     assert_eq!(acme.query("/* a */ SELECT 1/0 FROM orders WHERE id / 0 > 'x' /* b */").unwrap_err().code, "22P02");
+}
+
+/// The server's table of locks is one for all: whoever fills it, all tenants' statements fail.
+#[test]
+fn a_session_holds_so_many_advisory_locks_and_savepoints_and_no_more() {
+    let database = shop();
+    let (wall, few) =
+        (Wall::for_database(&database, POLICY), Wall::for_database(&database, &format!("{POLICY}limits: {{ advisory_locks: 3 }}\n")));
+    let held = || {
+        let own = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        database.psql(&format!("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND {own}"))
+    };
+    for key in ["n", "n, n", "(random() * 1e15)::int8"] {
+        for lock in ["pg_advisory_lock", "pg_try_advisory_lock_shared", "pg_advisory_xact_lock"] {
+            let mut client = Client::tenant(wall.port("pg"), "acme");
+            client.query("BEGIN").unwrap();
+            let error = client.query(&format!("SELECT count({lock}({key})) FROM generate_series(1, 40000) n")).unwrap_err();
+            assert_eq!((error.code.as_str(), error.message.as_str()), ("53200", "out of advisory locks"), "{lock}({key})");
+            assert!(matches!(held().as_str(), "50" | "0"), "{}", held());
+        }
+        assert!(eventually(|| held() == "0"));
+    }
+    let mut client = Client::tenant(few.port("pg"), "acme");
+    for n in 0..20 {
+        assert_eq!(
+            client.query(&format!("SELECT pg_try_advisory_lock({n})")).map_or_else(|e| e.code, |r| r.text()),
+            if n < 3 { "t" } else { "53200" }
+        );
+    }
+    assert_eq!(client.extended("SELECT pg_advisory_lock($1)", &[Some("9")]).unwrap_err().code, "53200");
+    assert_eq!(client.query("SELECT pg_advisory_unlock(1)").unwrap().text(), "t");
+    assert_eq!(client.query("SELECT pg_try_advisory_lock(9)").unwrap().text(), "t");
+    client.query("BEGIN").unwrap();
+    for _ in 0..1000 {
+        client.query("SAVEPOINT s").unwrap();
+    }
+    assert_eq!(client.query("SAVEPOINT s").unwrap_err().code, "53400");
+    client.query("ROLLBACK").unwrap();
+    let released = "SAVEPOINT a; RELEASE a;".repeat(1500);
+    assert!(client.simple(&format!("BEGIN; {released} COMMIT")).iter().all(Result::is_ok));
+    assert_eq!(client.simple(&format!("BEGIN; {}", "SAVEPOINT a;".repeat(1500))).pop().unwrap().unwrap_err().code, "53400");
 }

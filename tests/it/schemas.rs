@@ -159,6 +159,7 @@ fn what_the_reader_refuses_is_not_valid() {
         "redis: { prefix: '{tenant}:', slowlog_micros: -1 }",
         "redis: { prefix: '{tenant}:', slowlog_micros: never }",
         "limits: { default: { connections: 0 } }",
+        "limits: { advisory_locks: 0 }",
     ] {
         let text = format!("{head}{bad}\n");
         assert!(!wrong(&schema, &schema, &yaml(&text), "").is_empty(), "{bad}");

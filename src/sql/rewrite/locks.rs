@@ -49,12 +49,27 @@ impl Rewriter<'_> {
         let digest = function("sha256", vec![nodes::operator("||", bytes, whose)]);
         let digits = function("substr", vec![function("encode", vec![digest, nodes::text("hex")]), nodes::integer(1), nodes::integer(16)]);
         let bits = bits(nodes::operator("||", nodes::text("x"), digits));
-        call.args = vec![nodes::cast(bits, "int8")];
+        let key = nodes::cast(bits, "int8");
+        let frees = name.starts_with("pg_advisory_unlock");
+        call.args = vec![if frees { key } else { bounded(key, self.cx.catalog.settings.advisory_locks) }];
         call.funcname = vec![nodes::string("pg_catalog"), nodes::string(name)];
         // A lock must not tell of rows that the guard removes, so it is fenced like what can fail on any of them.
         traits.uses.push(Use::Any);
         Ok(traits.raising())
     }
+}
+
+/// The key, unless the session holds as many locks as it may: they fill a table that all sessions share. The question changes with each call, so that it is asked
+/// for each row; its answer is nothing, which leaves the key as it is, or no number.
+fn bounded(key: Node, most: u32) -> Node {
+    let question = format!(
+        "SELECT 'partywall:locks' AS a FROM pg_catalog.pg_lock_status() l WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() \
+         AND l.locktype OPERATOR(pg_catalog.=) 'advisory' OFFSET {} LIMIT 1",
+        most.saturating_sub(1)
+    );
+    let asked = function("query_to_xml", vec![nodes::text(&question), nodes::truth(false), nodes::truth(true), nodes::text("")]);
+    let answer = nodes::operator("||", nodes::text("0"), nodes::cast(asked, "text"));
+    nodes::operator("#", key, nodes::cast(answer, "int8"))
 }
 
 /// `pg_catalog.name(args)`

@@ -130,8 +130,9 @@ impl Rewriter<'_> {
             Some(NodeEnum::AConst(c)) => matches!(&c.val, Some(a_const::Val::Boolval(b)) if b.boolval),
             _ => false,
         };
-        let absent =
-            |name: String| !settings::may_show(&name) && settings::refused(&name, &self.cx.catalog.settings, "examine").sqlstate == "42704";
+        let absent = |name: String| {
+            !settings::may_show(&name) && settings::refused(&name, &self.cx.catalog.settings.names, "examine").sqlstate == "42704"
+        };
         is_bare(call) && yes(missing) && string_of(name).is_some_and(absent)
     }
 
@@ -225,7 +226,7 @@ pub(super) fn setting_call(catalog: &crate::sql::Catalog, name: &str, args: &[No
     };
     let setting = literal(args.first()).ok_or_else(refused)?;
     if name == "current_setting" {
-        return if settings::may_show(&setting) { Ok(()) } else { Err(settings::refused(&setting, &catalog.settings, "examine")) };
+        return if settings::may_show(&setting) { Ok(()) } else { Err(settings::refused(&setting, &catalog.settings.names, "examine")) };
     }
     if matches!(args.get(1).and_then(|n| n.node.as_ref()), Some(NodeEnum::ParamRef(_))) && settings::may_set_any(&setting) {
         return Ok(());

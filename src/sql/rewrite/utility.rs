@@ -35,7 +35,7 @@ impl Rewriter<'_> {
                 Ok(kind)
             }
             NodeEnum::VariableShowStmt(x) if settings::may_show(&x.name) => Ok(Kind::Setting),
-            NodeEnum::VariableShowStmt(x) => Err(settings::refused(&x.name, &self.cx.catalog.settings, "examine")),
+            NodeEnum::VariableShowStmt(x) => Err(settings::refused(&x.name, &self.cx.catalog.settings.names, "examine")),
             NodeEnum::DiscardStmt(x) => match DiscardMode::try_from(x.target).unwrap_or(DiscardMode::Undefined) {
                 DiscardMode::DiscardAll => Ok(Kind::DiscardAll),
                 DiscardMode::DiscardTemp => Ok(Kind::DiscardTemp),
@@ -85,7 +85,7 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
             && !settings::may_show(&x.name)
             && !matches!(x.name.as_str(), "TRANSACTION" | "TRANSACTION SNAPSHOT" | "SESSION CHARACTERISTICS") =>
         {
-            Err(settings::refused(&x.name, &catalog.settings, "set parameter"))
+            Err(settings::refused(&x.name, &catalog.settings.names, "set parameter"))
         }
         K::VarSetDefault | K::VarReset => settings::may_set(&x.name, None).map(|()| Kind::Setting),
         K::VarSetValue if x.name.eq_ignore_ascii_case("search_path") => search_path(catalog, x),

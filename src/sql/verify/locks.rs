@@ -1,4 +1,4 @@
-//! Advisory locks: each key is exactly the digest that holds the tenant, over the client's own key.
+//! Advisory locks: each key is exactly the digest that holds the tenant, over the client's own key, and none is taken beyond the bound.
 
 use super::{Held, Hold, Res, Walk, disagree, fields, is_place, kind, list, names};
 use crate::sql::tree::Value;
@@ -8,16 +8,24 @@ const TENANT: i64 = 3;
 
 /// The key that a call with one or two arguments, `$1` and `$2`, must have. Both forms digest 8 bytes, then a text that tells the form and
 /// ends in the tenant: no two of them are the same bytes for two tenants, two keys or two forms.
-fn form(arguments: usize) -> Option<String> {
+fn form(name: &str, arguments: usize, most: u32) -> Option<String> {
     let (bytes, number) = match arguments {
         1 => ("pg_catalog.int8send($1)", 1),
         2 => ("(pg_catalog.int4send($1) OPERATOR(pg_catalog.||) pg_catalog.int4send($2))", 2),
         _ => return None,
     };
+    // What counts is this backend's locks beyond the first `most - 1`: with one there, the text is no number.
+    let bound = format!(
+        " OPERATOR(pg_catalog.#) ('0' OPERATOR(pg_catalog.||) pg_catalog.query_to_xml('SELECT ''partywall:locks'' AS a FROM pg_catalog.pg_lock_status() l \
+         WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.locktype OPERATOR(pg_catalog.=) ''advisory'' OFFSET {} LIMIT 1', \
+         false, true, '')::pg_catalog.text)::pg_catalog.int8",
+        most.checked_sub(1)?
+    );
+    let bound = if matches!(name, "pg_advisory_unlock" | "pg_advisory_unlock_shared") { "" } else { &bound };
     Some(format!(
         "SELECT ('x' OPERATOR(pg_catalog.||) pg_catalog.substr(pg_catalog.encode(pg_catalog.sha256({bytes} OPERATOR(pg_catalog.||) \
          pg_catalog.convert_to('partywall:lock:{number}:' OPERATOR(pg_catalog.||) $3::pg_catalog.text, 'UTF8')), 'hex'), 1, 16))\
-         ::pg_catalog.bit(64)::pg_catalog.int8"
+         ::pg_catalog.bit(64)::pg_catalog.int8{bound}"
     ))
 }
 
@@ -42,7 +50,9 @@ impl Walk<'_> {
             return disagree("an advisory lock became another call");
         };
         let keys = list(c, "args");
-        let ([key], Some(form)) = (list(call, "args"), form(keys.len())) else { return disagree("an advisory lock has other arguments") };
+        let ([key], Some(form)) = (list(call, "args"), form(name, keys.len(), self.catalog.settings.advisory_locks)) else {
+            return disagree("an advisory lock has other arguments");
+        };
         let wanted = super::statements(&form)?;
         let wanted = fields(&wanted[0]["stmt"], "SelectStmt").and_then(|s| fields(list(s, "target_list").first()?, "ResTarget"));
         self.is_key(&wanted.unwrap_or(&Value::Null)["val"], key, keys)?;

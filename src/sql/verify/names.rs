@@ -106,7 +106,7 @@ impl Walk<'_> {
         let [setting, missing] = list(c, "args") else { return None };
         let setting = string_of(setting).filter(|_| name == "current_setting" && kind(f).is_some_and(|(k, _)| k == "TypeCast"))?;
         let yes = fields(missing, "AConst").is_some_and(|c| c["val"]["Boolval"]["boolval"] == Value::Bool(true));
-        let known = settings::may_show(setting) || settings::refused(setting, &self.catalog.settings, "examine").sqlstate != "42704";
+        let known = settings::may_show(setting) || settings::refused(setting, &self.catalog.settings.names, "examine").sqlstate != "42704";
         Some(if yes && !known && is_bare(c) {
             self.is_form(f, &["NULL::pg_catalog.text".to_owned()], None)
         } else {

@@ -289,9 +289,14 @@ fn lock(bytes: &str, words: &str, tenant: &str) -> String {
     format!(
         "SELECT pg_catalog.pg_advisory_lock(('x' OPERATOR(pg_catalog.||) pg_catalog.substr(pg_catalog.encode(pg_catalog.sha256({bytes} \
          OPERATOR(pg_catalog.||) pg_catalog.convert_to('{words}' OPERATOR(pg_catalog.||) {tenant}::pg_catalog.text, 'UTF8')), 'hex'), 1, 16))\
-         ::pg_catalog.bit(64)::pg_catalog.int8)"
+         ::pg_catalog.bit(64)::pg_catalog.int8{BOUND})"
     )
 }
+
+/// No lock beyond the fiftieth.
+const BOUND: &str = " OPERATOR(pg_catalog.#) ('0' OPERATOR(pg_catalog.||) pg_catalog.query_to_xml('SELECT ''partywall:locks'' AS a FROM pg_catalog.pg_lock_status() l \
+                     WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.locktype OPERATOR(pg_catalog.=) ''advisory'' OFFSET 49 LIMIT 1', \
+                     false, true, '')::pg_catalog.text)::pg_catalog.int8";
 
 #[test]
 fn an_advisory_lock_is_taken_by_the_tenants_digest_alone() {
@@ -300,6 +305,9 @@ fn an_advisory_lock_is_taken_by_the_tenants_digest_alone() {
     let (one, two) = ("SELECT pg_advisory_lock(id) FROM countries", "SELECT pg_advisory_lock(1, 2)");
     let good = lock("pg_catalog.int8send(7)", "partywall:lock:1:", "$9");
     assert!(holds("SELECT pg_advisory_lock(7)", &good));
+    let frees = good.replace("pg_advisory_lock", "pg_advisory_unlock");
+    assert!(holds("SELECT pg_advisory_unlock(7)", &frees.replace(BOUND, "")));
+    assert!(!holds("SELECT pg_advisory_unlock(7)", &frees));
     let pair = "(pg_catalog.int4send(1) OPERATOR(pg_catalog.||) pg_catalog.int4send(2))";
     assert!(holds(two, &lock(pair, "partywall:lock:2:", "$9")));
     for (client, sent) in [
@@ -310,6 +318,10 @@ fn an_advisory_lock_is_taken_by_the_tenants_digest_alone() {
         ("SELECT pg_advisory_lock($1)", lock("pg_catalog.int8send($1)", "partywall:lock:1:", "'globex'")),
         ("SELECT pg_advisory_lock(7)", lock("pg_catalog.int8send(7)", "partywall:lock:2:", "$9")),
         ("SELECT pg_advisory_lock(7)", good.replace("1, 16", "1, 4")),
+        ("SELECT pg_advisory_lock(7)", good.replace(BOUND, "")),
+        ("SELECT pg_advisory_lock(7)", good.replace("OFFSET 49", "OFFSET 50")),
+        ("SELECT pg_advisory_lock(7)", good.replace("''advisory''", "''relation''")),
+        ("SELECT pg_advisory_lock(7)", good.replace("query_to_xml('SELECT", "query_to_xml('SELECT DISTINCT")),
         ("SELECT pg_advisory_lock(7)", good.replace("sha256", "sha224")),
         ("SELECT pg_advisory_lock(7)", good.replace("pg_catalog.||", "public.||")),
         ("SELECT pg_advisory_lock(7)", good.replace("bit(64)", "bit(8)")),
