@@ -1,5 +1,6 @@
 //! `partywall.yaml`: from the file as typed to what `serve` runs; all findings of all files at once. `check` runs the same code.
 
+mod apart;
 mod credentials;
 pub mod document;
 mod places;
@@ -183,7 +184,14 @@ fn read(path: &Path, files: &dyn Files, findings: &mut Findings) -> Option<Confi
         let key = identity.statement.iter().filter_map(|s| s.key.as_ref());
         jwt.chain(password).chain(key).for_each(|path| drop(open(path, files, reader.findings)));
     }
-    let listeners = items(listeners?).iter().filter_map(|n| listener(&mut reader, n, &upstreams, policies.as_deref(), &base)).collect();
+    let mut opened = Vec::new();
+    for node in items(listeners?) {
+        if let Some(listener) = listener(&mut reader, node, &upstreams, policies.as_deref(), &base) {
+            apart::check(&mut reader, node, &listener, &opened);
+            opened.push(listener);
+        }
+    }
+    let listeners = opened;
     Some(Config { listeners, admin })
 }
 
