@@ -343,8 +343,7 @@ impl Loan {
     async fn open(&mut self) -> Result<(), NoLoan> {
         let Some(pool) = self.pool.clone() else { return Err(NoLoan::Silent) };
         let login = pool.login(&self.tenant);
-        let whose = login.as_ref().map_or(For::Wall, |tenant| For::Tenant(tenant.as_str()));
-        let connected = tokio::time::timeout(PATIENCE, pool.target.connect_as(whose, &pool.base)).await;
+        let connected = tokio::time::timeout(PATIENCE, pool.target.connect_as(For::Tenant(self.tenant.as_str()), &pool.base)).await;
         let connection = connected.map_err(|_| NoLoan::Silent)??;
         pool.meter.opened();
         let backend = Arc::new(Backend::new(connection.key.clone()));

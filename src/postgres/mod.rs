@@ -52,9 +52,9 @@ pub trait Judging: Send {
     fn simple_for(&self, sql: &str, tenant: &TenantId, _temps: &Temps) -> Result<Arc<Script>, Refusal> {
         self.simple(sql, tenant)
     }
-    /// Of a text that is refused: its first statements, as many as are let through, and why the next one is not. None where that is the first.
-    fn simple_before(&self, _sql: &str, _tenant: &TenantId, _temps: &Temps) -> Option<(Arc<Script>, Refusal)> {
-        None
+    /// Of a text that is refused: its first statements, as many as are let through, and why the next one is not. Errors: the refusal, where that is the first.
+    fn simple_before(&self, _sql: &str, _tenant: &TenantId, _temps: &Temps, refusal: Refusal) -> Result<(Arc<Script>, Refusal), Refusal> {
+        Err(refusal)
     }
     /// [`Judging::extended`] in a session that has temporary tables.
     fn extended_for(&self, sql: &str, declared: Declared, tenant: &TenantId, _temps: &Temps) -> Result<Arc<Prepared>, Refusal> {
@@ -129,8 +129,8 @@ impl Judging for Judge {
         Judge::simple_for(self, sql, tenant, temps)
     }
 
-    fn simple_before(&self, sql: &str, tenant: &TenantId, temps: &Temps) -> Option<(Arc<Script>, Refusal)> {
-        Judge::simple_before(self, sql, tenant, temps)
+    fn simple_before(&self, sql: &str, tenant: &TenantId, temps: &Temps, refusal: Refusal) -> Result<(Arc<Script>, Refusal), Refusal> {
+        Judge::simple_before(self, sql, tenant, temps, refusal)
     }
 
     fn extended_for(&self, sql: &str, declared: Declared, tenant: &TenantId, temps: &Temps) -> Result<Arc<Prepared>, Refusal> {

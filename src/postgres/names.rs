@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 /// What all names of the wall's own begin with; no client may give one.
 pub const WALLS: &str = "partywall ";
-/// The statement that nobody makes: a Bind of it always fails.
+/// The statement that nobody makes: a Bind of it, and EXECUTE, always fail.
 pub const RESERVED: &str = "partywall refused";
+/// What the server says of it, but in an aborted transaction.
+pub const RESERVED_FAILS: &[u8] = b"26000";
 /// The server cuts longer names off (NAMEDATALEN - 1), so that two of them would be one.
 pub const NAME_BYTES: usize = 63;
 /// The most statements that one connection may keep.

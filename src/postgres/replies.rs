@@ -2,11 +2,11 @@
 
 use super::copying::Copying;
 use super::expect::Expect;
-use super::names::Portal;
+use super::names::{self, Portal};
 use super::notices::{self, Fate};
 use super::session::{Flow, Session};
 use super::wire::{self, HEADER_BYTES, Reader, UPSTREAM_BYTES, WireError};
-use super::{Judging, encode, errors, hidden, own_schema, scripts};
+use super::{Judging, encode, errors, hidden, own_schema};
 use crate::session::{Close, Fact, Turn};
 use crate::sql::{Kind, Refusal};
 use bytes::{BufMut, BytesMut};
@@ -238,11 +238,11 @@ impl<J: Judging> Session<J> {
                 (Some(refusal), Some(b"42601")) => errors::refusal(out, &as_if_read(refusal, self.status)),
                 _ => hidden::pass(out, b'E', &fields, (judge, tenant), |_| None).map_err(|_| BROKEN)?,
             },
-            Some(Expect::Refused(refusal)) if code == Some(b"26000") => {
+            Some(Expect::Refused(refusal)) if code == Some(names::RESERVED_FAILS) => {
                 errors::refusal(out, &as_if_read(refusal.clone(), self.status));
             }
             Some(Expect::Script { script, done, refusal: refusal @ Some(_), .. })
-                if *done == script.kinds.len() && code == Some(scripts::FAILS_WITH.as_bytes()) =>
+                if *done == script.kinds.len() && code == Some(names::RESERVED_FAILS) =>
             {
                 refusal.take().into_iter().for_each(|r| errors::refusal(out, &r));
             }

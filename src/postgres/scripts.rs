@@ -3,31 +3,29 @@
 use super::expect::Expect;
 use super::session::{Session, Step};
 use super::wire::{self, Frame};
-use super::{Judging, encode, errors, rows};
+use super::{Judging, encode, errors, names, rows};
 use crate::session::{Fact, Turn};
 use crate::sql::{Kind, Refusal, Script};
 use std::sync::Arc;
 
 /// A text that no grammar takes; sent in place of a refused Query.
 const FAILING_QUERY: &str = "partywall refused";
-/// A statement that is read and then fails, for no client can make one of that name (`names::admit`); sent in place of the first refused one of several.
-const FAILING_STATEMENT: &str = "EXECUTE \"partywall refused\"";
-/// What the server says of [`FAILING_STATEMENT`], but in an aborted transaction.
-pub(super) const FAILS_WITH: &str = "26000";
 
 impl<J: Judging> Session<J> {
     pub(super) fn query(&mut self, frame: &Frame, turn: &mut Turn) -> Step {
         let sent = wire::query(frame.body()).map_err(|e| errors::unreadable(&e)).and_then(|sql| {
-            match self.judge.simple_for(sql, &self.tenant, &self.own.temps) {
-                Ok(script) => self.run(sql, script, None, turn),
-                Err(whole) => match self.judge.simple_before(sql, &self.tenant, &self.own.temps) {
+            let (script, refusal) = match self.judge.simple_for(sql, &self.tenant, &self.own.temps) {
+                Ok(script) => (script, None),
+                Err(whole) => {
+                    let (script, refusal) = self.judge.simple_before(sql, &self.tenant, &self.own.temps, whole)?;
                     // DEALLOCATE by itself is the wall's to answer.
-                    Some((script, refusal)) if self.pooled.is_none() || !script.kinds.iter().any(|k| matches!(k, Kind::Deallocate(_))) => {
-                        self.run(sql, script, Some(refusal), turn)
+                    if self.pooled.is_some() && script.kinds.iter().any(|k| matches!(k, Kind::Deallocate(_))) {
+                        return Err(refusal);
                     }
-                    _ => Err(whole),
-                },
-            }
+                    (script, Some(refusal))
+                }
+            };
+            self.run(sql, script, refusal, turn)
         });
         sent.unwrap_or_else(|refusal| {
             self.refuse_script(refusal, turn);
@@ -47,8 +45,8 @@ impl<J: Judging> Session<J> {
         let judged = script.outgoing.as_str();
         let written = match &refusal {
             None => encode::query(&mut turn.to_upstream, judged),
-            // A comment to the end of the line ends before it.
-            Some(_) => encode::query(&mut turn.to_upstream, &format!("{judged}\n; {FAILING_STATEMENT}")),
+            // Read, and then an error; a comment to the end of the line ends before it.
+            Some(_) => encode::query(&mut turn.to_upstream, &format!("{judged}\n; EXECUTE \"{}\"", names::RESERVED)),
         };
         written.map_err(|e| errors::unreadable(&e))?;
         self.script_leaves(&script);

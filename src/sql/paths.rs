@@ -49,16 +49,11 @@ pub fn path(catalog: &Catalog, values: &[String]) -> Option<Arc<[String]>> {
     (rest.iter().all(known) && !values.iter().any(|v| v == "$user")).then(|| rest.into())
 }
 
-/// The schemas that a value of search_path means, as a startup message has it. Errors: 42501 where [`path`] knows none, or, in a schema of the tenant's own,
-/// where it is another than `public`.
-pub fn at_startup(catalog: &Catalog, value: &str) -> Result<Arc<[String]>, Refusal> {
-    let place = |names: &Vec<String>| catalog.home.schema().is_none() || is_own(names);
-    names(value).filter(place).and_then(|names| path(catalog, &names)).ok_or_else(refused)
-}
-
-/// Does it name nothing but what a tenant knows its own schema as?
-pub fn is_own(names: &[String]) -> bool {
-    !names.is_empty() && names.iter().all(|name| matches!(name.as_str(), "public" | "$user"))
+/// The schemas that these names of search_path mean to a tenant. Errors: 42501 where [`path`] knows none, or, in a schema of the tenant's own, where it is
+/// another than `public`; and where there are no names.
+pub fn meant(catalog: &Catalog, names: Option<Vec<String>>) -> Result<Arc<[String]>, Refusal> {
+    let own = |names: &Vec<String>| !names.is_empty() && names.iter().all(|name| matches!(name.as_str(), "public" | "$user"));
+    names.filter(|names| catalog.home.schema().is_none() || own(names)).and_then(|names| path(catalog, &names)).ok_or_else(refused)
 }
 
 /// Why a path is refused.
@@ -67,7 +62,7 @@ pub fn refused() -> Refusal {
         .detail("It may name schemas that the policy lists tables of, or none.")
 }
 
-/// The names in a value of `set_config`, as PostgreSQL's SplitIdentifierString reads them; None where it is anything but plain.
+/// The names in a value of `set_config`, or of a startup message, as PostgreSQL's SplitIdentifierString reads them; None where it is anything but plain.
 pub fn names(value: &str) -> Option<Vec<String>> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$');
     let name = |part: &str| match part.trim().strip_prefix('"').and_then(|p| p.strip_suffix('"')) {

@@ -107,11 +107,7 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
 /// The path may be set to schemas that the policy knows, or to none.
 fn search_path(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
     let wanted: Option<Vec<String>> = x.args.iter().map(constant).collect();
-    let in_schema = catalog.home.schema().is_some();
-    match wanted.filter(|w| !in_schema || paths::is_own(w)).and_then(|w| paths::path(catalog, &w)) {
-        Some(path) => Ok(Kind::SearchPath { path: Some(path), local: x.is_local }),
-        None => Err(paths::refused()),
-    }
+    paths::meant(catalog, wanted).map(|path| Kind::SearchPath { path: Some(path), local: x.is_local })
 }
 
 /// `SELECT set_config('search_path', '…', false)` and nothing else; the name is qualified in place. None where the statement is another.
