@@ -139,6 +139,15 @@ impl Hub<'_> {
         let (mut unflushed, mut ended) = (false, false);
         let mut watched = true;
         loop {
+            let (stop, again) = {
+                let now = self.drain.borrow_and_update();
+                (*now, now.has_changed())
+            };
+            // What has come is judged by the policy as it is now.
+            if !self.renewed(again) {
+                self.router.farewell(&errors::sent_away());
+                break self.finish(&mut writer, "revoked").await;
+            }
             let next = match self.turn(&mut input).await {
                 Ok(next) => next,
                 Err(end) => break self.finish(&mut writer, end).await,
@@ -148,14 +157,6 @@ impl Hub<'_> {
                     break self.finish(&mut writer, "client gone").await;
                 }
                 self.hang_up().await;
-            }
-            let (stop, again) = {
-                let now = self.drain.borrow_and_update();
-                (*now, now.has_changed())
-            };
-            if !self.renewed(again) {
-                self.router.farewell(&errors::sent_away());
-                break self.finish(&mut writer, "revoked").await;
             }
             if stop == relay::NOW || (stop >= relay::DRAINS && self.router.at_rest() && self.router.to_client.is_empty()) {
                 self.router.farewell(&errors::sent_away());

@@ -155,7 +155,9 @@ fn a_reload_that_takes_a_tenant_ends_its_sessions() {
     }
     assert_eq!(stays.query("SELECT item FROM orders ORDER BY id").unwrap().text(), "laser\nwhale");
     assert!(Client::connect(wall.port("pg"), &[("user", "app"), ("partywall.tenant", "acme")]).is_err());
-    // What was SET is taken back; another tenant's statement is served on the same connection.
+    // What was SET is taken back; another tenant's statement is served on the same connection. Each listener takes the new policy for itself.
+    let taken = || wall.log().lines().any(|l| l.contains("policy and catalog renewed") && l.contains("chooses"));
+    assert!(eventually(taken), "{}", wall.log());
     assert_eq!(chooses.query("SELECT item FROM orders").unwrap_err().code, "28000");
     assert_eq!(chooses.query("/*tenant='acme'*/ SELECT item FROM orders").unwrap_err().code, "28000");
     assert_eq!(chooses.query("/*tenant='globex'*/ SELECT min(item) FROM orders").unwrap().text(), "laser");
