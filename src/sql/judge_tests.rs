@@ -494,4 +494,6 @@ fn a_conversion_that_costs_no_more_than_a_guard_is_fenced() {
 fn what_newer_grammars_have_passes_as_the_cases_say() {
     check("newer.txt", include_str!("../../tests/sql/newer.txt"));
     check("attacks/newer.txt", include_str!("../../tests/sql/attacks/newer.txt"));
+    check("json.txt", include_str!("../../tests/sql/json.txt"));
+    check("attacks/json.txt", include_str!("../../tests/sql/attacks/json.txt"));
 }

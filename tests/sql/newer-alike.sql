@@ -27,3 +27,32 @@ UPDATE notes SET stars = 9 WHERE id = 1 RETURNING old.stars, new.stars, old.titl
 MERGE INTO orders o USING (VALUES (1), (60)) v (n) ON o.id = v.n WHEN MATCHED THEN UPDATE SET total = 7 WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT (id, total) VALUES (n, 8) RETURNING merge_action(), old.total, new.total
 UPDATE orders SET total = 1 RETURNING WITH (OLD AS a, OLD AS b) a.total
 UPDATE orders SET total = 1 RETURNING WITH (OLD AS o) old.total
+-- Constructors, IS JSON (16)
+SELECT JSON_OBJECT('id': id, 'note' VALUE note ABSENT ON NULL WITH UNIQUE KEYS RETURNING jsonb), JSON_OBJECT(), JSON_ARRAY(id, note NULL ON NULL RETURNING text), JSON_ARRAY() FROM orders ORDER BY id
+SELECT JSON_OBJECTAGG(id : note ABSENT ON NULL), JSON_ARRAYAGG(note ORDER BY id DESC NULL ON NULL RETURNING jsonb) FILTER (WHERE total > 10) FROM orders
+SELECT JSON_ARRAYAGG(note) OVER (ORDER BY id) FROM orders ORDER BY id
+SELECT sku FROM items WHERE raw IS JSON ORDER BY sku
+SELECT sku, raw IS JSON OBJECT, raw IS NOT JSON ARRAY, raw IS JSON SCALAR, raw IS JSON VALUE WITH UNIQUE KEYS FROM items WHERE raw IS NOT JSON SCALAR ORDER BY sku
+SELECT JSON_OBJECT('a': raw FORMAT JSON) FROM items ORDER BY sku
+SELECT total FROM orders GROUP BY total HAVING JSON_ARRAYAGG(note RETURNING text) <> '[]' AND 100 / total > 3 ORDER BY total
+SELECT JSON_OBJECT('n': (SELECT count(*) FROM items i WHERE i.order_id = o.id)) FROM orders o ORDER BY id
+UPDATE orders SET note = JSON_OBJECT('a': (SELECT max(sku) FROM items) RETURNING text)
+SELECT DISTINCT ROW(JSON_ARRAY(id)) FROM orders
+-- JSON_VALUE and its kin (17)
+SELECT JSON(raw), JSON_SCALAR(qty), JSON_SERIALIZE(raw RETURNING bytea), JSON(raw WITH UNIQUE KEYS) FROM items ORDER BY sku
+SELECT JSON_VALUE(doc, '$.b' DEFAULT note ON EMPTY), JSON_QUERY(doc, '$.a[$x]' PASSING id - 1 AS x WITH WRAPPER), JSON_QUERY(doc, '$.b' OMIT QUOTES), JSON_EXISTS(doc, '$.a[*] ? (@ > 2)') FROM orders ORDER BY id
+SELECT id FROM orders WHERE JSON_VALUE(doc, '$.b' ERROR ON ERROR) = 'x'
+SELECT id FROM orders WHERE JSON_EXISTS(doc, 'strict $.a[*]' ERROR ON ERROR) IS TRUE ORDER BY id
+SELECT sku FROM items WHERE JSON_VALUE(raw, '$.k' RETURNING int ERROR ON ERROR) = 1
+SELECT id FROM orders WHERE JSON_VALUE('{}', '$.a' RETURNING int DEFAULT 100 / total ON EMPTY) > 4 ORDER BY id
+SELECT id FROM orders o WHERE JSON_EXISTS('{}', '$' PASSING (SELECT count(*) FROM items WHERE 10 / qty > o.total) AS x) ORDER BY id
+SELECT o.id, i.sku FROM orders o JOIN items i ON JSON_VALUE(i.raw, '$.k') = o.note
+SELECT JSON_VALUE('"orders"', '$' RETURNING nosuch)
+-- JSON_TABLE (17)
+SELECT o.id, j.* FROM orders o, JSON_TABLE(o.doc, '$' AS root PASSING o.id AS x COLUMNS (n FOR ORDINALITY, b text PATH '$.b' DEFAULT (100 / o.total)::text ON EMPTY, e boolean EXISTS PATH '$.a', f jsonb FORMAT JSON PATH '$.a' WITH WRAPPER, NESTED PATH '$.a[*]' AS deep COLUMNS (d int PATH '$', k FOR ORDINALITY))) AS j ORDER BY 1, 2, 7
+SELECT json_table.a FROM items LEFT JOIN LATERAL JSON_TABLE(raw, '$' COLUMNS (a text PATH '$.k') ERROR ON ERROR) ON true ORDER BY sku
+SELECT sku FROM items i WHERE EXISTS (SELECT 1 FROM JSON_TABLE(i.raw, '$.k' COLUMNS (a int PATH '$' ERROR ON ERROR)) j WHERE j.a > 0)
+SELECT sku FROM items i WHERE qty IN (SELECT j.a FROM JSON_TABLE(i.raw, '$.*' COLUMNS (a int PATH '$' ERROR ON ERROR)) j)
+SELECT * FROM JSON_TABLE((SELECT max(raw) FROM items), '$' COLUMNS (a text PATH '$.k')) j
+SELECT note_id, j.a FROM marks m, JSON_TABLE('"' || m.mark || '"', '$' COLUMNS (a text PATH '$' ERROR ON ERROR)) j ORDER BY 1
+SELECT title, j.a FROM notes n, JSON_TABLE(JSON_SCALAR(10 / n.stars), '$' COLUMNS (a int PATH '$')) j ORDER BY 1

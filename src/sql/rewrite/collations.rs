@@ -56,6 +56,7 @@ fn brought(value: &Value) -> usize {
                 // A parameter of type `name` has "C".
                 "ColumnRef" | "ParamRef" | "SubLink" | "SqlvalueFunction" => 1,
                 "FuncCall" | "TypeCast" => brought(inner).max(1),
+                json if json.starts_with("Json") => brought(inner).max(1),
                 _ => brought(inner),
             })
             .sum(),

@@ -92,7 +92,7 @@ impl Rewriter<'_> {
             NodeEnum::MergeSupportFunc(x) => self.since("merge_action", newer::V17, x.location).map(|()| Traits::varying()),
             NodeEnum::XmlExpr(x) => self.xml(x),
             NodeEnum::XmlSerialize(x) => self.xml_serialize(x),
-            _ => Err(self.unknown_at("this expression", place)),
+            json => self.json(json, place),
         }
     }
 

@@ -48,6 +48,7 @@ impl Rewriter<'_> {
             Some(NodeEnum::RangeSubselect(sub)) => self.subselect(sub, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeFunction(_)) => self.function_item(item, scope).map(|()| Vec::new()),
             Some(NodeEnum::RangeTableFunc(table)) => self.xml_table(table, scope).map(|()| Vec::new()),
+            Some(NodeEnum::JsonTable(table)) => self.json_table(table, scope).map(|()| Vec::new()),
             _ => Err(self.unknown_at("this kind of FROM item", place)),
         }?;
         if let Some(last) = scope.items.last_mut().filter(|_| !joins) {

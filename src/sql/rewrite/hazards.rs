@@ -16,7 +16,8 @@ pub(super) fn is_odd(cx: &Context<'_>) -> bool {
     let hazards = &cx.catalog.hazards;
     // As it is written, and as PostgreSQL folds it; an escaped name is in no word.
     let folded = cx.own.text.to_lowercase();
-    let words = |text: &str| text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|word| hazards.makes_shape(word));
+    let makes = |word: &str| hazards.makes_shape(word) || word.starts_with("json_");
+    let words = |text: &str| text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(makes);
     if !folded.contains("u&") && !words(cx.own.text) && (folded == cx.own.text || !words(&folded)) {
         return false;
     }
@@ -25,6 +26,8 @@ pub(super) fn is_odd(cx: &Context<'_>) -> bool {
     cx.tree.has(&mut |name, part| match name {
         "TypeName" | "type_name" => last(&part["names"]).is_some_and(|n| hazards.makes_shape(&n)),
         "FuncCall" => last(&part["funcname"]).is_some_and(|n| hazards.makes_shape(&n)),
+        // Values of type json; of others the type is named.
+        "JsonObjectConstructor" | "JsonArrayConstructor" | "JsonObjectAgg" | "JsonArrayAgg" | "JsonParseExpr" | "JsonScalarExpr" => true,
         _ => false,
     })
 }

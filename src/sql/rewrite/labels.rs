@@ -1,6 +1,7 @@
 //! Names of output columns: where the wall puts another expression in the place of one without a name, the name stays (parse_target.c,
 //! FigureColname).
 
+use super::json;
 use super::write::width;
 use crate::sql::nodes;
 use pg_query::NodeEnum;
@@ -100,6 +101,7 @@ fn strong(value: &Node) -> Option<String> {
         NodeEnum::CollateClause(x) => strong(x.arg.as_deref()?),
         NodeEnum::CaseExpr(x) => strong(x.defresult.as_deref()?),
         NodeEnum::MergeSupportFunc(_) => Some("merge_action".to_owned()),
+        json if json::label(json).is_some() => json::label(json).map(str::to_owned),
         NodeEnum::SubLink(x) if x.sub_link_type == SubLinkType::ExprSublink as i32 => match x.subselect.as_ref()?.node.as_ref()? {
             NodeEnum::SelectStmt(select) => match select.target_list.first()?.node.as_ref()? {
                 NodeEnum::ResTarget(t) if t.name.is_empty() => label(t.val.as_deref()?),

@@ -17,6 +17,7 @@ mod from;
 mod grouping;
 mod hazards;
 mod hidden;
+mod json;
 mod labels;
 mod linked_row;
 mod links;

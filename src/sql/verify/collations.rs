@@ -46,6 +46,7 @@ fn carries(value: &Value) -> usize {
     match (kind(value), value) {
         (Some(("ColumnRef" | "ParamRef" | "SubLink" | "SqlvalueFunction", _)), _) => 1,
         (Some(("FuncCall" | "TypeCast", node)), _) => node_carries(node).max(1),
+        (Some((name, node)), _) if name.starts_with("Json") => node_carries(node).max(1),
         (Some((_, node)), _) => node_carries(node),
         (None, Value::Array(all)) => all.iter().map(carries).sum(),
         (None, Value::Object(_)) => node_carries(value),

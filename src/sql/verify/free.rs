@@ -2,7 +2,7 @@
 //! condition that it is in certainly costs more than a guard, so that PostgreSQL looks at it later (costsize.c, cost_qual_eval_walker; createplan.c,
 //! order_qual_clauses). Where rows are filtered by a join, no cost helps.
 
-use super::{Res, Walk, disagree, fields, kind, list, names, raises, text};
+use super::{Res, Walk, disagree, fields, json, kind, list, names, raises, text};
 use crate::sql::catalog::Catalog;
 use crate::sql::tree::{Fields, Value};
 use crate::sql::{conversions as facts, functions};
@@ -118,6 +118,7 @@ pub(super) fn varies(catalog: &Catalog, value: &Value) -> bool {
                 "ParamRef" | "SqlvalueFunction" | "FuncCall" | "SubLink" | "AIndirection" | "XmlExpr" | "XmlSerialize" | "MergeSupportFunc",
                 _,
             )) => true,
+            Some((name, _)) if name.starts_with("Json") => true,
             _ => map.values().any(|v| varies(catalog, v)),
         },
         _ => false,
@@ -323,7 +324,7 @@ fn sorts_calls(value: &Value) -> bool {
         Value::Object(map) => {
             let sorted =
                 |call: &Value| !call["over"].is_null() || call["agg_distinct"] == Value::Bool(true) || !list(call, "agg_order").is_empty();
-            fields(value, "FuncCall").is_some_and(sorted) || map.values().any(sorts_calls)
+            fields(value, "FuncCall").is_some_and(sorted) || json::sorts(value) || map.values().any(sorts_calls)
         }
         _ => false,
     }

@@ -69,6 +69,14 @@ impl Walk<'_> {
                 let name = if fv["alias"].is_null() { "xmltable" } else { text(&fv["alias"], "aliasname") };
                 push(level, Seen { name: name.to_owned(), ..Seen::default() })
             }
+            ("JsonTable", "JsonTable") => {
+                self.beside(level, |walk| {
+                    walk.xml_before_parents(cv)?;
+                    // It is LATERAL with the word and without it (parse_jsontable.c, transformJsonTable).
+                    walk.rest(fv, cv, &["lateral"])
+                })?;
+                push(level, Seen { name: Self::json_table_name(fv), ..Seen::default() })
+            }
             _ => disagree(format!("{ck} became {fk} in FROM")),
         }?;
         if let Some(item) = level.items.last_mut().filter(|_| ck != "JoinExpr") {

@@ -1,5 +1,6 @@
 //! What fails in some databases only (see `sql::hazards`), by rules of its own.
 
+use super::json;
 use super::raises::is_row;
 use super::scopes::Level;
 use super::{Res, Walk, disagree, fields, kind, list, names};
@@ -19,7 +20,7 @@ impl Walk<'_> {
         let found = client.has(&mut |name, part| match name {
             "FuncCall" => makes(names(list(part, "funcname"))),
             "TypeName" | "type_name" => makes(names(list(part, "names"))),
-            _ => false,
+            _ => json::makes_json(name),
         });
         self.conditions.odd = found || self.conditions.loose;
         let made = ["CreateStmt", "CreateTableAsStmt", "ViewStmt", "AlterTableStmt"].iter().any(|name| fields(client, name).is_some());

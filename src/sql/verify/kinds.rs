@@ -1,6 +1,6 @@
 //! Node by node: what passes as the client wrote it, and the names in it that must be PostgreSQL's own. A kind that is not here is not proved.
 
-use super::{Res, Walk, disagree, fields, is_zero, kind, labels, list, names, text};
+use super::{Res, Walk, disagree, fields, is_zero, json, kind, labels, list, names, text};
 use crate::sql::private::TEMP;
 use crate::sql::tree::Value;
 use crate::sql::{functions, newer, settings};
@@ -122,7 +122,7 @@ impl Walk<'_> {
             "LockingClause" => locking(f, c),
             "MergeSupportFunc" => self.since("merge_action", newer::V17).and_then(|()| self.rest(f, c, &[])),
             _ if PLAIN.contains(&name) => self.rest(f, c, &[]),
-            _ => disagree(format!("{name} is not proved here")),
+            _ => self.json(name, f, c),
         }
     }
 
@@ -139,7 +139,7 @@ impl Walk<'_> {
                 self.only_own_operators(&["=", "<>"])?;
                 self.rest(f, c, &[])
             }
-            _ if PLAIN_PARTS.contains(&key) => self.rest(f, c, &[]),
+            _ if PLAIN_PARTS.contains(&key) || json::PARTS.contains(&key) => self.rest(f, c, &[]),
             // The one kind of constant inside `val`, and the empty node that DISTINCT is.
             "Ival" | "Fval" | "Boolval" | "Sval" | "Bsval" => self.rest(f, c, &[]),
             "" if f == c && f.get("node").is_some_and(Value::is_null) => Ok(()),

@@ -36,6 +36,7 @@ fn find(value: &Value) -> Option<Found<'_>> {
             _ => Some(Found::Weak("case")),
         },
         "MergeSupportFunc" => Some(Found::Strong("merge_action")),
+        json if super::json::label(json, node).is_some() => super::json::label(json, node).map(Found::Strong),
         // PostgreSQL's EXPR_SUBLINK.
         "SubLink" if node["sub_link_type"].as_i64() == Some(i64::from(pg_query::protobuf::SubLinkType::ExprSublink as i32)) => {
             let target = fields(list(fields(&node["subselect"], "SelectStmt")?, "target_list").first()?, "ResTarget")?;

@@ -15,6 +15,7 @@ mod free;
 mod from;
 mod hazards;
 mod hidden;
+mod json;
 mod kinds;
 mod labels;
 mod links;

@@ -229,6 +229,7 @@ impl Walk<'_> {
                 target.last() != Some(&"text") || self.catalog.hazards.casts || !list(&node["type_name"], "array_bounds").is_empty()
             }
             "AArrayExpr" | "XmlExpr" | "XmlSerialize" => true,
+            json if json.starts_with("Json") => true,
             "CaseExpr" => !node["arg"].is_null() && (self.catalog.operators.contains("=") || is_row(&node["arg"])),
             "AIndirection" => list(node, "indirection").iter().any(|s| fields(s, "AIndices").is_some()) || self.calls_by_field(node),
             "ColumnRef" => self.calls_by_field(node) || self.works_out(node),

@@ -254,7 +254,7 @@ fn a_relation_is_found_wherever_it_hides() {
         "SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS b public.evil)",
         "SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS b int PATH leak('x'))",
         "SELECT * FROM xmltable('/a' PASSING (SELECT note FROM public.orders) COLUMNS b int)",
-        "SELECT JSON_OBJECT('a': 1)",
+        "SELECT JSON_OBJECT('a': leak(1))",
         "SELECT code FROM public.countries FOR UPDATE",
         "SELECT code FROM (SELECT code FROM public.countries) c FOR UPDATE OF c",
         "SELECT code FROM public.countries TABLESAMPLE public.evil (1)",

@@ -74,7 +74,7 @@ impl Walk<'_> {
                 self.exprs(&x.args)
             }
             NodeEnum::XmlSerialize(x) => self.optional(x.expr.as_deref()),
-            _ => Err(Self::unknown()),
+            json => self.json(json),
         }
     }
 
@@ -84,7 +84,7 @@ impl Walk<'_> {
         self.query(query).map(drop)
     }
 
-    fn window(&mut self, x: &WindowDef) -> Res<()> {
+    pub(super) fn window(&mut self, x: &WindowDef) -> Res<()> {
         self.exprs(&x.partition_clause)?;
         self.exprs(&x.order_clause)?;
         self.optional(x.start_offset.as_deref())?;

@@ -6,6 +6,7 @@
 //! and NATURAL JOIN are refused, for the table may have a column that the wall has not heard of yet.
 
 mod exprs;
+mod json;
 mod names;
 mod queries;
 mod writes;

@@ -171,13 +171,14 @@ impl Walk<'_> {
             }
             Some(NodeEnum::RangeFunction(x)) => self.function(x, level),
             Some(NodeEnum::RangeTableFunc(x)) => self.xml_table(x, level),
+            Some(NodeEnum::JsonTable(x)) => self.json_table(x, level),
             Some(NodeEnum::JoinExpr(x)) => self.join(x, level),
             _ => Err(Self::unknown()),
         }
     }
 
     /// Walks what can see the items that stand before it.
-    fn beside<T>(&mut self, level: &Level, walk: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
+    pub(super) fn beside<T>(&mut self, level: &Level, walk: impl FnOnce(&mut Self) -> Res<T>) -> Res<T> {
         self.levels.push(level.clone());
         let result = walk(self);
         self.levels.pop();
@@ -349,7 +350,7 @@ fn renamed(mut columns: Vec<String>, names: &[Node]) -> Vec<String> {
     columns
 }
 
-fn aliased(alias: Option<&Alias>, name: &str, columns: Vec<String>) -> (String, Vec<String>) {
+pub(super) fn aliased(alias: Option<&Alias>, name: &str, columns: Vec<String>) -> (String, Vec<String>) {
     match alias {
         Some(alias) => (alias.aliasname.clone(), renamed(columns, &alias.colnames)),
         None => (name.to_owned(), columns),

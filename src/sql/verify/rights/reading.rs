@@ -159,6 +159,16 @@ impl Reader<'_> {
                 let name = if x["alias"].is_null() { "xmltable" } else { text(&x["alias"], "aliasname") };
                 frame.push(Source::other(name, columns, false));
             }
+            Some(("JsonTable", x)) => {
+                let around = frame.clone();
+                let parts = ["context_item", "pathspec", "passing", "columns", "on_error"];
+                self.within(around, |reader| parts.iter().try_for_each(|part| reader.walk(&x[*part])))?;
+                let mut own = Vec::new();
+                json_columns(list(x, "columns"), &mut own);
+                let columns = new_names(own, &super::super::names(list(&x["alias"], "colnames")));
+                let name = if x["alias"].is_null() { "json_table" } else { text(&x["alias"], "aliasname") };
+                frame.push(Source::other(name, columns, false));
+            }
             Some(("JoinExpr", x)) => self.join(x, frame)?,
             _ => return disagree("FROM has something else"),
         }
@@ -266,5 +276,14 @@ fn alone(item: &Value) -> Option<&str> {
     match super::super::names(parts).as_slice() {
         [name] if parts.len() == 1 => Some(name),
         _ => None,
+    }
+}
+
+/// The columns of JSON_TABLE, those that are nested too.
+fn json_columns(all: &[Value], names: &mut Vec<String>) {
+    for column in all.iter().filter_map(|c| fields(c, "JsonTableColumn")) {
+        let name = text(column, "name");
+        names.extend((!name.is_empty()).then(|| name.to_owned()));
+        json_columns(list(column, "columns"), names);
     }
 }
