@@ -159,7 +159,10 @@ pub const QUERIES: &[CatalogQuery] = &[
         name: "types",
         sql: concat!(
             // Those whose casts or bounds run nobody's code; which lasting relations have columns of them; and which functions read and print a base type.
-            "SELECT t.typname, n.nspname, pg_catalog.bool_or(c.oid IS NOT NULL), t.oid, ",
+            "SELECT t.typname, n.nspname, EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
+            known_extension!("pg_proc", "c.castfunc"),
+            // Between a range and its multirange.
+            " AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid = c.castfunc AND p.prolang = 12 AND p.prosrc LIKE 'multirange\\_constructor_')), t.oid, ",
             known_extension!("pg_type", "t.oid"),
             ", (SELECT pg_catalog.string_agg(DISTINCT a.attrelid::pg_catalog.text, ' ') FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid \
               WHERE a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped AND r.relpersistence <> 't'), t.typrelid, \
@@ -170,17 +173,13 @@ pub const QUERIES: &[CatalogQuery] = &[
               t.typarray, CASE t.typtype WHEN 'd' THEN t.typbasetype::pg_catalog.text WHEN 'r' THEN (SELECT g.rngsubtype::pg_catalog.text FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid) \
               WHEN 'c' THEN (SELECT pg_catalog.string_agg(m.atttypid::pg_catalog.text, ' ') FROM pg_catalog.pg_attribute m WHERE m.attrelid = t.typrelid AND m.attnum > 0 AND NOT m.attisdropped) END \
               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
-              LEFT JOIN pg_catalog.pg_cast c ON (c.castsource = t.oid OR c.casttarget = t.oid) AND c.castfunc >= 16384 AND NOT ",
-            known_extension!("pg_proc", "c.castfunc"),
-            // Between a range and its multirange.
-            " AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid = c.castfunc AND p.prolang = 12 AND p.prosrc LIKE 'multirange\\_constructor_') \
               WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND (t.typtype IN ('e', 'd') \
               OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relkind = 'c') \
               OR t.typtype = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid AND (g.rngsubtype < 16384 OR EXISTS (SELECT FROM pg_catalog.pg_type s WHERE s.oid = g.rngsubtype AND s.typtype = 'd' AND s.typbasetype < 16384)) AND g.rngsubopc < 16384 \
               AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) \
               OR t.typtype = 'm' AND EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_range g ON g.rngtypid = d.refobjid WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass \
               AND d.objid = t.oid AND d.refclassid = d.classid AND d.deptype = 'i' AND (g.rngsubtype < 16384 OR EXISTS (SELECT FROM pg_catalog.pg_type s WHERE s.oid = g.rngsubtype AND s.typtype = 'd' AND s.typbasetype < 16384)) AND g.rngsubopc < 16384 AND g.rngcanonical < 16384 AND g.rngsubdiff < 16384) \
-              OR t.typtype = 'b' AND t.typelem = 0) GROUP BY t.oid, n.nspname"
+              OR t.typtype = 'b' AND t.typelem = 0)"
         ),
     },
 ];

@@ -68,7 +68,7 @@ fn run(client: &mut Client, statement: &str) -> String {
 
 /// PARTYWALL_SERVERS: program directories, `:` between them.
 #[test]
-#[ignore = "needs PostgreSQL 15 to 18; run by `make newer`"]
+#[ignore = "needs PostgreSQL 13 to 18; run by `make newer`"]
 fn what_newer_servers_have_is_as_in_a_private_database() {
     let bins = std::env::var("PARTYWALL_SERVERS").expect("PARTYWALL_SERVERS");
     for bin in bins.split(':') {

@@ -47,7 +47,6 @@ SELECT sku FROM items WHERE JSON_VALUE(raw, '$.k' RETURNING int ERROR ON ERROR) 
 SELECT id FROM orders WHERE JSON_VALUE('{}', '$.a' RETURNING int DEFAULT 100 / total ON EMPTY) > 4 ORDER BY id
 SELECT id FROM orders o WHERE JSON_EXISTS('{}', '$' PASSING (SELECT count(*) FROM items WHERE 10 / qty > o.total) AS x) ORDER BY id
 SELECT o.id, i.sku FROM orders o JOIN items i ON JSON_VALUE(i.raw, '$.k') = o.note
-SELECT JSON_VALUE('"orders"', '$' RETURNING nosuch)
 -- JSON_TABLE (17)
 SELECT o.id, j.* FROM orders o, JSON_TABLE(o.doc, '$' AS root PASSING o.id AS x COLUMNS (n FOR ORDINALITY, b text PATH '$.b' DEFAULT (100 / o.total)::text ON EMPTY, e boolean EXISTS PATH '$.a', f jsonb FORMAT JSON PATH '$.a' WITH WRAPPER, NESTED PATH '$.a[*]' AS deep COLUMNS (d int PATH '$', k FOR ORDINALITY))) AS j ORDER BY 1, 2, 7
 SELECT json_table.a FROM items LEFT JOIN LATERAL JSON_TABLE(raw, '$' COLUMNS (a text PATH '$.k') ERROR ON ERROR) ON true ORDER BY sku
