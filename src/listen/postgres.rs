@@ -238,6 +238,7 @@ pub(super) async fn admit(
         settings.retain(|(name, _)| !name.eq_ignore_ascii_case(SETTING));
     }
     let own = ground.judge.load_full().for_role(&principal.role);
+    own.catalog().settings.hold(&mut settings).map_err(|r| (r, "parameters"))?;
     let path =
         search_path.as_ref().map(|value| paths::meant(own.catalog(), paths::names(value))).transpose().map_err(|r| (r, "parameters"))?;
     settings.extend(ground.home.schema().map(quote_name).or(search_path).map(|path| ("search_path".to_owned(), path)));

@@ -36,7 +36,10 @@ macro_rules! known_extension {
 /// The queries to run, in any order. All names are qualified, so no search_path can mislead them.
 pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery { name: "version", sql: "SELECT pg_catalog.current_setting('server_version_num')" },
-    CatalogQuery { name: "settings", sql: "SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings" },
+    CatalogQuery {
+        name: "settings",
+        sql: "SELECT pg_catalog.lower(name), CASE WHEN unit = 'ms' THEN reset_val END FROM pg_catalog.pg_settings",
+    },
     CatalogQuery {
         name: "path",
         sql: "SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS x(s, n) ORDER BY n",

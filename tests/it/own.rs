@@ -265,3 +265,35 @@ fn a_session_holds_so_many_advisory_locks_and_savepoints_and_no_more() {
     assert!(client.simple(&format!("BEGIN; {released} COMMIT")).iter().all(Result::is_ok));
     assert_eq!(client.simple(&format!("BEGIN; {}", "SAVEPOINT a;".repeat(1500))).pop().unwrap().unwrap_err().code, "53400");
 }
+
+/// What ends a transaction that keeps others waiting is the operator's to say.
+#[test]
+fn no_tenant_lifts_the_operators_timeouts() {
+    let database = shop();
+    for time in ["statement_timeout = '1s'", "idle_in_transaction_session_timeout = '1min'"] {
+        database
+            .psql(&format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {}', current_database()); END $$", time.replace('\'', "''")));
+    }
+    let direct = Wall::for_database(&database, POLICY);
+    let upstream = "user: postgres, pool: { mode: transaction, size: 2 }";
+    let pooled = Wall::start(&Wall::config(&database, "identity: [startup]", upstream), &[("test.yaml", POLICY)]);
+    for wall in [&direct, &pooled] {
+        let connect = |options: &str| {
+            Client::connect(wall.port("pg"), &[("user", "app"), ("partywall.tenant", "acme"), ("options", options)]).map_err(|e| e.code)
+        };
+        let mut client = connect("-c statement_timeout=0 -c idle_in_transaction_session_timeout=1000 -c lock_timeout=0").unwrap();
+        let mut ask = |sql: &str| client.query(sql).map(|r| r.text()).map_err(|e| e.code);
+        assert_eq!(ask("SHOW statement_timeout"), Ok("1s".into()));
+        assert_eq!(ask("SHOW idle_in_transaction_session_timeout"), Ok("1s".into()));
+        for lifted in ["SET statement_timeout = 0", "SET statement_timeout TO '1d'", "SET SESSION statement_timeout = 1001"] {
+            assert_eq!(ask("SET statement_timeout = 100").and_then(|_| ask("SHOW statement_timeout")), Ok("100ms".into()));
+            assert_eq!(ask(lifted).and_then(|_| ask("SHOW statement_timeout")), Ok("1s".into()), "{lifted}");
+        }
+        assert_eq!(ask("SELECT pg_sleep(3)"), Err("57014".into()));
+        assert_eq!(ask("SELECT set_config('statement_timeout', '0', false)"), Err("42501".into()));
+        assert_eq!(ask("SELECT set_config('statement_timeout', '200', false)"), Ok("200ms".into()));
+        assert_eq!(ask("RESET ALL").and_then(|_| ask("SHOW idle_in_transaction_session_timeout")), Ok("1s".into()));
+        assert_eq!(connect("-c statement_timeout=0x0").map(|_| ()), Err("42501".into()));
+        assert_eq!(ask("SET lock_timeout = 0").and_then(|_| ask("SHOW lock_timeout")), Ok("0".into()));
+    }
+}

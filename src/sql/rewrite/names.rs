@@ -228,9 +228,9 @@ pub(super) fn setting_call(catalog: &crate::sql::Catalog, name: &str, args: &[No
     if name == "current_setting" {
         return if settings::may_show(&setting) { Ok(()) } else { Err(settings::refused(&setting, &catalog.settings.names, "examine")) };
     }
-    if matches!(args.get(1).and_then(|n| n.node.as_ref()), Some(NodeEnum::ParamRef(_))) && settings::may_set_any(&setting) {
+    if matches!(args.get(1).and_then(|n| n.node.as_ref()), Some(NodeEnum::ParamRef(_))) && catalog.settings.admit_any(&setting) {
         return Ok(());
     }
     let value = literal(args.get(1)).ok_or_else(refused)?;
-    settings::may_set(&setting, Some(&value))
+    catalog.settings.admit(&setting, Some(&value))
 }

@@ -72,7 +72,7 @@ fn vacuum_name(x: &VacuumStmt) -> &'static str {
     if x.is_vacuumcmd { "VACUUM" } else { "ANALYZE" }
 }
 
-fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
+fn set(catalog: &crate::sql::Catalog, x: &mut VariableSetStmt) -> Res<Kind> {
     use VariableSetKind as K;
     match K::try_from(x.kind).unwrap_or(K::Undefined) {
         K::VarSetMulti if matches!(x.name.as_str(), "TRANSACTION" | "SESSION CHARACTERISTICS") => Ok(Kind::Transaction),
@@ -98,7 +98,12 @@ fn set(catalog: &crate::sql::Catalog, x: &VariableSetStmt) -> Res<Kind> {
             if value.is_none() && pinned {
                 return Err(Refusal::not_understood("this value is not supported"));
             }
-            settings::may_set(&x.name, value.as_deref()).map(|()| Kind::Setting)
+            if value.as_ref().is_some_and(|value| catalog.settings.lifts(&x.name, value)) {
+                // The operator's own, which RESET and SHOW tell.
+                (x.kind, x.args) = (K::VarSetDefault as i32, Vec::new());
+                return Ok(Kind::Setting);
+            }
+            catalog.settings.admit(&x.name, value.as_deref()).map(|()| Kind::Setting)
         }
         _ => Err(Refusal::not_understood("this form of SET is not supported")),
     }

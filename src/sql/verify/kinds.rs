@@ -46,7 +46,6 @@ const PLAIN: &[&str] = &[
     "DefElem",
     "DiscardStmt",
     "TransactionStmt",
-    "VariableSetStmt",
     "VariableShowStmt",
 ];
 
@@ -193,8 +192,8 @@ impl Walk<'_> {
             ("pg_catalog", "set_config") if self.dump_guard => true,
             ("pg_catalog", "set_config") => literal(0).is_some_and(|name| match literal(1) {
                 Some(value) if name.eq_ignore_ascii_case("search_path") => self.path_is_known(value),
-                Some(value) => settings::may_set(name, Some(value)).is_ok(),
-                None => list(f, "args").get(1).is_some_and(|a| fields(a, "ParamRef").is_some()) && settings::may_set_any(name),
+                Some(value) => self.catalog.settings.admit(name, Some(value)).is_ok(),
+                None => list(f, "args").get(1).is_some_and(|a| fields(a, "ParamRef").is_some()) && self.catalog.settings.admit_any(name),
             }),
             ("pg_catalog", "current_setting") => literal(0).is_some_and(settings::may_show),
             ("pg_catalog", name) if functions::find_call(name, list(f, "args").len()).is_some() => true,
@@ -208,7 +207,7 @@ impl Walk<'_> {
     }
 
     /// Schemas by plain names, each pg_catalog or one of which tables are listed, or none at all.
-    fn path_is_known(&self, value: &str) -> bool {
+    pub(super) fn path_is_known(&self, value: &str) -> bool {
         if self.catalog.home.schema().is_some() {
             return false;
         }

@@ -35,6 +35,7 @@ mod rows;
 mod rows_calls;
 mod scopes;
 mod search;
+mod settings;
 mod shown;
 mod steady;
 mod system;

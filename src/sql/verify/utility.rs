@@ -15,7 +15,6 @@ const PLAIN: &[&str] = &[
     "DeleteStmt",
     "MergeStmt",
     "TransactionStmt",
-    "VariableSetStmt",
     "VariableShowStmt",
     "DeallocateStmt",
     "DiscardStmt",
@@ -39,7 +38,7 @@ impl Walk<'_> {
                 disagree("the path is shown")
             }
             ("SelectStmt", "VariableShowStmt") => self.show_path(fv, cv),
-            ("VariableSetStmt", "VariableSetStmt") => self.set_path(fv, cv).unwrap_or_else(|| self.same(f, c)),
+            ("VariableSetStmt", "VariableSetStmt") => self.set(fv, cv),
             ("TruncateStmt", "TruncateStmt") => self.truncate_own(fv, cv),
             ("ExplainStmt", "ExplainStmt") => self.explain(fv, cv),
             ("CopyStmt", "CopyStmt") => self.copy(fv, cv),
