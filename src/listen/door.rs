@@ -161,13 +161,17 @@ impl Door {
         // A change since the handshake counts, too.
         verifier.mark_changed();
         ending(drain, async move {
-            while verifier.changed().await.is_ok() {
+            loop {
+                tokio::select! {
+                    changed = verifier.changed() => if changed.is_err() { return std::future::pending().await },
+                    // What rests on a certificate by `trust` alone has no other end.
+                    () = next_end(&chain) => {}
+                }
                 let now = verifier.borrow_and_update().clone();
                 let Err(error) = verified(now.as_ref(), &chain) else { continue };
                 tracing::info!(listener = name, %error, "a client certificate counts no more; its session ends");
                 return;
             }
-            std::future::pending().await
         })
     }
 
@@ -238,6 +242,17 @@ pub fn listed(drain: Drain, is_listed: impl Fn() -> bool + Send + 'static) -> Dr
             }
         }
     })
+}
+
+/// Until the next of these certificates has ended.
+async fn next_end(chain: &[CertificateDer<'_>]) {
+    let now = SystemTime::now();
+    // It counts to the end of the second that it names.
+    let ends = chain.iter().filter_map(|one| names(one).ends?.checked_add(Duration::from_secs(1)));
+    match ends.filter_map(|end| end.duration_since(now).ok()).min() {
+        Some(left) => tokio::time::sleep(left).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Does this certificate count? Errors: why not.

@@ -4,7 +4,7 @@
 use super::postgres::{self, Begun, Client, Refused};
 use super::{HANDSHAKE, Service, door};
 use crate::config::Source;
-use crate::identity::Principal;
+use crate::identity::{Principal, Shown, chooses};
 use crate::policy::{Comments, Role, TenantId, TenantPattern};
 use crate::postgres::errors;
 use crate::postgres::routing::{Next, Router, Rules};
@@ -53,6 +53,7 @@ impl Branch {
 /// All of one client's.
 struct Hub<'s> {
     service: &'s Arc<Service>,
+    shown: Shown,
     params: Vec<(String, String)>,
     own: Option<Principal>,
     connection: u64,
@@ -78,11 +79,11 @@ pub(super) async fn serve(service: &Arc<Service>, client: Client, own: Option<Pr
         Ok(told) => told,
         Err((refusal, outcome)) => return postgres::refuse(service, client, connection, &refusal, outcome).await,
     };
-    let Some((rules, most)) = rules(service, own.as_ref()) else {
+    let Some((rules, most)) = rules(service, &client.shown, own.as_ref()) else {
         let refusal = Refusal::with_state("28000", "no tenant identity was given");
         return postgres::refuse(service, client, connection, &refusal, "no_identity").await;
     };
-    let Client { mut stream, input, params, minor, .. } = client;
+    let Client { mut stream, input, params, minor, shown } = client;
     let Ok(key) = service.keys.issue() else { return };
     let mut out = BytesMut::new();
     if postgres::welcome(&mut out, (&params, minor), &told, &key).is_err() || stream.write_all(&out).await.is_err() {
@@ -95,7 +96,7 @@ pub(super) async fn serve(service: &Arc<Service>, client: Client, own: Option<Pr
     let (idle, current, tasks) = (HashMap::new(), None, JoinSet::new());
     // At first it may be another already.
     let (nudge, version) = (watch::Sender::new(0), 0);
-    let mut hub = Hub { service, params, own, connection, drain, router, idle, current, tasks, nudge, version, key, turns: 0, most };
+    let mut hub = Hub { service, shown, params, own, connection, drain, router, idle, current, tasks, nudge, version, key, turns: 0, most };
     let end = hub.run(stream, input).await;
     tracing::info!(listener = service.door.config.name, connection, ?end, "connection ended");
     service.keys.remove(&hub.key);
@@ -111,10 +112,13 @@ async fn greeting(service: &Service, params: &[(String, String)], connection: u6
     Ok(upstream.parameters)
 }
 
-/// By the policy as it is now. None where it has no such source any more.
-fn rules(service: &Service, own: Option<&Principal>) -> Option<(Rules, usize)> {
+/// By the policy as it is now. None where it has no such source any more, or does not trust this client.
+fn rules(service: &Service, shown: &Shown, own: Option<&Principal>) -> Option<(Rules, usize)> {
     let judge = service.shared.judge.load();
     let policy = judge.policy();
+    if !chooses(policy, &service.door.config.identity, shown) {
+        return None;
+    }
     let source = policy.identity.statement.as_ref()?;
     let keep = policy.postgres.as_ref().is_some_and(|p| p.comments == Comments::Keep);
     let tenant = own.map(|own| own.tenant.clone());
@@ -200,7 +204,7 @@ impl Hub<'_> {
         if now == self.version {
             return true;
         }
-        let Some((rules, most)) = rules(self.service, self.own.as_ref()) else { return false };
+        let Some((rules, most)) = rules(self.service, &self.shown, self.own.as_ref()) else { return false };
         self.leave_out(&rules.tenants);
         self.router.set_rules(rules);
         (self.most, self.version) = (most, now);

@@ -15,20 +15,20 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const USER: &[(&str, &str)] = &[("user", "app"), ("database", "shop")];
+pub const USER: &[(&str, &str)] = &[("user", "app"), ("database", "shop")];
 
-fn policy(identity: &str) -> String {
+pub fn policy(identity: &str) -> String {
     POLICY.replace("  startup: { trust: [loopback] }\n", &format!("{identity}\n"))
 }
 
 /// A signer of tokens, and the set that holds its key.
-struct Issuer {
+pub struct Issuer {
     key: EncodingKey,
-    jwks: String,
+    pub jwks: String,
 }
 
 impl Issuer {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let pair = rcgen::KeyPair::generate().unwrap();
         let (x, y) = pair.public_key_raw()[1..].split_at(32);
         let jwks = json!({"keys": [{"kty": "EC", "crv": "P-256", "x": B64.encode(x), "y": B64.encode(y)}]}).to_string();
@@ -36,13 +36,13 @@ impl Issuer {
     }
 
     /// A token that holds for so many seconds.
-    fn token(&self, tenant: &str, seconds: i64) -> String {
+    pub fn token(&self, tenant: &str, seconds: i64) -> String {
         let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
         encode(&Header::new(Algorithm::ES256), &json!({"tenant": tenant, "exp": now + seconds}), &self.key).unwrap()
     }
 }
 
-const TOKEN: &str = "  jwt: { from: [password, header], keys: jwks.json, leeway: 0s }";
+pub const TOKEN: &str = "  jwt: { from: [password, header], keys: jwks.json, leeway: 0s }";
 
 fn orders(client: &mut Client) -> String {
     client.query("SELECT item FROM orders ORDER BY id").unwrap().text()
@@ -53,7 +53,7 @@ fn code(result: Result<Client, PgError>) -> String {
 }
 
 /// Says who it is by a password, on a connection as it is.
-fn with_password(mut stream: TcpStream, password: &str) -> Result<Client, PgError> {
+pub fn with_password(mut stream: TcpStream, password: &str) -> Result<Client, PgError> {
     stream.write_all(&startup(USER)).unwrap();
     let mut asked = [0; 9];
     stream.read_exact(&mut asked).unwrap();
@@ -194,7 +194,7 @@ fn a_proxy_in_front_names_the_tenant() {
 }
 
 /// A wall with TLS whose files can be rewritten.
-fn secured(identity: &str, sources: &str, server: &Signed, authority: &Authority, crl: &str) -> Wall {
+pub fn secured(identity: &str, sources: &str, server: &Signed, authority: &Authority, crl: &str) -> Wall {
     let listener = format!(
         "identity: [{sources}], tls: {{ cert: tls/tls.crt, key: tls/tls.key, client_ca: [tls/ca.crt], crl: tls/crl.pem, require: true }}"
     );
@@ -346,7 +346,7 @@ fn a_user_with_its_password_is_a_tenant() {
 }
 
 /// One line to Redis, one line back.
-fn ask(stream: &mut TcpStream, line: &str) -> String {
+pub fn ask(stream: &mut TcpStream, line: &str) -> String {
     stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).unwrap();

@@ -14,6 +14,7 @@ mod deploy;
 mod drivers;
 mod dump;
 mod every_source;
+mod expiry;
 mod functions;
 mod gone;
 mod hazards;

@@ -243,6 +243,22 @@ fn who_is_not_trusted_has_one_tenant() {
 }
 
 #[test]
+fn who_is_trusted_no_more_chooses_no_more() {
+    for waits in ["", "BEGIN"] {
+        let wall = wall("{ trust: [loopback], otherwise: own }", "startup, statement");
+        let mut c = Client::tenant(wall.port("pg"), "acme");
+        assert_eq!(text(&mut c, &of("globex", ITEMS)), "laser\nwhale");
+        c.query(waits).unwrap();
+        wall.rewrite("test.yaml", &policy("{ trust: ['spiffe://corp.example/gateway'], otherwise: own }"));
+        wall.signal("HUP");
+        let last = c.receive().map(|(_, body)| crate::support::error(&body).code);
+        assert_eq!((last.as_deref(), c.receive()), (Some("57P01"), None), "{waits}");
+        let mut c = Client::tenant(wall.port("pg"), "acme");
+        assert_eq!(text(&mut c, &of("globex", ITEMS)), "anvil\nrocket", "a comment is a comment");
+    }
+}
+
+#[test]
 fn another_source_gives_the_connections_own_tenant() {
     let own = wall("{ trust: [loopback], otherwise: own }", "startup, statement");
     let mut c = Client::tenant(own.port("pg"), "acme");

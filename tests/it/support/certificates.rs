@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 /// An authority.
 pub struct Authority {
@@ -59,6 +60,25 @@ impl Authority {
         self.sign(params)
     }
 
+    /// A client's that ends in so many seconds.
+    pub fn ending(&self, uri: &str, seconds: u64) -> Signed {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "acme");
+        if !uri.is_empty() {
+            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+        }
+        params.not_after = (SystemTime::now() + Duration::from_secs(seconds)).into();
+        self.sign(params)
+    }
+
+    /// A client's with these common names and DNS names.
+    pub fn named_client(&self, common: &[&str], dns: &[&str]) -> Signed {
+        let mut params = CertificateParams::new(dns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        common.iter().for_each(|name| params.distinguished_name.push(DnType::CommonName, *name));
+        self.sign(params)
+    }
+
     /// A list of those of its certificates that count no more, PEM.
     pub fn revoke(&self, revoked: &[&Signed]) -> String {
         self.revoke_in(2020, revoked)
@@ -103,20 +123,34 @@ pub fn tls(socket: TcpStream, name: &str, authority: &Authority, client: Option<
 }
 
 /// The same with protocols to choose from (ALPN).
-pub fn tls_with(mut socket: TcpStream, name: &str, authority: &Authority, client: Option<&Signed>, alpn: &[&str]) -> std::io::Result<Tls> {
+pub fn tls_with(socket: TcpStream, name: &str, authority: &Authority, client: Option<&Signed>, alpn: &[&str]) -> std::io::Result<Tls> {
+    let mut config = tls_config(authority, client, rustls::ALL_VERSIONS);
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    tls_as(socket, name, &Arc::new(config))
+}
+
+/// What a client of TLS is set up by; used for two connections, the second goes on with the first's session.
+pub fn tls_config(
+    authority: &Authority,
+    client: Option<&Signed>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
-    let builder = rustls::ClientConfig::builder().with_root_certificates(roots);
-    let mut config = match client {
+    let builder = rustls::ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
+    match client {
         None => builder.with_no_client_auth(),
         Some(signed) => {
             let chain = vec![CertificateDer::from_pem_slice(signed.certificate.as_bytes()).unwrap()];
             builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(signed.key.as_bytes()).unwrap()).unwrap()
         }
-    };
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let mut connection =
-        rustls::ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned()).unwrap()).map_err(std::io::Error::other)?;
+    }
+}
+
+/// TLS, as set up.
+pub fn tls_as(mut socket: TcpStream, name: &str, config: &Arc<rustls::ClientConfig>) -> std::io::Result<Tls> {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut connection = rustls::ClientConnection::new(config.clone(), name).map_err(std::io::Error::other)?;
     while connection.is_handshaking() {
         connection.complete_io(&mut socket)?;
     }

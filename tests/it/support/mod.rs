@@ -8,7 +8,7 @@ mod postgres;
 mod redis;
 mod wall;
 
-pub use certificates::{Authority, Signed, Tls, ask_for_tls, tls, tls_with};
+pub use certificates::{Authority, Signed, Tls, ask_for_tls, tls, tls_as, tls_config, tls_with};
 pub use client::{Answer, Client, PgError, Rows, Stream, error, message, socket, startup, terminated};
 pub use leash::Leash;
 pub use postgres::{Database, Postgres};
