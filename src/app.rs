@@ -95,7 +95,7 @@ async fn start(path: &Path, workers: Workers, watcher: Drain, drain: &Arc<watch:
     let metrics = Arc::new(Metrics::default());
     let (mut services, mut tasks) = (Services::default(), JoinSet::new());
     for listener in &config.listeners {
-        let socket = Socket::bind(&listener.listen)
+        let socket = Socket::bind(&listener.listen, listener.socket_mode)
             .await
             .with_context(|| format!("listener `{}` cannot listen on {}", listener.name, listener.listen))?;
         match listener.protocol {

@@ -6,15 +6,16 @@ pub mod document;
 mod places;
 mod pool;
 mod redis;
-
-pub use redis::{Cluster, Sentinel};
+mod socket;
 
 pub use credentials::{Credentials, Login, Secret};
+pub use redis::{Cluster, Sentinel};
 
 use crate::policy::sources::trust;
 use crate::policy::{IdentitySources, Policy, Trust, file};
 use document::{Finding, Findings, Node, Reader, Value, entries, items};
 pub use pool::Pool;
+use socket::host_and_port;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +69,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// `host:port` or `unix:/path`.
     pub listen: String,
+    /// Who may connect to a Unix socket; none: as the umask has it.
+    pub socket_mode: Option<u32>,
     /// Where it leads.
     pub upstream: Upstream,
     /// What holds on it.
@@ -262,15 +265,6 @@ const UPSTREAM: &[&str] = &[
     "multiplex",
 ];
 
-fn host_and_port(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
-    let text = reader.text(node)?;
-    let good = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !good {
-        reader.say(node, format!("`{text}` is no address"), "write `host:port`");
-    }
-    good.then_some(text)
-}
-
 fn listener(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -282,10 +276,9 @@ fn listener(
     let fields = reader.fields(node, LISTENER, &[]);
     let name = reader.need(&fields, "name").and_then(|n| reader.text(n));
     let protocol = reader.need(&fields, "protocol").and_then(|n| protocol(reader, n));
-    let listen = reader.need(&fields, "listen").and_then(|n| match &n.value {
-        Value::Text(path) if path.starts_with("unix:/") => Some(path.clone()),
-        _ => host_and_port(reader, n),
-    });
+    let listen = reader.need(&fields, "listen").and_then(|n| socket::listen(reader, n));
+    let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));
+    let socket_mode = fields.get("socket_mode").and_then(|n| socket::mode(reader, n, unix));
     let upstream = reader.need(&fields, "upstream").and_then(|n| {
         let wanted = reader.text(n)?;
         let found = upstreams.iter().find(|u| u.name == wanted).cloned();
@@ -314,7 +307,6 @@ fn listener(
     shares(reader, fields.get("upstream"), (upstream.as_ref(), policy.as_deref()), protocol, passthrough);
     if let Some(at) = fields.get("identity") {
         spoken(reader, at, protocol, &identity);
-        let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));
         let certificates = tls.as_ref().is_some_and(|t| !t.client_ca.is_empty());
         mute(reader, at, &identity, policy.as_deref(), &Shows { certificates, tunnel, proxy: proxy_protocol.is_some(), unix });
     }
@@ -331,6 +323,7 @@ fn listener(
         name: name?,
         protocol: protocol?,
         listen: listen?,
+        socket_mode,
         upstream: upstream?,
         policy: policy?,
         upstreams: upstreams.clone(),
@@ -354,8 +347,19 @@ fn shares(
     redis::check(reader, at, (upstream, policy), protocol, passthrough);
 }
 
-const LISTENER: &[&str] =
-    &["name", "protocol", "listen", "upstream", "policy", "identity", "tls", "tunnel", "proxy_protocol", "unsafe_test_passthrough"];
+const LISTENER: &[&str] = &[
+    "name",
+    "protocol",
+    "listen",
+    "socket_mode",
+    "upstream",
+    "policy",
+    "identity",
+    "tls",
+    "tunnel",
+    "proxy_protocol",
+    "unsafe_test_passthrough",
+];
 
 fn protocol(reader: &mut Reader<'_>, node: &Node) -> Option<Protocol> {
     match reader.text(node).as_deref() {

@@ -1,7 +1,8 @@
 //! What an upstream of Redis alone has: shared connections, sentinels, and the nodes of a cluster.
 
 use super::document::{Node, Reader, items};
-use super::{Protocol, Upstream, host_and_port};
+use super::socket::host_and_port;
+use super::{Protocol, Upstream};
 use crate::policy::Policy;
 
 /// The servers that know where the master is.

@@ -30,16 +30,19 @@ use crate::identity::Shown;
 use crate::observe::Metrics;
 use crate::policy::Peer;
 use crate::relay::Drain;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio::task::JoinSet;
 
 /// From accept to the end of startup.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Connections of one listener that are in their handshake or served at once.
 const CONNECTIONS_MAX: usize = 10_000;
+/// Connections to a Unix socket that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Who is cancelled.
 #[derive(Clone)]
@@ -104,18 +107,22 @@ pub enum Socket {
 }
 
 impl Socket {
-    /// Binds. Errors: the system's.
-    pub async fn bind(listen: &str) -> std::io::Result<Self> {
-        match listen.strip_prefix("unix:") {
-            Some(path) => {
-                // A socket that a dead process left behind is in the way; one that answers is somebody's.
-                if std::os::unix::net::UnixStream::connect(path).is_err() {
-                    let _ = std::fs::remove_file(path);
-                }
-                Ok(Self::Unix(UnixListener::bind(path)?))
-            }
-            None => Ok(Self::Tcp(TcpListener::bind(listen).await?)),
+    /// Binds; `mode` is a Unix socket's, else the umask's. Errors: the system's.
+    pub async fn bind(listen: &str, mode: Option<u32>) -> std::io::Result<Self> {
+        let Some(path) = listen.strip_prefix("unix:") else { return Ok(Self::Tcp(TcpListener::bind(listen).await?)) };
+        // A socket that a dead process left behind is in the way. One that may answer is somebody's, and so is whatever is no socket.
+        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|about| about.file_type().is_socket());
+        let is_dead = || async { UnixStream::connect(path).await.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) };
+        if is_socket && is_dead().await {
+            std::fs::remove_file(path)?;
         }
+        let socket = UnixSocket::new_stream()?;
+        socket.bind(path)?;
+        // Before anybody can be heard.
+        if let Some(mode) = mode {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        }
+        Ok(Self::Unix(socket.listen(BACKLOG)?))
     }
 
     /// The address, for people.

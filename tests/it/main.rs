@@ -68,4 +68,5 @@ mod temps;
 mod through;
 mod tls;
 mod tunnels;
+mod unix;
 mod views;
