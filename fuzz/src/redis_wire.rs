@@ -1,7 +1,6 @@
-//! A client's commands through a session to a server that keeps the protocol's rules, in any chunks. Nothing panics; upstream hears whole
+//! A client's commands through a session to a server that keeps the protocol's rules, in any chunks. Nothing panics, where one side speaks garbage neither; upstream hears whole
 //! commands in the canonical form, whose keys are the tenant's by a table of our own; the client hears the same however the bytes are
-//! cut, one reply a command. Where connections are shared, nothing that keeps state goes over one, and nothing but reads to a replica. Where one side
-//! speaks garbage, nothing panics.
+//! cut, one reply a command. Where connections are shared, nothing that keeps state goes over one, and nothing but reads to a replica.
 
 use super::conversation::{self, Talk, Upstream};
 use super::random::{Input, Random};
@@ -209,6 +208,7 @@ fn both(kind: u8) -> (Session, Server) {
         cluster: false,
         line,
         switch: None,
+        again: None,
         clock: || 0,
     });
     (session, server)

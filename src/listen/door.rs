@@ -228,8 +228,24 @@ pub fn shown(peer: Peer) -> Shown {
 /// The drain of a session that has to end at a time of its own.
 pub fn until(drain: Drain, end: Option<SystemTime>) -> Drain {
     let Some(end) = end else { return drain };
-    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-    ending(drain, tokio::time::sleep(left))
+    ending(drain, at(end))
+}
+
+/// The same, where that time may become another.
+pub fn until_told(drain: Drain, mut end: watch::Receiver<Option<SystemTime>>) -> Drain {
+    ending(drain, async move {
+        loop {
+            let now = *end.borrow_and_update();
+            tokio::select! {
+                () = async { match now { Some(now) => at(now).await, None => std::future::pending().await } } => return,
+                told = end.changed() => if told.is_err() { return std::future::pending().await },
+            }
+        }
+    })
+}
+
+async fn at(end: SystemTime) {
+    tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default()).await;
 }
 
 /// The drain of a session that has to end when a policy does not list it any more.

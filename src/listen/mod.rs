@@ -12,6 +12,7 @@ mod postgres;
 mod prefixed;
 mod proxy;
 pub mod redis;
+mod redis_again;
 mod redis_operator;
 pub mod renewal;
 mod statement;

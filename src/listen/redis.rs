@@ -1,7 +1,8 @@
 //! A Redis client from its first byte to the relay.
 
 use super::attempts;
-use super::door::{self, Door};
+use super::door::Door;
+use super::redis_again;
 use super::redis_operator::{self, Acting, Caller};
 use super::{HANDSHAKE, Rest, Serve};
 use crate::config::Source;
@@ -10,7 +11,7 @@ use crate::observe::{Meter, Metrics, Who};
 use crate::policy::{Granted, Peer, Policy, Role, TenantId};
 use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
-use crate::redis::stranger::{Credentials, Said, Stranger, WRONGPASS};
+use crate::redis::stranger::{Credentials, Renews, Said, Stranger, WRONGPASS};
 use crate::redis::tenant::{End, Number, Tenant};
 use crate::redis::wire::Request;
 use crate::redis::{Names, Session, Setup, encode};
@@ -114,8 +115,9 @@ impl Serve for Service {
             }
         };
         input = prepend(hello.map(|hello| hello.encoded()), input);
-        let drain = self.door.watch(door::until(drain, principal.until), &shown, &self.policy.load());
-        match Box::pin(self.begin(&principal, connection, address)).await {
+        let (drain, again) = redis_again::offered(&self, &principal, &shown, drain);
+        let drain = self.door.watch(drain, &shown, &self.policy.load());
+        match Box::pin(self.begin(&principal, connection, (address, again))).await {
             Ok((meter, upstream, session)) => {
                 Some(Box::pin(self.converse((stream, input), upstream, (session, principal.role), drain, meter)))
             }
@@ -232,7 +234,7 @@ impl Service {
         sources.contains(&Source::Startup) || self.door.users().is_some() || hears_tokens(&self.policy.load(), sources)
     }
 
-    fn identify(&self, shown: &Shown, credentials: Option<&Credentials>) -> Result<Principal, IdentityError> {
+    pub(super) fn identify(&self, shown: &Shown, credentials: Option<&Credentials>) -> Result<Principal, IdentityError> {
         let policy = self.policy.load();
         let name = credentials.and_then(|c| c.user.clone());
         let startup: Vec<(String, String)> = match (&policy.identity.startup, name) {
@@ -243,10 +245,10 @@ impl Service {
         let Some(said) = credentials.filter(|_| shown.secret) else {
             return self.door.identify(&policy, &Evidence { shown, startup: &startup, token: None, user: None });
         };
-        // A token is told by its form (RFC 7515, 3.1): elsewhere a password may go with the name.
+        // A token is told by its form: elsewhere a password may go with the name.
         let sources = &self.door.config.identity;
         let others = sources.contains(&Source::Startup) || sources.contains(&Source::Password);
-        let is_token = hears_tokens(&policy, sources) && (!others || said.password.split('.').count() == 3);
+        let is_token = hears_tokens(&policy, sources) && (!others || said.has_token());
         let user = match self.door.users().filter(|_| !is_token) {
             Some(users) => {
                 Some(users.check(said.user.as_deref().unwrap_or("default"), &said.password).map_err(|_| IdentityError::Password)?)
@@ -262,7 +264,7 @@ impl Service {
         &self,
         principal: &Principal,
         connection: u64,
-        address: String,
+        (address, again): (String, Option<Renews>),
     ) -> Result<(Meter, Upstream, Box<Session>), Refused> {
         let policy = self.policy.load_full();
         let tenant = &principal.tenant;
@@ -291,6 +293,7 @@ impl Service {
             line: way.line,
             clock: || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),
             switch: way.lease.as_ref().map(|lease| lease.users().switch()),
+            again,
         };
         let session = Box::new(Session::new(setup));
         peers.update(id, |me| me.end = way.end);

@@ -96,7 +96,7 @@ async fn delegated(
 ) -> Result<(), super::redis::Refused> {
     let principal = Principal { tenant, role: Role::Operator, source: Source::Mtls, until: None };
     let (mut meter, (upstream, more, _lease), session) =
-        service.begin(&principal, caller.connection, std::mem::take(&mut caller.address)).await?;
+        service.begin(&principal, caller.connection, (std::mem::take(&mut caller.address), None)).await?;
     meter.audit(audit);
     meter.begun(&"operator");
     let input = prepend(caller.hello.take().map(|hello| hello.encoded()), std::mem::take(&mut caller.input));

@@ -18,7 +18,7 @@ fn a_task_is_small() {
         ("a task", size_of_val(&to_the_end(Box::pin(async { None }))), 64),
         ("a PostgreSQL client's arrival", size(arrive::<Service>), 768),
         ("a Redis client's arrival", size(arrive::<redis::Service>), 768),
-        ("a Redis conversation", size_of_six(redis::Service::converse), 2176),
+        ("a Redis conversation", size_of_six(redis::Service::converse), 2192),
         ("a PostgreSQL client's way", size(<Service as Serve>::serve), 1536),
         ("a Redis client's way", size(<redis::Service as Serve>::serve), 1536),
         ("a PostgreSQL session", size_of::<crate::postgres::Session<crate::sql::Judge>>(), 1024),

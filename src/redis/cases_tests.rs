@@ -43,6 +43,7 @@ pub(super) fn setup() -> Setup {
         cluster: false,
         line: None,
         switch: None,
+        again: None,
         clock: || 0,
     }
 }

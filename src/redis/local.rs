@@ -5,6 +5,7 @@ use super::encode::{self, Resp};
 use super::glob;
 use super::session::{Session, Setup};
 use super::slowlog;
+use super::stranger::{self, Credentials};
 use super::tenant::Member;
 use super::understand::{Refusal, is_word, syntax};
 use super::wire::{Request, integer};
@@ -110,8 +111,11 @@ fn client_name(name: &[u8]) -> Result<Bytes, Refusal> {
     Ok(Bytes::copy_from_slice(name))
 }
 
-/// AUTH after the client's identity is settled: it changes nothing. Errors: it names another.
+/// AUTH after the client's identity is settled: it changes nothing, but that a fresh token puts off the end. Errors: it names another.
 pub fn auth(session: &Session, request: &Request) -> Result<Bytes, Refusal> {
+    if matches!(request.len(), 2 | 3) && renewed(session, request, 1, request.len() == 3)? {
+        return Ok(Bytes::from_static(b"+OK\r\n"));
+    }
     match request.len() {
         2 => Err(Refusal::late(
             "AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
@@ -125,10 +129,20 @@ pub fn auth(session: &Session, request: &Request) -> Result<Bytes, Refusal> {
 }
 
 fn same_user(session: &Session, user: &[u8]) -> Result<(), Refusal> {
-    if user == session.setup.tenant.as_bytes() || user == b"default" {
-        return Ok(());
+    if user == session.setup.tenant.as_bytes() || user == b"default" { Ok(()) } else { Err(wrong()) }
+}
+
+fn wrong() -> Refusal {
+    Refusal { late: true, ..Refusal::early("WRONGPASS", "invalid username-password pair or user is disabled.") }
+}
+
+/// Does it say a fresh token, where the session takes one? Errors: it is no good.
+fn renewed(session: &Session, request: &Request, at: usize, named: bool) -> Result<bool, Refusal> {
+    let Some(again) = &session.setup.again else { return Ok(false) };
+    match stranger::credentials(request, at, named).filter(Credentials::has_token) {
+        Some(said) => (again.0)(&said).then_some(true).ok_or_else(wrong),
+        None => Ok(false),
     }
-    Err(Refusal { late: true, ..Refusal::early("WRONGPASS", "invalid username-password pair or user is disabled.") })
 }
 
 /// What a HELLO asks for. Errors: the server's own.
@@ -146,7 +160,9 @@ pub fn hello(session: &Session, request: &Request) -> Result<Hello, Refusal> {
     while at < request.len() {
         let (option, more) = (request.arg(at), request.len() - at - 1);
         if is_word(option, "auth") && more >= 2 {
-            same_user(session, request.arg(at + 1))?;
+            if !renewed(session, request, at + 1, true)? {
+                same_user(session, request.arg(at + 1))?;
+            }
             at += 3;
         } else if is_word(option, "setname") && more >= 1 {
             hello.name = Some(client_name(request.arg(at + 1))?);

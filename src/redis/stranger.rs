@@ -5,6 +5,7 @@ use super::encode;
 use super::understand::{is_word, lookup};
 use super::wire::{Limits, Request, Scanner, WireError};
 use bytes::BytesMut;
+use std::sync::Arc;
 
 /// What a stranger's command comes to.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub enum Said {
     Nothing,
     /// An answer was written; the next command may be read.
     Answered,
-    /// It says who it is by AUTH, or by HELLO, which is then to be answered too.
+    /// It says who it is by AUTH, or by HELLO, the rest of which is then to be answered.
     Named(Credentials, Option<Request>),
     /// It goes, and the answer was written.
     Bye,
@@ -28,10 +29,27 @@ pub struct Credentials {
     pub password: String,
 }
 
+impl Credentials {
+    /// Is the password of a token's form (RFC 7515, 3.1)?
+    pub fn has_token(&self) -> bool {
+        self.password.split('.').count() == 3
+    }
+}
+
 /// The conversation up to a name.
 #[derive(Debug, Default)]
 pub struct Stranger {
     scanner: Scanner,
+}
+
+/// Takes what a client says later that is in already; true: it is the same one, and goes on.
+#[derive(Clone)]
+pub struct Renews(pub Arc<dyn Fn(&Credentials) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Renews {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Renews")
+    }
 }
 
 /// The server's words for a name that is none here.
@@ -71,7 +89,7 @@ fn answer(request: Request, out: &mut BytesMut) -> Said {
         },
         ("auth", _) => encode::error(out, b"ERR syntax error"),
         ("hello", _) => match of_hello(&request) {
-            Some(credentials) => return Said::Named(credentials, Some(request)),
+            Some((credentials, rest)) => return Said::Named(credentials, Some(rest)),
             None => encode::error(out, HELLO.as_bytes()),
         },
         ("quit", _) => {
@@ -84,14 +102,16 @@ fn answer(request: Request, out: &mut BytesMut) -> Said {
     Said::Answered
 }
 
-fn credentials(request: &Request, at: usize, named: bool) -> Option<Credentials> {
+/// What stands at `at`: a user, where one is `named`, and a password.
+pub fn credentials(request: &Request, at: usize, named: bool) -> Option<Credentials> {
     let user = if named { Some(super::whole(request.arg(at))?) } else { None };
     Some(Credentials { user, password: super::whole(request.arg(at + usize::from(named)))? })
 }
 
-/// What a HELLO's AUTH says, if the server would get as far as that. One that says two things says nothing.
-fn of_hello(request: &Request) -> Option<Credentials> {
+/// What a HELLO's AUTH says, if the server would get as far as that, and the HELLO without it. One that says two things says nothing.
+fn of_hello(request: &Request) -> Option<(Credentials, Request)> {
     let (mut at, mut said) = (2, None);
+    let mut rest = vec![request.arg(0), request.arg(1)];
     while at < request.len() {
         if is_word(request.arg(at), "auth") && at + 2 < request.len() {
             let credentials = credentials(request, at + 1, true)?;
@@ -100,12 +120,13 @@ fn of_hello(request: &Request) -> Option<Credentials> {
             }
             at += 3;
         } else if is_word(request.arg(at), "setname") && at + 1 < request.len() {
+            rest.extend([request.arg(at), request.arg(at + 1)]);
             at += 2;
         } else {
             return None;
         }
     }
-    said
+    Some((said?, Request::new(&rest)))
 }
 
 #[cfg(test)]

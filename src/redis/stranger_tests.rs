@@ -7,7 +7,10 @@ fn hear(line: &str) -> (String, String) {
     let (mut input, mut out) = (BytesMut::from(line), BytesMut::new());
     let said = Stranger::default().hear(&mut input, &mut out);
     let said = match said.unwrap() {
-        Said::Named(Credentials { user, password }, hello) => format!("named {} {password} {}", user.unwrap_or_default(), hello.is_some()),
+        Said::Named(Credentials { user, password }, hello) => {
+            let rest = hello.map(|hello| hello.iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join(" "));
+            format!("named {} {password} {}", user.unwrap_or_default(), rest.unwrap_or_default())
+        }
         other => format!("{other:?}").to_lowercase(),
     };
     (said, String::from_utf8(out.to_vec()).unwrap().trim_end().to_owned())
@@ -15,9 +18,9 @@ fn hear(line: &str) -> (String, String) {
 
 #[test]
 fn auth_and_hello_name_a_tenant() {
-    assert_eq!(hear("AUTH acme x\r\n"), ("named acme x false".into(), String::new()));
-    assert_eq!(hear("HELLO 3 SETNAME n AUTH acme x\r\n"), ("named acme x true".into(), String::new()));
-    assert_eq!(hear("AUTH x\r\n"), ("named  x false".into(), String::new()));
+    assert_eq!(hear("AUTH acme x\r\n"), ("named acme x ".into(), String::new()));
+    assert_eq!(hear("HELLO 3 SETNAME n AUTH acme x\r\n"), ("named acme x HELLO 3 SETNAME n".into(), String::new()));
+    assert_eq!(hear("AUTH x\r\n"), ("named  x ".into(), String::new()));
 }
 
 #[test]

@@ -166,3 +166,56 @@ fn tunnels_end_with_the_certificate_that_the_header_rests_on() {
     assert!(String::from_utf8_lossy(&all).ends_with("+PONG\r\n"), "{}", String::from_utf8_lossy(&all));
     assert!((SECONDS - 1..SECONDS + 5).contains(&passed), "{passed} s");
 }
+
+/// As clients with tokens that end do it: they say the next one on the connection that they have.
+#[test]
+fn a_fresh_token_of_the_same_tenant_lets_a_redis_session_go_on() {
+    let (redis, issuer) = (Redis::start(), Issuer::new());
+    let config = format!(
+        "listeners:\n  - {{ name: redis, protocol: redis, listen: '127.0.0.1:0', upstream: r, policy: test, identity: [jwt] }}\n\
+         upstreams:\n  r: {{ address: '127.0.0.1:{}' }}\npolicies: policies/\n",
+        redis.port
+    );
+    let policy = format!("version: 1\nname: test\ntenants: {{ id: '[a-z]+' }}\nidentity:\n{TOKEN}\nredis: {{ prefix: '{{tenant}}:' }}\n");
+    let wall = Wall::start(&config, &[("test.yaml", &policy), ("jwks.json", &issuer.jwks)]);
+    let enter = |words: &str| {
+        let mut stream = socket(wall.port("redis"));
+        assert_eq!(crate::identity::ask(&mut stream, &format!("{words} {}", issuer.token("acme", SECONDS.cast_signed()))), "+OK");
+        assert_eq!(crate::identity::ask(&mut stream, "SET own 1"), "+OK");
+        stream
+    };
+    let [mut renewed, mut by_hello, mut other, mut expired, mut forged] = ["AUTH", "AUTH app", "AUTH app", "AUTH app", "AUTH"].map(enter);
+    let say = |stream: &mut _, words: &str| crate::identity::ask(stream, words);
+    let lasting = issuer.token("acme", 600);
+    assert_eq!(say(&mut renewed, &format!("AUTH whoever {lasting}")), "+OK");
+    assert!(say(&mut renewed, &format!("AUTH whoever {lasting}")).starts_with("-WRONGPASS"), "too often");
+    by_hello.write_all(format!("HELLO 2 AUTH whoever {lasting}\r\nPING\r\n").as_bytes()).unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"+PONG\r\n") {
+        let mut byte = [0];
+        by_hello.read_exact(&mut byte).unwrap();
+        heard.push(byte[0]);
+    }
+    assert!(!String::from_utf8_lossy(&heard).contains("WRONGPASS"));
+    for (stream, token) in [
+        (&mut other, issuer.token("globex", 600)),
+        (&mut expired, issuer.token("acme", -1)),
+        (&mut forged, Issuer::new().token("acme", 600)),
+    ] {
+        assert!(say(stream, &format!("AUTH app {token}")).starts_with("-WRONGPASS"));
+        assert_eq!(say(stream, "GET own"), "$1");
+    }
+    for mut stream in [other, expired, forged] {
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    for stream in [&mut renewed, &mut by_hello] {
+        assert_eq!(say(stream, "PING"), "+PONG");
+    }
+    // Another fresh one that ends soon: so does the session.
+    assert_eq!(say(&mut renewed, &format!("AUTH {}", issuer.token("acme", 1))), "+OK");
+    let begun = SystemTime::now();
+    let _ = renewed.read_to_end(&mut Vec::new());
+    assert!(begun.elapsed().unwrap() < Duration::from_secs(4));
+    assert_eq!(say(&mut by_hello, "PING"), "+PONG");
+}

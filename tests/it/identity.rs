@@ -373,6 +373,11 @@ fn redis_takes_tokens_and_tunnels() {
     assert!(ask(&mut listed, "AUTH pencil").starts_with("-WRONGPASS"));
     assert_eq!(ask(&mut listed, "AUTH app pencil"), "+OK");
     assert_eq!(ask(&mut listed, "SET own 1"), "+OK");
+    let mut greeted = socket(wall.port("users"));
+    greeted.write_all(b"HELLO 3 AUTH app pencil\r\nGET own\r\nQUIT\r\n").unwrap();
+    let mut heard = String::new();
+    greeted.read_to_string(&mut heard).unwrap();
+    assert!(heard.starts_with('%') && heard.contains("$1\r\n1\r\n"), "{heard}");
     let mut client = socket(wall.port("plain"));
     assert_eq!(ask(&mut client, "GET k"), "-NOAUTH Authentication required.");
     assert!(ask(&mut client, "AUTH nonsense").starts_with("-WRONGPASS"));

@@ -4,6 +4,7 @@ use crate::redis::acl::Switch;
 use crate::redis::commands::Lacks;
 use crate::redis::line::Line;
 use crate::redis::names::Names;
+use crate::redis::stranger::Renews;
 use crate::redis::tenant::{Number, Tenant};
 use std::sync::Arc;
 
@@ -40,4 +41,6 @@ pub struct Setup {
     pub clock: fn() -> u64,
     /// Where the tenant has users of its own on the server: how its connection changes between them.
     pub switch: Option<Arc<Switch>>,
+    /// Where tokens end: what takes a fresh one.
+    pub again: Option<Renews>,
 }
