@@ -13,21 +13,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a client shows of itself.
 #[derive(Clone, Default)]
-struct Dial {
+pub struct Dial {
     /// Before anything else.
-    first: Vec<u8>,
+    pub first: Vec<u8>,
     /// TLS, perhaps with a certificate.
-    tls: bool,
-    certificate: Option<Signed>,
+    pub tls: bool,
+    pub certificate: Option<Signed>,
     /// Header lines of a tunnel.
-    tunnel: Option<String>,
+    pub tunnel: Option<String>,
     /// PostgreSQL's startup parameters, beside user and database.
-    parameters: Vec<(&'static str, String)>,
+    pub parameters: Vec<(&'static str, String)>,
     /// A user and a password: for PostgreSQL where it asks for one, for Redis by AUTH.
-    said: Option<(String, String)>,
+    pub said: Option<(String, String)>,
     /// Before the question of a PostgreSQL client.
-    header: String,
-    unix: bool,
+    pub header: String,
+    pub unix: bool,
 }
 
 /// A stream, and what was read of it already.
@@ -55,15 +55,19 @@ impl Write for Peeked {
 }
 
 /// A wall with one source on both protocols.
-struct Port {
-    wall: Wall,
-    authority: Authority,
+pub struct Port {
+    pub wall: Wall,
+    pub authority: Authority,
     _cache: Redis,
     directory: tempfile::TempDir,
 }
 
 impl Port {
-    fn new(identity: &str, sources: &str, listener: &str, files: &[(&str, &str)]) -> Self {
+    pub fn new(identity: &str, sources: &str, listener: &str, files: &[(&str, &str)]) -> Self {
+        Self::in_environment(identity, sources, (listener, files), &[])
+    }
+
+    pub fn in_environment(identity: &str, sources: &str, (listener, files): (&str, &[(&str, &str)]), environment: &[(&str, &str)]) -> Self {
         let (cache, authority, database) = (Redis::start(), Authority::new(), shop());
         let directory = tempfile::tempdir().unwrap();
         let server = authority.server("localhost");
@@ -78,7 +82,7 @@ impl Port {
         );
         let config = config.replace("policies: policies/", "policies: policies/test.yaml");
         let unix = format!("unix:{}/", directory.path().display());
-        let config = if sources == "peer" {
+        let config = if sources.contains("peer") {
             let at = config.find("127.0.0.1:0', upstream: db").unwrap();
             let (one, two) = config.split_at(at);
             format!(
@@ -103,7 +107,7 @@ impl Port {
             ("tls/ca.crt", &*authority.pem),
         ];
         all.extend(files);
-        let wall = Wall::start(&config, &all);
+        let wall = Wall::attempt_in(&config, &all, environment).unwrap_or_else(|said| panic!("{said}"));
         let mut direct = socket(cache.port);
         write!(direct, "MSET acme:who acme globex:who globex\r\n").unwrap();
         direct.read_exact(&mut [0; 5]).unwrap();
@@ -141,8 +145,11 @@ impl Port {
     fn postgres(&self, dial: &Dial) -> String {
         let Some(mut stream) = self.reach("pg", dial) else { return "closed".into() };
         let (user, password) = dial.said.clone().unwrap_or(("app".into(), String::new()));
-        let mut parameters = vec![("user", user.as_str()), ("database", "shop")];
+        let mut parameters = vec![("user", user.as_str())];
         parameters.extend(dial.parameters.iter().map(|(n, v)| (*n, v.as_str())));
+        if !dial.parameters.iter().any(|(name, _)| *name == "database") {
+            parameters.push(("database", "shop"));
+        }
         if stream.write_all(&startup(&parameters)).is_err() {
             return "closed".into();
         }
@@ -215,14 +222,14 @@ fn reply(stream: &mut Box<dyn Stream>) -> Result<Vec<u8>, String> {
 }
 
 /// One line of a table: what it is, what is shown, what PostgreSQL's and Redis' clients get, and what the log says.
-type Case = (&'static str, Dial, &'static str, &'static str, &'static str);
+pub type Case = (&'static str, Dial, &'static str, &'static str, &'static str);
 
-const ABSENT: &str = "no tenant identity was given";
-const INVALID: &str = "the tenant identity is not valid";
-const CONFLICT: &str = "two tenant identities were given and differ";
-const UNTRUSTED: &str = "the tenant identity comes from where it is not trusted";
+pub const ABSENT: &str = "no tenant identity was given";
+pub const INVALID: &str = "the tenant identity is not valid";
+pub const CONFLICT: &str = "two tenant identities were given and differ";
+pub const UNTRUSTED: &str = "the tenant identity comes from where it is not trusted";
 
-fn check(port: &Port, cases: &[Case]) {
+pub fn check(port: &Port, cases: &[Case]) {
     for (what, dial, postgres, redis, reason) in cases {
         let mut seen = port.wall.log().len();
         for (protocol, wanted) in [("postgres", postgres), ("redis", redis)] {
@@ -239,13 +246,17 @@ fn check(port: &Port, cases: &[Case]) {
     }
 }
 
-fn with(change: impl FnOnce(&mut Dial)) -> Dial {
+pub fn with(change: impl FnOnce(&mut Dial)) -> Dial {
     let mut dial = Dial::default();
     change(&mut dial);
     dial
 }
 
-fn long() -> String {
+pub fn says(user: &str, password: &str) -> Dial {
+    with(|d| d.said = Some((user.to_owned(), password.to_owned())))
+}
+
+pub fn long() -> String {
     "a".repeat(3000)
 }
 
@@ -322,7 +333,7 @@ fn jwt_and_header() {
 }
 
 /// A PROXY header of version 2, with values.
-fn proxied(values: &[(u8, &[u8])]) -> Vec<u8> {
+pub fn proxied(values: &[(u8, &[u8])]) -> Vec<u8> {
     let one = |(kind, value): &(u8, &[u8])| [&[*kind], &u16::try_from(value.len()).unwrap().to_be_bytes()[..], value].concat();
     let rest = [&[10, 0, 0, 9, 127, 0, 0, 1, 0, 80, 21, 56][..], &values.iter().flat_map(one).collect::<Vec<_>>()].concat();
     [b"\r\n\r\n\0\r\nQUIT\n\x21\x11".as_slice(), &u16::try_from(rest.len()).unwrap().to_be_bytes(), &rest].concat()
@@ -384,7 +395,6 @@ fn startup_and_peer() {
 fn password_and_static() {
     // Of the password `pencil` (RFC 7677, 3).
     let users = "app: { tenant: acme, password: 'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=' }";
-    let says = |user: &str, password: &str| with(|d| d.said = Some((user.to_owned(), password.to_owned())));
     let files = [("policies/users.yaml", users)];
     let port = Port::new("  password: { users: users.yaml }", "password", "", &files);
     check(

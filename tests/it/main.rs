@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod drivers;
 mod dump;
+mod every_name;
 mod every_source;
 mod expiry;
 mod functions;
