@@ -97,15 +97,16 @@ pub fn pass_with(
     }
     let place = field(fields, b'P').and_then(|p| std::str::from_utf8(p).ok()?.parse().ok()).and_then(position);
     let place = place.map(|p| p.to_string());
-    // An exclusion constraint quotes the row that was there before: another tenant's, where the constraint lacks the tenant column.
-    let quotes_other = field(fields, b'C') == Some(b"23P01");
+    // An exclusion constraint quotes the row that was there before: another tenant's, where the constraint lacks the tenant column. A deadlock names
+    // processes and transactions by numbers that count everybody's.
+    let of_others = matches!(field(fields, b'C'), Some(b"23P01" | b"40P01"));
     let unknown_function = field(fields, b'C') == Some(b"42883");
     let bare = field(fields, b'M').and_then(|m| m.strip_prefix(QUALIFIED)).filter(|_| unknown_function);
     let bare = bare.map(|rest| [FUNCTION, rest].concat()).unwrap_or_default();
     let mut kept: Vec<(u8, &[u8])> = Vec::with_capacity(fields.len());
     for (code, text) in fields {
         match code {
-            b'D' if quotes_other => {}
+            b'D' if of_others => {}
             // The wall has qualified the name.
             b'M' if !bare.is_empty() => kept.push((b'M', &bare)),
             b'W' => kept.extend(context.map(|c| (b'W', c))),

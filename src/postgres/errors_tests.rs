@@ -97,6 +97,15 @@ fn an_exclusion_constraint_does_not_quote_the_row_that_was_there() {
 }
 
 #[test]
+fn a_deadlock_counts_nobodys_transactions() {
+    let detail = b"Process 70 waits for ShareLock on transaction 739; blocked by process 71.\nProcess 71 waits for ShareLock on transaction 738; blocked by process 70.";
+    let fields: &[(u8, &[u8])] =
+        &[(b'C', b"40P01"), (b'M', b"deadlock detected"), (b'D', detail), (b'H', b"See server log for query details.")];
+    let texts: Vec<String> = passed(b'E', fields, |_| None).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["40P01", "deadlock detected", "See server log for query details."]);
+}
+
+#[test]
 fn a_broken_key_is_told_as_the_server_tells_it() {
     let marked = |names: &str, values: &str| format!("invalid input syntax for type boolean: \"partywall:key:{names}={values}|partywall\"");
     let message = marked(r#"["public","a \"b\"","k","x, y","p"]"#, "7, |partywall=\"");
