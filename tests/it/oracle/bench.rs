@@ -192,7 +192,7 @@ impl Pair<'_> {
                 Verdict::Different("sqlstate", what) if case.forbidden && what.starts_with("wall refused") => Verdict::Refused(what),
                 other => other,
             };
-            let stop = matches!(verdict, Verdict::Refused(_) | Verdict::Slow | Verdict::Different(..));
+            let stop = matches!(verdict, Verdict::Refused(_) | Verdict::Slow | Verdict::Sooner | Verdict::Different(..));
             let failed = matches!(verdict, Verdict::SameError(_) | Verdict::OtherKey);
             outcomes.push(Outcome { index, verdict });
             if stop {
@@ -202,7 +202,7 @@ impl Pair<'_> {
                 self.later("ROLLBACK TO SAVEPOINT s");
             }
         }
-        let good = |o: &Outcome| !matches!(o.verdict, Verdict::Refused(_) | Verdict::Slow | Verdict::Different(..));
+        let good = |o: &Outcome| !matches!(o.verdict, Verdict::Refused(_) | Verdict::Slow | Verdict::Sooner | Verdict::Different(..));
         if case.transaction && outcomes.iter().all(good) {
             self.settle();
             if self.private.status == b'T' {

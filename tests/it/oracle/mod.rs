@@ -46,6 +46,7 @@ fn the_wall_answers_as_a_private_database_would() {
     let report = run::run(&bench::Bench::start(plan.pairs, true), plan);
     report.print(std::env::var("ORACLE_VERBOSE").is_ok());
     assert_eq!(report.differences.len(), 0, "see above");
+    assert!(report.sooner * 50_000 <= report.statements.max(50_000), "the private server fails too often where the wall does not");
     if plan.only.is_none() && report.statements >= 5000 {
         let seen = report.features.values().filter(|(seen, refused)| seen > refused).count();
         assert!(seen >= 80, "only {seen} features were seen and not refused");

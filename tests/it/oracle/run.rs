@@ -47,6 +47,8 @@ pub struct Report {
     pub modifiers: u64,
     /// Both fail, by another of the keys that a row breaks.
     pub other_keys: u64,
+    /// Only the private server fails, on its own rows.
+    pub sooner: u64,
     /// Too slow on either side.
     pub slow: u64,
     /// How often a feature was in a statement's case, and in a refused one's.
@@ -165,6 +167,10 @@ impl Report {
                 let first = self.errors.entry(code.clone()).or_insert_with(|| (0, sql.to_owned()));
                 first.0 += 1;
             }
+            Verdict::Sooner => {
+                self.sooner += 1;
+                println!("only the private server fails: {sql}");
+            }
             Verdict::Slow => self.slow += 1,
             Verdict::Refused(_) if case.forbidden => self.denied += 1,
             Verdict::Refused(why) => {
@@ -188,7 +194,7 @@ impl Report {
         }
         let share = |n: u64| 100.0 * n as f64 / self.statements.max(1) as f64;
         println!(
-            "statements {}: same answer {} ({:.1} %), same error {} ({:.1} %), refused {} ({:.2} %), only a row type differs {}, only a type modifier {}, another of two broken keys {}, slow {}, denied as it must be {}, differences {}",
+            "statements {}: same answer {} ({:.1} %), same error {} ({:.1} %), refused {} ({:.2} %), only a row type differs {}, only a type modifier {}, another of two broken keys {}, only the private server fails {}, slow {}, denied as it must be {}, differences {}",
             self.statements,
             self.same,
             share(self.same),
@@ -199,6 +205,7 @@ impl Report {
             self.row_types,
             self.modifiers,
             self.other_keys,
+            self.sooner,
             self.slow,
             self.denied,
             self.differences.len()
