@@ -7,15 +7,18 @@ mod places;
 mod pool;
 mod redis;
 mod socket;
+mod sources;
 
 pub use credentials::{Credentials, Login, Secret};
 pub use redis::{Cluster, Sentinel};
+pub use sources::{Conflict, Source};
 
 use crate::policy::sources::trust;
-use crate::policy::{IdentitySources, Policy, Trust, file};
+use crate::policy::{Policy, Trust, file};
 use document::{Finding, Findings, Node, Reader, Value, entries, items};
 pub use pool::Pool;
 use socket::host_and_port;
+use sources::Shows;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,29 +40,6 @@ pub enum Protocol {
     Redis,
 }
 
-/// An identity source of the policy that counts on a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The client certificate.
-    Mtls,
-    /// A signed token.
-    Jwt,
-    /// A header of the request that opens a tunnel.
-    Header,
-    /// A value of the PROXY header.
-    Proxy,
-    /// What the client says when it begins.
-    Startup,
-    /// The account at the other end of a Unix socket.
-    Peer,
-    /// A user and its password.
-    Password,
-    /// One tenant for the port.
-    Static,
-    /// What stands before each statement.
-    Statement,
-}
-
 /// One port.
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -79,6 +59,8 @@ pub struct Listener {
     pub upstreams: Arc<[Upstream]>,
     /// In the order they are tried.
     pub identity: Vec<Source>,
+    /// What of those that disagree.
+    pub conflict: Conflict,
     /// Certificate and key, if it speaks TLS.
     pub tls: Option<Tls>,
     /// It speaks HTTP, and the protocol within tunnels that CONNECT opens (RFC 9110, 9.3.6).
@@ -279,14 +261,7 @@ fn listener(
     let listen = reader.need(&fields, "listen").and_then(|n| socket::listen(reader, n));
     let unix = listen.as_deref().is_some_and(|l| l.starts_with("unix:"));
     let socket_mode = fields.get("socket_mode").and_then(|n| socket::mode(reader, n, unix));
-    let upstream = reader.need(&fields, "upstream").and_then(|n| {
-        let wanted = reader.text(n)?;
-        let found = upstreams.iter().find(|u| u.name == wanted).cloned();
-        if found.is_none() {
-            reader.say(n, format!("no upstream is named `{wanted}`"), "name one of `upstreams:`");
-        }
-        found
-    });
+    let upstream = reader.need(&fields, "upstream").and_then(|n| upstream(reader, n, upstreams));
     let policy_node = reader.need(&fields, "policy");
     let policy = policy_node.and_then(|n| {
         let wanted = reader.text(n)?;
@@ -296,7 +271,8 @@ fn listener(
         }
         found
     });
-    let identity = reader.need(&fields, "identity").map(|n| sources(reader, n, policy.as_deref())).unwrap_or_default();
+    let identity = reader.need(&fields, "identity").map(|n| sources::read(reader, n, policy.as_deref())).unwrap_or_default();
+    let conflict = fields.get("conflict").and_then(|n| sources::conflict(reader, n, &identity, policy.as_deref())).unwrap_or_default();
     let tls = fields.get("tls").and_then(|n| tls(reader, n, base));
     let passthrough = fields.get("unsafe_test_passthrough").is_some_and(|n| truth(reader, n));
     if let (Some(Protocol::Redis), Some(at), true) = (protocol, policy_node, policy.as_ref().is_some_and(|p| p.redis.is_none())) {
@@ -306,9 +282,9 @@ fn listener(
     let proxy_protocol = fields.get("proxy_protocol").map(|n| proxies(reader, n));
     shares(reader, fields.get("upstream"), (upstream.as_ref(), policy.as_deref()), protocol, passthrough);
     if let Some(at) = fields.get("identity") {
-        spoken(reader, at, protocol, &identity);
+        sources::spoken(reader, at, protocol, &identity);
         let certificates = tls.as_ref().is_some_and(|t| !t.client_ca.is_empty());
-        mute(reader, at, &identity, policy.as_deref(), &Shows { certificates, tunnel, proxy: proxy_protocol.is_some(), unix });
+        sources::mute(reader, at, &identity, policy.as_deref(), &Shows { certificates, tunnel, proxy: proxy_protocol.is_some(), unix });
     }
     if let (Some(Protocol::Redis), Some(upstream), Some(at)) = (protocol, &upstream, fields.get("upstream")) {
         credentials::shared(reader, at, upstream);
@@ -328,11 +304,21 @@ fn listener(
         policy: policy?,
         upstreams: upstreams.clone(),
         identity,
+        conflict,
         tls,
         tunnel,
         proxy_protocol,
         unsafe_test_passthrough: passthrough,
     })
+}
+
+fn upstream(reader: &mut Reader<'_>, node: &Node, upstreams: &[Upstream]) -> Option<Upstream> {
+    let wanted = reader.text(node)?;
+    let found = upstreams.iter().find(|u| u.name == wanted).cloned();
+    if found.is_none() {
+        reader.say(node, format!("no upstream is named `{wanted}`"), "name one of `upstreams:`");
+    }
+    found
 }
 
 /// Whether clients of a port may share connections.
@@ -355,6 +341,7 @@ const LISTENER: &[&str] = &[
     "upstream",
     "policy",
     "identity",
+    "conflict",
     "tls",
     "tunnel",
     "proxy_protocol",
@@ -388,92 +375,6 @@ fn tunnel(reader: &mut Reader<'_>, node: &Node) -> bool {
         reader.say(node, "only tunnels over HTTP are known", "write `tunnel: http`");
     }
     known
-}
-
-/// A source that the port's protocol cannot ask for is a mistake.
-fn spoken(reader: &mut Reader<'_>, at: &Node, protocol: Option<Protocol>, identity: &[Source]) {
-    if protocol == Some(Protocol::Redis) && identity.contains(&Source::Statement) {
-        reader.say(at, "Redis has no statements: `statement` speaks for PostgreSQL only", "take `statement` out");
-    }
-    let asks = [Source::Jwt, Source::Password].iter().all(|s| identity.contains(s));
-    if protocol == Some(Protocol::Postgres) && asks {
-        reader.say(at, "PostgreSQL asks for one password: a token or the user's", "name either `jwt` or `password`");
-    }
-}
-
-/// What the connections of a port can show.
-struct Shows {
-    certificates: bool,
-    tunnel: bool,
-    proxy: bool,
-    unix: bool,
-}
-
-/// A source that nothing on this port can speak for is a mistake.
-fn mute(reader: &mut Reader<'_>, at: &Node, sources: &[Source], policy: Option<&Policy>, shows: &Shows) {
-    let by_password = policy.is_none_or(|p| p.identity.jwt.as_ref().is_none_or(|j| j.password));
-    for source in sources {
-        let (shown, message, fix) = match source {
-            Source::Mtls => (shows.certificates, "`mtls` needs client certificates", "add `tls:` with `client_ca:`"),
-            Source::Header => (shows.tunnel, "`header` needs a tunnel over HTTP", "add `tunnel: http`"),
-            Source::Jwt => (by_password || shows.tunnel, "a token in a header needs a tunnel over HTTP", "add `tunnel: http`"),
-            Source::Proxy => (shows.proxy, "`proxy` needs PROXY headers", "add `proxy_protocol: { trust: [loopback] }`"),
-            Source::Peer => (shows.unix, "`peer` needs a Unix socket", "write `listen: unix:/run/partywall/db.sock`"),
-            Source::Startup | Source::Password | Source::Static | Source::Statement => continue,
-        };
-        if !shown {
-            reader.say(at, message, fix);
-        }
-    }
-}
-
-fn sources(reader: &mut Reader<'_>, node: &Node, policy: Option<&Policy>) -> Vec<Source> {
-    let mut all = Vec::new();
-    for item in items(node) {
-        let text = reader.text(item).unwrap_or_default();
-        let Some((_, source)) = SOURCES.iter().find(|(word, _)| *word == text) else {
-            let words: Vec<&str> = SOURCES.iter().map(|(word, _)| *word).collect();
-            reader.say(item, format!("unknown identity source `{text}`"), format!("use one of: {}", words.join(", ")));
-            continue;
-        };
-        if policy.is_some_and(|p| !defines(&p.identity, *source)) {
-            reader.say(item, format!("the policy defines no `{text}`"), format!("add `identity: {{ {text}: … }}` to the policy"));
-        }
-        if all.contains(source) {
-            reader.say(item, format!("`{text}` stands twice"), "name each source once");
-        }
-        all.push(*source);
-    }
-    if items(node).is_empty() {
-        reader.say(node, "no identity source: nobody could connect", "name at least one");
-    }
-    all
-}
-
-const SOURCES: &[(&str, Source)] = &[
-    ("mtls", Source::Mtls),
-    ("jwt", Source::Jwt),
-    ("header", Source::Header),
-    ("proxy", Source::Proxy),
-    ("startup", Source::Startup),
-    ("peer", Source::Peer),
-    ("password", Source::Password),
-    ("static", Source::Static),
-    ("statement", Source::Statement),
-];
-
-fn defines(identity: &IdentitySources, source: Source) -> bool {
-    match source {
-        Source::Mtls => identity.mtls.is_some(),
-        Source::Jwt => identity.jwt.is_some(),
-        Source::Header => identity.header.is_some(),
-        Source::Proxy => identity.proxy.is_some(),
-        Source::Startup => identity.startup.is_some(),
-        Source::Peer => identity.peer.is_some(),
-        Source::Password => identity.password.is_some(),
-        Source::Static => identity.fixed.is_some(),
-        Source::Statement => identity.statement.is_some(),
-    }
 }
 
 fn truth(reader: &mut Reader<'_>, node: &Node) -> bool {

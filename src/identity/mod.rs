@@ -5,7 +5,7 @@ mod json;
 pub mod jwt;
 pub mod scram;
 
-use crate::config::Source;
+use crate::config::{Conflict, Source};
 use crate::policy::{Expiry, Granted, Named, Peer, Policy, Role, StaticSource, TenantId, Trust};
 use crate::postgres::parameters;
 use certificate::Names;
@@ -54,6 +54,8 @@ pub struct Evidence<'a> {
 pub struct Grounds<'a> {
     /// The sources of the listener, in order.
     pub sources: &'a [Source],
+    /// What of those that disagree.
+    pub conflict: Conflict,
     /// Environment variables.
     pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// Keys that sign tokens, if the policy names any.
@@ -105,8 +107,9 @@ pub enum IdentityError {
 /// Whom a source names, and until when it holds.
 type Said = Result<Option<(Named, Option<SystemTime>)>, IdentityError>;
 
-/// Asks the sources in order; all that answer must agree on the tenant, and those that say a role on that. Errors: see [`IdentityError`]; the
-/// connection is refused.
+/// Asks the sources in order; all that answer must agree on the tenant, and those that say a role on that. With [`Conflict::First`] the first
+/// that answers counts alone; what is said behind it and proves nothing refuses all the same. Errors: see [`IdentityError`]; the connection is
+/// refused.
 pub fn identify(policy: &Policy, grounds: Grounds<'_>, evidence: &Evidence<'_>) -> Result<Principal, IdentityError> {
     let mut found: Option<Principal> = None;
     for source in grounds.sources {
@@ -114,6 +117,7 @@ pub fn identify(policy: &Policy, grounds: Grounds<'_>, evidence: &Evidence<'_>) 
         let tenant = policy.tenants.accept(&named.tenant).ok_or(IdentityError::Invalid)?;
         let role = named.role.map_or(Role::Unsaid, |role| Role::Named(role.into()));
         match &mut found {
+            Some(_) if grounds.conflict == Conflict::First => {}
             Some(first) if first.tenant != tenant => return Err(IdentityError::Conflict),
             Some(first) => {
                 first.role = one_role(std::mem::take(&mut first.role), role)?;

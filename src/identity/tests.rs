@@ -26,7 +26,8 @@ fn at(peer: &str) -> Shown {
 fn ask(sources: &[Source], shown: &Shown, startup: &[(&str, &str)]) -> Result<String, IdentityError> {
     let startup: Vec<_> = startup.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     let evidence = Evidence { shown, startup: &startup, token: None, user: None };
-    identify(&policy(ALL), Grounds { sources, env: &|_| None, keys: None }, &evidence).map(|p| p.tenant.as_str().to_owned())
+    identify(&policy(ALL), Grounds { sources, conflict: Conflict::Refuse, env: &|_| None, keys: None }, &evidence)
+        .map(|p| p.tenant.as_str().to_owned())
 }
 
 const GLOBEX: fn() -> Result<String, IdentityError> = || Ok("globex".into());
@@ -173,12 +174,39 @@ fn sources_that_disagree_refuse() {
 }
 
 #[test]
+fn with_first_the_first_that_speaks_counts_alone() {
+    let end = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(5);
+    let names = Names { uris: vec!["spiffe://corp/globex/admin".into()], ends: Some(end), ..Names::default() };
+    let shown = Shown { certificate: Some(names), ..at("127.0.0.1") };
+    let ask = |sources: &[Source], startup: &[(&str, &str)]| {
+        let startup: Vec<_> = startup.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let grounds = Grounds { sources, conflict: Conflict::First, env: &|_| None, keys: None };
+        let evidence = Evidence { shown: &shown, startup: &startup, token: None, user: None };
+        let said = identify(&policy(&ROLES.replace("DEFAULT", ", default: clerk")), grounds, &evidence);
+        said.map(|p| (p.tenant.as_str().to_owned(), p.role, p.source, p.until))
+    };
+    let (mtls, startup, fixed) = (Source::Mtls, Source::Startup, Source::Static);
+    let by = |tenant: &str, role: Role, source, until| Ok((tenant.to_owned(), role, source, until));
+    let named = |role: &str| Role::Named(role.into());
+    let acme = &[("partywall.tenant", "acme")][..];
+    assert_eq!(ask(&[mtls, startup, fixed], acme), by("globex", named("admin"), mtls, Some(end)));
+    // Neither the role nor the end of one that does not count.
+    assert_eq!(ask(&[startup, mtls, fixed], acme), by("acme", Role::Unsaid, startup, None));
+    assert_eq!(ask(&[startup, fixed, mtls], &[]), by("acme", named("clerk"), fixed, None));
+    assert_eq!(ask(&[startup, mtls], &[("partywall.role", "boss"), acme[0]]), Err(IdentityError::Role));
+    assert_eq!(ask(&[mtls, startup], &[("partywall.role", "boss"), acme[0]]), by("globex", named("admin"), mtls, Some(end)));
+    assert_eq!(ask(&[mtls, startup], &[("partywall.tenant", "A'b")]), Err(IdentityError::Invalid));
+    assert_eq!(ask(&[mtls, startup], &[acme[0], ("user", "x.y@globex")]), Err(IdentityError::Conflict), "one source says two");
+    assert_eq!(ask(&[startup], &[]), Err(IdentityError::Absent));
+}
+
+#[test]
 fn the_earliest_end_counts() {
     let end = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
     let names = Names { uris: vec!["spiffe://corp/tenant/acme/app".into()], ends: Some(end(5)), ..Names::default() };
     let shown = Shown { certificate: Some(names), ..at("10.0.0.9") };
     let until = |identity: &str| {
-        let grounds = Grounds { sources: &[Source::Static, Source::Mtls], env: &|_| None, keys: None };
+        let grounds = Grounds { sources: &[Source::Static, Source::Mtls], conflict: Conflict::Refuse, env: &|_| None, keys: None };
         identify(&policy(identity), grounds, &Evidence { shown: &shown, startup: &[], token: None, user: None }).unwrap().until
     };
     assert_eq!(until(ALL), Some(end(5)));
@@ -211,7 +239,7 @@ fn role_by(sources: &[Source], shown: &Shown, startup: &[(&str, &str)], default:
     let startup: Vec<_> = startup.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     let evidence = Evidence { shown, startup: &startup, token: None, user: None };
     let policy = policy(&ROLES.replace("DEFAULT", default));
-    identify(&policy, Grounds { sources, env: &|_| None, keys: None }, &evidence).map(|p| p.role)
+    identify(&policy, Grounds { sources, conflict: Conflict::Refuse, env: &|_| None, keys: None }, &evidence).map(|p| p.role)
 }
 
 #[test]

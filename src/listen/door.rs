@@ -4,7 +4,7 @@ use super::attempts::Attempts;
 use super::files::Kept;
 use super::proxy;
 use super::tls::{self, ServerTls, Verifier};
-use crate::config::{Listener, Source};
+use crate::config::{Conflict, Listener, Source};
 use crate::identity::certificate::names;
 use crate::identity::jwt::Keys;
 use crate::identity::scram::Users;
@@ -188,8 +188,18 @@ impl Door {
 
     /// Who it is. Errors: nobody, and the reason is logged.
     pub fn identify(&self, policy: &Policy, evidence: &Evidence<'_>) -> Result<Principal, IdentityError> {
+        self.identify_with(self.config.conflict, policy, evidence)
+    }
+
+    /// Which tenant an operator is besides. One that any source says is one, whoever counts among tenants. Errors: as [`Self::identify`].
+    pub fn also(&self, policy: &Policy, shown: &Shown) -> Result<Principal, IdentityError> {
+        self.identify_with(Conflict::Refuse, policy, &Evidence { shown, startup: &[], token: None, user: None })
+    }
+
+    fn identify_with(&self, conflict: Conflict, policy: &Policy, evidence: &Evidence<'_>) -> Result<Principal, IdentityError> {
         let keys = self.keys.load_full();
-        let grounds = Grounds { sources: &self.config.identity, env: &|name| std::env::var(name).ok(), keys: keys.as_deref() };
+        let env = |name: &str| std::env::var(name).ok();
+        let grounds = Grounds { sources: &self.config.identity, conflict, env: &env, keys: keys.as_deref() };
         let identified = identify(policy, grounds, evidence);
         if let Err(IdentityError::Token(why)) = &identified {
             tracing::info!(listener = self.config.name, why, "a token proves nothing");

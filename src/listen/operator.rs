@@ -4,7 +4,7 @@
 use super::postgres::{self, Client, Refused};
 use super::{Service, Whom, door};
 use crate::config::Source;
-use crate::identity::{Evidence, IdentityError, Principal, one, operator};
+use crate::identity::{IdentityError, Principal, one, operator};
 use crate::observe::{Audit, Meter, Who};
 use crate::policy::{Role, TenantId};
 use crate::postgres::audit::{Audited, Unguarded};
@@ -47,8 +47,7 @@ pub(super) fn acting(service: &Service, client: &Client) -> Result<Option<Acting
         None => None,
     };
     // Who is a tenant besides is neither: a policy that says both is a mistake.
-    let evidence = Evidence { shown: &client.shown, startup: &[], token: None, user: None };
-    match service.door.identify(policy, &evidence) {
+    match service.door.also(policy, &client.shown) {
         Err(IdentityError::Absent) => {}
         Ok(also) if Some(&also.tenant) == tenant.as_ref() => {}
         _ => return Err(refuse("two identities were given and differ: an operator's and a tenant's")),

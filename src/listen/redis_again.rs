@@ -2,6 +2,7 @@
 
 use super::door;
 use super::redis::Service;
+use crate::config::{Conflict, Source};
 use crate::identity::{Principal, Shown, hears_tokens};
 use crate::redis::stranger::{Credentials, Renews};
 use crate::relay::Drain;
@@ -42,8 +43,10 @@ impl Again {
         *looked = Some(Instant::now());
         let found = self.service.identify(&self.shown, Some(said));
         let same = |found: &Principal| found.tenant == self.principal.tenant && found.role == self.principal.role;
+        // With `first` another source may be the one that counts, whatever the token says.
+        let counts = |found: &Principal| door.config.conflict == Conflict::Refuse || found.source == Source::Jwt;
         match found {
-            Ok(found) if same(&found) => {
+            Ok(found) if same(&found) && counts(&found) => {
                 self.ends.send_replace(found.until);
                 return true;
             }

@@ -4,7 +4,7 @@
 use super::redis::{Service, prepend, refuse};
 use super::{HANDSHAKE, door};
 use crate::config::Source;
-use crate::identity::{Evidence, IdentityError, Principal, Shown, operator};
+use crate::identity::{IdentityError, Principal, Shown, operator};
 use crate::observe::{Audit, Meter, Who};
 use crate::policy::{Policy, Role, TenantId};
 use crate::redis::Session;
@@ -54,7 +54,7 @@ pub(super) fn acting(service: &Service, principal: &str, shown: &Shown, said: &C
 
 /// Who is a tenant besides is neither: a policy that says both is a mistake.
 fn alone(service: &Service, policy: &Policy, shown: &Shown, tenant: Option<&TenantId>) -> Result<(), &'static str> {
-    match service.door.identify(policy, &Evidence { shown, startup: &[], token: None, user: None }) {
+    match service.door.also(policy, shown) {
         Err(IdentityError::Absent) => Ok(()),
         Ok(also) if Some(&also.tenant) == tenant => Ok(()),
         _ => Err("two identities were given and differ: an operator's and a tenant's"),

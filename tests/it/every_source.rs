@@ -285,7 +285,7 @@ fn mtls() {
     );
 }
 
-fn token(key: &EncodingKey, tenant: &str, seconds: i64) -> String {
+pub fn token(key: &EncodingKey, tenant: &str, seconds: i64) -> String {
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     encode(&Header::new(Algorithm::ES256), &json!({"tenant": tenant, "exp": now + seconds}), key).unwrap()
 }

@@ -6,6 +6,7 @@ mod backstop;
 mod catalogs;
 mod check_live;
 mod cli;
+mod conflict;
 mod copy;
 mod corpora;
 mod credentials;
