@@ -194,18 +194,17 @@ impl Rewriter<'_> {
     fn join(&mut self, join: &mut JoinExpr, filter: Filter, scope: &mut Scope) -> Res<Vec<Node>> {
         if join.is_natural || !join.using_clause.is_empty() {
             self.own_operators(&["="])?;
-            self.merges_quietly(join)?;
         }
         let first = scope.items.len();
         let plain = !join.is_natural && join.using_clause.is_empty();
         let (above, on) = self.filters_of(join, filter);
         let kind = JoinType::try_from(join.jointype).unwrap_or(JoinType::Undefined);
-        let converts = !plain && !self.merges_alike(join) && !left_out!(self.cx, Merged);
-        self.fences += usize::from(converts);
+        let fails = !plain && !self.merges_safely(join) && !left_out!(self.cx, Merged);
+        self.fences += usize::from(fails);
+        self.raised |= fails;
         let (left, right) = match kind {
-            _ if converts && above == Filter::Unseen => (above, above),
-            // What comes of the sides is made alike where no guard stands before it.
-            _ if converts => (Filter::None, Filter::None),
+            // What comes of the sides is made alike and compared where no guard stands before it, nor one in the ON of a join below.
+            _ if fails => (Filter::Unseen, Filter::Unseen),
             JoinType::JoinInner if above == Filter::Above => (Filter::Above, Filter::Above),
             JoinType::JoinInner => (on, on),
             JoinType::JoinLeft => (above, on),

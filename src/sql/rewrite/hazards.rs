@@ -9,6 +9,7 @@ use crate::sql::tree::Value;
 use crate::sql::{Refusal, conversions, functions, nodes};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{AExpr, AExprKind, CaseExpr, JoinExpr, Node, SubLink, TypeName};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Whether a statement may make values that cannot be compared without a chance to fail, of no column: by a parameter, a type or a function.
@@ -94,19 +95,6 @@ impl Rewriter<'_> {
         }
     }
 
-    /// USING and NATURAL compare columns of rows that no guard has seen.
-    pub(super) fn merges_quietly(&self, join: &JoinExpr) -> Res<()> {
-        let hazards = &self.cx.catalog.hazards;
-        let loud = |name: &str| hazards.shapes.contains(name) || hazards.computed.contains(name);
-        let any = self.collations || !(hazards.shapes.is_empty() && hazards.computed.is_empty());
-        let used = nodes::names(&join.using_clause).unwrap_or_default();
-        if used.into_iter().any(|name| self.collations || loud(name)) || (join.is_natural && any) {
-            return Err(Refusal::not_understood("USING and NATURAL are not supported over columns whose comparison can fail")
-                .hint("Write the columns that are to be equal in ON."));
-        }
-        Ok(())
-    }
-
     /// Whether a call, an operator or a choice between values meets two collations of which none is certain.
     pub(super) fn meets_collations(&self, expr: &Node) -> bool {
         let looks = || {
@@ -118,19 +106,39 @@ impl Rewriter<'_> {
         self.collations && looks() && collations::meet_in(expr)
     }
 
-    /// Whether the columns that USING or NATURAL merges are of types that need no conversion, or one that cannot fail.
-    pub(super) fn merges_alike(&self, join: &JoinExpr) -> bool {
-        let mut tables = Vec::new();
-        let known =
-            [&join.larg, &join.rarg].into_iter().flatten().map(|side| self.tables_of(side, &mut tables)).filter(|known| !known).count()
-                == 0;
-        let types = |name: &str| tables.iter().flat_map(|t| &t.columns).filter(|c| c.name == name).map(|c| c.type_oid).collect::<Vec<_>>();
-        let alike = |name: &str| {
-            let found = types(name);
-            known && (found.windows(2).all(|pair| pair[0] == pair[1]) || !found.into_iter().any(conversions::can_fail))
+    /// Whether what USING or NATURAL merges is alike, and compared, without a chance to fail: columns of listed relations, which are known.
+    pub(super) fn merges_safely(&mut self, join: &JoinExpr) -> bool {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let known = |side: &Option<Box<Node>>, out: &mut _| side.as_deref().is_some_and(|side| self.tables_of(side, out));
+        let known = known(&join.larg, &mut left) & known(&join.rarg, &mut right);
+        let columns = |tables: &[Arc<Relation>], name: &str| {
+            let all = tables.iter().flat_map(|t| &t.columns).filter(|c| c.name == name);
+            all.map(|c| (c.type_oid, c.collation)).collect::<Vec<_>>()
         };
-        let used = nodes::names(&join.using_clause).unwrap_or_default();
-        known && used.into_iter().all(alike) && (!join.is_natural || tables.iter().flat_map(|t| &t.columns).all(|c| alike(&c.name)))
+        let names: BTreeSet<&str> = match join.is_natural {
+            true => left.iter().flat_map(|t| &t.columns).map(|c| c.name.as_str()).filter(|n| !columns(&right, n).is_empty()).collect(),
+            false => nodes::names(&join.using_clause).unwrap_or_default().into_iter().collect(),
+        };
+        let hazards = &self.cx.catalog.hazards;
+        let loud = |name: &str| {
+            let found = [columns(&left, name), columns(&right, name)].concat();
+            let meet = self.collations && found.windows(2).any(|pair| pair[0].1 != pair[1].1);
+            meet || hazards.shapes.contains(name) || hazards.computed.contains(name)
+        };
+        let odd = self.collations || !(hazards.shapes.is_empty() && hazards.computed.is_empty());
+        let loud = names.iter().any(|name| loud(name)) || (!known && odd);
+        self.merged_loudly(loud);
+        let alike = |name: &str| {
+            let found = [columns(&left, name), columns(&right, name)].concat();
+            found.windows(2).all(|pair| pair[0].0 == pair[1].0) || !found.into_iter().any(|(oid, _)| conversions::can_fail(oid))
+        };
+        known && !loud && names.into_iter().all(alike)
+    }
+
+    /// A join that can fail by what it compares tells whether it is run: no table whose guard is a join stands in such a statement.
+    fn merged_loudly(&mut self, loud: bool) {
+        let through = || self.cx.catalog.relations.values().any(|r| r.through().is_some());
+        self.early |= loud && through() && !left_out!(self.cx, EarlyParents);
     }
 
     /// The listed relations that a side of a join is made of; false where there is something else in it.

@@ -257,7 +257,6 @@ impl Walk<'_> {
         };
         if f["is_natural"] == Value::Bool(true) || !list(f, "using_clause").is_empty() {
             self.only_own_operators(&["="])?;
-            self.merged_is_quiet(c)?;
         }
         let first = level.items.len();
         self.from_item(&f["larg"], &c["larg"], left, level)?;
@@ -267,7 +266,7 @@ impl Walk<'_> {
         level.items[first..middle].iter_mut().for_each(|i| i.unnamed = false);
         self.used_up()?;
         self.using_is_firm(c, level, first)?;
-        self.merged_is_alike(c, level, first)?;
+        self.merged_is_safe(c, level, first, middle)?;
         self.joins_nothing_carried(f, &level.items[first..])?;
         let inside = Level { items: level.items[first..].to_vec(), passed: false };
         self.conditions.full = kind == Some(FULL);

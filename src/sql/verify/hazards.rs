@@ -1,17 +1,18 @@
 //! What fails in some databases only (see `sql::hazards`), by rules of its own.
 
 use super::json;
-use super::raises::is_row;
-use super::scopes::Level;
-use super::{Res, Walk, disagree, fields, kind, list, names};
+use super::raises::{Conditions, is_row};
+use super::scopes::{Level, Seen};
+use super::{Hold, Res, Walk, disagree, fields, kind, list, names};
 use crate::policy::Home;
-use crate::sql::catalog::Catalog;
+use crate::sql::catalog::{Catalog, Relation};
 use crate::sql::conversions as facts;
 use crate::sql::functions;
 use crate::sql::hazards::Hazards;
 use crate::sql::private::TEMP;
 use crate::sql::tree::Value;
 use pg_query::protobuf::AExprKind;
+use std::sync::Arc;
 
 impl Walk<'_> {
     /// Before a statement of the client's is walked: types and functions in it whose values do not compare, and parameters of such.
@@ -23,6 +24,7 @@ impl Walk<'_> {
             _ => json::makes_json(name),
         });
         self.conditions.odd = found || self.conditions.loose;
+        self.conditions.held = self.proof.held.len();
         let made = ["CreateStmt", "CreateTableAsStmt", "ViewStmt", "AlterTableStmt"].iter().any(|name| fields(client, name).is_some());
         let into = fields(client, "SelectStmt").is_some_and(|s| !s["into_clause"].is_null());
         let rows = self.catalog.home == Home::Rows;
@@ -118,41 +120,56 @@ impl Walk<'_> {
         }
     }
 
-    /// What USING and NATURAL compare cannot fail.
-    pub(super) fn merged_is_quiet(&self, join: &Value) -> Res<()> {
-        let hazards = &self.catalog.hazards;
-        let collations = self.conditions.collations;
-        let natural = join["is_natural"] == Value::Bool(true) && (collations || !hazards.shapes.is_empty() || !hazards.computed.is_empty());
-        let named = names(list(join, "using_clause"));
-        if natural || named.iter().any(|name| collations || hazards.shapes.contains(*name) || hazards.computed.contains(*name)) {
-            return disagree("a join compares what can fail before a guard");
-        }
-        Ok(())
-    }
-
-    /// Where USING or NATURAL makes columns alike that are not, and that can fail, its tables are wrapped, and nothing moves into them.
-    pub(super) fn merged_is_alike(&mut self, join: &Value, level: &Level, first: usize) -> Res<()> {
+    /// Where USING or NATURAL makes columns alike, or compares them, and that can fail, its tables are wrapped, and nothing moves into them.
+    /// `middle` is where its right side begins.
+    pub(super) fn merged_is_safe(&mut self, join: &Value, level: &Level, first: usize, middle: usize) -> Res<()> {
         let (natural, using) = (join["is_natural"] == Value::Bool(true), names(list(join, "using_clause")));
         if !natural && using.is_empty() {
             return Ok(());
         }
         let inside = level.items.get(first..).unwrap_or_default();
-        let tables: Vec<_> = inside.iter().filter_map(|i| i.relation.as_deref().filter(|r| r.schema != TEMP)).collect();
-        let known = tables.len() == inside.len();
-        let mut alike = known;
-        let columns = || tables.iter().flat_map(|t| &t.columns);
-        for column in columns().filter(|c| natural || using.contains(&c.name.as_str())) {
-            let others = columns().filter(|c| c.name == column.name && c.type_oid != column.type_oid).count();
-            alike &= others == 0 || !facts::can_fail(column.type_oid);
-        }
-        if alike {
+        // What is only another name for columns beside it has none of its own.
+        let (left, right) = inside.split_at(middle.saturating_sub(first).min(inside.len()));
+        let tables = |side: &[Seen]| -> Option<Vec<Arc<Relation>>> {
+            side.iter().filter(|i| !i.merged).map(|i| i.relation.clone().filter(|r| r.schema != TEMP)).collect()
+        };
+        let hazards = &self.catalog.hazards;
+        let (safe, quiet) = match (tables(left), tables(right)) {
+            (Some(left), Some(right)) if !renames(&join["larg"]) && !renames(&join["rarg"]) => {
+                let mut verdict = (true, true);
+                for column in left.iter().flat_map(|t| &t.columns) {
+                    let merged = natural || using.contains(&column.name.as_str());
+                    for other in right.iter().flat_map(|t| &t.columns).filter(|o| merged && o.name == column.name) {
+                        let types = [column.type_oid, other.type_oid];
+                        verdict.0 &= types[0] == types[1] || !types.into_iter().any(facts::can_fail);
+                        verdict.1 &= !(self.conditions.collations && column.collation != other.collation);
+                        verdict.1 &= !hazards.shapes.contains(&column.name) && !hazards.computed.contains(&column.name);
+                    }
+                }
+                verdict
+            }
+            _ => (false, hazards.shapes.is_empty() && hazards.computed.is_empty() && !self.conditions.collations),
+        };
+        self.conditions.loud |= !quiet;
+        if safe && quiet {
             return Ok(());
         }
         self.conditions.raising += 1;
         match inside.iter().any(|i| i.guard.is_some()) {
-            true => disagree("a join makes columns alike before a guard"),
+            true => disagree("a join makes columns alike, or compares them, before a guard"),
             false => Ok(()),
         }
+    }
+
+    /// What such a join compares can fail, which tells whether it is run: beside no table whose guard is a join.
+    pub(super) fn no_parents_beside_loud(&self, conditions: &Conditions) -> Res<()> {
+        let through =
+            |name: &str| self.catalog.relations.values().any(|r| r.through().is_some() && name == format!("{}.{}", r.schema, r.name));
+        let held = self.proof.held.get(conditions.held..).unwrap_or_default();
+        if conditions.loud && held.iter().any(|h| h.hold == Hold::Filter && through(&h.relation)) {
+            return disagree("a join that can fail may run before a guard by way of a parent");
+        }
+        Ok(())
     }
 
     /// ANY and ALL over an array that may be empty cost nothing, but for what makes the column alike to its elements.
@@ -202,6 +219,16 @@ impl Walk<'_> {
     /// A collation that is not deterministic is one that this operator may not take.
     pub(super) fn minds_collations(&self, operator: &str) -> bool {
         self.catalog.hazards.collations && !Hazards::is_plain_operator(operator)
+    }
+}
+
+/// Whether some columns of a side of a join have other names than in their table.
+fn renames(side: &Value) -> bool {
+    match kind(side) {
+        Some(("JoinExpr", join)) => renames(&join["larg"]) || renames(&join["rarg"]),
+        Some(("RangeTableSample", sample)) => renames(&sample["relation"]),
+        Some((_, item)) => !list(&item["alias"], "colnames").is_empty(),
+        None => true,
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) struct Conditions {
     pub(super) odd: bool,
     /// A temporary relation is made with columns that nothing later would know to be such.
     pub(super) misfit: bool,
+    /// Something that USING or NATURAL merges may fail as it is compared.
+    pub(super) loud: bool,
+    /// How much was held before the statement.
+    pub(super) held: usize,
     /// Two collations may meet in the statement.
     pub(super) collations: bool,
     /// It may read such a table.
@@ -357,6 +361,7 @@ impl Walk<'_> {
         if conditions.misfit {
             return disagree("a temporary relation has columns whose comparison can fail");
         }
+        self.no_parents_beside_loud(&conditions)?;
         if conditions.raising > 0 && conditions.open {
             return disagree("a condition that can fail may be moved into a WITH query");
         }
