@@ -174,6 +174,8 @@ impl<J: Judging> Session<J> {
 
     fn message(&mut self, frame: &Frame, turn: &mut Turn) -> Result<Step, Close> {
         match frame.tag {
+            // The server answers what came before, and reads it then.
+            b'X' if self.answers_come() => return Ok(Step::Wait),
             b'X' => {
                 turn.to_upstream.extend_from_slice(if self.says_goodbye() { TERMINATE } else { &[] });
                 return Err(Close::Bye);

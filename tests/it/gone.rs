@@ -85,6 +85,15 @@ fn a_copy_ends_with_its_client_where_statements_say_the_tenant() {
     std::thread::sleep(std::time::Duration::from_millis(100));
     drop(client);
     assert!(eventually(|| backends(&database) == "0"), "another's");
+    // Behind a Terminate, too; and what was asked before that is answered.
+    for (last, answered) in [(copy, false), ("/*tenant='acme'*/ SELECT item FROM orders WHERE pg_sleep(0.2) IS NOT NULL", true)] {
+        let mut client = Client::connect(wall.port("pg"), &[("user", "app")]).unwrap();
+        client.message(b'Q', &support::terminated(last));
+        client.message(b'X', b"");
+        let rows = std::iter::from_fn(|| client.receive()).filter(|(tag, _)| *tag == b'D').count();
+        assert_eq!(rows > 0, answered, "{last}");
+        assert!(eventually(|| backends(&database) == "0"), "{last}");
+    }
     for begun in [false, true] {
         let mut client = Client::connect(wall.port("pg"), &[("user", "app")]).unwrap();
         client.message(b'Q', &support::terminated(copy));
@@ -103,14 +112,21 @@ fn who_says_no_more_is_answered() {
     let simple = |sql: &str| support::message(b'Q', &support::terminated(sql));
     let parse = [b"\0", &support::terminated("SELECT item FROM orders ORDER BY id")[..], b"\0\0"].concat();
     let batch = [(b'P', &parse[..]), (b'B', &[0; 8]), (b'E', &[0; 5]), (b'H', b"")].map(|(tag, body)| support::message(tag, body)).concat();
-    for said in [[simple("SELECT pg_sleep(1)"), simple("SELECT item FROM orders ORDER BY id")].concat(), batch] {
+    let bye = support::message(b'X', b"");
+    let simple_ones = [simple("SELECT pg_sleep(1)"), simple("SELECT item FROM orders ORDER BY id")].concat();
+    let copy = [simple("SELECT item FROM orders ORDER BY id"), simple("COPY orders (id, item) FROM STDIN")].concat();
+    for (said, ends) in [(&simple_ones, false), (&batch, false), (&simple_ones, true), (&batch, true), (&copy, true)] {
+        let said = [&said[..], if ends { &bye } else { b"" }].concat();
         let mut stream = support::socket(wall.port("pg"));
         stream.write_all(&support::startup(&[("user", "app"), ("partywall.tenant", "acme")])).unwrap();
         stream.write_all(&said).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        if !ends {
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+        }
         let mut all = Vec::new();
         stream.read_to_end(&mut all).unwrap();
         assert!(String::from_utf8_lossy(&all).contains("rocket"));
+        assert!(eventually(|| backends(&database) == "0"));
     }
 }
 

@@ -281,6 +281,7 @@ impl Router {
 
     fn message(&mut self, frame: &Frame) -> Result<Option<Next>, Close> {
         match frame.tag {
+            b'X' if self.is_owed() => return Ok(Some(Next::Wait)),
             b'X' => return Err(Close::Bye),
             b'S' | b'H' if wire::empty(frame.body()).is_err() => {
                 return self.broken(&errors::unreadable(&wire::WireError::Trailing), "message format");
