@@ -1,4 +1,4 @@
-.PHONY: attacks rotation coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt newer
+.PHONY: attacks rotation workload-api coverage sqlsmith redis-isolation redis-oracle redis-suite help demo demo-check test drivers oracle mutants isolation functions fuzz bench lint install fmt newer
 export CARGO_TERM_COLOR ?= auto
 
 help:
@@ -9,6 +9,7 @@ help:
 	@echo "make oracle      random statements through the wall and on a private database (N=200000 SEED=7 CASE=n)"
 	@echo "make coverage    the statement corpora through the wall; writes docs/SQL-COVERAGE.md (an hour; ONLY=django,psql measures some anew)"
 	@echo "make rotation    certificates replaced every second for a minute under load"
+	@echo "make workload-api  a wall with an agent of SPIFFE's Workload API, which is another build"
 	@echo "make sqlsmith    SQLsmith as a tenant through the wall (SECONDS=3600 SEED=1)"
 	@echo "make mutants     each protection of the rewriter left out in turn, and who notices"
 	@echo "make isolation   attacks on PostgreSQL; make redis-isolation: on Redis, every way to it (ONLY=ids or groups); make attacks: both (20 minutes)"
@@ -58,6 +59,12 @@ drivers: install
 
 rotation: install
 	PARTYWALL_ROTATION_SECONDS=60 cargo test --test it rotation::
+
+# With 50 more packages, whose features are those of others too, it is a build of its own; what verifies SVIDs is tested by `make test`.
+workload-api: install
+	cargo clippy --all-targets --features mutants,workload-api -- -D warnings
+	cargo test --features workload-api --lib config::tls
+	cargo test --features workload-api --test workload_api
 
 # The same random statements through the wall and on a private database: N of them by SEED, or one CASE alone.
 N ?= 200000

@@ -168,7 +168,7 @@ impl Services {
 }
 
 async fn postgres_service(listener: &config::Listener, metrics: Arc<Metrics>, socket: &Socket) -> anyhow::Result<Service> {
-    let door = Door::open(listener)?;
+    let door = Door::open(listener).await?;
     let target = Target::new(&listener.upstream).with_context(|| format!("upstream `{}`", listener.upstream.name))?;
     let shared = ground(target, listener).await?;
     let (name, policy) = (&listener.name, &listener.policy.name);
@@ -192,7 +192,7 @@ async fn redis_service(listener: &config::Listener, metrics: Arc<Metrics>, socke
     if listener.unsafe_test_passthrough && std::env::var(PASSTHROUGH).as_deref() != Ok("1") {
         bail!("listener `{}`: `unsafe_test_passthrough` is for tests of the wall only; leave it out", listener.name);
     }
-    let door = Door::open(listener)?;
+    let door = Door::open(listener).await?;
     let target = crate::upstream::redis::Target::new(&listener.upstream).with_context(upstream)?;
     let about = target.about().await.with_context(upstream)?;
     if let Some(follow) = target.follow() {

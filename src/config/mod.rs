@@ -8,10 +8,12 @@ mod pool;
 mod redis;
 mod socket;
 mod sources;
+mod tls;
 
 pub use credentials::{Credentials, Login, Secret};
 pub use redis::{Cluster, Sentinel};
 pub use sources::{Conflict, Source};
+pub use tls::{Own, Tls};
 
 use crate::policy::sources::trust;
 use crate::policy::{Policy, Trust, file};
@@ -70,21 +72,6 @@ pub struct Listener {
     /// Redis, for tests of the wall only: CONFIG, DEBUG and the like pass, which change the server for everybody; `serve` wants an environment variable
     /// besides.
     pub unsafe_test_passthrough: bool,
-}
-
-/// TLS towards clients.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// Certificate chain, PEM.
-    pub cert: PathBuf,
-    /// Private key, PEM.
-    pub key: PathBuf,
-    /// Who signs client certificates, PEM; none: clients are not asked for one.
-    pub client_ca: Vec<PathBuf>,
-    /// Certificates that count no more (RFC 5280, 5), PEM.
-    pub crl: Vec<PathBuf>,
-    /// Refuse a client that does not ask for TLS.
-    pub require: bool,
 }
 
 /// A server behind the wall.
@@ -273,7 +260,7 @@ fn listener(
     });
     let identity = reader.need(&fields, "identity").map(|n| sources::read(reader, n, policy.as_deref())).unwrap_or_default();
     let conflict = fields.get("conflict").and_then(|n| sources::conflict(reader, n, &identity, policy.as_deref())).unwrap_or_default();
-    let tls = fields.get("tls").and_then(|n| tls(reader, n, base));
+    let tls = fields.get("tls").and_then(|n| tls::read(reader, n, base));
     let passthrough = fields.get("unsafe_test_passthrough").is_some_and(|n| truth(reader, n));
     if let (Some(Protocol::Redis), Some(at), true) = (protocol, policy_node, policy.as_ref().is_some_and(|p| p.redis.is_none())) {
         reader.say(at, "the policy has no `redis:` rules", "add `redis: { prefix: '{tenant}:' }` to it");
@@ -283,7 +270,7 @@ fn listener(
     shares(reader, fields.get("upstream"), (upstream.as_ref(), policy.as_deref()), protocol, passthrough);
     if let Some(at) = fields.get("identity") {
         sources::spoken(reader, at, protocol, &identity);
-        let certificates = tls.as_ref().is_some_and(|t| !t.client_ca.is_empty());
+        let certificates = tls.as_ref().is_some_and(Tls::asks);
         sources::mute(reader, at, &identity, policy.as_deref(), &Shows { certificates, tunnel, proxy: proxy_protocol.is_some(), unix });
     }
     if let (Some(Protocol::Redis), Some(upstream), Some(at)) = (protocol, &upstream, fields.get("upstream")) {
@@ -383,19 +370,4 @@ fn truth(reader: &mut Reader<'_>, node: &Node) -> bool {
     }
     reader.say(node, "true or false is expected here", "write `true`");
     true
-}
-
-fn tls(reader: &mut Reader<'_>, node: &Node, base: &Path) -> Option<Tls> {
-    let fields = reader.fields(node, &["cert", "key", "client_ca", "crl", "require"], &[]);
-    let path = |reader: &mut Reader<'_>, n: &Node| reader.text(n).map(|p| base.join(p));
-    let cert = reader.need(&fields, "cert").and_then(|n| path(reader, n));
-    let key = reader.need(&fields, "key").and_then(|n| path(reader, n));
-    let mut paths =
-        |key: &str| -> Vec<PathBuf> { fields.get(key).map(items).unwrap_or_default().iter().filter_map(|n| path(reader, n)).collect() };
-    let (client_ca, crl) = (paths("client_ca"), paths("crl"));
-    if let (Some(at), true) = (fields.get("crl"), client_ca.is_empty()) {
-        reader.say(at, "without `client_ca` there are no certificates to revoke", "add `client_ca:`");
-    }
-    let require = fields.get("require").is_some_and(|n| truth(reader, n));
-    Some(Tls { cert: cert?, key: key?, client_ca, crl, require })
 }

@@ -52,6 +52,29 @@ pub fn names(certificate: &[u8]) -> Names {
     names
 }
 
+/// The trust domain of a client's X.509-SVID (SPIFFE's "X.509-SVID", 2 to 5, and "SPIFFE-ID", 2). Errors: why it is none.
+pub fn trust_domain(certificate: &[u8]) -> Result<String, &'static str> {
+    let (rest, read) = x509_parser::parse_x509_certificate(certificate).map_err(|_| "it cannot be read")?;
+    let [uri] = names(certificate).uris.try_into().map_err(|_| "it has not the one URI name of an SVID")?;
+    let domain = spiffe(&uri).ok_or("its URI name is no SPIFFE ID of a workload")?;
+    let usage = read.key_usage().map_err(|_| "it cannot be read")?;
+    let signs = usage.is_some_and(|usage| usage.value.key_cert_sign() || usage.value.crl_sign());
+    if signs || read.is_ca() || !rest.is_empty() {
+        return Err("it is an authority's, and no workload's");
+    }
+    Ok(domain.to_owned())
+}
+
+/// The trust domain of a workload's SPIFFE ID.
+fn spiffe(id: &str) -> Option<&str> {
+    const LONGEST: usize = 2048;
+    let (domain, path) = id.strip_prefix("spiffe://").filter(|_| id.len() <= LONGEST)?.split_once('/')?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let is_domain = !domain.is_empty() && domain.chars().all(|c| is_plain(c) && !c.is_ascii_uppercase());
+    let is_path = path.split('/').all(|part| !matches!(part, "" | "." | "..") && part.chars().all(is_plain));
+    (is_domain && is_path).then_some(domain)
+}
+
 /// Of a list of revoked certificates (DER; RFC 5280, 5): whose it is and for which of its certificates, as bytes to compare, and when it was made, in
 /// seconds since 1970. None for one that cannot be read.
 pub fn list(list: &[u8]) -> Option<(Vec<u8>, i64)> {

@@ -13,6 +13,7 @@ use crate::policy::{Expiry, Peer, Policy};
 use crate::postgres::header;
 use crate::relay::{self, Drain};
 use crate::upstream::Stream;
+use anyhow::Context;
 use arc_swap::ArcSwapOption;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::path::Path;
@@ -50,8 +51,13 @@ struct Files {
 }
 
 impl Door {
-    /// Reads the files. Errors: one that cannot be read or used.
-    pub fn open(config: &Listener) -> anyhow::Result<Self> {
+    /// Reads the files, and waits for the agent where there is one. Errors: one that cannot be read or used.
+    pub async fn open(config: &Listener) -> anyhow::Result<Self> {
+        let mut files = Files::default();
+        let name = || format!("listener `{}`", config.name);
+        if let Some(tls) = &config.tls {
+            files.tls.reach(tls).await.with_context(name)?;
+        }
         let door = Self {
             config: config.clone(),
             attempts: Attempts::new(FAILURES),
@@ -59,11 +65,11 @@ impl Door {
             keys: ArcSwapOption::empty(),
             users: ArcSwapOption::empty(),
             signers: ArcSwapOption::empty(),
-            files: Mutex::default(),
+            files: Mutex::new(files),
             verifier: watch::Sender::new(None),
         };
         match door.renew(&config.policy).1.into_iter().next() {
-            Some(error) => Err(error.context(format!("listener `{}`", config.name))),
+            Some(error) => Err(error.context(name())),
             None => Ok(door),
         }
     }
@@ -81,7 +87,12 @@ impl Door {
             self.verifier.send_replace(files.tls.verifier());
             match files.tls.server(&self.config) {
                 Ok(tls) => self.tls.store(Some(Arc::new(tls))),
-                Err(error) => errors.push(error.context("tls")),
+                Err(error) => {
+                    if files.tls.pair().is_none() {
+                        self.tls.store(None);
+                    }
+                    errors.push(error.context("tls"));
+                }
             }
         }
         let identity = &policy.identity;

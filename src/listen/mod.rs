@@ -1,7 +1,9 @@
 //! Accepts connections: TLS, the first message, identity, limits; then hands over to the relay.
 
+mod agent;
 pub mod attempts;
 mod authenticate;
+mod bundles;
 pub mod cancel;
 mod door;
 mod files;
