@@ -60,11 +60,12 @@ impl Bounds {
     /// Takes out of a client's startup parameters what [`Self::lifts`]. Errors: as [`Self::admit`], for a time that is none.
     pub fn hold(&self, parameters: &mut Vec<(String, String)>) -> Result<(), Refusal> {
         parameters.retain(|(name, value)| !self.lifts(name, value));
-        let times = parameters.iter().filter(|(name, _)| self.time(name).is_some());
-        times.map(|(name, value)| self.admit(name, Some(value))).find(Result::is_err).unwrap_or(Ok(()))
+        let mut times = parameters.iter().filter(|(name, _)| self.time(name).is_some());
+        times.try_for_each(|(name, value)| self.admit(name, Some(value)))
     }
 
-    fn time(&self, name: &str) -> Option<u64> {
+    /// The operator's, in milliseconds, where it gives one.
+    pub fn time(&self, name: &str) -> Option<u64> {
         self.times.get(&name.to_ascii_lowercase()).copied()
     }
 }

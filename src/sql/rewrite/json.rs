@@ -55,12 +55,7 @@ impl Rewriter<'_> {
     }
 
     fn json_function(&mut self, x: &mut JsonFuncExpr) -> Res<Traits> {
-        let name = match JsonExprOp::try_from(x.op) {
-            Ok(JsonExprOp::JsonExistsOp) => "json_exists",
-            Ok(JsonExprOp::JsonQueryOp) => "json_query",
-            Ok(JsonExprOp::JsonValueOp) => "json_value",
-            _ => return Err(self.unknown_at("this expression", Some(x.location))),
-        };
+        let name = called(x).ok_or_else(|| self.unknown_at("this expression", Some(x.location)))?;
         self.since(name, V17, x.location)?;
         let mut traits = self.json_value(x.context_item.as_mut())?;
         traits.add(self.json_operand(x.pathspec.as_mut())?);
@@ -200,12 +195,17 @@ pub(super) fn label(node: &NodeEnum) -> Option<&'static str> {
         NodeEnum::JsonParseExpr(_) => "json",
         NodeEnum::JsonScalarExpr(_) => "json_scalar",
         NodeEnum::JsonSerializeExpr(_) => "json_serialize",
-        NodeEnum::JsonFuncExpr(x) => match JsonExprOp::try_from(x.op) {
-            Ok(JsonExprOp::JsonExistsOp) => "json_exists",
-            Ok(JsonExprOp::JsonQueryOp) => "json_query",
-            Ok(JsonExprOp::JsonValueOp) => "json_value",
-            _ => return None,
-        },
+        NodeEnum::JsonFuncExpr(x) => called(x)?,
         _ => return None,
     })
+}
+
+/// Which of JSON_EXISTS, JSON_QUERY and JSON_VALUE it is.
+fn called(x: &JsonFuncExpr) -> Option<&'static str> {
+    match JsonExprOp::try_from(x.op).ok()? {
+        JsonExprOp::JsonExistsOp => Some("json_exists"),
+        JsonExprOp::JsonQueryOp => Some("json_query"),
+        JsonExprOp::JsonValueOp => Some("json_value"),
+        _ => None,
+    }
 }

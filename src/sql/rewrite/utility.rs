@@ -91,11 +91,9 @@ fn set(catalog: &crate::sql::Catalog, x: &mut VariableSetStmt) -> Res<Kind> {
         K::VarSetValue if x.name.eq_ignore_ascii_case("search_path") => search_path(catalog, x),
         K::VarSetValue => {
             let values: Option<Vec<String>> = x.args.iter().map(constant).collect();
-            // SET TIME ZONE INTERVAL … is a cast; only its name matters, for it is not one of the pinned ones.
+            // SET TIME ZONE INTERVAL … is a cast; that setting takes any value.
             let value = values.map(|v| v.join(", "));
-            let pinned =
-                matches!(x.name.to_ascii_lowercase().as_str(), "client_encoding" | "standard_conforming_strings" | "client_min_messages");
-            if value.is_none() && pinned {
+            if value.is_none() && !catalog.settings.admit_any(&x.name) {
                 return Err(Refusal::not_understood("this value is not supported"));
             }
             if value.as_ref().is_some_and(|value| catalog.settings.lifts(&x.name, value)) {

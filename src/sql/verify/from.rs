@@ -1,7 +1,7 @@
 //! Relations in FROM: each scoped one takes its guard out of a filter that filters exactly its rows.
 
 use super::hidden::without_column;
-use super::scopes::{Level, Seen};
+use super::scopes::{Level, Seen, called_as};
 use super::{Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, statements, text};
 use crate::sql::private::TEMP;
 use crate::sql::tree::Value;
@@ -33,7 +33,7 @@ impl Walk<'_> {
             && let Some(proved) = self.catalog_item(fk, fv, cv)
         {
             proved?;
-            let name = if cv["alias"].is_null() { text(cv, "relname") } else { text(&cv["alias"], "aliasname") };
+            let name = called_as(cv, text(cv, "relname"));
             self.conditions.catalogs = true;
             return push(level, Seen { name: name.to_owned(), shared: true, ..Seen::default() });
         }
@@ -66,7 +66,7 @@ impl Walk<'_> {
                     walk.xml_before_parents(cv)?;
                     walk.rest(fv, cv, &[])
                 })?;
-                let name = if fv["alias"].is_null() { "xmltable" } else { text(&fv["alias"], "aliasname") };
+                let name = called_as(fv, "xmltable");
                 push(level, Seen { name: name.to_owned(), ..Seen::default() })
             }
             ("JsonTable", "JsonTable") => {
@@ -75,7 +75,7 @@ impl Walk<'_> {
                     // It is LATERAL with the word and without it (parse_jsontable.c, transformJsonTable).
                     walk.rest(fv, cv, &["lateral"])
                 })?;
-                push(level, Seen { name: Self::json_table_name(fv), ..Seen::default() })
+                push(level, Seen { name: called_as(fv, "json_table").to_owned(), ..Seen::default() })
             }
             _ => disagree(format!("{ck} became {fk} in FROM")),
         }?;
@@ -113,7 +113,7 @@ impl Walk<'_> {
     fn table(&mut self, f: &Value, c: &Value, sinks: &[usize], level: &mut Level) -> Res<()> {
         let listed = self.relation(f, c)?;
         self.rest(f, c, &["schemaname"])?;
-        let reference = if f["alias"].is_null() { text(f, "relname") } else { text(&f["alias"], "aliasname") }.to_owned();
+        let reference = called_as(f, text(f, "relname")).to_owned();
         let aliased = !c["alias"].is_null();
         let Some(Listed { relation, column }) = listed else { return push(level, Seen { name: reference, aliased, ..Seen::default() }) };
         if relation.is_expanded() {

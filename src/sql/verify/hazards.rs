@@ -134,24 +134,24 @@ impl Walk<'_> {
             side.iter().filter(|i| !i.merged).map(|i| i.relation.clone().filter(|r| r.schema != TEMP)).collect()
         };
         let hazards = &self.catalog.hazards;
-        let (safe, quiet) = match (tables(left), tables(right)) {
+        let (alike, quiet) = match (tables(left), tables(right)) {
             (Some(left), Some(right)) if !renames(&join["larg"]) && !renames(&join["rarg"]) => {
-                let mut verdict = (true, true);
+                let (mut alike, mut quiet) = (true, true);
                 for column in left.iter().flat_map(|t| &t.columns) {
                     let merged = natural || using.contains(&column.name.as_str());
                     for other in right.iter().flat_map(|t| &t.columns).filter(|o| merged && o.name == column.name) {
                         let types = [column.type_oid, other.type_oid];
-                        verdict.0 &= types[0] == types[1] || !types.into_iter().any(facts::can_fail);
-                        verdict.1 &= !(self.conditions.collations && column.collation != other.collation);
-                        verdict.1 &= !hazards.shapes.contains(&column.name) && !hazards.computed.contains(&column.name);
+                        alike &= types[0] == types[1] || !types.into_iter().any(facts::can_fail);
+                        quiet &= !(self.conditions.collations && column.collation != other.collation);
+                        quiet &= !hazards.shapes.contains(&column.name) && !hazards.computed.contains(&column.name);
                     }
                 }
-                verdict
+                (alike, quiet)
             }
             _ => (false, hazards.shapes.is_empty() && hazards.computed.is_empty() && !self.conditions.collations),
         };
         self.conditions.loud |= !quiet;
-        if safe && quiet {
+        if alike && quiet {
             return Ok(());
         }
         self.conditions.raising += 1;

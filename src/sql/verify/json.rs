@@ -1,6 +1,6 @@
 //! SQL/JSON, node by node. What stands in these nodes without a wrapping of its own is named here; all of them count as what can fail.
 
-use super::{Res, Walk, disagree, kind, list, text};
+use super::{Res, Walk, disagree, kind, list};
 use crate::sql::newer::{V16, V17};
 use crate::sql::tree::Value;
 use pg_query::protobuf::JsonExprOp;
@@ -78,10 +78,5 @@ impl Walk<'_> {
             | "JsonTableColumn" => self.rest(f, c, &[]),
             _ => disagree(format!("{name} is not proved here")),
         }
-    }
-
-    /// JSON_TABLE's name where it has no alias.
-    pub(super) fn json_table_name(f: &Value) -> String {
-        if f["alias"].is_null() { "json_table" } else { text(&f["alias"], "aliasname") }.to_owned()
     }
 }

@@ -1,7 +1,7 @@
 //! What lies in a tenant's own place needs no guard: names and what is computed are proved, and that nothing else is touched.
 
 use super::ddl::cascades;
-use super::scopes::{Level, Seen};
+use super::scopes::{Level, Seen, called_as};
 use super::{Res, Walk, disagree, fields, list, text};
 use crate::sql::catalog::Relation;
 use crate::sql::tree::Value;
@@ -31,7 +31,7 @@ impl Walk<'_> {
         let (ft, ct) = (&f["relation"], &c["relation"]);
         let relation = Some(self.table_of(ft, ct)?.relation);
         self.rest(ft, ct, &["schemaname"])?;
-        let name = if ft["alias"].is_null() { text(ft, "relname") } else { text(&ft["alias"], "aliasname") }.to_owned();
+        let name = called_as(ft, text(ft, "relname")).to_owned();
         let mut level = Level { items: vec![Seen { name, relation, ..Seen::default() }], passed: false };
         self.from_item(&f["source_relation"], &c["source_relation"], &[], &mut level)?;
         self.levels.push(level);

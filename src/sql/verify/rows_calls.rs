@@ -1,7 +1,7 @@
 //! Functions in FROM whose rows name relations: the subquery in which these are numbers, or the function itself where nothing stands beside it.
 
 use super::from::push;
-use super::scopes::{Level, Seen};
+use super::scopes::{Level, Seen, called_as};
 use super::{Res, Walk, disagree, fields, list, names, text};
 use crate::sql::catalogs::functions;
 use crate::sql::tree::Value;
@@ -57,7 +57,7 @@ impl Walk<'_> {
             return disagree("a function's rows are read in another way");
         };
         *hole = Value::Null;
-        let reference = if c["alias"].is_null() { name } else { text(&c["alias"], "aliasname") };
+        let reference = called_as(c, name);
         let plain = c["is_rowsfrom"] == Value::Bool(false) && list(c, "coldeflist").is_empty();
         let (called, theirs) = (names(list(&f["alias"], "colnames")), names(list(&c["alias"], "colnames")));
         let kept = called == theirs && called.iter().enumerate().all(|(at, called)| functions::may_be_called(name, at, called));

@@ -6,6 +6,11 @@ use crate::sql::functions::{self, Field};
 use crate::sql::tree::Value;
 use std::sync::Arc;
 
+/// By which columns refer to an item of FROM, or to the target of a write: its alias, else the name that it has by itself.
+pub(super) fn called_as<'v>(item: &'v Value, own: &'v str) -> &'v str {
+    if item["alias"].is_null() { own } else { text(&item["alias"], "aliasname") }
+}
+
 /// One query level: its items in order of appearance.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Level {

@@ -32,7 +32,7 @@ impl Walk<'_> {
             return disagree("a setting may not be set so");
         }
         // A longer time than the operator's is the operator's.
-        if is(f, Kind::VarSetDefault) && is(c, Kind::VarSetValue) && self.catalog.settings.times.contains_key(&name.to_ascii_lowercase()) {
+        if is(f, Kind::VarSetDefault) && is(c, Kind::VarSetValue) && self.catalog.settings.time(name).is_some() {
             return if list(f, "args").is_empty() { self.rest(f, c, &["kind", "args"]) } else { disagree("DEFAULT has a value") };
         }
         self.rest(f, c, &[])

@@ -1,6 +1,6 @@
 //! The session's own: temporary tables stand as `pg_temp.name` and nowhere else; channels are the tenant's.
 
-use super::scopes::{Level, Seen};
+use super::scopes::{Level, Seen, called_as};
 use super::{Res, Walk, disagree, fields, list, temp_parts, text, utility};
 use crate::sql::Kind;
 use crate::sql::catalog::Relation;
@@ -71,7 +71,7 @@ impl Walk<'_> {
         let (ft, ct) = (&f["relation"], &c["relation"]);
         let relation = Some(self.table_of(ft, ct)?.relation);
         self.rest(ft, ct, &["schemaname"])?;
-        let name = if ft["alias"].is_null() { text(ft, "relname") } else { text(&ft["alias"], "aliasname") }.to_owned();
+        let name = called_as(ft, text(ft, "relname")).to_owned();
         let target = Level { items: vec![Seen { name, relation, ..Seen::default() }], passed: false };
         let from = ["from_clause", "using_clause"].into_iter().find(|k| f.get(k).is_some());
         let positioned = utility::is_current_of(&f["where_clause"], &c["where_clause"]) && f["with_clause"].is_null();

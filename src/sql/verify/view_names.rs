@@ -3,6 +3,7 @@
 //! The result is what the final text is compared with as if the client had written it. What a name means is looked up as PostgreSQL does it,
 //! level by level; where the trees cannot tell, nothing is proved.
 
+use super::scopes::called_as;
 use super::{Res, Walk, disagree, fields, is_place, kind, labels, list, names, text};
 use crate::sql::catalog::Relation;
 use crate::sql::tree::Value;
@@ -202,7 +203,7 @@ impl Places<'_> {
         let own = schema.is_empty() && (self.ctes.iter().any(|c| c == name) || self.walk.private.temps.get(name).is_some());
         let renamed = !list(&var["alias"], "colnames").is_empty();
         let found = self.walk.catalog.find(schema, name).filter(|_| !own && !renamed);
-        let alias = if var["alias"].is_null() { name } else { text(&var["alias"], "aliasname") };
+        let alias = called_as(var, name);
         (alias.to_owned(), found.map_or(Item::Any, |r| Item::Of(r.columns.iter().map(|c| c.name.clone()).collect())))
     }
 

@@ -2,6 +2,7 @@
 //! table as on any.
 
 use super::hidden::without_column;
+use super::scopes::called_as;
 use super::view_names::{Columns, Item, Places, column_ref, parsed, without_places};
 use super::write::{holds_star, width};
 use super::{Res, Walk, disagree, fields, kind, list, names, statements, text};
@@ -30,7 +31,7 @@ impl Walk<'_> {
         let (schema, name) = (text(var, "schemaname"), text(var, "relname"));
         let view = self.catalog.find(schema, name).filter(|r| r.kind == 'v' && r.is_expanded() && self.temp_of(var).is_none());
         let Some(view) = view else { return Ok(None) };
-        let reference = if var["alias"].is_null() { name } else { text(&var["alias"], "aliasname") };
+        let reference = called_as(var, name);
         let base = self.base(view, event, reference, 0)?;
         base.needs_no_check(event, list(c, "target_list"))?;
         let at = var["alias"].is_null().then(|| view.schema.clone());
@@ -83,7 +84,7 @@ impl Walk<'_> {
             'v' if below.is_expanded() => self.base(below, event, reference, depth + 1)?,
             _ => return disagree("a view is not of a table"),
         };
-        let name = if var["alias"].is_null() { text(var, "relname") } else { text(&var["alias"], "aliasname") };
+        let name = called_as(var, text(var, "relname"));
         let mut places = self.places(&base.table, reference, Item::View(base.columns.clone(), None));
         name.clone_into(&mut places.levels[0][0].0);
         (places.foreign, places.ctes) = (true, Vec::new());

@@ -1,7 +1,7 @@
 //! Writes: the target is guarded, the tenant column is written by a tenant parameter, and no SET names it.
 
 use super::from;
-use super::scopes::{Level, Seen};
+use super::scopes::{Level, Seen, called_as};
 use super::{Found, Held, Hold, Listed, Res, Walk, disagree, fields, hold, is_zero, kind, list, names, raises, text, utility};
 use crate::sql::catalog::{Key, Relation};
 use crate::sql::tree::Value;
@@ -84,7 +84,7 @@ impl Walk<'_> {
             return disagree("the target of a write is not scoped");
         };
         self.rest(f, c, &["schemaname"])?;
-        let reference = if f["alias"].is_null() { text(f, "relname") } else { text(&f["alias"], "aliasname") };
+        let reference = called_as(f, text(f, "relname"));
         let guard = self.wanted(&relation, reference, &column)?;
         Ok(Target { reference: reference.to_owned(), column, relation, guard, aliased: !c["alias"].is_null() })
     }

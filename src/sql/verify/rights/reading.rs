@@ -1,5 +1,6 @@
 //! Queries: level by level, FROM before all that can name it.
 
+use super::super::scopes::called_as;
 use super::sources::{Source, new_names};
 use super::{Reader, Res, disagree, fields, kind, list, text};
 use crate::policy::Verb;
@@ -156,7 +157,7 @@ impl Reader<'_> {
                 })?;
                 let own = list(x, "columns").iter().filter_map(|c| fields(c, "RangeTableFuncCol")).map(|c| text(c, "colname").to_owned());
                 let columns = new_names(own.collect(), &super::super::names(list(&x["alias"], "colnames")));
-                let name = if x["alias"].is_null() { "xmltable" } else { text(&x["alias"], "aliasname") };
+                let name = called_as(x, "xmltable");
                 frame.push(Source::other(name, columns, false));
             }
             Some(("JsonTable", x)) => {
@@ -166,7 +167,7 @@ impl Reader<'_> {
                 let mut own = Vec::new();
                 json_columns(list(x, "columns"), &mut own);
                 let columns = new_names(own, &super::super::names(list(&x["alias"], "colnames")));
-                let name = if x["alias"].is_null() { "json_table" } else { text(&x["alias"], "aliasname") };
+                let name = called_as(x, "json_table");
                 frame.push(Source::other(name, columns, false));
             }
             Some(("JoinExpr", x)) => self.join(x, frame)?,

@@ -1,5 +1,6 @@
 //! Writes: the right on what is written, and SELECT on what is read for it.
 
+use super::super::scopes::called_as;
 use super::reading::Shape;
 use super::sources::Source;
 use super::{Of, Reader, Relation, Res, disagree, fields, kind, list, text};
@@ -18,7 +19,7 @@ impl Reader<'_> {
 
     fn write_itself(&mut self, name: &str, x: &Value) -> Res<Shape> {
         let var = &x["relation"];
-        let called = if var["alias"].is_null() { text(var, "relname") } else { text(&var["alias"], "aliasname") };
+        let called = called_as(var, text(var, "relname"));
         let relation = self.relation(var)?;
         let target = relation.as_ref().map_or_else(|| Source::other(called, Vec::new(), true), |r| Source::table(called, r, &[]));
         let verb = match name {
